@@ -12,12 +12,12 @@ PACKAGE = ROOT / "src" / "entrenous"
 
 
 class CommitHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Adds the file that ``entrenous.adapters.program`` reads to a wheel and to an sdist."""
+    """Adds the file that ``entrenous.base.program`` reads to a wheel and to an sdist."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """An editable install asks git; an sdist that is built again has the file already."""
         sys.path.insert(0, str(ROOT / "src"))
-        from entrenous.adapters.program import COMMIT_FILE, commit_of  # noqa: PLC0415 - found only now
+        from entrenous.base.program import COMMIT_FILE, commit_of  # noqa: PLC0415 - found only now
 
         if version == "editable" or (PACKAGE / COMMIT_FILE).exists():
             return

@@ -7,10 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.craft.media.clip.quality import copy_error
-from entrenous.craft.media.clip.read import read_clip
-from entrenous.craft.media.clip.write import ClipWriter
-from entrenous.model.clip import Frame
+from entrenous.base.audio_video import Frame
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.clip_writer import ClipWriter, copy_error
 
 _WHOLE: Final = np.float32(255.0 / 219.0)  # from the narrow to the full range of luma
 _CELL_PX: Final = 16

@@ -36,17 +36,16 @@ from PIL import Image
 from bench.clip_looks import looks, unmarked
 from bench.report.media import clip_page, keep
 from bench.tracing.house import sender
-from entrenous.craft.media.clip.read import read_clip
-from entrenous.craft.media.picture import read_picture
-from entrenous.craft.media.sound.read import read_sound
-from entrenous.model.ids import RecipientId
-from entrenous.model.verdict import Trace
-from entrenous.ports import Device
-from entrenous.send.mark.clip import mark_clip_copies
-from entrenous.send.mark.clip_copies import prepare_clip
-from entrenous.send.mark.clip_survey import shown_in
+from entrenous.base.identifiers import RecipientId
+from entrenous.device.device import Device
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.picture_reader import read_picture
+from entrenous.media.sound_reader import read_sound
+from entrenous.send.copies.clip_copies import prepare_clip, shown_in
+from entrenous.send.copies.mark_clip import mark_clip_copies
 from entrenous.trace.clip import trace_clip
-from entrenous.trace.frame import trace_frame
+from entrenous.trace.clip_frame import trace_frame
+from entrenous.watermark.verdict import Trace
 
 _PEOPLE: Final = (RecipientId("ben"), RecipientId("caro"))
 _PHOTOS: Final = Path("/usr/share/backgrounds/budgie")

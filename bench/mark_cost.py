@@ -24,16 +24,16 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from entrenous.adapters.courier.http import HttpCourier, new_client
-from entrenous.adapters.system import SystemClock, SystemDice
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.sqlcipher import SqlcipherVault
-from entrenous.craft.media.jail import decode_untrusted
-from entrenous.model.ids import RecipientId
-from entrenous.model.secret import Secret
-from entrenous.ports import Device
-from entrenous.send.mark.crew import crew_size
-from entrenous.send.mark.picture import mark_copies
+from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.secret import Secret
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.device import Device
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.device.store.sqlcipher_vault import SqlcipherVault
+from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.copies.worker_pool import pool_size
 
 SCHEMA = "entrenous/bench-mark/1"
 
@@ -47,7 +47,7 @@ def measure(photo: Path | None, megapixels: float, copies: int) -> dict[str, Any
     mark_cpu_s, peak_mb = _cpu_s() - cpu_s, _peak_mb()
     with Image.open(io.BytesIO(written)) as image:
         image.load()
-        workers = crew_size(image.width * image.height)
+        workers = pool_size(image.width * image.height)
         cpu_s = _cpu_s()
         one_by_one_s, together_s = _encode(image, copies, workers)
         encode_cpu_s = (_cpu_s() - cpu_s) / 2

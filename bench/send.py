@@ -30,26 +30,26 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from entrenous.adapters.courier.http import HttpCourier, new_client
-from entrenous.adapters.system import SystemClock, SystemDice
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.sqlcipher import SqlcipherVault
-from entrenous.craft.crypto.hashing import sha256
-from entrenous.craft.media.jail import decode_untrusted
-from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
-from entrenous.model.letter import ContentFile, PersonHead
-from entrenous.model.message import Draft, Policy
-from entrenous.model.secret import Secret
-from entrenous.ports import Device, Vault
-from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.acquaintance.people import contacts
+from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.identifiers import ID_BYTES, MessageId, MessageName, RecipientId
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import sha256
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.device import Device, Vault
+from entrenous.device.identities import contacts
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.device.store.sqlcipher_vault import SqlcipherVault
+from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.send.clock_sanity import this_second
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.letter_nouns import ContentFile, PersonHead
 from entrenous.send.letter.sessions import have_session
 from entrenous.send.letter.write import Addressee, addressees, write_letter
-from entrenous.send.message.seal import OwnFile, Sending, seal_content
-from entrenous.send.moment import this_second
+from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.make import OwnFile, Sending, seal_content
+from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.send import send_message
-from entrenous.send.setup import set_up
+from entrenous.send.set_up import set_up
 from tests.in_memory.vault import MemoryVault
 
 SCHEMA: Final = "entrenous/bench-send/1"

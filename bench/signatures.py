@@ -17,7 +17,9 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
-from entrenous.craft.crypto.device import (
+from entrenous.base.limits import ONE_TIME_KEYS
+from entrenous.crypto.hashing import leaf_of, path_of, root_of
+from entrenous.crypto.identity_keys import (
     DeviceSigner,
     add_one_time_keys,
     mldsa65_key,
@@ -25,8 +27,6 @@ from entrenous.craft.crypto.device import (
     sign_twice_as_device,
     unpickled_account,
 )
-from entrenous.craft.crypto.merkle import leaf_of, path_of, root_of
-from entrenous.spec import ONE_TIME_KEYS
 
 SCHEMA: Final = "entrenous/bench-signatures/1"
 _SAID: Final = bytes(90)  # as long as the statement of a batch

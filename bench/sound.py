@@ -26,13 +26,10 @@ from bench.report.media import keep, sound_page
 from bench.sounds.attacks import ATTACKS, OPUS_24, Samples
 from bench.sounds.material import music, spoken, voice
 from bench.sounds.perceived import judge
-from entrenous.craft.sound.embed import embed
-from entrenous.craft.sound.hear import hear
-from entrenous.craft.sound.layout import WINDOW
-from entrenous.craft.sound.listen import scores
-from entrenous.craft.sound.prepare import PreparedSound, prepare
-from entrenous.craft.weigh.tail import best_of, upper_tail
-from entrenous.spec import ALPHA
+from entrenous.base.limits import ALPHA
+from entrenous.watermark.audio_detector import hear, scores
+from entrenous.watermark.audio_mark import WINDOW, PreparedSound, embed, prepare
+from entrenous.watermark.likelihood import tail_of_best, upper_tail
 
 _RECIPIENTS: Final = 24
 _LEAK_S: Final = 10.0
@@ -53,12 +50,12 @@ class Result:
     @property
     def right(self) -> bool:
         """Whether the right copy would be named."""
-        return best_of(_RECIPIENTS, upper_tail(self.z)) <= ALPHA
+        return tail_of_best(_RECIPIENTS, upper_tail(self.z)) <= ALPHA
 
     @property
     def wrong(self) -> bool:
         """Whether an innocent copy would be named."""
-        return best_of(_RECIPIENTS, upper_tail(self.innocent)) <= ALPHA
+        return tail_of_best(_RECIPIENTS, upper_tail(self.innocent)) <= ALPHA
 
 
 def materials(seconds: float) -> dict[str, tuple[Samples, int]]:
@@ -100,7 +97,7 @@ def merged(samples: Samples, rate_hz: int, count: int, seed: int) -> tuple[int, 
     leak, leak_hz = OPUS_24(average.astype(np.float32), rate_hz)
     heard = hear(leak, leak_hz, prepared)
     found = np.zeros(count) if heard is None else scores(heard.evidence, streams)
-    named = [best_of(_RECIPIENTS, upper_tail(float(one))) <= ALPHA for one in found]
+    named = [tail_of_best(_RECIPIENTS, upper_tail(float(one))) <= ALPHA for one in found]
     return sum(named), float(found.max())
 
 

@@ -34,7 +34,7 @@ _COMMANDS: Final = {
 }
 _ARGON2ID: Final = f"""
 import time
-from entrenous.craft.crypto.vault_key import stretch
+from entrenous.crypto.vault_key import stretch
 from entrenous.model.secret import Secret
 
 passphrase = Secret({_PASSPHRASE.encode()!r})

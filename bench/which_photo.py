@@ -33,9 +33,9 @@ from bench.attacks.overlay import caption
 from bench.attacks.save import jpeg, load
 from bench.attacks.screens import screenshot
 from bench.photographs import PHOTOGRAPHS, Kind, Size, TooSmall
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.model.ids import MessageId
-from entrenous.model.picture import Encoding, Picture, PictureFormat
+from entrenous.base.identifiers import MessageId
+from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.device.store.ledger import VaultLedger
 from tests.in_memory.vault import MemoryVault
 
 #: How often each photograph was missed, and the seconds that an answer takes in the mean.

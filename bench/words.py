@@ -1,4 +1,4 @@
-"""Learn the visual words that sent pictures are found by (craft/fingerprint/landmarks/words.py).
+"""Learn the visual words that sent pictures are found by (fingerprint/keypoints.py).
 
 From the photographs that scikit-image and scikit-learn carry, at two sizes and mirrored, by Lloyd's
 k-means. The same versions of NumPy and OpenCV on the same kind of processor give the same file.
@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from entrenous.craft.fingerprint.landmarks.points import points_of
-from entrenous.craft.fingerprint.landmarks.words import WORDS
+from entrenous.fingerprint.keypoints import WORDS, points_of
 
 _NAMES: Final = (
     *("astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel"),

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from entrenous.craft.fingerprint.embedding.numbers import quantised
-from entrenous.model.embedding import SQUARE_PX, Embedding
+from entrenous.fingerprint.embedding import quantised
+from entrenous.fingerprint.nouns import SQUARE_PX, Embedding
 
 
 class FineEmbedder:

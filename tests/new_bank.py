@@ -1,7 +1,7 @@
 """A platform's bank for a test: what ships, on a database of its own that goes with its engine.
 
 The tables are made once in a process and copied, and nothing waits for the disk: no test in a
-process of its own can tell what a power cut leaves (tests/adapters/index/kills.py starts another).
+process of its own can tell what a power cut leaves (tests/stop/index/index_kills.py starts another).
 """
 
 import sqlite3
@@ -15,12 +15,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from entrenous.adapters.bank.engine import open_engine
-from entrenous.adapters.bank.sql_bank import SqlBankStore
-from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
-from entrenous.adapters.index.file_index import FileIndex
-from entrenous.adapters.system import SystemClock
-from entrenous.ports import Clock
+from entrenous.base.environment import Clock, SystemClock
+from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine
+from entrenous.stop.store.review_queue import SqlReviewQueue
 
 _opened: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faces.relay.certificates import Pair
+from tests.serving.certificates import Pair
 
 SHARE = Path(__file__).parents[1] / "share"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")

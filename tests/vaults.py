@@ -5,11 +5,11 @@ from typing import Final
 
 import pytest
 
-from entrenous.adapters.vault import home as adapter
-from entrenous.adapters.vault.home import no_relay, unlock
-from entrenous.adapters.vault.sqlcipher import SqlcipherVault
-from entrenous.craft.crypto.vault_key import Cost
-from entrenous.model.secret import Secret
+from entrenous.base.secret import Secret
+from entrenous.crypto.vault_key import Cost
+from entrenous.device.store import vault_folder
+from entrenous.device.store.sqlcipher_vault import SqlcipherVault
+from entrenous.device.store.vault_folder import no_relay, unlock
 
 #: The least that a vault may ask for. It is written in vault.json, as any other cost is.
 LEAST_COST: Final = Cost(memory_kib=19_456, passes=2, lanes=1)
@@ -17,7 +17,7 @@ LEAST_COST: Final = Cost(memory_kib=19_456, passes=2, lanes=1)
 
 def make_vaults_open_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make new vaults with the least cost of a guess, so that commands do not take long."""
-    monkeypatch.setattr(adapter, "Cost", lambda: LEAST_COST)
+    monkeypatch.setattr(vault_folder, "Cost", lambda: LEAST_COST)
 
 
 def unlock_vault(home: Path, passphrase: Secret) -> SqlcipherVault:

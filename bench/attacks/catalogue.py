@@ -20,15 +20,7 @@ from bench.attacks.frame import (
 )
 from bench.attacks.grain import bilateral, blur, down_and_up, median, nlmeans, noise, salt, sharpen
 from bench.attacks.kinds import Attack, Rgb, Rng, attack, through
-from bench.attacks.overlay import (
-    black_bars,
-    blur_region,
-    borders,
-    caption,
-    collage,
-    sticker,
-    tiles,
-)
+from bench.attacks.overlay import black_bars, blur_region, borders, caption, collage, sticker, tiles
 from bench.attacks.save import avif, heic, jpeg, load, png, webp
 from bench.attacks.screens import print_scan, screen_photo, screenshot
 from bench.attacks.tones import (

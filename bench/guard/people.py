@@ -9,26 +9,35 @@ from typing import Final
 import cv2
 import numpy as np
 
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.craft.crypto.device import (
+from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
+from entrenous.base.identity import (
+    Batch,
+    Contact,
+    DeviceKey,
+    MasterKey,
+    Person,
+    Place,
+    Prekey,
+    PrekeyKind,
+    SignedBatch,
+    Trust,
+)
+from entrenous.base.secret import Secret
+from entrenous.crypto.identity_keys import (
     DeviceSigner,
     mldsa65_hash,
     mldsa65_key,
     new_signer,
     signing_key,
 )
-from entrenous.craft.crypto.statements import prekey_leaf, sign_prekeys
-from entrenous.craft.media.picture import read_picture
-from entrenous.craft.wire.identity.batch import write_batch
-from entrenous.craft.wire.identity.prekey import write_prekey, write_prekey_statement
-from entrenous.model.card import Prekey, PrekeyKind
-from entrenous.model.circle import Circle, CircleId
-from entrenous.model.envelope import PrekeyBundle
-from entrenous.model.ids import DeviceId, MailboxId, PersonId
-from entrenous.model.person import Contact, DeviceKey, MasterKey, Person, Trust
-from entrenous.model.secret import Secret
-from entrenous.model.signed_batch import Batch, Place, SignedBatch
-from entrenous.ports import Device
+from entrenous.crypto.statements import prekey_leaf, sign_prekeys
+from entrenous.device.device import Device
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.media.picture_reader import read_picture
+from entrenous.send.formats.identity_formats import write_prekey, write_prekey_statement
+from entrenous.send.people.circles import Circle, CircleId
+from entrenous.wire.key_bundle import write_batch
+from entrenous.wire.relay_nouns import PrekeyBundle
 from tests.in_memory.courier import memory_courier
 from tests.in_memory.vault import MemoryVault
 

@@ -10,28 +10,19 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from bench.guard.names import (
-    LONG,
-    doubled,
-    in_other_letters,
-    in_short,
-    slipped_twice,
-    swapped,
-)
-from bench.guard.names import (
-    Maker as NameMaker,
-)
+from bench.guard.names import LONG, doubled, in_other_letters, in_short, slipped_twice, swapped
+from bench.guard.names import Maker as NameMaker
 from bench.guard.people import somebody, with_new_phone
 from bench.guard.year import Year
-from entrenous.model.circle import Circle, Conversation
-from entrenous.model.ids import MessageName
-from entrenous.model.message import Draft
-from entrenous.model.person import Contact, Trust
-from entrenous.model.talk import Heard
-from entrenous.send.acquaintance.people import as_seen, contacts, keep_contact
-from entrenous.send.circle.kept import circles
-from entrenous.send.drawers import CONTACT, HEARD, lay, peer_key
+from entrenous.base.identifiers import MessageName
+from entrenous.base.identity import Contact, Trust
+from entrenous.device.identities import as_seen, contacts
+from entrenous.device.vault_tables import CONTACT, HEARD, peer_key, store_record
 from entrenous.send.guard import warn_about
+from entrenous.send.message.draft import Draft
+from entrenous.send.people.circles import Circle, Conversation, circles
+from entrenous.send.people.contact_history import Heard
+from entrenous.send.people.keep_contacts import keep_contact
 
 Slip = tuple[Draft, str]  # what is sent, and of whom the guard has to speak
 Maker = Callable[[Year], Slip | None]
@@ -101,9 +92,9 @@ def stale_device(year: Year) -> Slip | None:
         since=now - timedelta(days=400),
         person=replace(meant.person, devices=(key,)),
     )
-    lay(lost, CONTACT, meant.person.id.hex(), year.device.vault)
+    store_record(lost, CONTACT, meant.person.id.hex(), year.device.vault)
     whose = peer_key(meant.person.id, key.device)
-    lay(Heard(now - silent), HEARD, whose, year.device.vault)
+    store_record(Heard(now - silent), HEARD, whose, year.device.vault)
     year.shelf.last_used[key.device] = now - silent
     return _picture(year, [lost], None, _talk_of(lost)), lost.name
 

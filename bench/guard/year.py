@@ -33,20 +33,22 @@ from bench.guard.people import (
     somebody,
     with_new_phone,
 )
-from entrenous.craft.fingerprint.picture import fingerprint
-from entrenous.craft.media.picture import read_picture
-from entrenous.model.circle import Circle, Conversation
-from entrenous.model.fingerprint import Fingerprint
-from entrenous.model.ids import BlobId, MessageId, MessageName, RecipientId
-from entrenous.model.message import Copy, Doubt, Draft, Message, Policy, SentPicture
-from entrenous.model.person import Contact, Trust
-from entrenous.model.secret import Secret
-from entrenous.ports import Device
-from entrenous.send.acquaintance.people import contacts, keep_contact
-from entrenous.send.acquaintance.rename import rename_contact
-from entrenous.send.circle.kept import circles, keep_circle
-from entrenous.send.doubts.heard import hear
-from entrenous.send.doubts.note import note_sent
+from entrenous.base.copies import Copy
+from entrenous.base.identifiers import BlobId, MessageId, MessageName, RecipientId
+from entrenous.base.identity import Contact, Trust
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.device.identities import contacts
+from entrenous.device.sent_messages import Message, SentPicture
+from entrenous.fingerprint.nouns import Fingerprint
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.media.picture_reader import read_picture
+from entrenous.send.conversations import note_sent
+from entrenous.send.message.draft import Doubt, Draft, Policy
+from entrenous.send.people.block import rename_contact
+from entrenous.send.people.circles import Circle, Conversation, circles, keep_circle
+from entrenous.send.people.contact_history import note_heard_from
+from entrenous.send.people.keep_contacts import keep_contact
 
 TALKS: Final = 700
 MESSAGES: Final = 6  # in one talk
@@ -176,7 +178,7 @@ class Year:
         within = None if hers else Conversation(self._name(), people, begun_by)
         for one in to:
             if circle is None or self.rng.random() < 0.5:
-                hear(one.person.id, one.person.devices[0].device, self.device)
+                note_heard_from(one.person.id, one.person.devices[0].device, self.device)
         for _ in range(int(self.rng.geometric(1 / MESSAGES))):
             meant = self.meant(to, circle, within)
             yield meant
@@ -204,7 +206,7 @@ class Year:
         """Before this year she has written to everybody, and heard of them."""
         self.clock.moment = NEW_YEAR - timedelta(days=10)
         for contact in contacts(self.device):
-            hear(contact.person.id, contact.person.devices[0].device, self.device)
+            note_heard_from(contact.person.id, contact.person.devices[0].device, self.device)
             for _ in range(3):
                 self.sent(self.meant([contact], None, None))
                 self.clock.moment += timedelta(minutes=1)

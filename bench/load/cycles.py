@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from entrenous.adapters.system import SystemClock
+from entrenous.base.environment import SystemClock
 
 LETTER_BYTES: Final = 4096
 _LOCK: Final = b"entrenous/1 lock\x00"

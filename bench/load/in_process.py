@@ -15,20 +15,19 @@ from pathlib import Path
 import uvloop
 
 from bench.load.cycles import LETTER_BYTES
-from entrenous.adapters.blobs.files import FileBlobs
-from entrenous.adapters.mail.sqlite import open_mail
-from entrenous.adapters.system import SystemClock, SystemDice
-from entrenous.carry.letters.accept import accept
-from entrenous.carry.letters.hand_over import acknowledge, waiting
-from entrenous.carry.mailboxes.mailbox import create_mailbox
-from entrenous.carry.mailboxes.tokens import register_token
-from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.envelope import Envelope, SendToken
-from entrenous.model.ids import EnvelopeId, MailboxId
-from entrenous.model.secret import Secret
-from entrenous.ports import Relay
+from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.identifiers import EnvelopeId, MailboxId
+from entrenous.base.secret import Secret
+from entrenous.carry.accept import accept, acknowledge, waiting_envelopes
+from entrenous.carry.mailbox import create_mailbox
+from entrenous.carry.relay import Relay
+from entrenous.carry.send_tokens import register_token
+from entrenous.carry.store.file_blobs import FileBlobs
+from entrenous.carry.store.sqlite_rows import open_sqlite
+from entrenous.crypto.hashing import lock_of
+from entrenous.wire.relay_nouns import Envelope, SendToken
 
-_OBJECTS_BETWEEN = 50_000  # as adapters/http_server.py has it
+_OBJECTS_BETWEEN = 50_000  # as serving/http_server.py has it
 
 
 def group_commit_cycles_per_s(folder: Path, lines: int, seconds: float) -> float:
@@ -42,7 +41,7 @@ def group_commit_cycles_per_s(folder: Path, lines: int, seconds: float) -> float
     gc.set_threshold(_OBJECTS_BETWEEN)
     try:
         with (
-            closing(open_mail(folder / "in-process.db")) as mail,
+            closing(open_sqlite(folder / "in-process.db")) as mail,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             relay = Relay(mail, FileBlobs(folder / "blobs"), SystemClock(), SystemDice())
@@ -68,7 +67,7 @@ async def _line(relay: Relay, until: float) -> int:
     while time.perf_counter() < until:
         name = EnvelopeId(os.urandom(16))
         await accept(Envelope(name, mailbox, sealed, tomorrow, lock), token, relay)
-        page = await waiting(mailbox, owner, count, 1, relay)
+        page = await waiting_envelopes(mailbox, owner, count, 1, relay)
         if [one.id for one in page] != [name]:
             raise SystemExit("a letter that was accepted is not handed over")
         await acknowledge(mailbox, owner, name, relay)

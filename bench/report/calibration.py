@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.tracing.grid import Row
-from entrenous.craft.weigh.ratio import likelihood_ratio
+from entrenous.watermark.likelihood import likelihood_ratio
 
 Ratios = NDArray[np.float64]
 

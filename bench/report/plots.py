@@ -13,8 +13,8 @@ from bench.report.summary import SETS
 from bench.tracing.grid import Row
 from bench.tracing.house import RECIPIENTS
 from bench.tracing.null import POWERS
-from entrenous.craft.weigh.threshold import naming_score
-from entrenous.spec import ALPHA
+from entrenous.base.limits import ALPHA
+from entrenous.watermark.verdict import naming_score
 
 mpl.use("Agg")
 _DPI: Final = 90

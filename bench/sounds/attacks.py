@@ -12,7 +12,7 @@ from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
-from entrenous.craft.media.sound.read import read_sound
+from entrenous.media.sound_reader import read_sound
 
 Samples = NDArray[np.float32]
 Heard = tuple[Samples, int]

@@ -9,7 +9,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.craft.media.sound.read import read_sound
+from entrenous.media.sound_reader import read_sound
 
 Samples = NDArray[np.float32]
 

@@ -12,13 +12,14 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from bench.stopping.lookups import scratch
-from entrenous.adapters.bank.engine import open_engine
-from entrenous.adapters.bank.sql_bank import SqlBankStore
-from entrenous.adapters.index.tending import open_index
-from entrenous.model.bank import PEOPLE, Bank
-from entrenous.model.claim import Claim, ClaimEvent, ClaimState, Registration
-from entrenous.model.ids import ClaimId
-from entrenous.ports import BankStore, IndexStore
+from entrenous.base.identifiers import ClaimId
+from entrenous.stop.index.maintenance import open_index
+from entrenous.stop.nouns import PEOPLE, Bank
+from entrenous.stop.platform import IndexStore
+from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Registration
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine
+from entrenous.stop.stores import BankStore
 
 _BEFORE: Final = 20_000
 _CLAIMS: Final = 40

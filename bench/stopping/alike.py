@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 from bench.attacks.kinds import Rgb
 from bench.stopping.recall_pictures import Subject
-from entrenous.adapters.embedding.onnx import OnnxEmbedder
-from entrenous.craft.fingerprint.embedding.numbers import Rows, cosines, rows
-from entrenous.craft.fingerprint.embedding.squares import square, windows
-from entrenous.stop.alike import cosines_wanted
+from entrenous.fingerprint.embedding import OnnxEmbedder, Rows, cosines, rows, square, windows
+from entrenous.stop.judge.deferred_scan import cosines_wanted
 
 Bools = NDArray[np.bool_]
 

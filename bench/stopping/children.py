@@ -20,8 +20,8 @@ if __package__ in {None, ""}:
 
 from bench.load.processor import tree_cpu_s
 from bench.stopping.gates import pictures
-from entrenous.craft.media.jails import Jails
-from entrenous.spec import WHOLE_SIDE_PX
+from entrenous.base.limits import WHOLE_SIDE_PX
+from entrenous.media.sandbox.decoder_pool import DecoderPool
 
 _KEPT_FOR: Final = (1, 4, 16, 64)
 _ROUNDS: Final = 5
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _ms(kept: int, some: list[bytes]) -> float:
-    with Jails(pictures_per_child=kept) as jails:
+    with DecoderPool(pictures_per_child=kept) as jails:
         for untrusted_data in some[:kept]:  # the server is started, and its first child used up
             jails.read(untrusted_data, at_least_px=WHOLE_SIDE_PX, luma=True)
         before = tree_cpu_s(os.getpid())

@@ -12,7 +12,8 @@ import numpy as np
 
 from bench.stopping import peers
 from bench.stopping.hashes import changes, random_hashes
-from entrenous.craft.fingerprint.index import Pairs, Searchable, Segment, Words, plan_of
+from entrenous.fingerprint.linear_scan import Pairs, Words
+from entrenous.fingerprint.multi_index import Searchable, Segment, plan_of
 
 DISTANCES: Final = 33
 _AT_ONCE: Final = 2048

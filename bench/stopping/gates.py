@@ -26,12 +26,12 @@ from bench.photographs import PHOTOGRAPHS, Size
 from bench.stopping.hashes import random_hashes
 from bench.stopping.lookups import scratch
 from bench.stopping.pictures import large_pictures
-from entrenous.adapters.bank.engine import open_engine
-from entrenous.adapters.bank.sql_bank import SqlBankStore
-from entrenous.adapters.index.tending import open_index
-from entrenous.model.bank import PEOPLE, Bank
-from entrenous.model.claim import Claim, ClaimState, Registration
-from entrenous.model.ids import BankName, ClaimId
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.stop.index.maintenance import open_index
+from entrenous.stop.nouns import PEOPLE, Bank
+from entrenous.stop.registration import Claim, ClaimState, Registration
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine
 
 LINES: Final = 8  # as many as a gate judges at once
 _SLOW: Final = (

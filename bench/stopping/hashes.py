@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.craft.fingerprint.index import Words
+from entrenous.fingerprint.linear_scan import Words
 
 Counts = NDArray[np.int64]
 

@@ -28,20 +28,19 @@ import numpy as np
 import sqlalchemy as sa
 
 from bench.stopping.lookups import scratch
-from entrenous.adapters.bank.engine import open_engine
-from entrenous.adapters.bank.sql_bank import SqlBankStore
-from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
-from entrenous.adapters.bank.upload_tables import UPLOAD, UPLOAD_FRAMES
-from entrenous.adapters.index.tending import open_index
-from entrenous.adapters.system import SystemClock, SystemDice
-from entrenous.craft.media.picture import read_picture
-from entrenous.model.bank import PEOPLE, Bank
-from entrenous.model.claim import Claim, ClaimState, Registration
-from entrenous.model.ids import ClaimId
-from entrenous.model.print import SOUND_KIND, VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
-from entrenous.ports import Platform
-from entrenous.ports.world import Clock
-from entrenous.stop.look_back import look_back_due
+from entrenous.base.environment import Clock, SystemClock, SystemDice
+from entrenous.base.identifiers import ClaimId
+from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
+from entrenous.media.picture_reader import read_picture
+from entrenous.stop.index.maintenance import open_index
+from entrenous.stop.judge.look_back import look_back_due
+from entrenous.stop.nouns import PEOPLE, Bank
+from entrenous.stop.platform import Platform
+from entrenous.stop.registration import Claim, ClaimState, Registration
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine
+from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.store.schema import UPLOAD, UPLOAD_FRAMES
 
 _AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
 _ROWS: Final = 10_000

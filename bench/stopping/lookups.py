@@ -17,8 +17,9 @@ import numpy as np
 
 from bench.stopping import peers
 from bench.stopping.hashes import queries
-from entrenous.adapters.index.base_file import Base, read_base, write_base
-from entrenous.craft.fingerprint.index import ScanIndex, Words, searchable
+from entrenous.fingerprint.linear_scan import ScanIndex, Words
+from entrenous.fingerprint.multi_index import searchable
+from entrenous.stop.index.base_file import Base, read_base, write_base
 
 BATCH: Final = 8  # the orientations of one upload
 _SPENT_S: Final = 0.6  # on each index in each round

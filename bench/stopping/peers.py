@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.craft.fingerprint.index import Words
+from entrenous.fingerprint.linear_scan import Words
 
 RADIUS: Final = 31
 _BITS: Final = 256

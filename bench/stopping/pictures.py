@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.photographs import PHOTOGRAPHS, Size, TooSmall
-from entrenous.craft.fingerprint.picture import fingerprint
-from entrenous.craft.media.picture import read_picture
-from entrenous.spec import WHOLE_SIDE_PX
+from entrenous.base.limits import WHOLE_SIDE_PX
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.media.picture_reader import read_picture
 
 _PREFERRED: Final = ("casa-mila", "osprey", "city", "tea", "colosseum", "otters", "kleiber")
 _SIZE: Final = (4000, 3000)

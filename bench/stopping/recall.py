@@ -35,17 +35,10 @@ import numpy as np
 from bench.attacks.save import load
 from bench.stopping.alike import Alike
 from bench.stopping.recall_edits import EDITS, edited
-from bench.stopping.recall_false import (
-    Counted,
-    Pieces,
-    Strangers,
-    false_deep,
-    false_fast,
-    tiles,
-)
+from bench.stopping.recall_false import Counted, Pieces, Strangers, false_deep, false_fast, tiles
 from bench.stopping.recall_looks import Looked, Registered, look, nearest, register, tell
 from bench.stopping.recall_pictures import Subject, later_subjects, subjects
-from entrenous.spec import PDQ_RADIUS
+from entrenous.base.limits import PDQ_RADIUS
 
 QUICK: Final = (
     "jpeg 10",

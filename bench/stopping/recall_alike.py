@@ -28,11 +28,10 @@ from bench.stopping.recall_edits import EDITS, edited
 from bench.stopping.recall_false import tiles
 from bench.stopping.recall_looks import picture_of, tell
 from bench.stopping.recall_pictures import Subject, later_subjects, subjects
-from entrenous.craft.fingerprint.embedding.numbers import cosines, rows
-from entrenous.craft.fingerprint.embedding.squares import square
-from entrenous.craft.fingerprint.picture import fingerprint
-from entrenous.spec import PDQ_QUALITY_MIN
-from entrenous.stop.alike import cosines_wanted
+from entrenous.base.limits import PDQ_QUALITY_MIN
+from entrenous.fingerprint.embedding import cosines, rows, square
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.stop.judge.deferred_scan import cosines_wanted
 
 # Two drawings among the photographs. Named after they were seen to be most of the false pairs: so
 # both counts are told, with and without them.

@@ -20,11 +20,11 @@ from bench.stopping.recall_looks import (
     tell,
     words,
 )
-from entrenous.craft.fingerprint.index import Searchable, searchable
-from entrenous.craft.fingerprint.parts import part_hashes
-from entrenous.craft.fingerprint.picture import fingerprint
-from entrenous.spec import PDQ_QUALITY_MIN, PDQ_RADIUS
-from entrenous.stop.look import fast_views
+from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS
+from entrenous.fingerprint.crops import part_hashes
+from entrenous.fingerprint.multi_index import Searchable, searchable
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.stop.judge.scan import fast_views
 
 _TILES_PER_SIDE: Final = 5
 _VIEWS: Final = 2_000  # looked for at a time: an upload's own photograph has many that fit

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from bench.attacks.kinds import Rgb
 from bench.stopping.recall_pictures import Subject
-from entrenous.craft.fingerprint.parts import part_hashes
-from entrenous.craft.fingerprint.picture import fingerprint
-from entrenous.craft.media.picture import read_picture
-from entrenous.model.picture import Encoding, Picture, PictureFormat
-from entrenous.spec import GATE_SIDE_PX, PDQ_BYTES, PDQ_QUALITY_MIN, WHOLE_SIDE_PX
-from entrenous.stop.before_answer import fast_look
-from entrenous.stop.deep import deep_views
-from entrenous.stop.look import Seen
+from entrenous.base.limits import GATE_SIDE_PX, PDQ_BYTES, PDQ_QUALITY_MIN, WHOLE_SIDE_PX
+from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.fingerprint.crops import part_hashes
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.media.picture_reader import read_picture
+from entrenous.stop.judge.deferred_scan import deep_views
+from entrenous.stop.judge.scan import Seen, fast_scan
 
 Words = NDArray[np.uint64]
 
@@ -53,8 +52,8 @@ def register(subject: Subject) -> Registered | None:
 
 
 def look(upload: bytes) -> Looked:
-    """All hashes of an upload, read as :mod:`entrenous.wiring.platform` has it read."""
-    _, fast = fast_look(lambda px: read_picture(upload, at_least_px=px, luma=True), WHOLE_SIDE_PX)
+    """All hashes of an upload, read as :mod:`entrenous.stop.store.open_gate` has it read."""
+    _, fast = fast_scan(lambda px: read_picture(upload, at_least_px=px, luma=True), WHOLE_SIDE_PX)
     slow = list(deep_views(read_picture(upload, at_least_px=GATE_SIDE_PX)))
     return Looked(
         bits_of(fast.whole),

@@ -31,22 +31,18 @@ import numpy as np
 
 from bench.stopping.reels import LEAKS, Frames, decoded, footage, made, photographs
 from bench.stopping.voices import SOUND_LEAKS, Heard, sounds
-from entrenous.craft.fingerprint.index import ScanIndex
-from entrenous.craft.fingerprint.orientation import orientations
-from entrenous.craft.fingerprint.reel.look import video_look
-from entrenous.craft.fingerprint.reel.pace import LOOKED_AT, REGISTERED
-from entrenous.craft.fingerprint.reel.register import video_print
-from entrenous.craft.fingerprint.sound.index import SoundIndex
-from entrenous.craft.fingerprint.sound.look import sound_look
-from entrenous.craft.fingerprint.sound.register import sound_print
-from entrenous.craft.media.clip.read import read_clip
-from entrenous.craft.media.picture import read_picture
-from entrenous.model.bank import PEOPLE
-from entrenous.model.claim import Claim, ClaimState
-from entrenous.model.clip import Cut
-from entrenous.model.ids import ClaimId
-from entrenous.model.print import VIDEO_KIND, VideoLook, VideoPrint
-from entrenous.stop.reel import Place, trimmed_hits, video_hits
+from entrenous.base.audio_video import Cut
+from entrenous.base.identifiers import ClaimId
+from entrenous.fingerprint.linear_scan import ScanIndex
+from entrenous.fingerprint.nouns import VIDEO_KIND, VideoLook, VideoPrint
+from entrenous.fingerprint.pdq import orientations
+from entrenous.fingerprint.sound_index import SoundIndex, sound_look, sound_print
+from entrenous.fingerprint.video_hash import LOOKED_AT, REGISTERED, video_look, video_print
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.picture_reader import read_picture
+from entrenous.stop.judge.clip_matches import Place, trimmed_hits, video_hits
+from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.registration import Claim, ClaimState
 
 _LENGTH_S: Final = 30.0
 _EXCERPTS: Final = (5, 10)

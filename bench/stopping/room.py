@@ -32,22 +32,19 @@ import numpy as np
 import sqlalchemy as sa
 
 from bench.stopping.lookups import BATCH, scratch
-from entrenous.adapters.bank.engine import open_engine, scrub
-from entrenous.adapters.bank.postgres import open_postgres_engine
-from entrenous.adapters.bank.sql_bank import SqlBankStore
-from entrenous.adapters.bank.sql_reviews import SqlReviewQueue
-from entrenous.adapters.index.base_file import write_base
-from entrenous.adapters.index.file_index import FileIndex
-from entrenous.adapters.index.shard import Shard
-from entrenous.adapters.index.truth import truth_of
-from entrenous.craft.media.picture import read_picture
-from entrenous.model.bank import PEOPLE, Bank, Counts, Entry
-from entrenous.model.claim import Claim, ClaimState, Registration
-from entrenous.model.decision import Decision, Outcome
-from entrenous.model.ids import ClaimId
-from entrenous.model.review import Review, ReviewState
-from entrenous.ports import BankStore
-from entrenous.stop.deep import deep_views
+from entrenous.base.identifiers import ClaimId
+from entrenous.media.picture_reader import read_picture
+from entrenous.stop.index.base_file import Shard, read_bank, write_base
+from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.judge.deferred_scan import deep_views
+from entrenous.stop.nouns import PEOPLE, Bank, Counts, Entry
+from entrenous.stop.registration import Claim, ClaimState, Registration
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine, scrub
+from entrenous.stop.store.postgres import open_postgres_engine
+from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.stores import BankStore
+from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 
 _AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
 _PAGE: Final = 100_000
@@ -85,7 +82,7 @@ def made(count: int, shards: int) -> dict[str, float]:
         bank = cast("BankStore", Made(count))
         began = time.process_time()
         for shard in Shard.all(shards):
-            write_base(Path(folder) / shard.file, *truth_of(bank, shard), shard)
+            write_base(Path(folder) / shard.file, *read_bank(bank, shard), shard)
         took = time.process_time() - began
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # before files are mapped
         index = FileIndex(Path(folder), bank, shards)

@@ -33,12 +33,11 @@ from PIL import Image, ImageOps
 from bench.photographs import PHOTOGRAPHS, Size, TooSmall
 from bench.stopping.pictures import pdqhash
 from bench.stopping.recall_pictures import opened_first, opened_later
-from entrenous.craft.fingerprint.distance import distance
-from entrenous.craft.fingerprint.picture import fingerprint
-from entrenous.craft.media.picture import read_picture
-from entrenous.model.fingerprint import Fingerprint
-from entrenous.model.picture import Picture
-from entrenous.spec import GATE_SIDE_PX, PDQ_QUALITY_MIN, WHOLE_SIDE_PX
+from entrenous.base.limits import GATE_SIDE_PX, PDQ_QUALITY_MIN, WHOLE_SIDE_PX
+from entrenous.base.picture import Picture
+from entrenous.fingerprint.nouns import Fingerprint
+from entrenous.fingerprint.pdq import distance, fingerprint
+from entrenous.media.picture_reader import read_picture
 
 WAYS: Final[Mapping[str, Callable[[bytes], Picture]]] = MappingProxyType(
     {

@@ -7,13 +7,8 @@ from typing import Final
 import numpy as np
 
 from bench.stopping.hashes import clustered_hashes, queries, random_hashes
-from entrenous.craft.fingerprint.index import (
-    ScanIndex,
-    Searchable,
-    Segment,
-    Words,
-    plan_of,
-)
+from entrenous.fingerprint.linear_scan import ScanIndex, Words
+from entrenous.fingerprint.multi_index import Searchable, Segment, plan_of
 
 _COUNTS: Final = (1_000, 10_000, 50_000, 300_000, 1_000_000, 2_000_000, 4_000_000)
 _SCANNED_MAX: Final = 300_000

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.stopping.hashes import random_hashes
 from bench.stopping.lookups import BATCH
-from entrenous.adapters.index.base_file import read_base
+from entrenous.stop.index.base_file import read_base
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 SECONDS: Final = 4.0

@@ -13,13 +13,13 @@ from bench.attacks.kinds import Rgb
 from bench.attacks.save import jpeg, load
 from bench.photographs import PHOTOGRAPHS, Size
 from bench.tracing.house import decoded, sender
-from entrenous.craft.crypto.derive import stream
-from entrenous.craft.mark.code import stream_bytes
-from entrenous.craft.mark.embed import embed
-from entrenous.craft.media.write import write_picture
-from entrenous.model.secret import Secret
-from entrenous.send.mark.copies import Original, new_seed, prepare_original, write_copy
-from entrenous.spec import COPY_CONTEXT
+from entrenous.base.limits import COPY_CONTEXT
+from entrenous.base.secret import Secret
+from entrenous.crypto.key_derivation import stream
+from entrenous.media.picture_writer import write_picture
+from entrenous.send.copies.picture_copies import Original, new_seed, prepare_original, write_copy
+from entrenous.watermark.chip_layout import stream_bytes
+from entrenous.watermark.embed import embed
 
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 _JUDGED_PX: Final = 1_600  # SSIMULACRA2 in numpy: a larger picture is judged on its middle

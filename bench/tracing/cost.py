@@ -11,8 +11,8 @@ import numpy as np
 from bench.attacks import leak
 from bench.photographs import PHOTOGRAPHS, Size
 from bench.tracing.house import people, send, sender
-from entrenous.craft.media.write import write_picture
-from entrenous.send.mark.copies import prepare_original
+from entrenous.media.picture_writer import write_picture
+from entrenous.send.copies.picture_copies import prepare_original
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ import numpy as np
 from bench.attacks import leak
 from bench.photographs import PHOTOGRAPHS, Size, TooSmall
 from bench.tracing.house import RECIPIENTS, Sent, people, send
-from entrenous.model.ids import RecipientId
+from entrenous.base.identifiers import RecipientId
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 import numpy as np
 
 from bench.attacks.kinds import Rgb
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.craft.media.picture import read_picture
-from entrenous.model.ids import RecipientId
-from entrenous.model.verdict import Trace
-from entrenous.ports import Device
-from entrenous.send.mark.picture import mark_copies
-from entrenous.trace.trace import trace_picture
+from entrenous.base.identifiers import RecipientId
+from entrenous.device.device import Device
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.media.picture_reader import read_picture
+from entrenous.send.copies.mark_file import mark_copies
+from entrenous.trace.picture import trace_picture
+from entrenous.watermark.verdict import Trace
 from tests.in_memory.courier import memory_courier
 from tests.in_memory.vault import MemoryVault
 

@@ -21,16 +21,23 @@ from bench.attacks.kinds import Rgb, Rng
 from bench.attacks.tones import to_bytes
 from bench.photographs import PHOTOGRAPHS, Size
 from bench.tracing.house import LoadedDice, decoded, sender
-from entrenous.craft.crypto.hashing import sha256
-from entrenous.craft.weigh.tail import upper_tail
-from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
-from entrenous.model.message import Copy, Message
-from entrenous.model.secret import Secret
-from entrenous.model.verdict import NothingToWeigh, Trace
-from entrenous.send.mark.copies import Original, new_seed, prepare_original, write_copy
-from entrenous.send.mark.remember import remember
-from entrenous.spec import SEED_BYTES
-from entrenous.trace.trace import Originals, trace_picture
+from entrenous.base.copies import Copy
+from entrenous.base.identifiers import ID_BYTES, MessageId, MessageName, RecipientId
+from entrenous.base.limits import SEED_BYTES
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import sha256
+from entrenous.device.sent_messages import Message
+from entrenous.send.copies.picture_copies import (
+    Original,
+    new_seed,
+    prepare_original,
+    remember,
+    write_copy,
+)
+from entrenous.trace.originals import Originals
+from entrenous.trace.picture import trace_picture
+from entrenous.watermark.likelihood import upper_tail
+from entrenous.watermark.verdict import NothingToWeigh, Trace
 
 KEYS: Final = 1_000
 POWERS: Final = (1, 2, 3, 4, 5, 6)

@@ -22,9 +22,9 @@ from bench.tracing.copies import Quality, quality
 from bench.tracing.grid import Cell, Row, sent_at, traced
 from bench.tracing.null import Scene, one_leak, scene
 from bench.tracing.peers import PeerRow, Sending, compared, installed
-from entrenous.craft import align
-from entrenous.craft.media.picture import read_picture
-from entrenous.trace.trace import Originals
+from entrenous import watermark
+from entrenous.media.picture_reader import read_picture
+from entrenous.trace.originals import Originals
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -141,8 +141,7 @@ def kept_rows(file: Path, made: Callable[..., Kept]) -> list[Kept]:
 
 def code() -> str:
     """Eight digits that change with the code that registers, listens and weighs, or attacks."""
-    folders = [Path(str(align.__file__)).parents[1] / name for name in ("align", "mark", "weigh")]
-    folders.append(Path(str(attacks.__file__)).parent)
+    folders = [Path(str(package.__file__)).parent for package in (watermark, attacks)]
     sources = sorted(file for folder in folders for file in folder.rglob("*.py"))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in sources))
     return digest.hexdigest()[:8]

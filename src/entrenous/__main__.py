@@ -1,6 +1,7 @@
-"""``python -m entrenous`` and the ``entrenous`` command: the place where faces are put together.
+"""``python -m entrenous`` and the ``entrenous`` program: the place where the verbs are put
+together.
 
-Each face stands alone; so the command line, which can start a relay or a gate, is handed their
+Verbs do not import each other; the command line, which can start a relay or a gate, is handed their
 applications from here. They are imported only when one is started.
 """
 
@@ -11,8 +12,9 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from entrenous.adapters.system import hide_memory
-from entrenous.faces.cli.main import Apps, run
+from entrenous.base.environment import hide_memory
+from entrenous.cli import run
+from entrenous.terminal.session import Apps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,11 +22,13 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.types import ASGIApp
 
-    from entrenous.adapters.gate_client.setting import HookSetting
-    from entrenous.adapters.judging.pool import Judges
-    from entrenous.model.gate_front import GateFront
-    from entrenous.ports import Device, Platform, Relay
-    from entrenous.wiring.platform import GateTokens
+    from entrenous.carry.relay import Relay
+    from entrenous.device.device import Device
+    from entrenous.stop.client.gate_answer import ClientSettings
+    from entrenous.stop.gate_settings import GateFront
+    from entrenous.stop.judge.judge_pool import JudgePool
+    from entrenous.stop.platform import Platform
+    from entrenous.stop.store.open_gate import GateTokens
 
 
 def main() -> None:
@@ -45,40 +49,39 @@ def main() -> None:
 
 
 def _relay_app(relay: Relay) -> ASGIApp:
-    from entrenous.faces.relay.app import relay_app
+    from entrenous.carry.http.relay_app import relay_app
 
     return relay_app(relay)
 
 
 def _metered_relay(relay: Relay) -> tuple[ASGIApp, Starlette]:
     """The relay, and its figures."""
-    from entrenous.faces.relay.app import relay_app
-    from entrenous.faces.relay.metrics import Meters, metrics_app
+    from entrenous.carry.http.metrics import Metrics, metrics_app
+    from entrenous.carry.http.relay_app import relay_app
 
-    meters = Meters()
+    meters = Metrics()
     return relay_app(relay, meters.answered), metrics_app(meters, relay)
 
 
 def _gate_app(
     platform: Platform,
     tokens: GateTokens,
-    judges: Judges | None = None,
+    judges: JudgePool | None = None,
     front: GateFront | None = None,
 ) -> Starlette:
     """The gate; below /exchange what partners fetch (docs/spec/exchange.md), below /hma the same
     banks as Meta's HMA answers (docs/spec/hma.md).
     """
-    from entrenous.adapters.behind_proxies import BehindProxies
-    from entrenous.faces.exchange.app import exchange_app
-    from entrenous.faces.gate.access import GateAccess
-    from entrenous.faces.gate.app import gate_app
-    from entrenous.faces.gate.hma.app import hma_app
-    from entrenous.faces.gate.recurring import Chores
-    from entrenous.model.gate_front import GateFront
-    from entrenous.stop.exchange.tidy import tidy
-    from entrenous.stop.listings import list_again_due
-    from entrenous.wiring.exchange import exchange_of, listings_of
-    from entrenous.wiring.standing import sight_of
+    from entrenous.connectors.exchange.exchange_app import exchange_app
+    from entrenous.connectors.hma_app import hma_app
+    from entrenous.stop.exchange_serving import forget_expired
+    from entrenous.stop.gate_settings import GateFront
+    from entrenous.stop.http.access import BehindProxies, GateAccess
+    from entrenous.stop.http.background_work import BackgroundTasks
+    from entrenous.stop.http.gate_app import gate_app
+    from entrenous.stop.register import list_again_due
+    from entrenous.stop.store.gate_figures import figures_source
+    from entrenous.stop.store.open_gate import exchange_of, listings_of
 
     front = front or GateFront()
     access = GateAccess(
@@ -90,8 +93,10 @@ def _gate_app(
         refused_per_account=front.refused_per_account,
     )
     exchange, listings = exchange_of(platform), listings_of(platform)
-    chores = Chores((partial(tidy, exchange),), (partial(list_again_due, platform, listings),))
-    app = gate_app(platform, access, chores, look=sight_of(platform), judges=judges)
+    chores = BackgroundTasks(
+        (partial(forget_expired, exchange),), (partial(list_again_due, platform, listings),)
+    )
+    app = gate_app(platform, access, chores, look=figures_source(platform), judges=judges)
     app.mount("/exchange", exchange_app(exchange))
     app.mount("/hma", hma_app(platform, access, listings, exchange.sources))
     if front.trusted_proxies:
@@ -100,10 +105,10 @@ def _gate_app(
 
 
 def _gate_proxy(
-    upstream: str, setting: HookSetting, paths: Sequence[str], on_hold: str, account_header: str
+    upstream: str, setting: ClientSettings, paths: Sequence[str], on_hold: str, account_header: str
 ) -> ASGIApp:
     """The proxy that asks a gate about uploads, in front of another server."""
-    from entrenous.faces.hooks.proxy import proxy_app
+    from entrenous.connectors.reverse_proxy import proxy_app
 
     return proxy_app(upstream, setting, paths=paths, on_hold=on_hold, account_header=account_header)
 
@@ -116,9 +121,9 @@ def _received_files(message: str, device: Device) -> Iterator[bytes]:
         UnknownMessage: there is none of that name.
         NotKeptHere: its files are not in the vault.
     """
-    from entrenous.model.protection import NotKeptHere
     from entrenous.send.inbox import find_received
     from entrenous.send.open import open_message
+    from entrenous.stop.registration import NotKeptHere
 
     if find_received(message, device).key is None:
         raise NotKeptHere(name=message)

@@ -13,7 +13,7 @@ from bench.stopping.recall_edits import EDITS
 from bench.stopping.recall_false import Counted, Pieces, Strangers, tiles
 from bench.stopping.recall_looks import Looked, Registered, look, nearest, register
 from bench.stopping.recall_pictures import subjects
-from entrenous.spec import PDQ_RADIUS
+from entrenous.base.limits import PDQ_RADIUS
 
 pytestmark = pytest.mark.slow
 

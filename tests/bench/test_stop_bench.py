@@ -22,8 +22,9 @@ from bench.stopping.exact import (
 from bench.stopping.hashes import changes, clustered_hashes, queries, random_hashes
 from bench.stopping.lookups import look, on_file
 from bench.stopping.recall import SOME
-from entrenous.craft.fingerprint.index import ScanIndex, Segment, Words, plan_of
-from tests.adapters.index.brute import brute_force
+from entrenous.fingerprint.linear_scan import ScanIndex, Words
+from entrenous.fingerprint.multi_index import Segment, plan_of
+from tests.stop.index.brute_force import brute_force
 
 # docs/benchmarks.md; what is there besides is ours to change
 AGREED = {

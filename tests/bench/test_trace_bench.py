@@ -21,9 +21,9 @@ from bench.tracing.null import KEYS, NullRow, one_leak, pooled, scene
 from bench.tracing.packed import pack_rows, packed_rows
 from bench.tracing.plan import full, narrowed, quick
 from bench.tracing.run import kept_rows
-from entrenous.craft.media.picture import read_picture
-from entrenous.send.mark.copies import new_seed
-from entrenous.trace.trace import Originals
+from entrenous.media.picture_reader import read_picture
+from entrenous.send.copies.picture_copies import new_seed
+from entrenous.trace.originals import Originals
 
 FIELDS = (
     "schema photos attacks named_right named_wrong nobody psnr_db_min ssim_min mark_over_encode "

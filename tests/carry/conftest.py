@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.mail.postgres import PostgresMail, open_postgres
-from entrenous.adapters.mail.sqlite import SqliteMail, open_mail
-from entrenous.ports import MailStore
+from entrenous.carry.relay import RowStore
+from entrenous.carry.store.postgres_rows import PostgresRows, open_postgres
+from entrenous.carry.store.sqlite_rows import SqliteRows, open_sqlite
 from tests.carry.relays import close_relays
 
 
@@ -18,10 +18,10 @@ def _relays_closed() -> Iterator[None]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
-def mail(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MailStore]:
-    store: SqliteMail | PostgresMail
+def mail(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RowStore]:
+    store: SqliteRows | PostgresRows
     if request.param == "sqlite":
-        store = open_mail(tmp_path / "mail.db")
+        store = open_sqlite(tmp_path / "mail.db")
     else:
         store = open_postgres(request.getfixturevalue("postgres").fresh())
     yield store

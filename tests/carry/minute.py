@@ -1,21 +1,19 @@
-"""What a relay does every minute (faces/relay/app.py), one after the other."""
+"""What a relay does every minute (carry/http/relay_app.py), one after the other."""
 
 from dataclasses import replace
 from datetime import datetime
 
-from entrenous.carry.clock import last_sweep
-from entrenous.carry.expire import forget_due
-from entrenous.carry.leftovers import remove_leftovers
-from entrenous.model.clock_mark import FAR
-from entrenous.ports import Relay
+from entrenous.carry.expire import expire_due, remove_orphan_blobs
+from entrenous.carry.relay import Relay, last_sweep
+from entrenous.serving.host_checks import FAR
 from tests.carry.relays import WoundClock
 
 
 async def expire(relay: Relay) -> None:
     """Forget everything whose time has come, down to the bytes on the medium."""
     await sweep_until_now(relay)
-    await forget_due(relay)
-    await remove_leftovers(relay)
+    await expire_due(relay)
+    await remove_orphan_blobs(relay)
 
 
 async def sweep_until_now(relay: Relay) -> None:
@@ -23,7 +21,7 @@ async def sweep_until_now(relay: Relay) -> None:
     mark = await relay.mail.look(last_sweep)
     while mark is not None and mark.is_ahead(relay.clock.now()):
         then = mark.at + FAR
-        await forget_due(as_of(then, relay))
+        await expire_due(as_of(then, relay))
         mark = await relay.mail.look(last_sweep)
 
 

@@ -15,15 +15,16 @@ from typing import Any, Final, TypeVar
 
 from starlette.applications import Starlette
 
-from entrenous.adapters.blobs.files import FileBlobs
-from entrenous.adapters.http_server import listening, server_for, url_of
-from entrenous.adapters.mail.sqlite import open_mail
-from entrenous.adapters.tls import Certificate
-from entrenous.craft.crypto.hashing import lock_of, sha256
-from entrenous.model.envelope import BlobDeposit, Envelope, SendToken, ShareDeposit
-from entrenous.model.ids import BlobId, EnvelopeId, MailboxId
-from entrenous.model.secret import Secret
-from entrenous.ports import Courier, Relay
+from entrenous.base.identifiers import BlobId, EnvelopeId, MailboxId
+from entrenous.base.secret import Secret
+from entrenous.carry.relay import Relay
+from entrenous.carry.store.file_blobs import FileBlobs
+from entrenous.carry.store.sqlite_rows import open_sqlite
+from entrenous.crypto.hashing import lock_of, sha256
+from entrenous.device.device import Courier
+from entrenous.serving.http_server import listening, server_for, url_of
+from entrenous.serving.tls import Certificate
+from entrenous.wire.relay_nouns import BlobDeposit, Envelope, SendToken, ShareDeposit
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.mail import MemoryMail
 
@@ -126,7 +127,7 @@ def memory_relay(clock: WoundClock | None = None) -> Relay:
 
 @contextmanager
 def disk_relay(folder: Path, clock: WoundClock, bytes_max: int | None = None) -> Iterator[Relay]:
-    mail = open_mail(folder / "mail.db", bytes_max=bytes_max)
+    mail = open_sqlite(folder / "mail.db", bytes_max=bytes_max)
     try:
         yield Relay(mail, FileBlobs(folder / "blobs"), clock, CountingDice())
     finally:

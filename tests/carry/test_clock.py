@@ -9,18 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.mail.postgres import open_postgres
-from entrenous.carry.clock import last_sweep
-from entrenous.carry.expire import forget_due
-from entrenous.carry.letters.accept import accept
-from entrenous.carry.letters.hand_over import waiting
-from entrenous.carry.letters.withdraw import look_after, withdraw
+from entrenous.base.errors import Expired, RelayClockAhead
+from entrenous.carry.accept import accept, waiting_envelopes
+from entrenous.carry.expire import expire_due
+from entrenous.carry.relay import Relay, last_sweep
+from entrenous.carry.relay_rows import HeldLetter, HeldShare, HeldToken
 from entrenous.carry.release import open_share
-from entrenous.model.clock_mark import ClockMark
-from entrenous.model.envelope import EnvelopeState
-from entrenous.model.held import HeldLetter, HeldShare, HeldToken
-from entrenous.model.relay_problem import Expired, RelayClockAhead
-from entrenous.ports import Relay
+from entrenous.carry.store.postgres_rows import open_postgres
+from entrenous.carry.withdraw import envelope_status, withdraw
+from entrenous.serving.host_checks import ClockMark
+from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import as_of
 from tests.carry.relays import NOON, Post, WoundClock, disk_relay, memory_relay
 from tests.carry.test_expire import arrive, count
@@ -41,7 +39,7 @@ def clock() -> WoundClock:
 def relay(clock: WoundClock) -> Relay:
     """One that has swept."""
     relay = memory_relay(clock)
-    at_once(forget_due(relay))
+    at_once(expire_due(relay))
     return relay
 
 
@@ -58,7 +56,7 @@ def sweeps(relay: Relay, minutes: int = 1) -> list[int]:
     spoken = list[int]()
     for _ in range(minutes):
         try:
-            at_once(forget_due(relay))
+            at_once(expire_due(relay))
         except RelayClockAhead as why:
             spoken.append(int(str(why.facts["days"])))
         relay.clock.wind(minutes=1)  # type: ignore[attr-defined]
@@ -74,7 +72,9 @@ def test_a_clock_that_is_wrong_for_some_minutes_ends_nothing(
     clock.moment = right + timedelta(hours=1)
     assert sweeps(relay) == []
     assert count(relay, HeldLetter, HeldShare, HeldToken) == 3
-    assert [one.id for one in at_once(waiting(post.mailbox, post.owner, 0, 9, relay))] == [post.id]
+    assert [
+        one.id for one in at_once(waiting_envelopes(post.mailbox, post.owner, 0, 9, relay))
+    ] == [post.id]
 
 
 @pytest.mark.usefixtures("post")
@@ -123,7 +123,7 @@ def test_one_clock_of_two_is_never_believed_while_the_other_sweeps(
         assert sweeps(relay) == []
         assert sweeps(other) == [400]
     assert count(relay, HeldLetter, HeldShare, HeldToken) == 3
-    assert at_once(look_after(post.id, post.withdraw, relay)).state is EnvelopeState.WAITING
+    assert at_once(envelope_status(post.id, post.withdraw, relay)).state is EnvelopeState.WAITING
 
 
 @pytest.mark.usefixtures("post")
@@ -142,7 +142,7 @@ def test_nobody_is_told_that_a_time_is_over(relay: Relay, clock: WoundClock, pos
     clock.moment = right + YEAR
     for ask in (
         lambda: open_share(post.id, post.open, post.attempt(), relay),
-        lambda: look_after(post.id, post.withdraw, relay),
+        lambda: envelope_status(post.id, post.withdraw, relay),
         lambda: accept(post.letter(), post.token, relay),
     ):
         with pytest.raises(RelayClockAhead):
@@ -162,10 +162,10 @@ def test_what_is_taken_back_is_gone_whatever_the_clock_says(
 
 def test_what_has_expired_is_said_to_have(relay: Relay, clock: WoundClock, post: Post) -> None:
     clock.wind(days=6)
-    at_once(forget_due(as_of(clock.now() - timedelta(days=4), relay)))
-    at_once(forget_due(as_of(clock.now() - timedelta(days=2), relay)))
+    at_once(expire_due(as_of(clock.now() - timedelta(days=4), relay)))
+    at_once(expire_due(as_of(clock.now() - timedelta(days=2), relay)))
     clock.wind(days=1)
-    at_once(forget_due(as_of(clock.now() - timedelta(days=1), relay)))
+    at_once(expire_due(as_of(clock.now() - timedelta(days=1), relay)))
     with pytest.raises(Expired):
         at_once(open_share(post.id, post.open, post.attempt(), relay))
     assert count(relay, HeldShare) == 0
@@ -180,16 +180,16 @@ def test_the_last_sweep_outlives_its_relay(
     for relay in opened(store, tmp_path, clock, request):
         asyncio.run(arrive(relay, Post()))
         for _ in range(3):
-            asyncio.run(forget_due(relay))
+            asyncio.run(expire_due(relay))
             clock.wind(minutes=1)
     for relay in opened(store, tmp_path, clock, request):
         assert asyncio.run(relay.mail.look(last_sweep)) == ClockMark(NOON)
         ahead = as_of(clock.now() + YEAR, relay)
         with pytest.raises(RelayClockAhead):
-            asyncio.run(forget_due(ahead))
+            asyncio.run(expire_due(ahead))
         mark = asyncio.run(relay.mail.look(last_sweep))
         assert mark == ClockMark(NOON, ahead.clock.now())
-        asyncio.run(forget_due(relay))
+        asyncio.run(expire_due(relay))
         assert asyncio.run(relay.mail.look(last_sweep)) == ClockMark(clock.now())
         assert asyncio.run(relay.mail.look(lambda view: view.count(HeldLetter))) == 1
 

@@ -8,17 +8,14 @@ from typing import Any
 
 import pytest
 
-from entrenous.carry.hold import bring_blob
-from entrenous.carry.letters.accept import accept
-from entrenous.carry.letters.hand_over import acknowledge, waiting
-from entrenous.carry.letters.withdraw import look_after, withdraw
-from entrenous.carry.mailboxes.mailbox import create_mailbox
-from entrenous.carry.mailboxes.prekeys import add_prekeys, claim_prekeys
-from entrenous.carry.mailboxes.tokens import register_token
-from entrenous.carry.release import finish, open_share
-from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.envelope import EnvelopeState, Prekeys
-from entrenous.model.held import (
+from entrenous.base.errors import Expired, NoSuchEnvelope
+from entrenous.base.identifiers import DeviceId, EnvelopeId, MailboxId
+from entrenous.base.secret import Secret
+from entrenous.carry.accept import accept, acknowledge, waiting_envelopes
+from entrenous.carry.hold import upload_blob
+from entrenous.carry.mailbox import add_prekeys, claim_prekeys, create_mailbox
+from entrenous.carry.relay import Relay
+from entrenous.carry.relay_rows import (
     HELD,
     HeldAttempt,
     HeldBlob,
@@ -34,10 +31,11 @@ from entrenous.model.held import (
     Leftover,
     SpentKey,
 )
-from entrenous.model.ids import DeviceId, EnvelopeId, MailboxId
-from entrenous.model.relay_problem import Expired, NoSuchEnvelope
-from entrenous.model.secret import Secret
-from entrenous.ports import Relay
+from entrenous.carry.release import finish, open_share
+from entrenous.carry.send_tokens import register_token
+from entrenous.carry.withdraw import envelope_status, withdraw
+from entrenous.crypto.hashing import lock_of
+from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
 from tests.carry.minute import expire
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, memory_relay, stream
 from tests.in_memory.blobs import MemoryBlobs
@@ -54,7 +52,7 @@ DEVICE = DeviceId(b"D" * 16)
 async def arrive(relay: Relay, post: Post, opens: int | None = None) -> None:
     await create_mailbox(post.mailbox, lock_of(post.owner), relay)
     await register_token(post.mailbox, post.owner, post.granted(), relay)
-    await bring_blob(post.deposit(), post.token, stream(post.blob), relay)
+    await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
     await accept(post.envelope(opens), post.token, relay)
 
 
@@ -138,11 +136,11 @@ def test_asking_for_what_is_due_forgets_it(relay: Relay, clock: WoundClock) -> N
     post = Post()
     at_once(arrive(relay, post))
     clock.wind(days=7)
-    assert at_once(waiting(post.mailbox, post.owner, 0, 50, relay)) == []
+    assert at_once(waiting_envelopes(post.mailbox, post.owner, 0, 50, relay)) == []
     with pytest.raises(Expired):
         at_once(open_share(post.id, post.open, post.attempt(), relay))
     assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
-    status = at_once(look_after(post.id, post.withdraw, relay))
+    status = at_once(envelope_status(post.id, post.withdraw, relay))
     assert status.state is EnvelopeState.EXPIRED
 
 
@@ -162,14 +160,14 @@ def test_a_blob_that_nobody_names_goes_after_a_day(relay: Relay, clock: WoundClo
     post = Post()
     at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
-    at_once(bring_blob(post.deposit(), post.token, stream(post.blob), relay))
+    at_once(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
     clock.wind(hours=24, seconds=-1)
     at_once(expire(relay))
     assert blobs_in(relay) == 1
     clock.wind(seconds=1)
     at_once(expire(relay))
     assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
-    assert at_once(bring_blob(post.deposit(), post.token, stream(post.blob), relay))
+    assert at_once(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
 
 
 def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: WoundClock) -> None:
@@ -189,7 +187,7 @@ def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: WoundClo
     together = relay.mail.together
     relay.blobs.keep = keep_then_crash  # type: ignore[method-assign]
     with pytest.raises(Crash):
-        at_once(bring_blob(post.deposit(), post.token, stream(post.blob), relay))
+        at_once(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
     relay.mail.together = together  # type: ignore[method-assign]
     assert (count(relay, HeldUpload), blobs_in(relay)) == (1, 1)
     clock.wind(days=1)
@@ -339,7 +337,7 @@ def test_an_id_that_was_taken_back_before_it_came_is_kept_for_an_hour(
     at_once(expire(relay))
     assert count(relay, HeldEnvelope) == 0
     at_once(accept(post.envelope(blobs=False), post.token, relay))
-    assert at_once(look_after(post.id, post.withdraw, relay)).state is EnvelopeState.WAITING
+    assert at_once(envelope_status(post.id, post.withdraw, relay)).state is EnvelopeState.WAITING
 
 
 @pytest.mark.parametrize("days", [29, 30])

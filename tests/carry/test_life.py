@@ -8,13 +8,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from entrenous.carry.letters.accept import accept
-from entrenous.carry.letters.hand_over import acknowledge, waiting
-from entrenous.carry.letters.withdraw import look_after, withdraw
+from entrenous.base.errors import Expired, NoSuchEnvelope, TakenBack, UsedUp
+from entrenous.carry.accept import accept, acknowledge, waiting_envelopes
+from entrenous.carry.relay_rows import HeldShare
 from entrenous.carry.release import finish, open_share
-from entrenous.model.envelope import EnvelopeState
-from entrenous.model.held import HeldShare
-from entrenous.model.relay_problem import Expired, NoSuchEnvelope, TakenBack, UsedUp
+from entrenous.carry.withdraw import envelope_status, withdraw
+from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import expire
 from tests.carry.relays import NOON, Post, WoundClock, memory_relay
 from tests.carry.test_expire import arrive, blobs_in, count
@@ -93,7 +92,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def it_waits_only_while_it_should(self) -> None:
-        page = at_once(waiting(self.one.mailbox, self.one.owner, 0, 50, self.relay))
+        page = at_once(waiting_envelopes(self.one.mailbox, self.one.owner, 0, 50, self.relay))
         gone = self.delivered or self.taken_back or self.is_late() or self.is_used_up()
         assert len(page) == (not gone)
 
@@ -104,7 +103,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def its_sender_is_told_the_truth(self) -> None:
-        status = at_once(look_after(self.one.id, self.one.withdraw, self.relay))
+        status = at_once(envelope_status(self.one.id, self.one.withdraw, self.relay))
         assert status.opened == len(self.given)
         assert self.opens is None or status.opened <= self.opens
         ends = (EnvelopeState.TAKEN_BACK, EnvelopeState.EXPIRED)
@@ -126,4 +125,4 @@ def test_a_life_ends_without_a_trace() -> None:
     life.clock.wind(days=30)
     at_once(expire(life.relay))
     with pytest.raises(NoSuchEnvelope):
-        at_once(look_after(life.one.id, life.one.withdraw, life.relay))
+        at_once(envelope_status(life.one.id, life.one.withdraw, life.relay))

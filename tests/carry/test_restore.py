@@ -5,17 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.carry.hold import bring_blob
-from entrenous.carry.letters.accept import accept
-from entrenous.carry.letters.withdraw import look_after, withdraw
-from entrenous.carry.mailboxes.mailbox import create_mailbox
-from entrenous.carry.mailboxes.prekeys import add_prekeys, claim_prekeys
-from entrenous.carry.mailboxes.tokens import register_token
-from entrenous.carry.release import open_share
-from entrenous.carry.restore import fail_closed, restored_at
-from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.envelope import EnvelopeState, Prekeys
-from entrenous.model.held import (
+from entrenous.base.errors import NoSuchEnvelope, UsedUp
+from entrenous.base.identifiers import BlobId, DeviceId
+from entrenous.carry.accept import accept
+from entrenous.carry.hold import upload_blob
+from entrenous.carry.mailbox import add_prekeys, claim_prekeys, create_mailbox
+from entrenous.carry.relay import Relay
+from entrenous.carry.relay_rows import (
     HeldAttempt,
     HeldBlob,
     HeldEnvelope,
@@ -26,9 +22,12 @@ from entrenous.model.held import (
     HeldUpload,
     Leftover,
 )
-from entrenous.model.ids import BlobId, DeviceId
-from entrenous.model.relay_problem import NoSuchEnvelope, UsedUp
-from entrenous.ports import Relay
+from entrenous.carry.release import open_share
+from entrenous.carry.restore import close_after_restore, restored_at
+from entrenous.carry.send_tokens import register_token
+from entrenous.carry.withdraw import envelope_status, withdraw
+from entrenous.crypto.hashing import lock_of
+from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
 from tests.carry.minute import expire
 from tests.carry.relays import CountingDice, Post, WoundClock, new_relay, run, stored_blobs, stream
 
@@ -47,7 +46,7 @@ def posted(relay: Relay, dice: int = 0, opens: int | None = 2) -> Post:
     post = Post(dice=CountingDice(dice))
     run(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     run(register_token(post.mailbox, post.owner, post.granted(), relay))
-    run(bring_blob(post.deposit(), post.token, stream(post.blob), relay))
+    run(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
     run(accept(post.envelope(opens), post.token, relay))
     return post
 
@@ -57,7 +56,7 @@ def count(relay: Relay, *kinds: type) -> int:
 
 
 def restore(relay: Relay, missing: frozenset[str] = NOTHING, *, with_shares: bool = False) -> int:
-    return run(fail_closed(relay, missing, with_shares=with_shares))
+    return run(close_after_restore(relay, missing, with_shares=with_shares))
 
 
 def test_what_nobody_opened_is_lost_and_its_sender_is_told(relay: Relay) -> None:
@@ -65,7 +64,7 @@ def test_what_nobody_opened_is_lost_and_its_sender_is_told(relay: Relay) -> None
     assert restore(relay) == 1
     with pytest.raises(NoSuchEnvelope):
         run(open_share(post.id, post.open, post.attempt(), relay))
-    told = run(look_after(post.id, post.withdraw, relay))
+    told = run(envelope_status(post.id, post.withdraw, relay))
     assert told.state is EnvelopeState.LOST
     assert count(relay, HeldShare, HeldBlob, HeldLetter, HeldAttempt, Leftover) == 0
     assert stored_blobs(relay) == 0
@@ -77,7 +76,7 @@ def test_what_was_opened_stays_opened_and_opens_no_more(relay: Relay) -> None:
     attempt = post.attempt()
     run(open_share(post.id, post.open, attempt, relay))
     restore(relay)
-    told = run(look_after(post.id, post.withdraw, relay))
+    told = run(envelope_status(post.id, post.withdraw, relay))
     assert (told.state, told.opened) == (EnvelopeState.OPENED, 1)
     for one in (attempt, post.attempt()):
         with pytest.raises(UsedUp):
@@ -90,7 +89,7 @@ def test_letters_without_a_share_still_arrive(relay: Relay) -> None:
     run(accept(letter, post.token, relay))
     assert restore(relay) == 1
     assert count(relay, HeldLetter) == 1
-    assert run(look_after(letter.id, post.withdraw, relay)).state is EnvelopeState.WAITING
+    assert run(envelope_status(letter.id, post.withdraw, relay)).state is EnvelopeState.WAITING
 
 
 def test_no_one_time_key_is_handed_out_again(relay: Relay) -> None:
@@ -166,11 +165,11 @@ def test_what_lost_its_blob_meanwhile_had_ended(relay: Relay) -> None:
 def test_a_loose_blob_without_its_bytes_can_be_brought_again(relay: Relay) -> None:
     post = posted(relay)
     other = replace(post.deposit(), id=BlobId(post.dice.token(16)))
-    run(bring_blob(other, post.token, stream(post.blob), relay))
+    run(upload_blob(other, post.token, stream(post.blob), relay))
     held = run(relay.mail.look(lambda view: view.get(HeldBlob, other.id)))
     assert held is not None
     restore(relay, frozenset({held.name}), with_shares=True)
-    assert run(bring_blob(other, post.token, stream(post.blob), relay))
+    assert run(upload_blob(other, post.token, stream(post.blob), relay))
 
 
 def test_uploads_that_were_not_whole_begin_anew(relay: Relay) -> None:
@@ -182,10 +181,10 @@ def test_uploads_that_were_not_whole_begin_anew(relay: Relay) -> None:
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        run(bring_blob(other, post.token, broken(), relay))
+        run(upload_blob(other, post.token, broken(), relay))
     restore(relay, with_shares=True)
     assert count(relay, HeldUpload) == 0
-    assert run(bring_blob(other, post.token, stream(post.blob), relay))
+    assert run(upload_blob(other, post.token, stream(post.blob), relay))
 
 
 def test_it_is_remembered_and_may_happen_again(relay: Relay) -> None:

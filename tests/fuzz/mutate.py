@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import cbor2
 
-from entrenous.craft.wire.b64u import b64u, unb64u
-from entrenous.model.errors import Malformed
+from entrenous.base.errors import Malformed
+from entrenous.wire.encodings import from_base64url, to_base64url
 
 Change = Callable[[bytes, Random], bytes]
 
@@ -92,9 +92,9 @@ def text_after(prefix: bytes) -> Change:
     """Change CBOR that stands in base64url behind a prefix."""
 
     def unwrap(data: bytes) -> bytes:
-        return unb64u(data.removeprefix(prefix).decode())
+        return from_base64url(data.removeprefix(prefix).decode())
 
-    return inside(unwrap, lambda encoded: prefix + b64u(encoded).encode(), change_cbor)
+    return inside(unwrap, lambda encoded: prefix + to_base64url(encoded).encode(), change_cbor)
 
 
 def _decoded(data: bytes) -> Any:
@@ -206,7 +206,7 @@ def _another_json(value: Any, rng: Random) -> Any:
     if isinstance(value, int) and rng.randrange(2):
         return value + rng.randint(-2, 2)
     if rng.randrange(3) == 0:
-        return b64u(rng.randbytes(rng.choice(_JSON_SIZES)))
+        return to_base64url(rng.randbytes(rng.choice(_JSON_SIZES)))
     return rng.choice(_JSON)
 
 
@@ -214,7 +214,9 @@ def _another_text(value: str, rng: Random) -> str:
     """Another of as many bytes, in base64url or as hexadecimal digits; or another text."""
     with contextlib.suppress(Malformed):
         if rng.randrange(3):
-            return b64u(change_bytes(unb64u(value), rng)[: rng.choice(_SIZES) or None])
+            return to_base64url(
+                change_bytes(from_base64url(value), rng)[: rng.choice(_SIZES) or None]
+            )
     if value and set(value) <= set("0123456789abcdef") and rng.randrange(2):
         return rng.randbytes(len(value) // 2).hex()
     return value + rng.choice(_TEXTS)

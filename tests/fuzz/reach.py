@@ -11,8 +11,8 @@ from typing import Any, Final
 from tests.fuzz.target import Target
 
 PACKAGE: Final = Path(__file__).parents[2] / "src" / "entrenous"
-_SPEC: Final = PACKAGE / "spec.py"  # numbers that parsers compare with
-_SPEC_MODULE: Final = "entrenous.spec"
+_SPEC: Final = PACKAGE / "base/limits.py"  # numbers that parsers compare with
+_SPEC_MODULE: Final = "entrenous.base.limits"
 _TOLD: Final = PACKAGE / "model" / "errors.py"  # how a refusal is told; it reads nothing
 
 

@@ -6,9 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from entrenous.craft.wire.identity.batch import write_batch
-from entrenous.model.fingerprint import Fingerprint
-from entrenous.model.ids import (
+from entrenous.base.copies import Copy, Receipt, ReceiptEvent, Receipts
+from entrenous.base.identifiers import (
     BlobId,
     DeviceId,
     EnvelopeId,
@@ -18,15 +17,26 @@ from entrenous.model.ids import (
     PersonId,
     RecipientId,
 )
-from entrenous.model.letter import BlobRef, Header, Manifest, PersonHead, XWingKey
-from entrenous.model.message import Copy, Message, SentPicture
-from entrenous.model.notes import CompareStep, Hello, LinkUsed, RequestNote, WindowNote
-from entrenous.model.person import Invite
-from entrenous.model.reaction import Reaction
-from entrenous.model.receipt import Receipt, ReceiptEvent, Receipts
-from entrenous.model.recovery import RecoverySheet
-from entrenous.model.secret import Secret
-from entrenous.model.signed_batch import Batch, SignedBatch
+from entrenous.base.identity import Batch, SignedBatch
+from entrenous.base.secret import Secret
+from entrenous.crypto.nouns import BlobRef
+from entrenous.device.recovery_sheet import RecoverySheet
+from entrenous.device.sent_messages import Message, SentPicture
+from entrenous.fingerprint.nouns import Fingerprint
+from entrenous.send.letter.letter_nouns import (
+    CompareStep,
+    Header,
+    Hello,
+    LinkUsed,
+    Manifest,
+    PersonHead,
+    Reaction,
+    RequestNote,
+    WindowNote,
+    XWingKey,
+)
+from entrenous.send.people.people_nouns import Invite
+from entrenous.wire.key_bundle import write_batch
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
 NOON: Final = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from entrenous.model.errors import EntrenousError, Malformed
+from entrenous.base.errors import EntrenousError, Malformed
 from tests.fuzz.mutate import change_bytes
 
 Take = Callable[[bytes], bool]

@@ -10,13 +10,13 @@ from tests.fuzz.targets.every import target_of
 
 pytestmark = pytest.mark.slow
 
-SPEC = reach.PACKAGE / "spec.py"
+SPEC = reach.PACKAGE / "base/limits.py"
 
 
 @pytest.fixture
 def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Another one, to be changed."""
-    other = tmp_path / "spec.py"
+    other = tmp_path / "base/limits.py"
     other.write_bytes(SPEC.read_bytes())
     monkeypatch.setattr(reach, "_SPEC", other)
     return other

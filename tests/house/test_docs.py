@@ -11,11 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import entrenous.model
 import pytest
 
-import entrenous.model
-from entrenous.faces.cli.main import program
-from entrenous.model.errors import EntrenousError
+from entrenous.base.errors import EntrenousError
+from entrenous.cli import program
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "entrenous"

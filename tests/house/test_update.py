@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.model.errors import UPDATE
-from entrenous.model.relay_problem import ProtocolTooOld
+from entrenous.base.errors import UPDATE, ProtocolTooOld
 from tests.house.test_docs import errors
 
 ROOT = Path(__file__).parents[2]

@@ -3,17 +3,17 @@
 import hashlib
 from collections.abc import AsyncIterator
 
-from entrenous.adapters.blobs.one_writer import OneWriter
-from entrenous.model.relay_problem import DamagedBlob, NoSuchBlob
+from entrenous.base.errors import DamagedBlob, NoSuchBlob
+from entrenous.carry.store.file_blobs import ExclusiveUploads
 
 
 class MemoryBlobs:
-    """A :class:`entrenous.ports.BlobStore` that forgets everything with its process."""
+    """A :class:`entrenous.carry.relay.BlobStore` that forgets everything with its process."""
 
     def __init__(self) -> None:
         self._blobs: dict[str, bytes] = {}
         self._parts: dict[str, bytearray] = {}
-        self._writer = OneWriter()
+        self._writer = ExclusiveUploads()
 
     async def keep(
         self,

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from entrenous.adapters.courier.http import HttpCourier
+from entrenous.device.client.http_courier import HttpCourier
 
 Answer = TypeVar("Answer")
 _Message = MutableMapping[str, Any]

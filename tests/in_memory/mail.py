@@ -7,23 +7,25 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
-from entrenous.adapters.mail.full_page import until_full
-from entrenous.model.held import HELD, HeldLetter
-from entrenous.model.ids import MailboxId
-from entrenous.ports import MailDesk, MailView
+from entrenous.base.identifiers import MailboxId
+from entrenous.carry.relay import RowTransaction, RowView
+from entrenous.carry.relay_rows import HELD, HeldLetter
+from entrenous.carry.store.statements import cut_full_page
 
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
-Look = Callable[[MailView], object]
+Look = Callable[[RowView], object]
 
 
 class MemoryMail:
-    """A :class:`entrenous.ports.MailStore` that forgets everything with its process."""
+    """A :class:`entrenous.carry.relay.RowStore` that forgets everything with its process."""
 
     def __init__(self) -> None:
         self._desk = _Desk()
 
-    async def together(self, work: Callable[[MailDesk], Answer], _: Look | None = None) -> Answer:
+    async def together(
+        self, work: Callable[[RowTransaction], Answer], _: Look | None = None
+    ) -> Answer:
         """Run ``work``; if it raises, all it did is undone."""
         self._desk.undo.clear()
         try:
@@ -32,7 +34,7 @@ class MemoryMail:
             self._desk.roll_back()
             raise
 
-    async def look(self, work: Callable[[MailView], Answer], _: Look | None = None) -> Answer:
+    async def look(self, work: Callable[[RowView], Answer], _: Look | None = None) -> Answer:
         """Run ``work``, which reads only."""
         return work(self._desk)
 
@@ -65,7 +67,7 @@ class _Desk:
     ) -> list[HeldLetter]:
         every = self.find(HeldLetter, mailbox=mailbox)
         waiting = [one for one in every if one.sequence > after and one.expires_at > at]
-        return until_full(sorted(waiting, key=lambda one: one.sequence)[:limit], full_bytes)
+        return cut_full_page(sorted(waiting, key=lambda one: one.sequence)[:limit], full_bytes)
 
     def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
         rows: list[Any] = [row for row in self.find(kind) if _is_due(row, at)]

@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from entrenous.model.ids import ID_BYTES, BlobId
-from entrenous.model.kept import KeptFileGone
+from entrenous.base.identifiers import ID_BYTES, BlobId
+from entrenous.device.lock_errors import KeptFileGone
 
 
 class MemoryVault:

@@ -6,9 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.learn.check_up import STEPS_MAX, _few_steps, check_up, guesses_log10
-from entrenous.model.advice import Advice, MachineFacts, Path
-from entrenous.model.secret import Secret
+from entrenous.base.secret import Secret
+from entrenous.learn.check_up import (
+    STEPS_MAX,
+    Advice,
+    LeakPath,
+    _few_steps,
+    check_up,
+    guesses_log10,
+)
+from entrenous.learn.this_machine import MachineFacts
 
 FINE = MachineFacts("Linux", "/home/ana/entrenous", (), disk_encrypted=True)
 GOOD = Secret(b"teapot violin marmot gravel canoe")
@@ -22,26 +29,26 @@ class Seen:
         return self.facts
 
 
-def paths(facts: MachineFacts, passphrase: Secret | None = GOOD) -> dict[str, Path]:
+def paths(facts: MachineFacts, passphrase: Secret | None = GOOD) -> dict[str, LeakPath]:
     return {one.check: one.path for one in check_up(Seen(facts), passphrase)}
 
 
 def test_all_closed_needs_no_step() -> None:
     found = check_up(Seen(FINE), GOOD)
-    assert {one.path for one in found} == {Path.CLOSED}
+    assert {one.path for one in found} == {LeakPath.CLOSED}
     assert [one.next_step for one in found] == [None, None, None]
 
 
 @pytest.mark.parametrize(
     ("facts", "check", "path"),
     [
-        (replace(FINE, open_to_others=(".", "vault.db")), "vault files", Path.OPEN),
-        (replace(FINE, open_to_others=None), "vault files", Path.UNKNOWN),
-        (replace(FINE, disk_encrypted=False), "disk encryption", Path.OPEN),
-        (replace(FINE, disk_encrypted=None), "disk encryption", Path.UNKNOWN),
+        (replace(FINE, open_to_others=(".", "vault.db")), "vault files", LeakPath.OPEN),
+        (replace(FINE, open_to_others=None), "vault files", LeakPath.UNKNOWN),
+        (replace(FINE, disk_encrypted=False), "disk encryption", LeakPath.OPEN),
+        (replace(FINE, disk_encrypted=None), "disk encryption", LeakPath.UNKNOWN),
     ],
 )
-def test_each_fact_decides_its_own_path(facts: MachineFacts, check: str, path: Path) -> None:
+def test_each_fact_decides_its_own_path(facts: MachineFacts, check: str, path: LeakPath) -> None:
     assert paths(facts) == {**paths(FINE), check: path}
     advice = next(one for one in check_up(Seen(facts), GOOD) if one.check == check)
     assert advice.next_step
@@ -51,21 +58,21 @@ def test_each_fact_decides_its_own_path(facts: MachineFacts, check: str, path: P
 @pytest.mark.parametrize(
     ("passphrase", "path"),
     [
-        (b"password1", Path.OPEN),
-        (b"qwertyuiop12", Path.OPEN),
-        (b"", Path.OPEN),
-        (b"aaaaaaaaaaaaaaaaaaaaaaaaaaaa", Path.OPEN),
-        (b"teapot violin marmot gravel canoe", Path.CLOSED),
-        (b"x7#Kq9!mZp2$Lw", Path.CLOSED),
-        ("żółw kaczka świerszcz młyn".encode(), Path.CLOSED),
+        (b"password1", LeakPath.OPEN),
+        (b"qwertyuiop12", LeakPath.OPEN),
+        (b"", LeakPath.OPEN),
+        (b"aaaaaaaaaaaaaaaaaaaaaaaaaaaa", LeakPath.OPEN),
+        (b"teapot violin marmot gravel canoe", LeakPath.CLOSED),
+        (b"x7#Kq9!mZp2$Lw", LeakPath.CLOSED),
+        ("żółw kaczka świerszcz młyn".encode(), LeakPath.CLOSED),
     ],
 )
-def test_a_passphrase_is_judged_by_a_clever_guesser(passphrase: bytes, path: Path) -> None:
+def test_a_passphrase_is_judged_by_a_clever_guesser(passphrase: bytes, path: LeakPath) -> None:
     assert paths(FINE, Secret(passphrase))["passphrase"] is path
 
 
 def test_a_passphrase_that_was_not_given_is_not_judged() -> None:
-    assert paths(FINE, None)["passphrase"] is Path.UNKNOWN
+    assert paths(FINE, None)["passphrase"] is LeakPath.UNKNOWN
 
 
 @given(st.text(min_size=8, max_size=90))
@@ -80,7 +87,7 @@ def test_words_of_her_own_do_not_save_a_passphrase_that_is_cut_off() -> None:
 
 def test_open_paths_come_first_then_what_cannot_be_seen() -> None:
     found = check_up(Seen(replace(FINE, open_to_others=None, disk_encrypted=False)), GOOD)
-    assert [one.path for one in found] == [Path.OPEN, Path.UNKNOWN, Path.CLOSED]
+    assert [one.path for one in found] == [LeakPath.OPEN, LeakPath.UNKNOWN, LeakPath.CLOSED]
 
 
 def test_many_loose_files_are_counted_and_not_listed() -> None:
@@ -92,7 +99,7 @@ def test_many_loose_files_are_counted_and_not_listed() -> None:
 @given(st.lists(st.booleans(), max_size=12))
 def test_there_are_never_more_than_five_steps_and_nothing_found_is_lost(steps: list[bool]) -> None:
     before = [
-        Advice(str(n), Path.OPEN, "closes", "found", "step" if with_step else None)
+        Advice(str(n), LeakPath.OPEN, "closes", "found", "step" if with_step else None)
         for n, with_step in enumerate(steps)
     ]
     after = _few_steps(before)

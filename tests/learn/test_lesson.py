@@ -2,8 +2,7 @@
 
 import pytest
 
-from entrenous.learn.lesson import lesson, lesson_names, read_lesson
-from entrenous.model.advice import BadLesson, NoSuchLesson
+from entrenous.learn.lesson import BadLesson, NoSuchLesson, lesson, lesson_names, read_lesson
 
 
 def test_there_are_lessons() -> None:

@@ -11,32 +11,32 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from entrenous.adapters.courier.http import HttpCourier
-from entrenous.adapters.system import SystemClock, SystemDice
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.craft.media.clip.read import read_clip
-from entrenous.craft.media.picture import read_picture
-from entrenous.craft.media.sound.read import read_sound
-from entrenous.model.envelope import EnvelopeState
-from entrenous.model.ids import RecipientId
-from entrenous.model.message import Draft, Policy
-from entrenous.model.received import InboxState
-from entrenous.ports import Device
-from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.acquaintance.people import verify_contact
+from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.identifiers import RecipientId
+from entrenous.device.client.http_courier import HttpCourier
+from entrenous.device.device import Device
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.picture_reader import read_picture
+from entrenous.media.sound_reader import read_sound
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
+from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.react import react
+from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import verify_contact
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from entrenous.send.setup import set_up
+from entrenous.send.set_up import set_up
 from entrenous.send.status import sent_messages
-from tests.craft.media.test_nothing_left import MARKER, exif_with_everything
+from entrenous.wire.relay_nouns import EnvelopeState
 from tests.in_memory.vault import MemoryVault
+from tests.media.test_no_metadata_left import MARKER, exif_with_everything
 from tests.real.stage import Server, Shell
 from tests.real.wire import Wire
-from tests.send.kinds.talkers import note
+from tests.send.message.talkers import note
 
 FILE = "quillfeather-at-the-lighthouse.jpg"
 NAMES = (

@@ -15,11 +15,7 @@ from typing import Any
 import skimage.data
 from PIL import Image
 
-from tests.craft.media.test_nothing_left import (
-    MARKER,
-    exif_with_everything,
-    profile_with_words,
-)
+from tests.media.test_no_metadata_left import MARKER, exif_with_everything, profile_with_words
 from tests.real.stage import Server, Shell
 
 ANA, BEN = "Anastasia Quillfeather", "Benedict Ossington"

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from entrenous.adapters.index.file_index import FileIndex
-from entrenous.model.review import Found, NoSuchReview, ReviewState
-from entrenous.ports import Platform
 from entrenous.stop.audit import rows_of, verify_log
-from entrenous.stop.look_back import look_back_due
-from tests.adapters.index.banks import agrees
+from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.judge.look_back import look_back_due
+from entrenous.stop.platform import Platform
+from entrenous.stop.upload_record import Found, NoSuchReview, ReviewState
 from tests.real.gate_stories import HOLD, Story
+from tests.stop.index.index_banks import agrees
 
 OF_A_LIST: Final = 20
 _DUE_S: Final = 10  # by then a lease is over

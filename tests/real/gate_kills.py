@@ -25,11 +25,11 @@ from typing import Any, Final
 
 import httpx
 
-from entrenous.wiring.platform import open_platform
-from tests.adapters.index.banks import fresh
+from entrenous.stop.store.open_gate import open_platform
 from tests.real.gate_checks import OF_A_LIST, Listed, compare, indexes, look_backs
 from tests.real.gate_stories import Client, Unanswered
 from tests.real.trial import first_words, folder_and_database, to_be_killed
+from tests.stop.index.index_banks import fresh
 
 # As `gate run`, but the index writes a base after ten hashes, not after thirty thousand, and what
 # a killed gate was at is taken up by another after two seconds, not after two minutes.

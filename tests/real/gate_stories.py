@@ -18,15 +18,14 @@ import cv2
 import httpx
 import numpy as np
 
-from entrenous.craft.fingerprint.parts import part_hashes
-from entrenous.craft.fingerprint.picture import fingerprint
-from entrenous.craft.media.picture import read_picture
-from entrenous.craft.wire.b64u import b64u
-from entrenous.craft.wire.claim import write_request
-from entrenous.model.claim import ClaimRequest
-from entrenous.model.print import PicturePrint
-from entrenous.model.secret import Secret
-from entrenous.stop.holder import claim_of, holder_hash
+from entrenous.base.secret import Secret
+from entrenous.fingerprint.crops import part_hashes
+from entrenous.fingerprint.nouns import PicturePrint
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.media.picture_reader import read_picture
+from entrenous.stop.registration import ClaimRequest, claim_of, holder_hash
+from entrenous.stop.registration_format import write_request
+from entrenous.wire.encodings import to_base64url
 
 THROUGH, HOLD, REFUSE = "let through", "hold", "refuse"
 PLOTS: Final[tuple[tuple[str, ...], ...]] = (
@@ -196,7 +195,9 @@ class Client:
                 kind = {"Content-Type": "application/json"}
                 self.said(web.post("/v1/claims", content=body, headers=kind), {201})
             case ["withdraw", which]:
-                token = {"Authorization": f"Bearer {b64u(story.tokens[int(which)].reveal())}"}
+                token = {
+                    "Authorization": f"Bearer {to_base64url(story.tokens[int(which)].reveal())}"
+                }
                 self.said(web.delete(f"/v1/claims/{story.name(which)}", headers=token), {200})
             case [decision]:
                 self.decide(story, decision, web, again=again)

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import h11
 
-from tests.faces.relay.certificates import Pair
 from tests.in_memory.courier import App, at_once
+from tests.serving.certificates import Pair
 
 _KEY_SHARE, _PRE_SHARED_KEY, _SERVER_NAME = 51, 41, 0
 _PEEK_BYTES: Final = 16 * 1024

@@ -24,20 +24,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from entrenous.craft.crypto.hashing import lock_of
-from entrenous.craft.wire.b64u import b64u
-from entrenous.craft.wire.relay.envelope import write_envelope
-from entrenous.model.envelope import Envelope
-from entrenous.model.ids import EnvelopeId, MailboxId
-from entrenous.model.secret import Secret
+from entrenous.base.identifiers import EnvelopeId, MailboxId
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import lock_of
+from entrenous.wire.encodings import to_base64url
+from entrenous.wire.relay_json import write_envelope
+from entrenous.wire.relay_nouns import Envelope
 from tests.real.trial import first_words, folder_and_database, to_be_killed
 
 RUN = """
 import sys
 from pathlib import Path
-from entrenous.adapters.http_server import serve
-from entrenous.faces.relay.app import relay_app
-from entrenous.wiring.relay import open_relay
+from entrenous.serving.http_server import serve
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.open_relay import open_relay
 
 with open_relay(Path(sys.argv[1]), database=sys.argv[2] or None) as relay:
     serve(relay_app(relay), "127.0.0.1", 0, lambda url: print(url, flush=True))
@@ -58,13 +58,15 @@ class Device:
     def __post_init__(self) -> None:
         self.id = MailboxId(self.dice.randbytes(16))
         self.owner, self.sender = (Secret(self.dice.randbytes(32)) for _ in range(2))
-        self.at = f"/v1/mailboxes/{b64u(self.id)}"
+        self.at = f"/v1/mailboxes/{to_base64url(self.id)}"
 
     def join(self, line: "Line") -> None:
-        lock = {"owner_lock": b64u(lock_of(self.owner)), "close_lock": None}
+        lock = {"owner_lock": to_base64url(lock_of(self.owner)), "close_lock": None}
         line.ask("PUT", self.at, None, json.dumps(lock).encode())
         granted = b'{"uses":null,"expires_at":null}'
-        line.ask("PUT", f"{self.at}/tokens/{b64u(lock_of(self.sender))}", self.owner, granted)
+        line.ask(
+            "PUT", f"{self.at}/tokens/{to_base64url(lock_of(self.sender))}", self.owner, granted
+        )
 
     def send(self, line: "Line") -> None:
         """Post a new letter, or again one of which nobody knows whether it was taken."""
@@ -108,7 +110,7 @@ class Device:
             *(EnvelopeId(self.dice.randbytes(16)), self.id, self.dice.randbytes(4096)),
             *(datetime.now(UTC) + timedelta(days=3), self.dice.randbytes(32)),
         )
-        name = b64u(envelope.id)
+        name = to_base64url(envelope.id)
         self.posted[name] = write_envelope(envelope)
         return name
 
@@ -125,7 +127,7 @@ class Line:
     ) -> tuple[int, bytes]:
         headers = {"Entrenous-Protocol": "2"}
         if token is not None:
-            headers["Authorization"] = f"Bearer {b64u(token.reveal())}"
+            headers["Authorization"] = f"Bearer {to_base64url(token.reveal())}"
         self._web.request(method, path, body, headers)
         answer = self._web.getresponse()
         return answer.status, answer.read()

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.model.ids import RecipientId
-from entrenous.model.secret import Secret
-from entrenous.ports import Device
-from entrenous.send.mark.picture import mark_copies
-from entrenous.wiring.archive import KEY, TAR, export_archive, import_archive
-from tests.send.archive.boxes import everything, fresh_device, nobody_watches
-from tests.send.room import SMALL, Room
+from entrenous.archive.export import KEY, TAR, export_archive, import_archive
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.send.copies.mark_file import mark_copies
+from tests.archive.boxes import everything, fresh_device, nobody_watches
+from tests.send.send_device import SMALL, Room
 
 pytestmark = pytest.mark.real
 

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.courier.http import HttpCourier, new_client
-from entrenous.adapters.system import SystemClock, SystemDice
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.sqlcipher import SqlcipherVault
-from entrenous.craft.media.picture import read_picture
-from entrenous.model.letter import ContentFile, FileRole
-from entrenous.model.message import Policy
-from entrenous.model.secret import Secret
-from entrenous.ports import Device
-from entrenous.send.acquaintance.invite import add_person
+from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.secret import Secret
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.device import Device
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.device.store.sqlcipher_vault import SqlcipherVault
+from entrenous.media.picture_reader import read_picture
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.setup import set_up
+from entrenous.send.letter.letter_nouns import ContentFile, FileRole
+from entrenous.send.message.draft import Policy
+from entrenous.send.people.invite import add_person
+from entrenous.send.set_up import set_up
 from tests.real.counting import Counting
 from tests.real.stage import Server, Shell, wait_until
 from tests.village.sealed import sends_as_it_is

@@ -15,20 +15,18 @@ import typer
 from starlette.types import ASGIApp, Receive, Scope, Send
 from typer.testing import CliRunner
 
-from entrenous.faces.cli.stop.exchange import join
-from entrenous.faces.exchange.app import exchange_app
-from entrenous.model.bank import PEOPLE
-from entrenous.model.claim import ClaimEvent
-from entrenous.model.ids import BankName, ClaimId
-from entrenous.ports import Platform
-from entrenous.ports.exchange import Exchange
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.connectors.exchange.commands import join
+from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.stop.banks import import_hashes
-from entrenous.stop.exchange.horizon import look
-from entrenous.stop.exchange.partners import add_partner
-from entrenous.wiring.exchange import exchange_of
-from entrenous.wiring.platform import open_platform
+from entrenous.stop.exchange_serving import add_partner, look
+from entrenous.stop.exchange_stores import Exchange
+from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.platform import Platform
+from entrenous.stop.registration import ClaimEvent
+from entrenous.stop.store.open_gate import exchange_of, open_platform
 from tests.real.exchange_server import BehindClock, serving
-from tests.stop.exchange.room import bits
+from tests.stop.exchange.exchange_for_tests import bits
 
 pytestmark = pytest.mark.real
 
@@ -36,8 +34,8 @@ COUNT = 2500
 COMMAND = """
 import sys
 import typer
-from entrenous.faces.cli.stop.exchange import join
-from entrenous.wiring.exchange import exchange_of
+from entrenous.connectors.exchange.commands import join
+from entrenous.stop.store.open_gate import exchange_of
 app = typer.Typer()
 join(app)
 app(sys.argv[1:])

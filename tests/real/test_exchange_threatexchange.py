@@ -21,11 +21,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from entrenous.wiring.platform import open_platform
+from entrenous.stop.store.open_gate import open_platform
 from tests.real.exchange_server import leading_to, own_authority, serving
 from tests.real.test_exchange_fetched import gate, protected
 from tests.real.test_exchange_tx import tx
-from tests.stop.exchange.room import bits
+from tests.stop.exchange.exchange_for_tests import bits
 
 pytest.importorskip("threatexchange", reason="PyPI's threatexchange is not installed")
 pytestmark = pytest.mark.real

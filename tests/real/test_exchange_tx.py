@@ -17,15 +17,14 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from entrenous.faces.exchange.access import Door
-from entrenous.faces.exchange.app import exchange_app
-from entrenous.faces.exchange.ncmec import REASONS, ncmec_app
-from entrenous.model.claim import Claim, ClaimState, Registration
-from entrenous.model.ids import ClaimId
-from entrenous.model.opinion import Stance
-from entrenous.stop.exchange.horizon import look
+from entrenous.base.identifiers import ClaimId
+from entrenous.connectors.exchange.exchange_access import Door
+from entrenous.connectors.exchange.exchange_app import exchange_app
+from entrenous.connectors.exchange.serve_ncmec import REASONS, ncmec_app
+from entrenous.stop.exchange_serving import look
+from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.real.exchange_server import BehindClock, leading_to, own_authority, serving
-from tests.stop.exchange.room import PEOPLE, Room, bits, open_room
+from tests.stop.exchange.exchange_for_tests import PEOPLE, Room, bits, open_room
 
 pytest.importorskip("threatexchange", reason="PyPI's threatexchange is not installed")
 pytestmark = pytest.mark.real

@@ -13,7 +13,7 @@ import cv2
 import pytest
 import skimage.data
 
-from tests.faces.cli.stop.gates import PATIENCE_S, running
+from tests.stop.commands.gates import PATIENCE_S, running
 
 pytestmark = pytest.mark.real
 
@@ -36,7 +36,7 @@ def by_vfork(trace: str) -> list[str]:
 @pytest.mark.parametrize("whole", [True, False])
 def test_python_forks_as_it_was_told(tmp_path: Path, *, whole: bool) -> None:
     """Without being told it would not: otherwise the next test finds nothing."""
-    said = "from entrenous.adapters.forking import fork_whole; fork_whole()" if whole else ""
+    said = "from entrenous.stop.judge.judge_pool import fork_whole; fork_whole()" if whole else ""
     program = f"{said}\nimport subprocess; subprocess.run(['true'], check=True)"
     trace = tmp_path / "trace"
     with subprocess.Popen([*strace(trace), sys.executable, "-c", program]) as process:

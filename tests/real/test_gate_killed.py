@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.wiring.platform import open_platform
-from tests.adapters.index.banks import fresh
+from entrenous.stop.store.open_gate import open_platform
 from tests.postgres import Cluster
 from tests.real.gate_checks import OF_A_LIST, Listed, compare
 from tests.real.gate_kills import Trial, all_killed
 from tests.real.gate_stories import HOLD, REFUSE, THROUGH, Story, outcome
+from tests.stop.index.index_banks import fresh
 
 pytestmark = pytest.mark.real
 

@@ -12,12 +12,12 @@ import psycopg
 import pytest
 import skimage.data
 
-from entrenous.faces.cli.main import run
-from tests.faces.cli.stop.gates import Running, running
-from tests.faces.hooks.gates import entrenous
+from entrenous.cli import run
+from tests.connectors.running_gates import entrenous
 from tests.postgres import Cluster
 from tests.real.stage import wait_until
-from tests.stop.room import jpeg
+from tests.stop.commands.gates import Running, running
+from tests.stop.platform_for_tests import jpeg
 
 pytestmark = pytest.mark.real
 
@@ -97,7 +97,7 @@ def test_what_waits_for_the_slow_look_is_sealed_and_looked_at(tmp_path: Path) ->
         pass  # its key is made
     program = (
         "import sys; from pathlib import Path; from datetime import timedelta\n"
-        "from entrenous.wiring.platform import open_platform\n"
+        "from entrenous.stop.store.open_gate import open_platform\n"
         "with open_platform(Path(sys.argv[1])) as (platform, _):\n"
         "    look = platform.reviews.take_slow_look(timedelta(minutes=2))\n"
         "    print('none' if look is None else len(look.untrusted_upload))\n"

@@ -25,23 +25,21 @@ from starlette.routing import Mount
 from typer.testing import CliRunner
 
 from bench.stopping.hma_server import Hma
-from entrenous.faces.cli.stop.exchange import join
-from entrenous.faces.exchange.access import Door
-from entrenous.faces.exchange.app import exchange_app
-from entrenous.faces.exchange.ncmec import ncmec_app
-from entrenous.model.bank import PEOPLE
-from entrenous.model.claim import ClaimEvent
-from entrenous.model.ids import BankName, ClaimId
-from entrenous.ports import Platform
-from entrenous.ports.exchange import Exchange
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.connectors.exchange.commands import join
+from entrenous.connectors.exchange.exchange_access import Door
+from entrenous.connectors.exchange.exchange_app import exchange_app
+from entrenous.connectors.exchange.serve_ncmec import ncmec_app
 from entrenous.stop.banks import import_hashes
-from entrenous.stop.exchange.horizon import look
-from entrenous.stop.exchange.partners import add_partner
-from entrenous.wiring.exchange import exchange_of
-from entrenous.wiring.platform import open_platform
+from entrenous.stop.exchange_serving import add_partner, look
+from entrenous.stop.exchange_stores import Exchange
+from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.platform import Platform
+from entrenous.stop.registration import ClaimEvent
+from entrenous.stop.store.open_gate import exchange_of, open_platform
 from tests.postgres import Cluster
 from tests.real.exchange_server import BehindClock, leading_to, own_authority, serving
-from tests.stop.exchange.room import bits
+from tests.stop.exchange.exchange_for_tests import bits
 
 TREE, PYTHON = (os.environ.get(name) for name in ("ENTRENOUS_HMA", "ENTRENOUS_HMA_PYTHON"))
 pytestmark = [

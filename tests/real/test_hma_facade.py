@@ -12,10 +12,10 @@ import skimage.data
 import typer
 from typer.testing import CliRunner
 
-from entrenous.faces.cli.stop.exchange import join
-from tests.faces.cli.stop.gates import Running, running
+from entrenous.connectors.exchange.commands import join
 from tests.real.stage import wait_until
-from tests.stop.room import jpeg
+from tests.stop.commands.gates import Running, running
+from tests.stop.platform_for_tests import jpeg
 
 pytestmark = pytest.mark.real
 

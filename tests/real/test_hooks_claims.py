@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 import skimage.data
 
-from entrenous.adapters.bank.client import HttpBankClient
+from entrenous.stop.client.registration_client import HttpBankClient
 from entrenous.stop.protect import protect_picture
-from tests.faces.cli.stop.gates import Running, running, within_an_hour
-from tests.faces.hooks.gates import jpeg
-from tests.stop.room import a_device, picture
+from tests.connectors.running_gates import jpeg
+from tests.stop.commands.gates import Running, running, within_an_hour
+from tests.stop.platform_for_tests import a_device, picture
 
 pytestmark = pytest.mark.real
 
@@ -31,7 +31,7 @@ UPLOADS = 26  # as many as the review brought
 WSGI = """
 import json, sys
 from wsgiref.simple_server import WSGIRequestHandler, make_server
-from entrenous.faces.hooks.wsgi import GateMiddleware
+from entrenous.connectors.wsgi import GateMiddleware
 
 def behind(environ, start_response):
     environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
@@ -54,8 +54,8 @@ import json, sys
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from entrenous.adapters.http_server import serve
-from entrenous.faces.hooks.asgi import GateMiddleware
+from entrenous.serving.http_server import serve
+from entrenous.connectors.asgi import GateMiddleware
 
 async def behind(request):
     await request.body()
@@ -79,7 +79,7 @@ from django.conf import settings
 settings.configure(
     ALLOWED_HOSTS=["*"], DATABASES={}, ROOT_URLCONF=__name__, SECRET_KEY="only for this test",
     ENTRENOUS_GATE=json.loads(sys.argv[1]),
-    MIDDLEWARE=["__main__.who", "entrenous.faces.hooks.django.with_account"],
+    MIDDLEWARE=["__main__.who", "entrenous.connectors.django.with_account"],
 )
 django.setup()
 from django import forms
@@ -87,7 +87,7 @@ from django.core.files.uploadhandler import load_handler
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse
 from django.urls import path
-from entrenous.faces.hooks import django as hook
+from entrenous.connectors import django as hook
 
 class Known:
     def __init__(self, name): self.pk = name
@@ -102,7 +102,7 @@ class Form(forms.Form):
     file = forms.FileField(validators=[hook.GateValidator()])
 
 def handler(request):
-    names = "entrenous.faces.hooks.django.GateUploadHandler", *settings.FILE_UPLOAD_HANDLERS
+    names = "entrenous.connectors.django.GateUploadHandler", *settings.FILE_UPLOAD_HANDLERS
     request.upload_handlers = [load_handler(one, request) for one in names]
     return HttpResponse(status=200 if list(request.FILES) else 422)
 

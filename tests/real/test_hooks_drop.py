@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from entrenous.faces.cli.main import run
-from tests.faces.hooks.gates import another, hers, hers_mirrored, running_gate, waiting
+from entrenous.cli import run
+from tests.connectors.running_gates import another, hers, hers_mirrored, running_gate, waiting
 
 pytestmark = pytest.mark.real
 

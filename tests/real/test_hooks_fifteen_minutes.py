@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faces.hooks.gates import hers
+from tests.connectors.running_gates import hers
 from tests.transcripts.terminal import Reader, Step, remembered, steps_of
 
 pytestmark = pytest.mark.real

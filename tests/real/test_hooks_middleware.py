@@ -14,8 +14,8 @@ import httpx
 import pytest
 import skimage.data
 
-from tests.faces.hooks.gates import another, hers, hers_mirrored, running_gate, waiting
-from tests.stop.room import png
+from tests.connectors.running_gates import another, hers, hers_mirrored, running_gate, waiting
+from tests.stop.platform_for_tests import png
 
 pytestmark = pytest.mark.real
 
@@ -25,7 +25,7 @@ WSGI = """
 import hashlib, json, sys
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
-from entrenous.faces.hooks.wsgi import GateMiddleware
+from entrenous.connectors.wsgi import GateMiddleware
 
 seen = []
 
@@ -53,8 +53,8 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from entrenous.faces.hooks import body
-from entrenous.faces.hooks.asgi import GateMiddleware
+from entrenous.connectors import body
+from entrenous.connectors.asgi import GateMiddleware
 
 body.ARRIVAL_S_MAX = 3  # seconds instead of 60
 seen = []

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faces.cli.stop.gates import within_an_hour
-from tests.faces.hooks.gates import another, hers, hers_mirrored, running_gate, waiting
+from tests.connectors.running_gates import another, hers, hers_mirrored, running_gate, waiting
+from tests.stop.commands.gates import within_an_hour
 
 pytestmark = pytest.mark.real
 
@@ -47,7 +47,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from entrenous.adapters.http_server import serve
+from entrenous.serving.http_server import serve
 
 async def media(request: Request) -> JSONResponse:
     form = await request.form()

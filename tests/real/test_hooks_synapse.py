@@ -21,9 +21,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faces.cli.stop.gates import Running, within_an_hour
-from tests.faces.hooks.gates import another, hers, hers_mirrored, jpeg, running_gate, waiting
+from tests.connectors.running_gates import another, hers, hers_mirrored, jpeg, running_gate, waiting
 from tests.real.test_hooks_claims import UPLOADS, Gate
+from tests.stop.commands.gates import Running, within_an_hour
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("ENTRENOUS_TEST_SYNAPSE", ROOT / ".venv-synapse/bin/python"))
@@ -96,7 +96,7 @@ def homeserver(
     folder: Path,
     house: Path,
     settings: str,
-    module: str = "entrenous.faces.hooks.synapse.GateModule",
+    module: str = "entrenous.connectors.synapse.GateModule",
     also_from: str = "",
 ) -> Iterator[httpx.Client]:
     """A homeserver with our module, as Ana sees it, who is registered there."""
@@ -283,7 +283,7 @@ def test_each_person_has_her_uploads_of_an_hour(house: Path, tmp_path: Path) -> 
 
 # The module as it is, but that it asks after what is hidden twice a second.
 OFTEN = """
-from entrenous.faces.hooks import synapse
+from entrenous.connectors import synapse
 
 synapse._ASK_MS = 500
 Often = synapse.GateModule
@@ -343,7 +343,7 @@ def until(holds: Callable[[], bool]) -> None:
 PARSE = """
 import json, sys
 from synapse.module_api.errors import ConfigError
-from entrenous.faces.hooks.synapse import GateModule
+from entrenous.connectors.synapse import GateModule
 
 for given in json.loads(sys.argv[1]):
     try:

@@ -14,52 +14,61 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.courier.http import HttpCourier, new_client
-from entrenous.adapters.courier.request import Ask
-from entrenous.adapters.system import SystemClock, SystemDice
-from entrenous.adapters.vault import home as adapter
-from entrenous.adapters.vault.home import AskRelay, RelayPart, Unlocked, unlock
-from entrenous.adapters.vault.lock_head import has_vault, read_head, write_head
-from entrenous.adapters.vault.offline import has_window
-from entrenous.adapters.vault.sqlcipher import SqlcipherVault
-from entrenous.craft.crypto.hashing import lock_of
-from entrenous.craft.crypto.oprf import blind, draw_scalar, evaluate, finalize
-from entrenous.craft.crypto.vault_key import Cost, asked_of_relay, stretch
-from entrenous.craft.wire.identity.recovery import read_sheet, write_sheet
-from entrenous.faces.relay.app import relay_app
-from entrenous.model.identity import Home
-from entrenous.model.lock import (
+from entrenous.base.environment import Settings, SystemClock, SystemDice
+from entrenous.base.errors import NotARelay, RelayUnreachable
+from entrenous.base.secret import Secret
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.oprf import blind, draw_scalar, evaluate, finalize
+from entrenous.crypto.vault_key import Cost, asked_of_relay, stretch
+from entrenous.device import open_device as wiring
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.relay_request import Ask
+from entrenous.device.device import Device
+from entrenous.device.identities import Home
+from entrenous.device.lock_errors import (
     DeviceShut,
     FewTriesLeft,
-    Locked,
+    LockedOut,
     MailboxUnknown,
     NoRelaysPart,
     NotConfirmed,
     OfflineWindowOver,
     OutdatedCopy,
-    RelayLock,
-    RolledBack,
+    WeakPassphrase,
+    WrongPassphrase,
 )
-from entrenous.model.locked_out import LockedOut
-from entrenous.model.recovery import MasterAway, NothingToRecover, OthersSheet
-from entrenous.model.relay_problem import NotARelay, RelayUnreachable
-from entrenous.model.secret import Secret
-from entrenous.model.vault import WeakPassphrase, WrongPassphrase
-from entrenous.ports import Device
-from entrenous.send.devices.generation import home_of
-from entrenous.send.devices.recovery import sheet_of, take_master_away
-from entrenous.send.fetch import fetch_messages
-from entrenous.send.setup import set_up
-from entrenous.settings import Settings
-from entrenous.wiring import device as wiring
-from entrenous.wiring.by_sheet import allow_more_tries
-from entrenous.wiring.device import create_device, open_device, open_unlocked
-from entrenous.wiring.lock import (
+from entrenous.device.open_device import create_device, open_device, open_unlocked
+from entrenous.device.recovery_sheet import (
+    MasterAway,
+    NothingToRecover,
+    OthersSheet,
+    allow_more_tries,
+)
+from entrenous.device.relay_lock_client import (
     Asking,
     allow_offline,
     change_passphrase,
     forbid_offline,
+    home_of,
 )
+from entrenous.device.store import vault_folder
+from entrenous.device.store.sqlcipher_vault import SqlcipherVault
+from entrenous.device.store.vault_folder import (
+    AskRelay,
+    RelayPart,
+    Unlocked,
+    has_vault,
+    has_window,
+    read_head,
+    unlock,
+    write_head,
+)
+from entrenous.send.devices.own_devices import sheet_of, take_master_away
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.formats.identity_formats import read_sheet, write_sheet
+from entrenous.send.set_up import set_up
+from entrenous.wire.relay_nouns import Locked, RelayLock, RolledBack
 from tests.carry.relays import WoundClock, disk_relay, served
 from tests.real.stage import all_bytes
 from tests.vaults import make_vaults_open_quickly
@@ -278,7 +287,7 @@ def test_a_change_that_was_cut_short_still_opens_and_shuts_copies(
     """The power goes before or after the vault is encrypted anew; the relay heard of nothing."""
     image, heads = town.image("thief"), iter((write_head, cut))
     with monkeypatch.context() as patch, town.unlocked() as (device, unlocked):
-        patch.setattr(adapter, "write_head", lambda *of: next(heads)(*of))  # noqa: PLW0108
+        patch.setattr(vault_folder, "write_head", lambda *of: next(heads)(*of))  # noqa: PLW0108
         if cut_in == "rekey":
             patch.setattr(SqlcipherVault, "rekey", cut)
         with pytest.raises(Cut):
@@ -546,7 +555,7 @@ def test_a_set_up_that_was_cut_short_before_its_lock_is_locked_by_the_next_comma
 
     with monkeypatch.context() as patch:
         patch.setattr(wiring, "discard_vault", killed)
-        patch.setattr("entrenous.wiring.lock.ask_relay", no_answer)
+        patch.setattr("entrenous.device.relay_lock_client.ask_relay", no_answer)
         with pytest.raises(KeyboardInterrupt), create_device(settings, lambda: WORDS) as ben:
             set_up("Ben", town.url, ben)
     head = read_head(settings.home)

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.vault.lock_head import read_head
-from entrenous.craft.wire.identity.recovery import read_sheet, write_sheet
-from entrenous.faces.cli.exits import BY_FAMILY, YES
-from entrenous.faces.cli.main import run
-from entrenous.faces.relay.app import relay_app
-from entrenous.model.ids import MailboxId
-from entrenous.model.secret import Secret
-from entrenous.send.move.house import move_house
-from entrenous.send.move.lock import lock_to_follow
-from entrenous.send.move.old_home import old_homes
-from entrenous.settings import Settings
-from entrenous.wiring.device import open_device, open_unlocked
+from entrenous.base.environment import Settings
+from entrenous.base.identifiers import MailboxId
+from entrenous.base.secret import Secret
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.cli import run
+from entrenous.device.identities import lock_to_follow
+from entrenous.device.open_device import open_device, open_unlocked
+from entrenous.device.relay_lock_client import old_homes
+from entrenous.device.store.vault_folder import read_head
+from entrenous.send.devices.move_device import move_device
+from entrenous.send.formats.identity_formats import read_sheet, write_sheet
+from entrenous.terminal.session import BY_FAMILY, YES
 from tests.carry.relays import WoundClock, disk_relay, served
 from tests.vaults import make_vaults_open_quickly
 
@@ -125,7 +125,7 @@ def test_there_is_nothing_to_move_to_where_one_is(town: Town, said: Said) -> Non
 def test_a_lock_that_did_not_follow_follows_with_the_next_command(town: Town, said: Said) -> None:
     said("device", "offline", "--hours", "2")
     with open_device(town.settings, words) as device:
-        move_house(town.urls["new"], None, device)
+        move_device(town.urls["new"], None, device)
         assert lock_to_follow(device) is not None
     assert town.lock_is_at() == town.urls["old"]
     said("sent")
@@ -137,7 +137,7 @@ def test_a_lock_that_did_not_follow_follows_with_the_next_command(town: Town, sa
 
 def test_tries_are_not_used_up_while_the_new_relay_is_silent(town: Town, said: Said) -> None:
     with open_device(town.settings, words) as device:
-        move_house(town.urls["new"], None, device)
+        move_device(town.urls["new"], None, device)
     town.ends("new")
     for _ in range(12):
         said("sent")
@@ -168,7 +168,7 @@ def test_a_move_that_broke_off_goes_on_with_the_sheet(town: Town, said: Said) ->
     new = town.urls["new"]
     said("device", "recovery", "--out", str(town.sheet))
     with open_device(town.settings, words) as device:
-        move_house(new, read_sheet(town.sheet.read_text()), device)
+        move_device(new, read_sheet(town.sheet.read_text()), device)
     town.ends("old")
     said("sent", status=AWAY)
     said("device", "move", "--relay", new, "--recovery", str(town.sheet))

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.vault.hold import hold
-from entrenous.model.vault import VaultBusy
+from entrenous.device.lock_errors import VaultBusy
+from entrenous.device.store.database import lock_folder
 from tests.real.stage import Server, Shell, wait_until
 from tests.village.world import photo
 
@@ -204,7 +204,7 @@ def opened_vault(street: Street) -> Iterator[int]:
 def is_held(home: Path) -> bool:
     time.sleep(0.05)  # asking holds it for a moment
     try:
-        os.close(hold(home, 0))
+        os.close(lock_folder(home, 0))
     except VaultBusy:
         return True
     return False

@@ -8,21 +8,16 @@ from typing import Any
 
 import pytest
 
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.craft.crypto.hashing import lock_of
-from entrenous.craft.wire.identity.invite import read_invite
-from entrenous.craft.wire.record import unpack
-from entrenous.model.identity import Identity
-from entrenous.model.made_link import MadeLink
-from entrenous.model.peer import OwnKey, Peer
-from entrenous.model.person import Contact
-from entrenous.model.protection import Protection
-from entrenous.model.received import Received
-from entrenous.model.sealed_copy import SealedCopy
-from entrenous.model.secret import Secret
-from entrenous.ports import Vault
-from entrenous.send.devices.self import ACCOUNT, IDENTITY, SIGNING_SEED
-from entrenous.send.drawers import (
+from entrenous.base.environment import Settings
+from entrenous.base.identity import Contact
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import lock_of
+from entrenous.device.device import Vault
+from entrenous.device.identities import ACCOUNT, IDENTITY, SIGNING_SEED, Identity
+from entrenous.device.open_device import open_device
+from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.device.vault_tables import (
     CONTACT,
     INBOX,
     INVITE,
@@ -30,11 +25,15 @@ from entrenous.send.drawers import (
     PEER,
     SEALED,
     SELF,
-    take_all,
+    load_records,
+    unpack,
 )
-from entrenous.settings import Settings
-from entrenous.wiring.device import open_device
-from tests.craft.media.test_nothing_left import MARKER, spellings
+from entrenous.send.formats.identity_formats import read_invite
+from entrenous.send.letter.letter_nouns import OwnKey, Peer
+from entrenous.send.message.states import Received
+from entrenous.send.people.people_nouns import MadeLink
+from entrenous.stop.registration import Protection
+from tests.media.test_no_metadata_left import MARKER, spellings
 from tests.real.evening import ANA, BEN, CAPTION, Evening
 from tests.real.stage import Shell, all_bytes
 
@@ -67,7 +66,7 @@ def secrets_in(noun: Any) -> Iterator[bytes]:
 def secrets_of(vault: Vault) -> Iterator[bytes]:
     """Everything in a vault that opens or signs something."""
     for drawer, kind in DRAWERS.items():
-        for noun in take_all(kind, drawer, vault):
+        for noun in load_records(kind, drawer, vault):
             yield from secrets_in(noun)
     for message in VaultLedger(vault).messages():
         yield from secrets_in(message)
@@ -140,7 +139,7 @@ def test_the_relay_holds_nothing_that_can_be_read(told: Evening, keys: set[bytes
     held = all_bytes(told.relay.folder)
     assert b"age-encryption.org/v1" in held  # the file that still waits is really looked at
     with vault_of(told.ana) as vault:
-        (sealed, *_) = take_all(SealedCopy, SEALED, vault)
+        (sealed, *_) = load_records(SealedCopy, SEALED, vault)
     assert lock_of(sealed.withdraw_token) in held  # and so is its database
     assert found(words(told), held) == []
     assert found([*who_they_are(told.ana), *who_they_are(told.ben)], held) == []

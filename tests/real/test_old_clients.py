@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.faces.cli.exits import BY_FAMILY
-from entrenous.model.errors import UPDATE
+from entrenous.base.errors import UPDATE
+from entrenous.terminal.session import BY_FAMILY
 from tests.real.stage import Server, Shell
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
@@ -24,11 +24,11 @@ def program(change: str) -> tuple[str, ...]:
 
 
 # Before the first version that was released: it says so to the relay in every request.
-OLD = program("import entrenous.spec; entrenous.spec.PROTOCOL_VERSION = 1")
+OLD = program("import entrenous.base.limits; entrenous.base.limits.PROTOCOL_VERSION = 1")
 # One that has left ours behind and still finds a relay that it can speak to.
 NEW = program(
-    "import entrenous.send.devices.own_card as card; "
-    "from entrenous.model.device_list import Speaks; card.SPEAKS = Speaks(3, 4)"
+    "import entrenous.send.devices.own_key_bundle as card; "
+    "from entrenous.base.identity import Speaks; card.SPEAKS = Speaks(3, 4)"
 )
 
 

@@ -15,12 +15,12 @@ import httpx
 import psycopg
 import pytest
 
-from entrenous.adapters.courier.http import HttpCourier, new_client
-from entrenous.faces.cli.exits import BY_FAMILY
-from entrenous.faces.cli.main import run
-from entrenous.model.envelope import EnvelopeState
-from entrenous.model.relay_problem import NoSuchEnvelope
-from tests.faces.cli.relay.test_restore import sent
+from entrenous.base.errors import NoSuchEnvelope
+from entrenous.cli import run
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.terminal.session import BY_FAMILY
+from entrenous.wire.relay_nouns import EnvelopeState
+from tests.carry.commands.test_restore import sent
 from tests.postgres import Cluster
 from tests.vaults import make_vaults_open_quickly
 

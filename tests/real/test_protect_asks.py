@@ -14,7 +14,7 @@ import skimage.data
 
 from tests.real.stage import PROGRAM, Server, Shell
 from tests.real.wire import Wire, recorded
-from tests.stop.room import jpeg
+from tests.stop.platform_for_tests import jpeg
 
 pytestmark = pytest.mark.real
 

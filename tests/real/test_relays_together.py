@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from entrenous.craft.crypto.hashing import lock_of
-from entrenous.craft.wire.b64u import b64u
-from entrenous.model.secret import Secret
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import lock_of
+from entrenous.wire.encodings import to_base64url
 from tests.postgres import Cluster
 from tests.real.kills import Device, Line
 from tests.real.stage import wait_until
@@ -43,7 +43,7 @@ class Upload:
     def __post_init__(self) -> None:
         self.id = self.dice.randbytes(16)
         self.fetch, self.withdraw = (Secret(self.dice.randbytes(32)) for _ in range(2))
-        self.at = f"{self.device.at}/blobs/{b64u(self.id)}"
+        self.at = f"{self.device.at}/blobs/{to_base64url(self.id)}"
 
     def begins(self, url: str, start: int = 0) -> http.client.HTTPConnection:
         """Everything but the body, which is the rest from ``start`` on."""
@@ -52,10 +52,10 @@ class Upload:
         until = datetime.now(UTC) + timedelta(days=3)
         for name, value in (
             ("Entrenous-Protocol", "2"),
-            ("Authorization", f"Bearer {b64u(self.device.sender.reveal())}"),
-            ("Entrenous-Fetch-Lock", b64u(lock_of(self.fetch))),
-            ("Entrenous-Withdraw-Lock", b64u(lock_of(self.withdraw))),
-            ("Entrenous-Sha256", b64u(hashlib.sha256(self.data).digest())),
+            ("Authorization", f"Bearer {to_base64url(self.device.sender.reveal())}"),
+            ("Entrenous-Fetch-Lock", to_base64url(lock_of(self.fetch))),
+            ("Entrenous-Withdraw-Lock", to_base64url(lock_of(self.withdraw))),
+            ("Entrenous-Sha256", to_base64url(hashlib.sha256(self.data).digest())),
             ("Entrenous-Expires-At", str(int(until.timestamp()))),
             ("Entrenous-Offset", str(start)),
             ("Content-Length", str(len(self.data) - start)),
@@ -72,7 +72,7 @@ class Upload:
 
     def fetched(self, url: str) -> bytes:
         line = Line(url)
-        status, body = line.ask("GET", f"/v1/blobs/{b64u(self.id)}", self.fetch)
+        status, body = line.ask("GET", f"/v1/blobs/{to_base64url(self.id)}", self.fetch)
         line.close()
         assert status == 200
         return body

@@ -21,29 +21,29 @@ from typing import Final
 import httpx
 import pytest
 
-from entrenous.adapters.courier.http import HttpCourier, new_client
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.craft.crypto.oprf import UNIFORM_BYTES, blind, draw_scalar
-from entrenous.craft.media.picture import read_picture
-from entrenous.craft.wire.b64u import b64u
-from entrenous.faces.relay.app import relay_app
-from entrenous.model.ids import RecipientId
-from entrenous.model.lock import Opening, RelayLock
-from entrenous.model.message import Draft, Policy
-from entrenous.model.secret import Secret
-from entrenous.ports import Courier, Device
-from entrenous.send.devices.self import who_am_i
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.secret import Secret
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.crypto.oprf import UNIFORM_BYTES, blind, draw_scalar
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.device import Courier, Device
+from entrenous.device.identities import who_am_i
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.media.picture_reader import read_picture
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter import prekeys
+from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.open import open_message
 from entrenous.send.send import send_message
-from entrenous.send.setup import set_up
+from entrenous.send.set_up import set_up
 from entrenous.send.status import sent_messages
-from tests.faces.relay.certificates import certificate
+from entrenous.wire.encodings import to_base64url
+from entrenous.wire.relay_nouns import Opening, RelayLock
 from tests.in_memory.courier import memory_courier
 from tests.in_memory.vault import MemoryVault
 from tests.real.hostile import HostileRelay, Seen, hostile_relay
+from tests.serving.certificates import certificate
 from tests.sizes import size
 from tests.village.relay import village_relay
 from tests.village.world import LoadedDice, Villager, WoundClock
@@ -141,7 +141,7 @@ def settled(name: str, url: str, courier: Courier, clock: WoundClock) -> Person:
 def lived(people: list[Person], relay: HostileRelay, client: Callable[[], httpx.Client]) -> Log:
     """1,000 commands that send a message; most begin or end with a look into the inbox."""
     chance, posts = random.Random(24), list[tuple[Seen, str, str]]()
-    names = {b64u(who_am_i(one.device).home.mailbox): one.name for one in people}
+    names = {to_base64url(who_am_i(one.device).home.mailbox): one.name for one in people}
     for number in range(MESSAGES):
         place = chance.randrange(PEOPLE)
         one, other = people[place], people[(place + chance.choice((1, 7, -1, -7))) % PEOPLE]

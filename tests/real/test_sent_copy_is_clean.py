@@ -5,7 +5,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from tests.craft.media.test_nothing_left import MARKER, left_over, spellings, tags_of
+from tests.media.test_no_metadata_left import MARKER, left_over, spellings, tags_of
 from tests.real.evening import KINDS, TRAILER, Evening
 
 pytestmark = pytest.mark.real

@@ -12,25 +12,25 @@ from typing import Any
 
 import pytest
 
-from entrenous.adapters.courier.http import HttpCourier, new_client
-from entrenous.adapters.system import SystemClock, SystemDice
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.craft.media.picture import read_picture
-from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
-from entrenous.model.letter import ContentFile, FileRole, PersonHead
-from entrenous.model.message import Policy
-from entrenous.model.sealed_copy import SealedCopy
-from entrenous.model.secret import Secret
-from entrenous.ports import Device
-from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.acquaintance.people import contact_named
-from entrenous.send.drawers import SEALED, lay
+from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.identifiers import ID_BYTES, MessageId, MessageName, RecipientId
+from entrenous.base.secret import Secret
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.device import Device
+from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.device.vault_tables import SEALED, store_record
+from entrenous.media.picture_reader import read_picture
+from entrenous.send.clock_sanity import this_second
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import Flushed, flush
+from entrenous.send.letter.letter_nouns import ContentFile, FileRole, PersonHead
 from entrenous.send.letter.write import addressees, write_letter
-from entrenous.send.message.seal import OwnFile, Sending, seal_content
-from entrenous.send.moment import this_second
-from entrenous.send.setup import set_up
+from entrenous.send.message.draft import Policy
+from entrenous.send.message.make import OwnFile, Sending, seal_content
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.set_up import set_up
 from tests.in_memory.vault import MemoryVault
 from tests.real.stage import Server, wait_until
 
@@ -103,7 +103,7 @@ def lay_out(ana: Device) -> None:
         made.outer.envelope,
         made.outer.withdraw_token,
     )
-    lay(copy, SEALED, made.outer.envelope.hex(), ana.vault)
+    store_record(copy, SEALED, made.outer.envelope.hex(), ana.vault)
 
 
 def bytes_there(relay: Server) -> int:

@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from entrenous.adapters.mail.postgres import open_postgres
-from entrenous.adapters.system import SystemClock, SystemDice
-from entrenous.carry.letters.accept import accept
-from entrenous.carry.mailboxes.mailbox import create_mailbox
-from entrenous.carry.mailboxes.tokens import register_token
-from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.envelope import Envelope, ShareDeposit
-from entrenous.ports import Relay
+from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.carry.accept import accept
+from entrenous.carry.mailbox import create_mailbox
+from entrenous.carry.relay import Relay
+from entrenous.carry.send_tokens import register_token
+from entrenous.carry.store.postgres_rows import open_postgres
+from entrenous.crypto.hashing import lock_of
+from entrenous.wire.relay_nouns import Envelope, ShareDeposit
 from tests.carry.relays import Post
 from tests.in_memory.blobs import MemoryBlobs
 from tests.postgres import Cluster
@@ -29,11 +29,11 @@ DEVICES = 3
 RACER = """
 import asyncio, json, os, sys
 from tests.in_memory.blobs import MemoryBlobs
-from entrenous.adapters.mail.postgres import open_postgres
-from entrenous.adapters.system import SystemClock, SystemDice
+from entrenous.carry.store.postgres_rows import open_postgres
+from entrenous.base.environment import SystemClock, SystemDice
 from entrenous.carry.release import open_share
-from entrenous.model.relay_problem import UsedUp
-from entrenous.model.secret import Secret
+from entrenous.base.errors import UsedUp
+from entrenous.base.secret import Secret
 from entrenous.ports import Relay
 
 mail = open_postgres(sys.argv[1])

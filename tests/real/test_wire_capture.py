@@ -15,17 +15,17 @@ from typing import Any
 
 import pytest
 
-from entrenous.adapters.courier.http import HttpCourier, new_client
-from entrenous.adapters.program import this_program
-from entrenous.craft.crypto.seal import SIZES
-from entrenous.craft.crypto.xwing import OVERHEAD_BYTES
-from entrenous.craft.wire.b64u import unb64u
-from entrenous.craft.wire.letter.content import padded_length
-from entrenous.model.envelope import EnvelopeState
-from entrenous.send.drawers import REACTION, RECEIPT
+from entrenous.base.limits import SHOWN_CARD_SIZES
+from entrenous.base.program import this_program
+from entrenous.crypto.hpke import OVERHEAD_BYTES
+from entrenous.crypto.seal import SIZES
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.vault_tables import REACTION, RECEIPT
+from entrenous.send.formats.message_format import padded_length
 from entrenous.send.inbox import received_messages
-from entrenous.spec import SHOWN_CARD_SIZES
-from tests.craft.media.test_nothing_left import MARKER, spellings
+from entrenous.wire.encodings import from_base64url
+from entrenous.wire.relay_nouns import EnvelopeState
+from tests.media.test_no_metadata_left import MARKER, spellings
 from tests.real.day import BEN, FILE, NAMES, SIGN, WORDS, Day, DayClock, lives_through, settled
 from tests.real.stage import Server, all_bytes
 from tests.real.wire import recorded
@@ -121,9 +121,9 @@ def test_letters_have_the_sizes_of_their_list(day: Day) -> None:
     sealed = []
     for one in day.wire.exchanges():
         if one.method == "PUT" and "/envelopes/" in one.path:
-            sealed.append(unb64u(json.loads(one.sent)["sealed"]))
+            sealed.append(from_base64url(json.loads(one.sent)["sealed"]))
         if one.method == "GET" and "/envelopes?" in one.path and one.status == 200:
-            sealed += [unb64u(each["sealed"]) for each in json.loads(one.came)["envelopes"]]
+            sealed += [from_base64url(each["sealed"]) for each in json.loads(one.came)["envelopes"]]
     assert len(sealed) > 30
     sizes = {len(one) - OVERHEAD_BYTES - VERSION_AND_KEY for one in sealed}
     assert sizes <= set(SIZES)
@@ -161,7 +161,10 @@ def test_whatever_is_asked_or_answered_has_a_length_that_tells_nothing(day: Day)
                 assert one.path.split("/")[-1] not in {"card", "blobs"}
                 for name, text in texts(json.loads(body)):
                     lengths = LENGTHS.get(name, {16, 32})  # ids; tokens, locks, shares, points
-                    assert text in SAID_BY_RELAYS or len(unb64u(text)) in lengths, (one.path, name)
+                    assert text in SAID_BY_RELAYS or len(from_base64url(text)) in lengths, (
+                        one.path,
+                        name,
+                    )
     assert kinds == {"blobs", "card", "envelopes", "mailboxes", "shares", "status"}
 
 

@@ -8,18 +8,16 @@ from threading import Event
 import pytest
 import skimage.data
 
-from entrenous.adapters.bank.client import HttpBankClient
-from entrenous.adapters.courier.http import new_client
-from entrenous.model.bank import PEOPLE
-from entrenous.model.exchange import Source, SourceKind
-from entrenous.model.ids import BankName
-from entrenous.stop.exchange.partners import add_partner
-from entrenous.stop.protect import protect_picture
-from entrenous.stop.withdraw import unprotect
-from entrenous.wiring.exchange import exchange_of
-from entrenous.wiring.platform import open_platform
-from tests.faces.cli.stop.gates import running
-from tests.stop.room import a_device, jpeg, picture
+from entrenous.base.identifiers import BankName
+from entrenous.device.client.http_courier import new_client
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.exchange_nouns import Source, SourceKind
+from entrenous.stop.exchange_serving import add_partner
+from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.protect import protect_picture, unprotect
+from entrenous.stop.store.open_gate import exchange_of, open_platform
+from tests.stop.commands.gates import running
+from tests.stop.platform_for_tests import a_device, jpeg, picture
 
 pytestmark = pytest.mark.real
 

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from entrenous.adapters.rfc3161 import HttpTimestampAuthority
+from entrenous.respond.client import HttpTimestampAuthority
 from tests.respond.room import Room, stamp_authority
 
 

@@ -8,13 +8,13 @@ from typing import cast
 
 import httpx
 
-from entrenous.adapters.local_tsa import LocalAuthority
-from entrenous.adapters.rfc3161 import REPLY, HttpTimestampAuthority
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.model.case import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
-from entrenous.model.picture import Picture
-from entrenous.model.route import Place
-from entrenous.ports import Courier, Device
+from entrenous.base.picture import Picture
+from entrenous.demo.stamp_authority import LocalStampAuthority
+from entrenous.device.device import Courier, Device
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.respond.client import REPLY, HttpTimestampAuthority
+from entrenous.respond.law.places import Place
+from entrenous.respond.nouns import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
 from entrenous.respond.open_case import open_case
 from tests.in_memory.vault import MemoryVault
 
@@ -84,7 +84,7 @@ def seen(where: str = PAGE, reach: Reach = Reach.PUBLIC, at: datetime = START) -
 class _Direct(httpx.BaseTransport):
     """Hands a query to openssl without a socket in between."""
 
-    def __init__(self, authority: LocalAuthority) -> None:
+    def __init__(self, authority: LocalStampAuthority) -> None:
         self._authority = authority
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -94,7 +94,7 @@ class _Direct(httpx.BaseTransport):
 
 def stamp_authority(folder: Path) -> HttpTimestampAuthority:
     """Real openssl, real verification, no network."""
-    local = LocalAuthority(folder)
+    local = LocalStampAuthority(folder)
     local.prepare()
     client = httpx.Client(transport=_Direct(local))
     return HttpTimestampAuthority("http://stamps.test", local.ca.read_bytes(), client)

@@ -5,13 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-import entrenous.respond.add as add_module
-from entrenous.model.case import CaseClosed, NothingThere, TimesDoNotFit
-from entrenous.model.evidence import CustodyAct, Level, TooLargeToKeep
-from entrenous.respond.add import add_file, add_sighting, add_statement
-from entrenous.respond.case_file import case_called
-from entrenous.respond.progress import close_case
-from entrenous.respond.verify_chain import verify_chain
+import entrenous.respond.open_case as add_module
+from entrenous.respond.case_file import CaseClosed, find_case
+from entrenous.respond.case_status import close_case
+from entrenous.respond.custody import CustodyAct, verify_chain
+from entrenous.respond.nouns import Level, NothingThere, TimesDoNotFit
+from entrenous.respond.open_case import TooLargeToKeep, add_file, add_sighting, add_statement
 from tests.respond.room import START, Room, seen
 
 
@@ -98,4 +97,4 @@ def test_when_the_vault_fails_the_sealed_file_goes_too(
         add_file(case.name, b"x", "one", room.device)
     monkeypatch.undo()
     assert room.vault._files == {}
-    assert case_called(case.name, room.device) == case
+    assert find_case(case.name, room.device) == case

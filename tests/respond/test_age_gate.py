@@ -4,18 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.craft.crypto.hashing import sha256
-from entrenous.craft.wire.record import pack
-from entrenous.model.case import AgeAnswer, Case, CaseState, NotAllAdults
-from entrenous.model.evidence import Stamp
-from entrenous.model.verdict import Finding, Trace, Verdict
-from entrenous.respond.add import add_file
-from entrenous.respond.case_file import CASES, case_called
-from entrenous.respond.describe import under_18_after_all
+from entrenous.crypto.hashing import sha256
+from entrenous.device.vault_tables import pack
+from entrenous.respond.age_gate import NotAllAdults
+from entrenous.respond.case_file import find_case
+from entrenous.respond.case_status import erase_case
+from entrenous.respond.custody import CASES, verify_chain
 from entrenous.respond.evidence import read_evidence, stamp_evidence
-from entrenous.respond.open_case import open_case
-from entrenous.respond.progress import erase_case
-from entrenous.respond.verify_chain import verify_chain
+from entrenous.respond.nouns import AgeAnswer, Case, CaseState
+from entrenous.respond.open_case import add_file, open_case, under_18_after_all
+from entrenous.respond.timestamps import Stamp
+from entrenous.watermark.verdict import Finding, Trace, Verdict
 from tests.respond.room import START, Room, lived_in
 
 FOUND = Trace(7, START, b"x" * 32, Verdict(Finding.NOBODY, (), {}, {}))
@@ -24,7 +23,7 @@ FOUND = Trace(7, START, b"x" * 32, Verdict(Finding.NOBODY, (), {}, {}))
 def young(room: Room, case: Case) -> Case:
     with pytest.raises(NotAllAdults, match="Childline"):
         under_18_after_all(case.name, lived_in("GB"), room.device)
-    return case_called(case.name, room.device)
+    return find_case(case.name, room.device)
 
 
 def test_the_answer_is_kept_in_the_case_and_its_chain_once(room: Room) -> None:
@@ -55,7 +54,7 @@ def test_a_stamp_that_was_asked_for_before_is_not_kept_after_it(room: Room) -> N
     for _ in range(2):
         with pytest.raises(NotAllAdults):
             stamp_evidence(case.name, Meanwhile(), room.device)
-    assert case_called(case.name, room.device).stamps == ()
+    assert find_case(case.name, room.device).stamps == ()
 
 
 def test_no_other_case_takes_in_the_same_file(room: Room) -> None:
@@ -86,4 +85,4 @@ def test_a_case_from_before_there_was_this_answer_was_opened_for_adults(room: Ro
     without = with_age.replace(b"\xa3age\xa6adults", b"").replace(b"\x8c", b"\x8b", 1)
     assert len(without) < len(with_age)
     room.vault.put(CASES, case.name, without)
-    assert case_called(case.name, room.device) == case
+    assert find_case(case.name, room.device) == case

@@ -14,28 +14,25 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from entrenous.adapters.rfc3161 import HttpTimestampAuthority
-from entrenous.model.case import (
-    Case,
-    CaseState,
-    DeadlineState,
+from entrenous.base.errors import BadRecord
+from entrenous.respond.case_file import find_case
+from entrenous.respond.case_status import (
+    NOTICE_TABLE,
     NoticeEvent,
-    NoticeState,
     NotNow,
-    Reach,
+    close_case,
+    record_notice_event,
+    reopen_case,
 )
-from entrenous.model.evidence import ChainBroken, CustodyAct, EvidenceChanged
-from entrenous.model.record import BadRecord
-from entrenous.model.route import UnknownRoute
-from entrenous.respond.add import add_file, add_sighting, add_statement
-from entrenous.respond.case_file import CASES, case_called
-from entrenous.respond.custody import LINKS
-from entrenous.respond.deadlines import deadlines
-from entrenous.respond.evidence import read_evidence, stamp_evidence, verify_case
+from entrenous.respond.client import HttpTimestampAuthority
+from entrenous.respond.custody import CASES, LINKS, ChainBroken, CustodyAct, verify_chain
+from entrenous.respond.evidence import EvidenceChanged, read_evidence, stamp_evidence, verify_case
+from entrenous.respond.law.deadlines import DeadlineState, deadlines
+from entrenous.respond.law.notice import write_notice
+from entrenous.respond.law.routes import UnknownRoute
 from entrenous.respond.next_step import next_step
-from entrenous.respond.notice import write_notice
-from entrenous.respond.progress import NOTICE_TABLE, close_case, note, reopen_case
-from entrenous.respond.verify_chain import verify_chain
+from entrenous.respond.nouns import Case, CaseState, NoticeState, Reach
+from entrenous.respond.open_case import add_file, add_sighting, add_statement
 from tests.respond.room import in_step, lived_in, seen
 
 pytestmark = pytest.mark.real  # openssl runs, and nothing is sent anywhere
@@ -60,7 +57,7 @@ class CaseLife(RuleBasedStateMachine):
 
     @property
     def case(self) -> Case:
-        return case_called(self.name, self.room.device)
+        return find_case(self.name, self.room.device)
 
     def is_open(self) -> bool:
         return self.case.state is CaseState.OPEN
@@ -117,7 +114,9 @@ class CaseLife(RuleBasedStateMachine):
         notice = self.case.notices[pick % len(self.case.notices)]
         allowed = (notice.state, event) in NOTICE_TABLE
         try:
-            note(self.name, notice.number, event, self.room.clock.now(), self.room.device)
+            record_notice_event(
+                self.name, notice.number, event, self.room.clock.now(), self.room.device
+            )
         except NotNow:
             assert not allowed
             return

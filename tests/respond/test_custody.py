@@ -5,16 +5,23 @@ from datetime import timedelta
 
 import pytest
 
-from entrenous.craft.wire.record import pack, unpack
-from entrenous.model.case import Case, NoSuchCase
-from entrenous.model.evidence import ChainBroken, Custody, CustodyAct
-from entrenous.model.ids import CaseName
-from entrenous.model.record import BadRecord
-from entrenous.respond.add import add_file, add_sighting
-from entrenous.respond.case_file import CASES, OWNER
-from entrenous.respond.custody import LINKS, chain, link_hash
+from entrenous.base.errors import BadRecord
+from entrenous.base.identifiers import CaseName
+from entrenous.device.vault_tables import pack, unpack
+from entrenous.respond.case_file import OWNER
+from entrenous.respond.custody import (
+    CASES,
+    LINKS,
+    ChainBroken,
+    Custody,
+    CustodyAct,
+    chain,
+    link_hash,
+    verify_chain,
+)
 from entrenous.respond.evidence import read_evidence, verify_case
-from entrenous.respond.verify_chain import verify_chain
+from entrenous.respond.nouns import Case, NoSuchCase
+from entrenous.respond.open_case import add_file, add_sighting
 from tests.respond.room import Room, seen
 
 

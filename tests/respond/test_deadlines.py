@@ -7,12 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.model.case import Case, Deadline, DeadlineState, Notice, NoticeState
-from entrenous.model.ids import CaseName
-from entrenous.model.route import Route
-from entrenous.respond.deadlines import deadlines, due, in_words, span
-from entrenous.respond.notice import draft_notice
-from entrenous.respond.tables import shipped_routes
+from entrenous.base.identifiers import CaseName
+from entrenous.respond.law.deadlines import (
+    Deadline,
+    DeadlineState,
+    deadline_in_words,
+    deadlines,
+    due,
+    span,
+)
+from entrenous.respond.law.law_tables import shipped_routes
+from entrenous.respond.law.legal_route import Route
+from entrenous.respond.law.notice import draft_notice
+from entrenous.respond.nouns import Case, Notice, NoticeState
 from tests.respond.room import START, lived_in, seen
 
 ROUTES = {route.id: route for route in shipped_routes()}
@@ -112,7 +119,7 @@ def test_words_are_no_duration(words: str) -> None:
 def test_a_law_without_a_date_says_so_in_its_own_words() -> None:
     (clock,) = clocks(sent("eu-dsa-16"))
     assert (clock.state, clock.due_at) == (DeadlineState.NO_FIXED_TIME, None)
-    assert "undue-delay" in in_words(clock)
+    assert "undue-delay" in deadline_in_words(clock)
 
 
 def test_a_rule_of_several_clauses_has_several_clocks() -> None:
@@ -196,8 +203,8 @@ def test_the_most_urgent_clock_comes_first() -> None:
 
 def test_every_state_is_said_with_its_law() -> None:
     running = clocks(sent("uk-osa-20a"))[0]
-    assert in_words(running).startswith(
+    assert deadline_in_words(running).startswith(
         "they have until Friday 27 November 2026, 12:00 UTC (Online"
     )
     missed = clocks(sent("uk-osa-20a"), now=START + 60 * HOUR)[0]
-    assert "ran out on Friday 27 November 2026" in in_words(missed)
+    assert "ran out on Friday 27 November 2026" in deadline_in_words(missed)

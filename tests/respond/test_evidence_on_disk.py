@@ -7,18 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.vault.home import create_vault
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.sqlcipher import SqlcipherVault
-from entrenous.model.case import AgeAnswer, Case
-from entrenous.model.evidence import EvidenceChanged
-from entrenous.model.secret import Secret
-from entrenous.ports import Device
-from entrenous.respond.add import add_file
-from entrenous.respond.case_file import CASES
-from entrenous.respond.evidence import read_evidence, verify_case
-from entrenous.respond.open_case import open_case
-from entrenous.respond.progress import erase_case
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.device.store.sqlcipher_vault import SqlcipherVault
+from entrenous.device.store.vault_folder import create_vault
+from entrenous.respond.case_status import erase_case
+from entrenous.respond.custody import CASES
+from entrenous.respond.evidence import EvidenceChanged, read_evidence, verify_case
+from entrenous.respond.nouns import AgeAnswer, Case
+from entrenous.respond.open_case import add_file, open_case
 from tests.respond.room import Room, lived_in
 from tests.vaults import unlock_vault
 

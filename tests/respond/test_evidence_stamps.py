@@ -4,20 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.adapters.rfc3161 import HttpTimestampAuthority
-from entrenous.craft.wire.evidence import read_manifest
-from entrenous.model.case import Case, NothingThere
-from entrenous.model.evidence import (
-    AuthorityUnreachable,
-    CustodyAct,
-    EvidenceChanged,
-    NothingToStamp,
-    Stamp,
-    StampDoesNotHold,
-)
-from entrenous.respond.add import add_file, add_statement
-from entrenous.respond.case_file import case_called, put_away
+from entrenous.base.errors import StampDoesNotHold
+from entrenous.respond.case_file import find_case, save_case
+from entrenous.respond.client import HttpTimestampAuthority
+from entrenous.respond.custody import CustodyAct, verify_chain
 from entrenous.respond.evidence import (
+    EvidenceChanged,
     commitment,
     level_in_words,
     manifest_of,
@@ -25,7 +17,10 @@ from entrenous.respond.evidence import (
     stamp_evidence,
     verify_case,
 )
-from entrenous.respond.verify_chain import verify_chain
+from entrenous.respond.manifest_format import read_manifest
+from entrenous.respond.nouns import Case, NothingThere
+from entrenous.respond.open_case import add_file, add_statement
+from entrenous.respond.timestamps import AuthorityUnreachable, NothingToStamp, Stamp
 from tests.respond.room import Room, in_step
 
 pytestmark = pytest.mark.real  # openssl runs, and nothing is sent anywhere
@@ -126,8 +121,8 @@ def test_a_stamp_whose_token_is_of_another_manifest_is_noticed(
 
 def swap_stamp(room: Room, case: Case, stamp: Stamp) -> None:
     """What somebody with the whole vault could do: a new stamp under a fitting chain."""
-    forged = replace(case_called(case.name, room.device), stamps=(stamp,))
-    put_away(forged, room.device, CustodyAct.CHANGED, "swapped")
+    forged = replace(find_case(case.name, room.device), stamps=(stamp,))
+    save_case(forged, room.device, CustodyAct.CHANGED, "swapped")
 
 
 def test_without_evidence_there_is_nothing_to_stamp(
@@ -148,7 +143,7 @@ class _Silent:
 def test_a_silent_authority_changes_nothing(room: Room, case: Case) -> None:
     with pytest.raises(AuthorityUnreachable, match="safe without a stamp"):
         stamp_evidence(case.name, _Silent(), room.device)
-    assert case_called(case.name, room.device) == case
+    assert find_case(case.name, room.device) == case
 
 
 def test_reading_gives_the_bytes_and_writes_it_down(room: Room, case: Case) -> None:

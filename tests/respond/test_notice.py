@@ -5,27 +5,29 @@ from datetime import UTC, datetime
 
 import pytest
 
-from entrenous.model.case import (
+from entrenous.base.identifiers import CaseName, RecipientId
+from entrenous.respond.case_file import CaseClosed, find_case
+from entrenous.respond.case_status import NoticeEvent, close_case, record_notice_event
+from entrenous.respond.law.law_tables import shipped_routes
+from entrenous.respond.law.notice import (
+    NO_PLACE,
+    ChatNotReached,
+    draft_notice,
+    preview,
+    write_notice,
+)
+from entrenous.respond.law.routes import UnknownRoute
+from entrenous.respond.nouns import (
     AgeAnswer,
     Case,
-    CaseClosed,
-    ChatNotReached,
     NoSuchCase,
     NothingThere,
-    NoticeEvent,
     NoticeState,
     Reach,
     TakenBy,
 )
-from entrenous.model.ids import CaseName, RecipientId
-from entrenous.model.route import UnknownRoute
-from entrenous.model.verdict import Finding, Trace, Verdict
-from entrenous.respond.add import add_file, add_sighting
-from entrenous.respond.case_file import case_called
-from entrenous.respond.notice import NO_PLACE, draft_notice, preview, write_notice
-from entrenous.respond.open_case import open_case
-from entrenous.respond.progress import close_case, note
-from entrenous.respond.tables import shipped_routes
+from entrenous.respond.open_case import add_file, add_sighting, open_case
+from entrenous.watermark.verdict import Finding, Trace, Verdict
 from tests.respond.room import PAGE, START, Room, lived_in, seen
 
 ROUTES = {route.id: route for route in shipped_routes()}
@@ -196,7 +198,7 @@ def traced_room() -> tuple[Room, Case]:
 
 def test_no_draft_names_whose_copy_it_was_or_holds_a_picture_or_its_hash() -> None:
     room, opened = traced_room()
-    case = case_called(opened.name, room.device)
+    case = find_case(opened.name, room.device)
     for route in ROUTES.values():
         letter = draft_notice(case, route, START).letter
         for never in ("Caro", "picture bytes", case.evidence[0].sha256.hex(), (b"L" * 32).hex()):
@@ -211,14 +213,14 @@ def test_writing_keeps_the_law_of_the_day_in_the_case() -> None:
     add_sighting(case.name, seen(at=datetime(2026, 2, 1, tzinfo=UTC)), room.device)
     notice = write_notice(case.name, "in-it-3-2-b", room.device)
     assert notice.route.deadline_hours == 2
-    assert case_called(case.name, room.device).notices == (notice,)
+    assert find_case(case.name, room.device).notices == (notice,)
     assert notice.state is NoticeState.DRAFTED
 
 
 def test_after_sending_the_preview_says_when() -> None:
     room, case = traced_room()
     write_notice(case.name, "us-tida-removal", room.device)
-    sent = note(case.name, 1, NoticeEvent.SEND, START, room.device).notices[0]
+    sent = record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device).notices[0]
     assert "You sent it on 2026-11-25 12:00 UTC." in preview(sent, case, TODAY)
 
 

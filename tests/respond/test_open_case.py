@@ -2,15 +2,15 @@
 
 import pytest
 
-from entrenous.model.case import AgeAnswer, CaseState, ForYoungPeople
-from entrenous.model.errors import Refused
-from entrenous.model.ids import RecipientId
-from entrenous.model.verdict import Finding, Trace, Verdict
-from entrenous.respond.case_file import case_called, cases
-from entrenous.respond.help_lines import hand_over, help_lines, shown
+from entrenous.base.errors import Refused
+from entrenous.base.identifiers import RecipientId
+from entrenous.respond.age_gate import ForYoungPeople, help_line_text, help_lines, referral_text
+from entrenous.respond.case_file import all_cases, find_case
+from entrenous.respond.custody import verify_chain
+from entrenous.respond.law.places import parse_place
+from entrenous.respond.nouns import AgeAnswer, CaseState
 from entrenous.respond.open_case import BEFORE_CAPTURE, open_case
-from entrenous.respond.places import place
-from entrenous.respond.verify_chain import verify_chain
+from entrenous.watermark.verdict import Finding, Trace, Verdict
 from tests.respond.room import START, Room, lived_in
 
 
@@ -18,7 +18,7 @@ def test_a_case_opens_without_a_trace(room: Room) -> None:
     case = room.opens()
     assert case.name.startswith("case-")
     assert (case.state, case.trace, case.opened_at) == (CaseState.OPEN, None, START)
-    assert case_called(case.name, room.device) == case
+    assert find_case(case.name, room.device) == case
     assert len(verify_chain(case.name, room.device)) == 1
 
 
@@ -26,7 +26,7 @@ def test_a_case_opens_from_a_trace_and_keeps_its_verdict(room: Room) -> None:
     verdict = Verdict(Finding.NOBODY, (), {RecipientId("ana"): 0.4}, {RecipientId("ana"): 0.2})
     trace = Trace(7, START, b"x" * 32, verdict)
     case = open_case(trace, lived_in("GB"), AgeAnswer.ADULTS, room.device)
-    assert case_called(case.name, room.device).trace == trace
+    assert find_case(case.name, room.device).trace == trace
 
 
 @pytest.mark.threat("under-eighteen")
@@ -52,21 +52,21 @@ def test_names_are_new_and_the_newest_case_is_listed_first(room: Room) -> None:
         room.clock.wind(seconds=1)
         names.append(room.opens().name)
     assert len(set(names)) == 30
-    assert [case.name for case in cases(room.device)] == names[::-1]
+    assert [case.name for case in all_cases(room.device)] == names[::-1]
 
 
 def test_help_lines_are_of_the_place_and_the_verified_come_first() -> None:
-    british = help_lines((place("uk"),))
+    british = help_lines((parse_place("uk"),))
     assert [line.id for line in british] == ["uk-rph"]
-    assert not any(line.for_children for line in help_lines((place("US"), place("GB"))))
-    assert [line.id for line in hand_over((place("GB"),))] == ["us-ncmec", "gb-childline"]
-    assert [line.id for line in hand_over(())] == ["us-ncmec"]
+    assert not any(line.for_children for line in help_lines((parse_place("US"), parse_place("GB"))))
+    assert [line.id for line in referral_text((parse_place("GB"),))] == ["us-ncmec", "gb-childline"]
+    assert [line.id for line in referral_text(())] == ["us-ncmec"]
 
 
 def test_an_unverified_help_line_says_so() -> None:
-    childline = hand_over((place("GB"),))[1]
-    assert "check first that this is still right" in shown(childline, START.date())
-    assert "0800 1111" in shown(childline, START.date())
+    childline = referral_text((parse_place("GB"),))[1]
+    assert "check first that this is still right" in help_line_text(childline, START.date())
+    assert "0800 1111" in help_line_text(childline, START.date())
 
 
 def test_what_the_person_hears_before_capture_blames_nobody() -> None:

@@ -2,8 +2,7 @@
 
 import pytest
 
-from entrenous.model.route import UnknownPlace
-from entrenous.respond.places import COUNTRIES, EEA, EU, place, reaches
+from entrenous.respond.law.places import COUNTRIES, EEA, EU, UnknownPlace, parse_place, reaches
 
 
 @pytest.mark.parametrize(
@@ -20,7 +19,7 @@ from entrenous.respond.places import COUNTRIES, EEA, EU, place, reaches
     ],
 )
 def test_places_are_read_as_people_type_them(typed: str, code: str) -> None:
-    assert place(typed) == code
+    assert parse_place(typed) == code
 
 
 @pytest.mark.parametrize(
@@ -29,7 +28,7 @@ def test_places_are_read_as_people_type_them(typed: str, code: str) -> None:
 )
 def test_what_is_no_place_is_refused_kindly(typed: str) -> None:
     with pytest.raises(UnknownPlace, match="two letters"):
-        place(typed)
+        parse_place(typed)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +50,7 @@ def test_what_is_no_place_is_refused_kindly(typed: str) -> None:
     ],
 )
 def test_whose_law_reaches_where(jurisdiction: str, where: str, *, answer: bool) -> None:
-    assert reaches(jurisdiction, (place(where),)) is answer
+    assert reaches(jurisdiction, (parse_place(where),)) is answer
 
 
 def test_the_unions_have_their_members() -> None:

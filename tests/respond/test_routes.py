@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.model.case import Case, Reach, Situation, TakenBy
-from entrenous.model.ids import CaseName
-from entrenous.model.route import Choice, Place, Ranked, Reaches, RouteId, RouteKind, UnknownRoute
-from entrenous.respond.routes import day_of_event, route_called, routes_for
-from entrenous.respond.tables import shipped_routes
+from entrenous.base.identifiers import CaseName
+from entrenous.respond.law.law_tables import shipped_routes
+from entrenous.respond.law.legal_route import Choice, Ranked, Reaches, RouteId, RouteKind
+from entrenous.respond.law.places import Place
+from entrenous.respond.law.routes import UnknownRoute, day_of_event, find_route, routes_for
+from entrenous.respond.nouns import Case, Reach, Situation, TakenBy
 from tests.respond.room import START, lived_in, seen
 
 TODAY = START.date()
@@ -104,7 +105,7 @@ def test_a_german_with_a_platform_in_america_sees_both_laws() -> None:
     ],
 )
 def test_india_went_from_24_hours_to_2_overnight(on: date, id_: str, hours: int) -> None:
-    route = route_called("in-it-3-2-b", a_case(lived_in("IN"), Reach.PUBLIC), on, on, ROUTES)
+    route = find_route("in-it-3-2-b", a_case(lived_in("IN"), Reach.PUBLIC), on, on, ROUTES)
     assert (route.id, route.deadline_hours) == (id_, hours)
 
 
@@ -216,7 +217,7 @@ def test_the_day_of_the_event_is_that_of_the_first_sighting() -> None:
 
 def test_a_route_that_does_not_reach_the_case_is_not_found() -> None:
     with pytest.raises(UnknownRoute, match="uk-osa-20a"):
-        route_called("uk-osa-20a", a_case(lived_in("US"), Reach.PUBLIC), TODAY, TODAY, ROUTES)
+        find_route("uk-osa-20a", a_case(lived_in("US"), Reach.PUBLIC), TODAY, TODAY, ROUTES)
 
 
 PLACES = ("US", "US-CA", "GB", "GB-SCT", "DE", "NO", "AU", "IN", "CA", "CA-BC", "KR", "BR", "EU")

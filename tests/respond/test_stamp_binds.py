@@ -8,21 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.rfc3161 import HttpTimestampAuthority, KeptAuthorities
-from entrenous.adapters.stamp_roots import TrustedAuthorities
-from entrenous.model.case import Case
-from entrenous.model.evidence import (
-    CustodyAct,
-    Evidence,
-    Level,
-    NotAsStamped,
-    Stamp,
-    StampDoesNotHold,
-)
-from entrenous.respond.add import add_statement
-from entrenous.respond.case_file import CASES, case_called, put_away
-from entrenous.respond.custody import forget_chain
+from entrenous.base.errors import StampDoesNotHold
+from entrenous.respond.case_file import find_case, save_case
+from entrenous.respond.client import HttpTimestampAuthority, KeptAuthorities, TrustedAuthorities
+from entrenous.respond.custody import CASES, CustodyAct, forget_chain
 from entrenous.respond.evidence import CLOCKS_APART, level_in_words, stamp_evidence, verify_case
+from entrenous.respond.nouns import Case, Evidence, Level
+from entrenous.respond.open_case import add_statement
+from entrenous.respond.timestamps import NotAsStamped, Stamp
 from tests.respond.room import START, Room, in_step, stamp_authority
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -51,7 +44,7 @@ def test_an_item_is_told_as_it_was_stamped(
     case = add_statement(room.opens().name, "seen on Monday", room.device)
     stamped = stamp_evidence(case.name, authority, room.device)
     other = replace(stamped, evidence=(change(stamped.evidence[0]),))
-    put_away(other, room.device, CustodyAct.CHANGED, "said more about it")
+    save_case(other, room.device, CustodyAct.CHANGED, "said more about it")
     with pytest.raises(NotAsStamped) as refused:
         verify_case(case.name, room.device, KeptAuthorities())
     said = " ".join(str(refused.value).split())
@@ -79,7 +72,7 @@ def _write_anew(case: Case, room: Room, own: HttpTimestampAuthority) -> None:
     room.vault.drop(CASES, case.name)
     room.clock.moment = LONG_AGO
     anew = replace(case, evidence=(), stamps=(), steps=(), links=0, opened_at=LONG_AGO)
-    put_away(anew, room.device, CustodyAct.OPENED, "opened without a trace")
+    save_case(anew, room.device, CustodyAct.OPENED, "opened without a trace")
     add_statement(case.name, "an invented one", room.device)
     stamp_evidence(case.name, own, room.device)
 
@@ -103,7 +96,7 @@ def test_a_time_before_there_was_anything_to_stamp_is_refused_in_plain_words() -
         stamp_evidence(case.name, Says(LONG_AGO), room.device)
     with pytest.raises(StampDoesNotHold):
         stamp_evidence(case.name, Says(START - CLOCKS_APART - timedelta(seconds=1)), room.device)
-    assert case_called(case.name, room.device) == case
+    assert find_case(case.name, room.device) == case
     kept = stamp_evidence(case.name, Says(START - CLOCKS_APART), room.device)
     assert level_in_words(kept.evidence[0], kept).endswith("stamped 2026-11-25 11:55:00 UTC")
 
@@ -113,7 +106,7 @@ def test_one_that_was_kept_nevertheless_is_neither_shown_nor_held_up() -> None:
     case = add_statement(room.opens().name, "seen on Monday", room.device)
     stamped = stamp_evidence(case.name, Says(START), room.device)
     early = replace(stamped, stamps=(replace(stamped.stamps[0], at=LONG_AGO),))
-    put_away(early, room.device, CustodyAct.CHANGED, "said more about it")
+    save_case(early, room.device, CustodyAct.CHANGED, "said more about it")
     assert "2020" not in level_in_words(early.evidence[0], early)
     with pytest.raises(StampDoesNotHold, match="clocks"):
         verify_case(case.name, room.device)

@@ -4,33 +4,29 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from entrenous.craft.crypto.device import DeviceSigner, new_signer
-from entrenous.craft.crypto.lists import head_of
-from entrenous.craft.crypto.statements import proof_of, verify_card
-from entrenous.craft.wire.identity.card import read_card, write_card
-from entrenous.craft.wire.identity.device_list import read_device_list, write_device_list
-from entrenous.model.card import SignedCertificate
-from entrenous.model.device_list import ListedDevice, ListStatement
-from entrenous.model.identity import Identity
-from entrenous.model.ids import DeviceId, MailboxId
-from entrenous.send.devices.own_card import certify, signed_card
-from entrenous.send.devices.self import IDENTITY
-from entrenous.send.drawers import SELF, lay, take
-from tests.send.room import Person
+from entrenous.base.identifiers import DeviceId, MailboxId
+from entrenous.base.identity import ListedDevice, ListStatement, SignedCertificate
+from entrenous.crypto.identity_keys import DeviceSigner, new_signer
+from entrenous.crypto.statements import head_of, proof_of, verify_card
+from entrenous.device.identities import IDENTITY, Identity
+from entrenous.device.vault_tables import SELF, load_record, store_record
+from entrenous.send.devices.own_key_bundle import certify, signed_card
+from entrenous.wire.key_bundle import read_card, read_device_list, write_card, write_device_list
+from tests.send.send_device import Person
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
 def identity_of(who: Person) -> Identity:
     """Everything that her device knows of itself."""
-    identity = take(Identity, SELF, IDENTITY, who.device.vault)
+    identity = load_record(Identity, SELF, IDENTITY, who.device.vault)
     assert identity is not None
     return identity
 
 
 def becomes(who: Person, identity: Identity) -> None:
     """Her device goes on as this."""
-    lay(identity, SELF, IDENTITY, who.device.vault)
+    store_record(identity, SELF, IDENTITY, who.device.vault)
 
 
 def after(newest: ListStatement, **fields: Any) -> ListStatement:

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.send.room import Room
+from tests.send.send_device import Room
 
 
 @pytest.fixture

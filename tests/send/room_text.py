@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from entrenous.model.ids import RecipientId
-from entrenous.model.message import Draft, Policy
+from entrenous.base.identifiers import RecipientId
+from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.send import Posted, send_message
 from tests.village.world import Villager
 

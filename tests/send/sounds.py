@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from entrenous.craft.media.sound.read import read_sound
-from entrenous.ports import Device
-from tests.trace.test_trace import offline_device
+from entrenous.device.device import Device
+from entrenous.media.sound_reader import read_sound
+from tests.trace.test_trace_picture import offline_device
 
 
 def device_for_sounds() -> Device:

@@ -9,29 +9,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from entrenous.model.device_list import Head
-from entrenous.model.envelope import EnvelopeState, Waiting
-from entrenous.model.errors import EntrenousError
-from entrenous.model.identity import Home
-from entrenous.model.ids import EnvelopeId, MailboxId, MessageId
-from entrenous.model.letter import PersonHead
-from entrenous.model.link import Closing
-from entrenous.model.message import NotTakenBackYet
-from entrenous.model.move import NewHome
-from entrenous.model.notes import RecallNote
-from entrenous.model.peer import OwnKey
-from entrenous.model.receipt import OwedReceipt
-from entrenous.model.received import InboxState
-from entrenous.model.relay_problem import RelayUnreachable
-from entrenous.model.sealed_copy import SealedCopy
-from entrenous.model.secret import Secret
-from entrenous.model.talk import Heard, Talk
-from entrenous.model.window import GivenWindow, RetiredWindow
-from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.acquaintance.people import contact_named, contacts, keep_contact, verify_contact
-from entrenous.send.devices.lists.at_relay import close_later
-from entrenous.send.devices.lists.named import NamedList
-from entrenous.send.drawers import (
+from entrenous.base.errors import EntrenousError, RelayUnreachable
+from entrenous.base.identifiers import EnvelopeId, MailboxId, MessageId
+from entrenous.base.identity import Head
+from entrenous.base.limits import LATE_DAYS
+from entrenous.base.secret import Secret
+from entrenous.device.identities import Home, contacts, lock_followed
+from entrenous.device.relay_lock_client import old_homes
+from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.vault_tables import (
     CLOSE,
     HEARD,
     INVITE,
@@ -46,24 +32,33 @@ from entrenous.send.drawers import (
     TALK,
     WINDOW_IN,
     WINDOW_OLD,
-    lay,
+    load_record,
+    load_records,
     peer_key,
-    take,
-    take_all,
+    store_record,
 )
+from entrenous.send.devices.ask_for_lists import NamedList
+from entrenous.send.devices.linked_devices import Closing
+from entrenous.send.devices.move_device import move_device
+from entrenous.send.devices.next_mailbox import NewHome, come_along
+from entrenous.send.devices.old_mailbox import homes_to_ask
+from entrenous.send.devices.own_key_bundle import close_later
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages, remove_received
-from entrenous.send.letter.late import LateLetter
-from entrenous.send.letter.obey import obey
-from entrenous.send.move.house import move_house
-from entrenous.send.move.lock import lock_followed
-from entrenous.send.move.next_home import come_along
-from entrenous.send.move.old_home import homes_to_ask, old_homes
+from entrenous.send.letter.arrivals import LateLetter, apply_recall
+from entrenous.send.letter.letter_nouns import OwnKey, PersonHead, RecallNote
+from entrenous.send.letter.receipts_owed import OwedReceipt
+from entrenous.send.message.draft import NotTakenBackYet
+from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
+from entrenous.send.people.contact_history import Heard, Talk
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import contact_named, keep_contact, verify_contact
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
-from entrenous.spec import LATE_DAYS
-from tests.send.room import HERE, SMALL, THERE, Person, Room
+from entrenous.send.tokens.token_ranges import GivenWindow, RetiredWindow
+from entrenous.wire.relay_nouns import EnvelopeState, Waiting
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room
 from tests.send.test_guard import doubts
 from tests.village.households import held, ids
 from tests.village.malicious_relay import failing
@@ -156,8 +151,10 @@ def test_and_a_signed_receipt_wins_after_it(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     verify_contact("ana", ben.device)
     name = ana.sends(SMALL, ben).name
-    (copy,) = take_all(SealedCopy, SEALED, ana.device.vault)
-    lay(replace(copy, state=EnvelopeState.EXPIRED), SEALED, copy.envelope.hex(), ana.device.vault)
+    (copy,) = load_records(SealedCopy, SEALED, ana.device.vault)
+    store_record(
+        replace(copy, state=EnvelopeState.EXPIRED), SEALED, copy.envelope.hex(), ana.device.vault
+    )
     fetch_messages(ben.device)
     open_message(name, ben.device)
     friends.clock.wind(days=8)
@@ -169,7 +166,7 @@ def test_and_a_signed_receipt_wins_after_it(friends: Room) -> None:
 @pytest.mark.parametrize("silent", [False, True])
 def test_the_old_mailbox_stays_for_its_days(friends: Room, *, silent: bool) -> None:
     ana = friends["ana"]
-    move_house(THERE, None, ana.device)
+    move_device(THERE, None, ana.device)
     lock_followed(ana.device)
     if silent:
         friends.silence(HERE)
@@ -199,7 +196,7 @@ def test_who_writes_to_a_prekey_that_was_just_replaced_is_heard(room: Room) -> N
 
 
 def public_keys(who: Person) -> list[OwnKey]:
-    return [key for key in take_all(OwnKey, OWN_KEY, who.device.vault) if key.peer is None]
+    return [key for key in load_records(OwnKey, OWN_KEY, who.device.vault) if key.peer is None]
 
 
 @pytest.mark.slow
@@ -221,7 +218,7 @@ def test_a_prekey_that_was_made_then_is_replaced_and_forgotten(
 
 
 def window(who: Person, to: Person) -> GivenWindow:
-    found = take(GivenWindow, WINDOW_IN, peer_key(*ids(to)), who.device.vault)
+    found = load_record(GivenWindow, WINDOW_IN, peer_key(*ids(to)), who.device.vault)
     assert found is not None
     return found
 
@@ -255,7 +252,7 @@ def test_a_window_that_was_replaced_holds_for_its_week_and_no_longer(friends: Ro
     for made_ahead in (False, True):
         drop_at = friends.clock.moment + timedelta(days=7) + (YEAR if made_ahead else timedelta())
         old = RetiredWindow(Secret(bytes(32)), 0, 8, drop_at)
-        lay(old, WINDOW_OLD, f"{peer_key(*ids(ana))} {made_ahead:02x}", ben.device.vault)
+        store_record(old, WINDOW_OLD, f"{peer_key(*ids(ana))} {made_ahead:02x}", ben.device.vault)
     looks_ahead(friends, ben)
     assert sum(one.seed == old.seed for one in retired(ben)) == 2
     friends.clock.wind(days=8)
@@ -264,7 +261,7 @@ def test_a_window_that_was_replaced_holds_for_its_week_and_no_longer(friends: Ro
 
 
 def retired(who: Person) -> list[RetiredWindow]:
-    return list(take_all(RetiredWindow, WINDOW_OLD, who.device.vault))
+    return list(load_records(RetiredWindow, WINDOW_OLD, who.device.vault))
 
 
 def test_letters_that_wait_for_a_list_go_on_waiting(friends: Room) -> None:
@@ -272,7 +269,7 @@ def test_letters_that_wait_for_a_list_go_on_waiting(friends: Room) -> None:
     letter = Waiting(EnvelopeId(bytes(16)), 1, b"x", friends.clock.moment + timedelta(days=20))
     lacks = PersonHead(ana.id, 9, bytes(32))
     late = LateLetter(letter, lacks, ana.id, friends.clock.moment)
-    lay(late, LATE, letter.id.hex(), ben.device.vault)
+    store_record(late, LATE, letter.id.hex(), ben.device.vault)
     looks_ahead(friends, ben)
     assert ben.device.vault.keys(LATE)
     friends.clock.wind(days=LATE_DAYS + 1)
@@ -314,9 +311,9 @@ def test_a_recall_that_its_relay_did_not_hear_is_repeated(friends: Room) -> None
 
 def test_what_was_taken_back_before_it_came_is_remembered(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    obey(RecallNote(MessageId(bytes(16))), ana.id, ben.device)
+    apply_recall(RecallNote(MessageId(bytes(16))), ana.id, ben.device)
     with ahead(friends, ben):
-        obey(RecallNote(MessageId(bytes([1]) * 16)), ana.id, ben.device)
+        apply_recall(RecallNote(MessageId(bytes([1]) * 16)), ana.id, ben.device)
     assert len(ben.device.vault.keys(RECALLED)) == 2
 
 
@@ -351,7 +348,7 @@ def test_receipts_do_not_wait_for_that_clock_to_come_true(friends: Room) -> None
 
 
 def owed(who: Person) -> list[OwedReceipt]:
-    return list(take_all(OwedReceipt, OWED, who.device.vault))
+    return list(load_records(OwedReceipt, OWED, who.device.vault))
 
 
 def test_a_mailbox_that_a_list_on_its_way_may_name_is_kept(friends: Room) -> None:
@@ -359,7 +356,7 @@ def test_a_mailbox_that_a_list_on_its_way_may_name_is_kept(friends: Room) -> Non
     home = Home(THERE, MailboxId(bytes(16)), Secret(bytes(32)))
     hushed = friends.clock.moment - timedelta(days=1)
     new = NewHome(home, Secret(bytes(32)), leads=False, idle_since=hushed, hushed_since=hushed)
-    lay(new, NEXT_HOME, THERE, ana.device.vault)
+    store_record(new, NEXT_HOME, THERE, ana.device.vault)
     with ahead(friends, ana):
         come_along(ana.device)
     assert ana.device.vault.keys(NEXT_HOME) == (THERE,)
@@ -372,7 +369,7 @@ def test_a_list_that_was_named_is_asked_for(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     named = Head(contact_named("ben", ana.device).person.epoch + 1, bytes(32))
     asked = NamedList(named, asked_at=friends.clock.moment + YEAR, tries=1)
-    lay(asked, NAMED, ben.id.hex(), ana.device.vault)
+    store_record(asked, NAMED, ben.id.hex(), ana.device.vault)
     before = ana.courier.calls["card"]
     fetch_messages(ana.device)
     fetch_messages(ana.device)
@@ -383,12 +380,12 @@ def test_a_device_that_is_silent_since_is_asked_about(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     then = friends.clock.moment + YEAR
-    lay(Heard(then, looked_at=then), HEARD, peer_key(*ids(ben)), ana.device.vault)
+    store_record(Heard(then, looked_at=then), HEARD, peer_key(*ids(ben)), ana.device.vault)
     keep_contact(replace(contact_named("ben", ana.device), since=then), ana.device)
     (key,) = ana.device.vault.keys(TALK, ben.id.hex())
-    talk = take(Talk, TALK, key, ana.device.vault)
+    talk = load_record(Talk, TALK, key, ana.device.vault)
     assert talk is not None
-    lay(replace(talk, asked_at=then), TALK, key, ana.device.vault)
+    store_record(replace(talk, asked_at=then), TALK, key, ana.device.vault)
     friends.clock.wind(days=22)
     claims = ana.courier.calls["claim_prekeys"]
     assert "not heard of" in doubts(ana, "ben")["ben"]

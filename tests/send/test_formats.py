@@ -11,11 +11,11 @@ import skimage.data
 from PIL import Image
 from pillow_heif import from_pillow
 
-from entrenous.model.ids import RecipientId
-from entrenous.model.verdict import Finding
-from entrenous.send.mark.picture import mark_copies
-from entrenous.trace.trace import trace_picture
-from tests.send.room import Room
+from entrenous.base.identifiers import RecipientId
+from entrenous.send.copies.mark_file import mark_copies
+from entrenous.trace.picture import trace_picture
+from entrenous.watermark.verdict import Finding
+from tests.send.send_device import Room
 
 pytestmark = pytest.mark.slow
 

@@ -5,20 +5,20 @@ from datetime import timedelta
 
 import pytest
 
-from entrenous.model.ids import RecipientId
-from entrenous.model.message import ConfirmsNobody, Draft, GuardSaysStop, Policy, WaitsInOutbox
-from entrenous.model.person import Trust, UnknownPerson, YouBlocked
-from entrenous.model.relay_problem import RelayUnreachable
-from entrenous.send.acquaintance.block import block_contact
-from entrenous.send.acquaintance.people import contact_named, keep_contact, verify_contact
-from entrenous.send.acquaintance.rename import rename_contact
-from entrenous.send.doubts.talks import call_talks_off
-from entrenous.send.doubts.within import conversation_of
-from entrenous.send.drawers import SELF, TALK
+from entrenous.base.errors import RelayUnreachable
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.identity import Trust
+from entrenous.device.vault_tables import SELF, TALK
+from entrenous.send.conversations import conversation_of
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.guard import insist, warn_about
+from entrenous.send.guard import require_answers, warn_about
+from entrenous.send.message.draft import ConfirmsNobody, Draft, GuardSaysStop, Policy, WaitsInOutbox
+from entrenous.send.people.block import block_contact, rename_contact
+from entrenous.send.people.contact_history import forget_cancelled_message
+from entrenous.send.people.keep_contacts import contact_named, keep_contact, verify_contact
+from entrenous.send.people.people_nouns import UnknownPerson, YouBlocked
 from entrenous.send.send import send_message
-from tests.send.room import SMALL, Person, Room
+from tests.send.send_device import SMALL, Person, Room
 from tests.village.malicious_relay import failing
 
 pytestmark = pytest.mark.slow
@@ -39,7 +39,7 @@ def test_a_first_message_is_asked_about_and_a_second_is_not(friends: Room) -> No
     assert doubts(ana, "ben") == {"ben": "this is the first message to ben"}
     ana.sends(SMALL, ben)
     assert doubts(ana, "ben") == {}
-    insist(draft(ana, "ben"), ana.device)
+    require_answers(draft(ana, "ben"), ana.device)
 
 
 BY_LINK = (
@@ -147,12 +147,12 @@ def test_the_first_name_answers_unless_somebody_else_has_it(friends: Room) -> No
     (doubt,) = warn_about(draft(ana, "Ben Okri"), ana.device)
     assert (doubt.who, doubt.answer) == ("Ben Okri", "Ben")
     for typed in ("ben", "BEN OKRI"):
-        insist(draft(ana, "Ben Okri", confirmed=(typed,)), ana.device)
+        require_answers(draft(ana, "Ben Okri", confirmed=(typed,)), ana.device)
     called("Ben Adam", friends)
     with pytest.raises(ConfirmsNobody):
-        insist(draft(ana, "Ben Okri", confirmed=("Ben",)), ana.device)
+        require_answers(draft(ana, "Ben Okri", confirmed=("Ben",)), ana.device)
     with pytest.raises(GuardSaysStop, match="--confirm 'Ben Okri'"):
-        insist(draft(ana, "Ben Okri"), ana.device)
+        require_answers(draft(ana, "Ben Okri"), ana.device)
 
 
 def test_what_is_called_off_leaves_a_first_message_to_be_sent(friends: Room) -> None:
@@ -163,7 +163,7 @@ def test_what_is_called_off_leaves_a_first_message_to_be_sent(friends: Room) -> 
         (message,) = ana.device.ledger.messages()
         assert doubts(ana, "ben") == {}
         with ana.device.vault.together():
-            call_talks_off(message.id, ana.device)
+            forget_cancelled_message(message.id, ana.device)
     assert "first message" in doubts(ana, "ben")["ben"]
 
 
@@ -204,18 +204,18 @@ def test_nothing_but_the_very_name_answers(friends: Room) -> None:
     ana = friends["ana"]
     for typed in ("bem", "be n", "yes", "y", ""):
         with pytest.raises(ConfirmsNobody):
-            insist(draft(ana, "ben", confirmed=(typed,)), ana.device)
+            require_answers(draft(ana, "ben", confirmed=(typed,)), ana.device)
     for same in ("ben", "Ben", "BEN", "b\u200den"):
-        insist(draft(ana, "ben", confirmed=(same,)), ana.device)
+        require_answers(draft(ana, "ben", confirmed=(same,)), ana.device)
 
 
 def test_one_persons_name_does_not_answer_for_another(friends: Room) -> None:
     ana = friends["ana"]
     ana.adds(friends.settles("caro"))
     with pytest.raises(GuardSaysStop, match="confirm caro"):
-        insist(draft(ana, "ben", "caro", confirmed=("ben",)), ana.device)
+        require_answers(draft(ana, "ben", "caro", confirmed=("ben",)), ana.device)
     with pytest.raises(ConfirmsNobody, match="goes to ben"):
-        insist(draft(ana, "ben", confirmed=("ben", "caro")), ana.device)
+        require_answers(draft(ana, "ben", confirmed=("ben", "caro")), ana.device)
 
 
 def test_a_stop_leaves_nothing_behind(friends: Room) -> None:

@@ -5,12 +5,7 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.letter import BadContent, DoesNotOpen, Manifest
-from entrenous.model.message import NotTakenBackYet, UnknownMessage, WaitsInOutbox
-from entrenous.model.notes import RecallNote
-from entrenous.model.opening import NotThereYet, RemovedHere
-from entrenous.model.received import InboxState, Received
-from entrenous.model.relay_problem import (
+from entrenous.base.errors import (
     Expired,
     NoSuchBlob,
     NoSuchEnvelope,
@@ -18,10 +13,12 @@ from entrenous.model.relay_problem import (
     TakenBack,
     UsedUp,
 )
-from entrenous.ports import Vault
+from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.device.device import Vault
+from entrenous.device.relay_lock_client import when_in_words
+from entrenous.device.sent_messages import UnknownMessage
+from entrenous.device.vault_tables import FINISH, INBOX, inbox_key, store_record
 from entrenous.send import open as opening
-from entrenous.send.doubts.talks import talks_with
-from entrenous.send.drawers import FINISH, INBOX, inbox_key, lay
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.inbox import (
@@ -29,17 +26,20 @@ from entrenous.send.inbox import (
     find_received,
     received_messages,
     remove_received,
-    settle,
-    when_in_words,
+    store_message_state,
 )
-from entrenous.send.letter.obey import obey
-from entrenous.send.message import seal as seal_content
+from entrenous.send.letter.arrivals import apply_recall
+from entrenous.send.letter.letter_nouns import BadContent, Manifest, RecallNote
+from entrenous.send.message import make
+from entrenous.send.message.draft import NotTakenBackYet, WaitsInOutbox
+from entrenous.send.message.states import InboxState, NotThereYet, Received, RemovedHere
 from entrenous.send.open import open_message
+from entrenous.send.people.contact_history import messages_sent_to
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from tests.carry.relays import fetched
-from tests.send.room import HERE, SMALL, THERE, Person, Room
 from tests.send.room_text import writes
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room
 from tests.village.malicious_relay import Honest, failing
 
 pytestmark = pytest.mark.slow
@@ -62,7 +62,7 @@ def test_what_has_ended_has_no_keys_and_no_files(ben: Person, state: InboxState)
     opened = newest(ben)
     assert len(opened.kept) == 2  # the frame, and the file
     assert set(opened.kept) <= set(ben.vault._files)
-    settle(opened, state, ben.device)
+    store_message_state(opened, state, ben.device)
     ended = newest(ben)
     assert (ended.state, ended.manifest, ended.attempt, ended.kept) == (state, None, None, ())
     assert not set(opened.kept) & set(ben.vault._files)
@@ -82,7 +82,7 @@ def test_what_has_ended_has_no_keys_and_no_files(ben: Person, state: InboxState)
 def test_what_has_ended_never_opens_whatever_the_relay_says(
     ben: Person, state: InboxState, error: type[Exception]
 ) -> None:
-    settle(newest(ben), state, ben.device)
+    store_message_state(newest(ben), state, ben.device)
     before = ben.courier.calls.copy()
     with pytest.raises(error):
         open_message(newest(ben).name, ben.device)
@@ -129,7 +129,7 @@ def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Room) ->
     assert [one.name for one in received] == sent
     assert [one.name for one in ana.device.ledger.messages()] == sent
     assert [one.message.name for one in sent_messages(ana.device)] == sent
-    talks = talks_with(ben.id, ana.device)
+    talks = messages_sent_to(ben.id, ana.device)
     newest_ids = [one.id for one in ana.device.ledger.messages()][-len(talks) :]
     assert [talk.message for talk in talks] == newest_ids
 
@@ -141,9 +141,9 @@ def test_a_recall_by_somebody_who_did_not_send_it_changes_nothing(
     caro = friends.settles("caro")
     caro.adds(ben)
     opened = newest(ben)
-    obey(RecallNote(opened.id), caro.id, ben.device)
+    apply_recall(RecallNote(opened.id), caro.id, ben.device)
     assert newest(ben) == opened
-    obey(RecallNote(opened.id), opened.sender, ben.device)
+    apply_recall(RecallNote(opened.id), opened.sender, ben.device)
     assert newest(ben).state is InboxState.TAKEN_BACK
 
 
@@ -152,7 +152,7 @@ def test_nobody_can_take_the_place_of_anothers_message(friends: Room, ben: Perso
     first = newest(ben)
     waiting = replace(first, state=InboxState.WAITING)
     other = replace(waiting, sender=friends["ben"].id, name="9-quiet-heron")
-    settle(other, InboxState.WAITING, ben.device)
+    store_message_state(other, InboxState.WAITING, ben.device)
     assert {one.name for one in received_messages(ben.device)} == {first.name, "9-quiet-heron"}
 
 
@@ -181,7 +181,7 @@ def test_a_message_that_the_relay_has_lost_waits_until_it_ends(friends: Room) ->
         with ben.courier.playing(open_share=lost), pytest.raises(NotThereYet, match="Try again"):
             ben.opens_newest()
         assert newest(ben).state is InboxState.WAITING
-    lay(replace(newest(ben), expires_at=None), INBOX, *key_and_vault(ben))
+    store_record(replace(newest(ben), expires_at=None), INBOX, *key_and_vault(ben))
     friends.clock.wind(days=31)
     with ben.courier.playing(open_share=lost), pytest.raises(Expired):
         open_message(newest(ben).name, ben.device)
@@ -243,12 +243,12 @@ def test_a_message_whose_files_lie_elsewhere_is_not_taken_in(
 ) -> None:
     """A sender who names a server of his own would learn where and when it is opened."""
     ana, ben = friends["ana"], friends["ben"]
-    real = seal_content._manifest
+    real = make._manifest
 
     def lured(*arguments: Any) -> Manifest:
         return replace(real(*arguments), relay_url=elsewhere)
 
-    monkeypatch.setattr(seal_content, "_manifest", lured)
+    monkeypatch.setattr(make, "_manifest", lured)
     ana.sends(SMALL, ben)
     assert ben.received() == 0
     monkeypatch.undo()
@@ -274,7 +274,7 @@ def test_the_files_of_a_message_are_those_of_its_frame(
     received = newest(ben)
     assert received.manifest is not None
     other = replace(received.manifest, blobs=change(received.manifest.blobs))
-    settle(replace(received, manifest=other), InboxState.WAITING, ben.device)
+    store_message_state(replace(received, manifest=other), InboxState.WAITING, ben.device)
     with pytest.raises(error):
         open_message(received.name, ben.device)
 

@@ -4,13 +4,10 @@ from typing import Any
 
 import pytest
 
-from entrenous.faces.cli.output import in_one_go
-from entrenous.model.envelope import Envelope, EnvelopeState
-from entrenous.model.errors import EntrenousError
-from entrenous.model.message import CopyRefused, NotToAll, WaitsInOutbox
-from entrenous.model.relay_problem import (
+from entrenous.base.errors import (
     DamagedBlob,
     DiskFailed,
+    EntrenousError,
     IdInUse,
     NotARelay,
     NotUnderstood,
@@ -21,17 +18,20 @@ from entrenous.model.relay_problem import (
     TooMany,
     WrongToken,
 )
-from entrenous.model.sealed_copy import Departure, SealedCopy
-from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.drawers import CHORE, OUTBOX, SEALED, take_all
+from entrenous.base.limits import LOOSE_BLOB_HOURS
+from entrenous.device.identities import who_am_i
+from entrenous.device.sent_messages import Departure, SealedCopy
+from entrenous.device.vault_tables import CHORE, OUTBOX, SEALED, load_records
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import Flushed, flush
+from entrenous.send.message.draft import CopyRefused, NotToAll, WaitsInOutbox
+from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
-from entrenous.spec import LOOSE_BLOB_HOURS
-from tests.send.room import HERE, SMALL, THERE, Person, Room
+from entrenous.terminal.output import unwrapped
+from entrenous.wire.relay_nouns import Envelope, EnvelopeState
 from tests.send.room_text import writes
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room
 from tests.village.malicious_relay import Honest, Trick, failing
 
 NOT_NOW = [
@@ -85,7 +85,7 @@ def test_a_refused_posting_never_blocks_the_ones_behind_it(
 
 
 def departures(who: Person) -> list[Departure]:
-    return sorted(copy.departure for copy in take_all(SealedCopy, SEALED, who.device.vault))
+    return sorted(copy.departure for copy in load_records(SealedCopy, SEALED, who.device.vault))
 
 
 def test_who_has_it_and_who_has_not_is_said_and_stays_known(three: Room) -> None:
@@ -97,11 +97,11 @@ def test_who_has_it_and_who_has_not_is_said_and_stays_known(three: Room) -> None
     ):
         ana.sends(SMALL, ben, caro)
     (sent,) = sent_messages(ana.device)
-    said = in_one_go(str(told.value))
+    said = unwrapped(str(told.value))
     assert f"{sent.message.name} was not taken for ben." in said
     assert "On its way: caro." in said
     assert "waiting here: nobody." in said
-    assert in_one_go(str(WrongToken())) in said
+    assert unwrapped(str(WrongToken())) in said
     assert {copy.to: copy.fate for copy in sent.copies} == {"ben": "refused", "caro": "waiting"}
     assert list(ana.vault._files.values()) == [SMALL]  # nothing of the refused copy is kept
     recall_message(sent.message.name, ana.device)

@@ -4,12 +4,8 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.envelope import EnvelopeState, EnvelopeStatus
-from entrenous.model.errors import EntrenousError
-from entrenous.model.ids import MessageId
-from entrenous.model.message import NotTakenBackYet, NotToAll, SentByYou, SentToYou, WaitsInOutbox
-from entrenous.model.notes import RecallNote
-from entrenous.model.relay_problem import (
+from entrenous.base.errors import (
+    EntrenousError,
     NoSuchEnvelope,
     NoSuchMailbox,
     RelayUnreachable,
@@ -17,20 +13,30 @@ from entrenous.model.relay_problem import (
     TooMany,
     WrongToken,
 )
-from entrenous.model.sealed_copy import Recall, SealedCopy
-from entrenous.send.acquaintance.block import block_contact
-from entrenous.send.acquaintance.people import forget_contact, verify_contact
-from entrenous.send.doubts.within import conversation_of
-from entrenous.send.drawers import OVERTAKEN, RECALLED, SEALED, take_all
+from entrenous.base.identifiers import MessageId
+from entrenous.base.limits import LETTERS_WAITING_MAX
+from entrenous.device.sent_messages import Recall, SealedCopy
+from entrenous.device.vault_tables import OVERTAKEN, RECALLED, SEALED, load_records
+from entrenous.send.conversations import conversation_of
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import inbox_names
-from entrenous.send.letter.obey import obey
+from entrenous.send.letter.arrivals import apply_recall
+from entrenous.send.letter.letter_nouns import RecallNote
+from entrenous.send.message.draft import (
+    NotTakenBackYet,
+    NotToAll,
+    SentByYou,
+    SentToYou,
+    WaitsInOutbox,
+)
 from entrenous.send.open import open_message
+from entrenous.send.people.block import block_contact
+from entrenous.send.people.keep_contacts import forget_contact, verify_contact
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
-from entrenous.spec import LETTERS_WAITING_MAX
-from tests.send.room import HERE, SMALL, Person, Room
+from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
+from tests.send.send_device import HERE, SMALL, Person, Room
 from tests.send.test_guard import doubts, draft
 from tests.village.malicious_relay import Honest, changed, failing
 
@@ -138,7 +144,7 @@ def test_what_comes_after_it_was_taken_back_is_taken_back_there_too(
     (honest, arguments), *_ = late
     honest(*arguments)
     fetch_messages(ana.device)
-    (copy,) = take_all(SealedCopy, SEALED, ana.device.vault)
+    (copy,) = load_records(SealedCopy, SEALED, ana.device.vault)
     status = ana.courier.state(HERE, copy.envelope, copy.withdraw_token)
     assert (status.state is EnvelopeState.TAKEN_BACK) is copy.acknowledged is (minutes < 60)
 
@@ -297,7 +303,7 @@ def test_notes_of_messages_that_never_come_are_forgotten(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
 
     def takes_back(number: int) -> None:
-        obey(RecallNote(MessageId(number.to_bytes(16))), ana.id, ben.device)
+        apply_recall(RecallNote(MessageId(number.to_bytes(16))), ana.id, ben.device)
 
     for number in range(LETTERS_WAITING_MAX + 5):
         takes_back(number)

@@ -7,13 +7,7 @@ from typing import Any
 
 import pytest
 
-from entrenous.faces.cli.output import in_one_go
-from entrenous.faces.relay.app import relay_app
-from entrenous.model.envelope import Envelope
-from entrenous.model.ids import RecipientId
-from entrenous.model.message import CopyRefused, Draft, HeldHere, NotToAll, Policy
-from entrenous.model.received import InboxState
-from entrenous.model.relay_problem import (
+from entrenous.base.errors import (
     ClocksDiffer,
     Expired,
     RelayUnreachable,
@@ -21,24 +15,30 @@ from entrenous.model.relay_problem import (
     WaitedTooLong,
     WaitsForClock,
 )
-from entrenous.model.relay_settings import Limits
-from entrenous.model.window import GivenWindow
-from entrenous.send.acquaintance.block import block_contact
-from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.acquaintance.people import contacts
-from entrenous.send.devices.link.new import ask_to_link
-from entrenous.send.devices.link.old import offer_link
-from entrenous.send.drawers import OUTBOX, WINDOW_IN, take_all
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.limits import DAYS_TO_OPEN, EXPIRY_DAYS_MAX, WINDOW_LOW
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.relay_settings import Limits
+from entrenous.device.identities import contacts
+from entrenous.device.vault_tables import OUTBOX, WINDOW_IN, load_records
+from entrenous.send.clock_sanity import open_until
+from entrenous.send.devices.link_new_device import ask_to_link
+from entrenous.send.devices.link_old_device import offer_link
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
-from entrenous.send.moment import open_until
+from entrenous.send.message.draft import CopyRefused, Draft, HeldHere, NotToAll, Policy
+from entrenous.send.message.states import InboxState
+from entrenous.send.people.block import block_contact
+from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from entrenous.send.tokens.batch import tell_of_tokens
-from entrenous.spec import DAYS_TO_OPEN, EXPIRY_DAYS_MAX, WINDOW_LOW
-from tests.send.room import HERE, SMALL, Person, Room, town_of_three
+from entrenous.send.tokens.issue import register_tokens
+from entrenous.send.tokens.token_ranges import GivenWindow
+from entrenous.terminal.output import unwrapped
+from entrenous.wire.relay_nouns import Envelope
 from tests.send.room_text import writes
+from tests.send.send_device import HERE, SMALL, Person, Room, town_of_three
 from tests.village.households import bare, can_write, catch_up, in_touch, links
 from tests.village.malicious_relay import Honest, Trick, failing
 from tests.village.world import WoundClock
@@ -116,7 +116,7 @@ def test_one_look_with_a_wrong_clock_keeps_nobody_from_writing_ever_after(
 
 
 def _unused(who: Person) -> int:
-    (window,) = take_all(GivenWindow, WINDOW_IN, who.device.vault)
+    (window,) = load_records(GivenWindow, WINDOW_IN, who.device.vault)
     return window.told - window.unseen
 
 
@@ -161,7 +161,7 @@ def test_it_is_tried_once_in_a_round_and_nothing_overtakes_it(room: Room) -> Non
             room.clock.wind(hours=1)
             with pytest.raises(HeldHere, match="clock") as held:
                 send_message(draft(ana, 7), ana.device)
-            assert "Once that is right they leave" in in_one_go(str(held.value))
+            assert "Once that is right they leave" in unwrapped(str(held.value))
             assert len(tried) == rounds
     assert len({one.id for one in tried}) == 1
     clock.moment = room.clock.moment
@@ -291,7 +291,7 @@ def test_two_clocks_that_differ_are_named_and_not_the_days(friends: Room) -> Non
     off(ana, friends, timedelta(days=2))
     with pytest.raises(NotToAll) as told:
         send_message(draft(ana, DAYS_TO_OPEN), ana.device)
-    said = in_one_go(str(told.value))
+    said = unwrapped(str(told.value))
     assert "This device's clock is ahead of that of the relay at 127.0.0.1:7001" in said
     assert "this device has 27 November 2026, 12:00 UTC" in said
     assert "--days" not in said
@@ -302,7 +302,7 @@ def test_a_clock_that_is_behind_is_named_too(friends: Room) -> None:
     off(ana, friends, timedelta(days=-3))
     with pytest.raises(NotToAll) as told:
         send_message(draft(ana, 2), ana.device)
-    said = in_one_go(str(told.value))
+    said = unwrapped(str(told.value))
     assert "This device's clock is behind that of the relay" in said
     assert "this device has 22 November 2026, 12:00 UTC" in said
     assert "key is gone" not in said
@@ -337,7 +337,7 @@ def test_why_a_copy_that_waited_does_not_leave(
     (problem,) = flush(ana.device).problems
     assert isinstance(problem, CopyRefused)
     assert type(problem.facts["why"]) is kind
-    assert words in in_one_go(str(problem))
+    assert words in unwrapped(str(problem))
 
 
 def test_tokens_that_a_relay_finds_over_are_said_to_be_a_matter_of_clocks(friends: Room) -> None:
@@ -349,7 +349,7 @@ def test_tokens_that_a_relay_finds_over_are_said_to_be_a_matter_of_clocks(friend
         pytest.raises(WaitsForClock, match="is behind"),
     ):
         add_person(make_invite(lacking.device), "caro", ana.device)
-    tell_of_tokens(ana.device)
+    register_tokens(ana.device)
     catch_up(ana, lacking, ana)
     assert can_write(ana, lacking)
 

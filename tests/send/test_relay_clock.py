@@ -6,27 +6,27 @@ from datetime import timedelta
 
 import pytest
 
-from entrenous.carry.expire import forget_due
-from entrenous.model.message import WaitsInOutbox
-from entrenous.model.relay_problem import RelayClockAhead
+from entrenous.base.errors import RelayClockAhead
+from entrenous.carry.expire import expire_due
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
+from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.open import open_message
-from tests.send.room import HERE, SMALL, Room
+from tests.send.send_device import HERE, SMALL, Room
 from tests.village.world import WoundClock
 
 
 @pytest.fixture
 def swept(friends: Room) -> Room:
     """Their relay has run for a while."""
-    asyncio.run(forget_due(friends.relays[HERE]))
+    asyncio.run(expire_due(friends.relays[HERE]))
     return friends
 
 
 def sweeps(room: Room) -> None:
     """Once, by a clock that is a year ahead."""
     with pytest.raises(RelayClockAhead):
-        asyncio.run(forget_due(room.relays[HERE]))
+        asyncio.run(expire_due(room.relays[HERE]))
 
 
 def test_one_sweep_by_a_wrong_clock_costs_nothing(swept: Room) -> None:

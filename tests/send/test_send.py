@@ -5,22 +5,22 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.caption import CaptionActs, CaptionTooLong
-from entrenous.model.message import (
+from entrenous.base.errors import WrongToken
+from entrenous.base.screen_text import CaptionActs, CaptionTooLong
+from entrenous.device.sent_messages import Departure, SealedCopy
+from entrenous.device.vault_tables import OUTBOX, SEALED, load_records
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.message.draft import (
     NotToAll,
     StoppedWhileSending,
     TooManyPictures,
     Undone,
     WaitsInOutbox,
 )
-from entrenous.model.relay_problem import WrongToken
-from entrenous.model.sealed_copy import Departure, SealedCopy
-from entrenous.send.drawers import OUTBOX, SEALED, take_all
-from entrenous.send.fetch import fetch_messages
-from entrenous.send.message.watch import Watch
+from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from tests.send.room import HERE, SMALL, Person, Room
+from tests.send.send_device import HERE, SMALL, Person, Room
 from tests.send.test_guard import draft
 from tests.village.malicious_relay import Honest, failing
 
@@ -60,7 +60,7 @@ def test_stopped_before_anything_left_it_never_leaves(three: Room) -> None:
 def test_stopped_while_it_is_sealed_nothing_is_there(three: Room) -> None:
     ana = three["ana"]
     with pytest.raises(Undone):
-        send_message(draft(ana, "ben", confirmed=("ben",)), ana.device, Watch(step=stopped))
+        send_message(draft(ana, "ben", confirmed=("ben",)), ana.device, TransferWatch(step=stopped))
     assert list(ana.device.ledger.messages()) == []
     assert list(ana.device.vault.items(OUTBOX)) == []
 
@@ -72,7 +72,7 @@ def test_stopped_when_it_may_have_left_its_name_is_told(three: Room, trick: Any)
         ana.sends(SMALL, ben, caro)
     (message,) = ana.device.ledger.messages()
     assert f"entrenous recall {message.name}" in str(told.value).replace("\n", " ")
-    departures = [copy.departure for copy in take_all(SealedCopy, SEALED, ana.device.vault)]
+    departures = [copy.departure for copy in load_records(SealedCopy, SEALED, ana.device.vault)]
     assert sorted(departures) == [Departure.TRIED, Departure.WAITING]
     recall_message(message.name, ana.device)
     for one in (ben, caro):

@@ -2,16 +2,15 @@
 
 import pytest
 
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.craft.media.picture import read_picture
-from entrenous.model.identity import BadRelayAddress
-from entrenous.model.person import BadName
-from entrenous.ports import Device
-from entrenous.send.acquaintance.invite import make_invite
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.setup import finish_set_up, set_up
+from entrenous.device.device import Device
+from entrenous.device.identities import BadRelayAddress, who_am_i
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.media.picture_reader import read_picture
+from entrenous.send.people.invite import make_invite
+from entrenous.send.people.people_nouns import BadName
+from entrenous.send.set_up import finish_set_up, set_up
 from tests.in_memory.vault import MemoryVault
-from tests.send.room import HERE, Room
+from tests.send.send_device import HERE, Room
 from tests.village.malicious_relay import MaliciousCourier
 from tests.village.world import LoadedDice, Villager
 

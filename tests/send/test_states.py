@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.model.errors import EntrenousError
-from entrenous.model.received import InboxState
-from entrenous.model.sealed_copy import Departure
-from entrenous.send.states import (
+from entrenous.base.errors import EntrenousError
+from entrenous.device.sent_messages import Departure
+from entrenous.send.message.states import (
     COPY_NEXT,
     COPY_REFUSED,
     MESSAGE_NEXT,
     MESSAGE_REFUSED,
     CopyEvent,
+    InboxState,
     MessageEvent,
     can_be_called_off,
-    check_arrow,
+    check_transition,
     next_departure,
 )
 
@@ -96,7 +96,7 @@ def test_what_the_tables_lack_cannot_happen() -> None:
     arrows = {(before, after) for (before, _), after in MESSAGE_NEXT.items()}
     for one, other in itertools.permutations(InboxState, 2):
         if (one, other) in arrows:
-            check_arrow(one, other)
+            check_transition(one, other)
         else:
             with pytest.raises(KeyError):
-                check_arrow(one, other)
+                check_transition(one, other)

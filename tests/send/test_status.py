@@ -6,15 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from entrenous.model.envelope import EnvelopeState
-from entrenous.model.ids import EnvelopeId, MessageId, MessageName
-from entrenous.model.relay_problem import RelayUnreachable
-from entrenous.model.sealed_copy import SealedCopy
-from entrenous.send.drawers import SEALED, lay, take_all
+from entrenous.base.errors import RelayUnreachable
+from entrenous.base.identifiers import EnvelopeId, MessageId, MessageName
+from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.vault_tables import SEALED, load_records, store_record
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
-from tests.send.room import SMALL, Person, Room
+from entrenous.wire.relay_nouns import EnvelopeState
+from tests.send.send_device import SMALL, Person, Room
 from tests.sizes import size
 from tests.village.malicious_relay import failing
 
@@ -34,7 +34,7 @@ def asked(ana: Person) -> int:
 
 
 def state(ana: Person) -> EnvelopeState:
-    (copy,) = take_all(SealedCopy, SEALED, ana.device.vault)
+    (copy,) = load_records(SealedCopy, SEALED, ana.device.vault)
     return copy.state
 
 
@@ -108,7 +108,7 @@ def another(ana: Person, name: MessageName, number: int) -> None:
     their time is over.
     """
     like = ana.device.ledger.find(name)
-    (copy,) = (one for one in take_all(SealedCopy, SEALED, ana.vault) if one.message == like.id)
+    (copy,) = (one for one in load_records(SealedCopy, SEALED, ana.vault) if one.message == like.id)
     id_ = MessageId(number.to_bytes(16))
     lives = number % 100 == 0
     before = like.sent_at - timedelta(days=40)
@@ -118,4 +118,4 @@ def another(ana: Person, name: MessageName, number: int) -> None:
     over = (*ENDED, EnvelopeState.OPENED)[number % (len(ENDED) + 1)]
     of_it = replace(copy, message=id_, envelope=EnvelopeId(number.to_bytes(16)))
     of_it = replace(of_it, state=LIVING[0] if lives else over, opened=not lives)
-    lay(of_it, SEALED, of_it.envelope.hex(), ana.vault)
+    store_record(of_it, SEALED, of_it.envelope.hex(), ana.vault)

@@ -6,20 +6,28 @@ from typing import NoReturn
 
 import pytest
 
-from entrenous.model.envelope import EnvelopeState
-from entrenous.model.message import NotYetToBeSent, Undone, WaitsInOutbox
-from entrenous.model.sealed_copy import Departure, SealedCopy
-from entrenous.send.drawers import OUTBOX, OWN_KEY, PEER, SEALED, SELF, WINDOW_OUT, take_all
+from entrenous.device.sent_messages import Departure, SealedCopy
+from entrenous.device.vault_tables import (
+    OUTBOX,
+    OWN_KEY,
+    PEER,
+    SEALED,
+    SELF,
+    WINDOW_OUT,
+    load_records,
+)
+from entrenous.send import send
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
-from entrenous.send.message import call_off
-from entrenous.send.message.naming import new_name
-from entrenous.send.message.watch import Stage, Watch
+from entrenous.send.inbox import new_name
+from entrenous.send.message.draft import NotYetToBeSent, Undone, WaitsInOutbox
+from entrenous.send.message.transfer_progress import Stage, TransferWatch
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
-from tests.send.room import Person, Room
+from entrenous.wire.relay_nouns import EnvelopeState
 from tests.send.room_text import writes
+from tests.send.send_device import Person, Room
 from tests.send.test_guard import draft
 from tests.village.crashes import survived
 
@@ -52,7 +60,7 @@ def test_it_leaves_when_the_window_is_over_and_not_before(friends: Room, ana: Pe
         friends.clock.wind(seconds=0.1)
         return True
 
-    posted = send_message(held(ana), ana.device, Watch(wait=wait))
+    posted = send_message(held(ana), ana.device, TransferWatch(wait=wait))
     assert seen == [True, True]
     assert friends["ben"].received() == 1
     assert posted.devices == {"ben": 1}
@@ -71,7 +79,7 @@ def test_undone_it_is_as_if_it_had_never_been(friends: Room, ana: Person) -> Non
     new_name(ana.device)  # what stays is that names are indexed, as from the first on
     before = records(ana)
     with pytest.raises(Undone):
-        send_message(held(ana), ana.device, Watch(wait=changes_her_mind))
+        send_message(held(ana), ana.device, TransferWatch(wait=changes_her_mind))
     after = records(ana)
     # What moves on is never turned back: the ratchet with the keys that it makes, and the token.
     moves = {PEER, OWN_KEY, WINDOW_OUT}
@@ -99,7 +107,7 @@ def test_asked_twice_it_is_undone_all_the_same(
     friends: Room, ana: Person, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second Ctrl-C comes while the first one's undoing is under way."""
-    real, asked = getattr(call_off, step), list[object]()
+    real, asked = getattr(send, step), list[object]()
 
     def interrupted(*arguments: object) -> None:
         real(*arguments)
@@ -110,9 +118,9 @@ def test_asked_twice_it_is_undone_all_the_same(
     def changes_her_mind(_until: datetime) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(call_off, step, interrupted)
+    monkeypatch.setattr(send, step, interrupted)
     with pytest.raises(Undone):
-        send_message(held(ana), ana.device, Watch(wait=changes_her_mind))
+        send_message(held(ana), ana.device, TransferWatch(wait=changes_her_mind))
     assert len(asked) == 2
     friends.clock.wind(hours=1)
     fetch_messages(ana.device)
@@ -137,7 +145,7 @@ def test_after_a_crash_at_any_moment_nothing_leaves_early(friends: Room, ana: Pe
     while not lived:
         before = friends["ben"].received()
         lived = survived(lambda device: _sealed(ana, device), ana.device, moments)
-        waiting = list(take_all(SealedCopy, SEALED, ana.device.vault))
+        waiting = list(load_records(SealedCopy, SEALED, ana.device.vault))
         sealed = [copy for copy in waiting if copy.departure is Departure.WAITING]
         fetch_messages(ana.device)
         assert friends["ben"].received() == before, f"after {moments} moments"
@@ -176,7 +184,7 @@ def test_while_it_is_waited_for_the_clock_may_be_set(friends: Room, ana: Person)
         friends.clock.wind(minutes=-30)
         return True
 
-    assert send_message(held(ana), ana.device, Watch(wait=wait)).devices == {"ben": 1}
+    assert send_message(held(ana), ana.device, TransferWatch(wait=wait)).devices == {"ben": 1}
     assert friends["ben"].received() == 1
 
 
@@ -236,7 +244,7 @@ def test_a_watch_sees_every_byte_of_every_stage(ana: Person) -> None:
     def step(stage: Stage, done: int, total: int) -> None:
         seen[stage].append((done, total))
 
-    send_message(held(ana, undo_s=0), ana.device, Watch(step=step))
+    send_message(held(ana, undo_s=0), ana.device, TransferWatch(step=step))
     for steps in seen.values():
         assert steps == sorted(steps)
         assert steps[-1][0] == steps[-1][1] > 1000

@@ -5,7 +5,7 @@ import pytest
 import skimage.data
 
 from tests.new_bank import close_connections
-from tests.stop.room import Room
+from tests.stop.platform_for_tests import Room
 
 
 @pytest.fixture(autouse=True)

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from entrenous.craft.fingerprint.picture import fingerprint
-from entrenous.model.bank import PEOPLE, RELEASED, BadBankName, Bank, NoHashes, NotForLists
-from entrenous.model.decision import Outcome
-from entrenous.model.ids import BankName
+from entrenous.base.identifiers import BankName
+from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.banks import bank_for_list, import_hashes, prepare_banks, read_hashes
-from entrenous.stop.gate import judge_upload
-from entrenous.stop.look_back import look_back_due
-from tests.stop.room import Room, jpeg, picture
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.judge.look_back import look_back_due
+from entrenous.stop.nouns import PEOPLE, RELEASED, BadBankName, Bank, NoHashes, NotForLists
+from entrenous.stop.upload_record import Outcome
+from tests.stop.platform_for_tests import Room, jpeg, picture
 
 NEEDLES = Path(__file__).parents[3] / "shared/judges/pdq/reg-test-input/needles.txt"
 LISTED = BankName("listed")

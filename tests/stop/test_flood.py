@@ -4,13 +4,11 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.bank import RELEASED
-from entrenous.model.decision import Outcome
-from entrenous.model.gate import GateLimits
-from entrenous.model.review import ReviewState
-from entrenous.stop.gate import judge_upload
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.nouns import RELEASED, GateLimits
 from entrenous.stop.review import confirm, release
-from tests.stop.room import Room, jpeg, screenshot_crop
+from entrenous.stop.upload_record import Outcome, ReviewState
+from tests.stop.platform_for_tests import Room, jpeg, screenshot_crop
 
 
 @pytest.fixture

@@ -5,16 +5,15 @@ from typing import Any
 
 import pytest
 
-from entrenous.craft.fingerprint.picture import fingerprint
-from entrenous.model.bank import PEOPLE, RELEASED, BadPolicy, Bank, NoSuchBank
-from entrenous.model.claim import ClaimEvent, ClaimState
-from entrenous.model.decision import Outcome
-from entrenous.model.ids import BankName
-from entrenous.stop.banks import import_hashes
-from entrenous.stop.gate import judge_upload
-from entrenous.stop.policies import PolicyChange, set_policy
+from entrenous.base.identifiers import BankName
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.stop.banks import PolicyChange, import_hashes, set_policy
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.nouns import PEOPLE, RELEASED, BadPolicy, Bank, NoSuchBank
+from entrenous.stop.registration import ClaimEvent, ClaimState
 from entrenous.stop.review import confirm, release
-from tests.stop.room import Room, jpeg, picture
+from entrenous.stop.upload_record import Outcome
+from tests.stop.platform_for_tests import Room, jpeg, picture
 
 SHADOW = PolicyChange(shadow=True)
 

@@ -8,19 +8,32 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entrenous.craft.fingerprint.picture import fingerprint
-from entrenous.craft.wire.claim import write_request
-from entrenous.model.claim import ClaimEvent, ClaimRequest, ClaimState, ClaimStatus
-from entrenous.model.fingerprint import TooFlat
-from entrenous.model.gate import BadAnswer, GateRefused, GateUnreachable, NoConnection
-from entrenous.model.ids import ClaimId
-from entrenous.model.protection import Consent, NoSuchProtection, TooYoung, Unanswered
-from entrenous.stop.holder import holder_hash
-from entrenous.stop.print_of import picture_print
-from entrenous.stop.protect import protect, registered_already
-from entrenous.stop.protections import ask_again, protection_called, protections
-from entrenous.stop.withdraw import unprotect
-from tests.stop.room import NearGate, Room, picture
+from entrenous.base.identifiers import ClaimId
+from entrenous.fingerprint.nouns import TooFlat
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.stop.nouns import BadAnswer, GateRefused, GateUnreachable, NoConnection
+from entrenous.stop.protect import (
+    ask_again,
+    fingerprint_picture_file,
+    protect,
+    protection_called,
+    protections,
+    registered_already,
+    unprotect,
+)
+from entrenous.stop.registration import (
+    ClaimEvent,
+    ClaimRequest,
+    ClaimState,
+    ClaimStatus,
+    Consent,
+    NoSuchProtection,
+    TooYoung,
+    Unanswered,
+    holder_hash,
+)
+from entrenous.stop.registration_format import write_request
+from tests.stop.platform_for_tests import NearGate, Room, picture
 
 pytestmark = pytest.mark.slow
 
@@ -140,7 +153,7 @@ def test_nothing_is_kept_where_no_connection_was_made(room: Room, hers: Any) -> 
 
 
 def test_what_is_registered_there_already_is_known_while_it_matches(room: Room, hers: Any) -> None:
-    what = picture_print(picture(hers), Consent(adult=True, parts=False), room.device)
+    what = fingerprint_picture_file(picture(hers), Consent(adult=True, parts=False), room.device)
     assert registered_already(what, room.gate, room.device) is None
     made = protect(what, room.gate, room.device)
     assert registered_already(what, room.gate, room.device) == made

@@ -7,14 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.craft.wire.record import pack, unpack
-from entrenous.model.claim import ClaimState
-from entrenous.model.print import ClipPrint, FramePrint, PicturePrint, Print, SoundPrint, VideoPrint
-from entrenous.model.protection import Protection, Unanswered
-from entrenous.stop.protect import protect
-from entrenous.stop.protections import protections
-from entrenous.stop.withdraw import unprotect
-from tests.stop.room import Room
+from entrenous.device.vault_tables import pack, unpack
+from entrenous.fingerprint.nouns import (
+    ClipPrint,
+    FramePrint,
+    PicturePrint,
+    Print,
+    SoundPrint,
+    VideoPrint,
+)
+from entrenous.stop.protect import protect, protections, unprotect
+from entrenous.stop.registration import ClaimState, Protection, Unanswered
+from tests.stop.platform_for_tests import Room
 from tests.stop.test_protect import LostAnswers
 
 SOUND = SoundPrint(hashlib.shake_256(b"sound").digest(400))

@@ -6,19 +6,17 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.bank import BankUnreachable
-from entrenous.model.claim import ClaimState
-from entrenous.model.decision import Outcome
-from entrenous.model.gate import GateLimits
-from entrenous.model.picture import DecoderGaveUp
-from entrenous.model.review import AlreadyDecided, NoSuchReview, Review
-from entrenous.ports import Platform
-from entrenous.stop.dry_run import judge_dry
-from entrenous.stop.gate import judge_upload
+from entrenous.base.picture import DecoderGaveUp
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.judge.dry_run import judge_dry
+from entrenous.stop.nouns import BankUnreachable, GateLimits
+from entrenous.stop.platform import Platform
+from entrenous.stop.protect import unprotect
+from entrenous.stop.registration import ClaimState
 from entrenous.stop.review import confirm, next_review, release
-from entrenous.stop.withdraw import unprotect
+from entrenous.stop.upload_record import AlreadyDecided, NoSuchReview, Outcome, Review
 from tests.new_bank import busy_at
-from tests.stop.room import Room, jpeg, screenshot_crop
+from tests.stop.platform_for_tests import Room, jpeg, screenshot_crop
 
 
 def test_reviews_come_in_the_order_of_arrival(room: Room, hers: Any) -> None:

@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.claim import ClaimState, NoSuchClaim, NotTheHolder
-from entrenous.model.decision import Outcome
-from entrenous.model.ids import ClaimId
-from entrenous.model.secret import Secret
-from entrenous.stop.gate import judge_upload
-from entrenous.stop.withdraw import unprotect, withdraw_claim
-from tests.stop.room import Room, jpeg
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.secret import Secret
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.protect import unprotect
+from entrenous.stop.register import withdraw_claim
+from entrenous.stop.registration import ClaimState, NoSuchClaim, NotTheHolder
+from entrenous.stop.upload_record import Outcome
+from tests.stop.platform_for_tests import Room, jpeg
 
 
 @pytest.mark.threat("withdrawal-ignored")

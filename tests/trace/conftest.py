@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.trace.desk import Desk, desk
+from tests.trace.report_desk import Desk, desk
 
 NAMES = ("ben", "caro", "<b>dina & co</b>")
 

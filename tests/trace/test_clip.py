@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.craft.media.clip.read import read_clip
-from entrenous.craft.media.picture import read_picture
-from entrenous.craft.media.sound.read import read_sound
-from entrenous.model.clip import Frame, NoFrames
-from entrenous.model.ids import RecipientId
-from entrenous.model.verdict import Finding, NothingToWeigh, Trace
-from entrenous.ports import Device
-from entrenous.send.mark.clip import mark_clip_copies
-from entrenous.spec import ALPHA
+from entrenous.base.audio_video import Frame, NoFrames
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.limits import ALPHA
+from entrenous.device.device import Device
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.picture_reader import read_picture
+from entrenous.media.sound_reader import read_sound
+from entrenous.send.copies.mark_clip import mark_clip_copies
 from entrenous.trace.clip import trace_clip
-from entrenous.trace.frame import trace_frame
+from entrenous.trace.clip_frame import trace_frame
+from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
 from tests.clips import Rgb, beep, decoded, wander, written
 from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay

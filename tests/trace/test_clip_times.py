@@ -7,14 +7,14 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.sounds.attacks import coded
-from entrenous.model.verdict import Trace
-from entrenous.ports import Device
-from entrenous.send.mark.clip import mark_clip_copies
+from entrenous.device.device import Device
+from entrenous.send.copies.mark_clip import mark_clip_copies
 from entrenous.trace.clip import trace_clip
 from entrenous.trace.sound import trace_sound
+from entrenous.watermark.verdict import Trace
 from tests.timelines import RATE_HZ, flash_and_beep, moved
-from tests.trace.test_any import heard_in
 from tests.trace.test_clip import PEOPLE, offline_device
+from tests.trace.test_trace_file import heard_in
 
 pytestmark = pytest.mark.slow
 

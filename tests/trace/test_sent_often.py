@@ -6,24 +6,24 @@ import numpy as np
 import pytest
 
 from bench.sounds.attacks import coded
-from entrenous.craft.media.picture import read_picture
-from entrenous.craft.media.sound.read import read_sound
-from entrenous.craft.wire.record import pack, unpack
-from entrenous.model.clip import Survey
-from entrenous.model.ids import RecipientId
-from entrenous.model.verdict import Finding
-from entrenous.ports import Device
-from entrenous.send.mark.clip import mark_clip_copies
-from entrenous.send.mark.picture import mark_copies
-from entrenous.send.mark.sound import mark_sound_copies
+from entrenous.base.audio_video import Survey
+from entrenous.base.identifiers import RecipientId
+from entrenous.device.device import Device
+from entrenous.device.vault_tables import pack, unpack
+from entrenous.media.picture_reader import read_picture
+from entrenous.media.sound_reader import read_sound
+from entrenous.send.copies.mark_clip import mark_clip_copies
+from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.copies.sound_copies import mark_sound_copies
 from entrenous.trace.clip import trace_clip
-from entrenous.trace.frame import trace_frame
-from entrenous.trace.investigate import investigate
-from entrenous.trace.lost import Lost
-from entrenous.trace.reel.sought import reels
+from entrenous.trace.clip_candidates import reels
+from entrenous.trace.clip_frame import trace_frame
+from entrenous.trace.outcome import MissingFiles
+from entrenous.trace.picture import investigate
+from entrenous.trace.report.check_report import Files, check_report
 from entrenous.trace.report.disclose import disclose
-from entrenous.trace.report.repeat import Files, check_report
 from entrenous.trace.sound import trace_sound
+from entrenous.watermark.verdict import Finding
 from tests.clips import decoded, wander, written
 from tests.send.sounds import device_for_sounds
 from tests.trace.test_clip import offline_device, shot_of
@@ -77,7 +77,7 @@ def test_each_message_keeps_what_was_measured_for_it(clip_twice: tuple[Device, C
     other = replace(survey, thumbs=bytes([survey.thumbs[0] ^ 1]) + survey.thumbs[1:])
     anew = replace(clip, survey=device.vault.keep(pack(other)))
     device.ledger.record(replace(message, clips=(anew,)))
-    (reel,) = reels(device, Lost())
+    (reel,) = reels(device, MissingFiles())
     assert len({reel.survey_sha256, *(one.survey_sha256 for one in reel.again)}) == 2
     shot = middle_of(copies["caro"])
     trace = trace_frame(read_picture(shot), shot, device)

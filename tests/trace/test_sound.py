@@ -5,15 +5,15 @@ import pytest
 
 from bench.sounds.attacks import OPUS_24, coded, faster, one_after_another, room
 from bench.sounds.material import voice
-from entrenous.craft.media.sound.read import read_sound
-from entrenous.model.ids import RecipientId
-from entrenous.model.message import Message
-from entrenous.model.sound import NotASound
-from entrenous.model.verdict import Finding, NothingToWeigh
-from entrenous.ports import Device
-from entrenous.send.mark.sound import mark_sound_copies
-from entrenous.spec import ALPHA
+from entrenous.base.audio_video import NotASound
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.limits import ALPHA
+from entrenous.device.device import Device
+from entrenous.device.sent_messages import Message
+from entrenous.media.sound_reader import read_sound
+from entrenous.send.copies.sound_copies import mark_sound_copies
 from entrenous.trace.sound import trace_sound
+from entrenous.watermark.verdict import Finding, NothingToWeigh
 from tests.send.sounds import device_for_sounds
 
 pytestmark = pytest.mark.slow

@@ -20,7 +20,7 @@ from PIL import Image
 from skimage import data
 
 from tests.clips import wander, written
-from tests.faces.relay.certificates import certificate
+from tests.serving.certificates import certificate
 from tests.transcripts.terminal import Terminal, remembered, steps_of
 
 pytestmark = pytest.mark.real

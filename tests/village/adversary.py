@@ -1,6 +1,6 @@
 """A relay in the hands of somebody with a plan: every call goes through her, and dice decide.
 
-It is an adapter over the whole :class:`entrenous.ports.Courier`. Behind it stands an honest relay,
+It is an adapter over the whole :class:`entrenous.device.device.Courier`. Behind it stands an honest relay,
 before it everybody's device; it remembers every question and answer of everybody, and knows who
 asks. What it plays, call by call, follows from a seed and the number of the call alone, never from
 the bytes of a ciphertext, so that a seed plays the same again.
@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from entrenous.model.errors import EntrenousError
-from entrenous.model.ids import EnvelopeId
-from entrenous.model.secret import Secret
-from entrenous.ports import Courier
+from entrenous.base.errors import EntrenousError
+from entrenous.base.identifiers import EnvelopeId
+from entrenous.base.secret import Secret
+from entrenous.device.device import Courier
 from tests.village.tricks import ANY, ON_ONE_CALL, Trick
 from tests.village.whole import Whole, streamed
 
@@ -162,7 +162,7 @@ class Adversary:
 
 @dataclass(frozen=True)
 class Before:
-    """A :class:`entrenous.ports.Courier` of one device whose relay is the adversary's."""
+    """A :class:`entrenous.device.device.Courier` of one device whose relay is the adversary's."""
 
     adversary: Adversary
     caller: str

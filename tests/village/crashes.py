@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.ports import Device
+from entrenous.device.device import Device
+from entrenous.device.store.ledger import VaultLedger
 
 CHANGES: Final = ("put", "drop", "keep", "keep_as", "keep_sealed", "adding", "forget")
 

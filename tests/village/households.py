@@ -4,29 +4,28 @@ from collections.abc import Callable
 
 import pytest
 
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.craft.media.picture import read_picture
-from entrenous.model.identity import Home
-from entrenous.model.ids import DeviceId, PersonId
-from entrenous.model.move import WaitsForDevices
-from entrenous.model.window import HeldWindow
-from entrenous.ports import Device
-from entrenous.send.devices.link.new import NewSide, ask_to_link, look_new, same_here
-from entrenous.send.devices.link.old import (
+from entrenous.base.identifiers import DeviceId, PersonId
+from entrenous.device.device import Device
+from entrenous.device.identities import Home, who_am_i
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.device.vault_tables import peer_key
+from entrenous.media.picture_reader import read_picture
+from entrenous.send.devices.link_new_device import NewSide, ask_to_link, look_new, same_here
+from entrenous.send.devices.link_old_device import (
     OldSide,
     look_old,
     offer_link,
     same_on_both,
     wait_no_more,
 )
-from entrenous.send.devices.link.states import LinkState
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.drawers import peer_key
+from entrenous.send.devices.link_steps import LinkState
+from entrenous.send.devices.move_device import move_device
+from entrenous.send.devices.next_mailbox import WaitsForDevices
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.move.house import move_house
-from entrenous.send.tokens.place import held_window
+from entrenous.send.tokens.token_ranges import HeldWindow
+from entrenous.send.tokens.use import held_window
 from tests.in_memory.vault import MemoryVault
-from tests.send.room import THERE, Person, Room
+from tests.send.send_device import THERE, Person, Room
 from tests.village.malicious_relay import MaliciousCourier
 from tests.village.world import LoadedDice
 
@@ -95,7 +94,7 @@ def in_touch(*people: Person) -> bool:
 def gets_ready(leader: Person, *others: Person, url: str = THERE) -> None:
     """A move to another relay is said on one device, and the others look into the inbox."""
     with pytest.raises(WaitsForDevices):
-        move_house(url, None, leader.device)
+        move_device(url, None, leader.device)
     catch_up(*others, leader)
 
 

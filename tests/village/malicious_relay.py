@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from entrenous.ports import Courier
+from entrenous.device.device import Courier
 from tests.village.whole import Whole, streamed
 
 Honest = Callable[..., Any]
@@ -17,7 +17,7 @@ Trick = Callable[..., Any]
 
 
 class MaliciousCourier:
-    """A :class:`entrenous.ports.Courier` that passes everything on but what a trick takes over.
+    """A :class:`entrenous.device.device.Courier` that passes everything on but what a trick takes over.
 
     To a trick, blobs are bytes: that of ``blob`` returns them, and answers for ``blob_to``.
     """

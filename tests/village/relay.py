@@ -1,7 +1,9 @@
 """The village's relay: the real rules and the real HTTP, with stores and a network in memory."""
 
-from entrenous.faces.relay.app import relay_app
-from entrenous.ports import Clock, Courier, Dice, Relay
+from entrenous.base.environment import Clock, Dice
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.relay import Relay
+from entrenous.device.device import Courier
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import memory_courier
 from tests.in_memory.mail import MemoryMail

@@ -2,17 +2,17 @@
 
 import secrets
 
-from entrenous.model.ids import MessageId, MessageName
-from entrenous.model.letter import ContentFile, PersonHead, ReplyTo
-from entrenous.model.message import Policy
-from entrenous.model.secret import Secret
-from entrenous.ports import Device
-from entrenous.send.acquaintance.people import contact_named
+from entrenous.base.identifiers import MessageId, MessageName
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.send.clock_sanity import this_second
 from entrenous.send.flush import flush
-from entrenous.send.letter.sessions import within_reach
+from entrenous.send.letter.letter_nouns import ContentFile, PersonHead, ReplyTo
+from entrenous.send.letter.sessions import with_sessions
 from entrenous.send.letter.write import addressees, write_letter
-from entrenous.send.message.seal import OwnFile, Sending, seal_content
-from entrenous.send.moment import this_second
+from entrenous.send.message.draft import Policy
+from entrenous.send.message.make import OwnFile, Sending, seal_content
+from entrenous.send.people.keep_contacts import contact_named
 
 
 def sends_as_it_is(  # noqa: PLR0913, PLR0917 - what, under which policy, from whom to whom
@@ -25,7 +25,7 @@ def sends_as_it_is(  # noqa: PLR0913, PLR0917 - what, under which policy, from w
 ) -> MessageId:
     """Send files and a text, nothing of which is marked or looked at, to one device of a person."""
     contact, message = contact_named(to, sender), MessageId(secrets.token_bytes(16))
-    (whom,) = within_reach(addressees(contact, sender), sender)
+    (whom,) = with_sessions(addressees(contact, sender), sender)
     sending = Sending(
         *(message, MessageName("7-large-whale"), this_second(sender), policy),
         ((contact.person.id, whom.key.device),),

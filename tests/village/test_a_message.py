@@ -4,17 +4,18 @@ from datetime import timedelta
 
 import pytest
 
-from entrenous.model.envelope import EnvelopeState
-from entrenous.model.ids import RecipientId
-from entrenous.model.message import Draft, GuardSaysStop, Policy, UnknownMessage
-from entrenous.model.received import InboxState
-from entrenous.model.relay_problem import Expired, TakenBack, UsedUp
+from entrenous.base.errors import Expired, TakenBack, UsedUp
+from entrenous.base.identifiers import RecipientId
+from entrenous.device.sent_messages import UnknownMessage
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
+from entrenous.send.message.draft import Draft, GuardSaysStop, Policy
+from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
+from entrenous.wire.relay_nouns import EnvelopeState
 from tests.village.world import Village, Villager, photo
 
 pytestmark = pytest.mark.slow
@@ -140,9 +141,9 @@ def test_view_once_hands_its_key_out_once(village: Village) -> None:
     before = received_messages(ben.device)[-1]
     open_message(name, ben.device)
     # A device that was restored from a copy of its disk has forgotten that it opened it.
-    from entrenous.send.inbox import settle
+    from entrenous.send.inbox import store_message_state
 
-    settle(before, InboxState.WAITING, ben.device)
+    store_message_state(before, InboxState.WAITING, ben.device)
     with pytest.raises(UsedUp):
         open_message(name, ben.device)
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from entrenous.adapters.mail.postgres import open_postgres
-from entrenous.adapters.mail.sqlite import open_mail
-from entrenous.carry.expire import forget_due
-from entrenous.ports import Relay
+from entrenous.carry.expire import expire_due
+from entrenous.carry.relay import Relay
+from entrenous.carry.store.postgres_rows import open_postgres
+from entrenous.carry.store.sqlite_rows import open_sqlite
 from tests.postgres import Cluster
 from tests.village import test_a_week
 from tests.village.week import Week, lived, unb64
@@ -47,10 +47,10 @@ def test_a_thief_of_the_sqlite_file_learns_no_batch(tmp_path: Path) -> None:
     """
     nights: list[tuple[bytes, list[tuple[bytes, int, bytes]]]] = []
     path = tmp_path / "mail.db"
-    with asyncio.Runner() as runner, closing(open_mail(path)) as mail:
+    with asyncio.Runner() as runner, closing(open_sqlite(path)) as mail:
 
         def steal(relay: Relay) -> None:
-            runner.run(forget_due(relay))
+            runner.run(expire_due(relay))
             nights.append((path.read_bytes(), tokens_of(path)))
 
         week = lived(mail, runner.run, steal)
@@ -85,7 +85,7 @@ def test_a_thief_of_a_postgresql_learns_each_batch(postgres: Cluster) -> None:
     with asyncio.Runner() as runner, closing(open_postgres(url)) as mail:
 
         def steal(relay: Relay) -> None:
-            runner.run(forget_due(relay))
+            runner.run(expire_due(relay))
             nights.append(list(written_together(url)))
 
         week = lived(mail, runner.run, steal)

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from entrenous.craft.crypto.hashing import lock_of
-from entrenous.craft.crypto.seal import SIZES
-from entrenous.craft.crypto.tokens import send_token
-from entrenous.craft.crypto.xwing import OVERHEAD_BYTES
-from entrenous.model.held import HeldEnvelope, HeldToken
-from entrenous.model.secret import Secret
-from entrenous.model.window import GivenWindow, RetiredWindow
-from entrenous.send.drawers import WINDOW_IN, WINDOW_OLD, take
+from entrenous.base.limits import KEY_ID_BYTES
+from entrenous.base.secret import Secret
+from entrenous.carry.relay_rows import HeldEnvelope, HeldToken
+from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hpke import OVERHEAD_BYTES
+from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.seal import SIZES
+from entrenous.device.vault_tables import WINDOW_IN, WINDOW_OLD, load_record
 from entrenous.send.inbox import received_messages
-from entrenous.spec import KEY_ID_BYTES
+from entrenous.send.tokens.token_ranges import GivenWindow, RetiredWindow
 from tests.village.week import Asked, Week, in_memory, unb64
 from tests.village.world import Villager
 
@@ -142,7 +142,7 @@ def promised(people: tuple[Villager, ...]) -> dict[bytes, tuple[str, str]]:
         )
         for drawer, kind in kinds:
             for key in one.device.vault.keys(drawer):
-                window = take(kind, drawer, key, one.device.vault)
+                window = load_record(kind, drawer, key, one.device.vault)
                 assert window is not None
                 for index in range(window.first, window.until):
                     lock = lock_of(send_token(window.seed, index))

@@ -1,6 +1,6 @@
 """Everything that a message's key is bound to: whoever changes one thing of it opens nothing.
 
-The letter's own bindings are in tests/send/letter/test_read.py and tests/craft/crypto/test_seal.py;
+The letter's own bindings are in tests/send/letter/test_read.py and tests/crypto/test_seal.py;
 here it is what came out of the letter, field by field, none left out.
 """
 
@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.errors import EntrenousError
-from entrenous.model.ids import EnvelopeId, MessageId, MessageName, PersonId
-from entrenous.model.letter import BlobChanged, DoesNotOpen, Manifest, PersonHead, ReplyTo
-from entrenous.model.received import InboxState, Received
-from entrenous.model.relay_problem import WrongToken
-from entrenous.model.secret import Secret
-from entrenous.send.drawers import INBOX, inbox_key
+from entrenous.base.errors import EntrenousError, WrongToken
+from entrenous.base.identifiers import EnvelopeId, MessageId, MessageName, PersonId
+from entrenous.base.secret import Secret
+from entrenous.crypto.nouns import BlobChanged, DoesNotOpen
+from entrenous.device.vault_tables import INBOX, inbox_key
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.inbox import received_messages, settle
+from entrenous.send.inbox import received_messages, store_message_state
+from entrenous.send.letter.letter_nouns import Manifest, PersonHead, ReplyTo
+from entrenous.send.message.states import InboxState, Received
 from entrenous.send.open import open_message
-from tests.send.room import SMALL, Person, Room
+from tests.send.send_device import SMALL, Person, Room
 
 pytestmark = pytest.mark.slow
 
@@ -78,10 +78,10 @@ def test_a_message_with_one_field_changed_does_not_open(ben: Person, field: str)
     assert honest.manifest is not None
     other = replace(honest.manifest, **change(honest.manifest))
     assert other != honest.manifest
-    settle(replace(honest, manifest=other), InboxState.WAITING, ben.device)
+    store_message_state(replace(honest, manifest=other), InboxState.WAITING, ben.device)
     with pytest.raises(error):
         open_message(honest.name, ben.device)
-    settle(honest, InboxState.WAITING, ben.device)
+    store_message_state(honest, InboxState.WAITING, ben.device)
     assert len(open_message(honest.name, ben.device).files) == 1
 
 
@@ -93,7 +93,7 @@ def test_a_key_is_of_one_message_in_one_envelope(ben: Person, field: str) -> Non
     ids: dict[str, Any] = {"id": MessageId(bytes(16)), "envelope": EnvelopeId(bytes(16))}
     other = replace(honest, **{field: ids[field]})
     ben.device.vault.drop(INBOX, inbox_key(honest.sender, honest.id))
-    settle(other, InboxState.WAITING, ben.device)
+    store_message_state(other, InboxState.WAITING, ben.device)
 
     def under_its_own(answer: Any, url: str, _: bytes, *arguments: Any) -> Any:
         return answer(url, honest.envelope, *arguments)

@@ -14,24 +14,25 @@ from itertools import count
 
 import pytest
 
-from entrenous.model.envelope import EnvelopeState
-from entrenous.model.ids import RecipientId
-from entrenous.model.letter import FrameFile
-from entrenous.model.message import Draft, Policy
-from entrenous.model.person import Trust
-from entrenous.model.received import InboxState, Received
-from entrenous.model.relay_problem import TakenBack, UsedUp
-from entrenous.ports import Device
-from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.acquaintance.people import contact_named, contacts
-from entrenous.send.drawers import ASIDE, CHORE, DOWNLOAD, FINISH, GREET, OUTBOX
+from entrenous.base.errors import TakenBack, UsedUp
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.identity import Trust
+from entrenous.device.device import Device
+from entrenous.device.identities import contacts
+from entrenous.device.vault_tables import ASIDE, CHORE, DOWNLOAD, FINISH, GREET, OUTBOX
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import find_received, received_messages
+from entrenous.send.letter.letter_nouns import FrameFile
+from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.states import InboxState, Received
 from entrenous.send.open import Fill, open_message, open_message_to
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
-from tests.send.room import SMALL, Person, Room
+from entrenous.wire.relay_nouns import EnvelopeState
+from tests.send.send_device import SMALL, Person, Room
 from tests.sizes import size
 from tests.village.crashes import survived
 

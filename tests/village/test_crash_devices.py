@@ -8,19 +8,18 @@ from collections.abc import Callable
 
 import pytest
 
-from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
-from entrenous.ports import Device
-from entrenous.send.acquaintance.people import contact_named
-from entrenous.send.devices.link.new import NewSide, ask_to_link, look_new, same_here
-from entrenous.send.devices.link.old import OldSide, look_old, offer_link, same_on_both
-from entrenous.send.devices.link.states import LinkState
-from entrenous.send.devices.lists.overview import overview
-from entrenous.send.devices.revoke import revoke_device
-from entrenous.send.devices.self import ACCOUNT, who_am_i
-from entrenous.send.drawers import SELF
+from entrenous.base.errors import NoSuchMailbox, WrongToken
+from entrenous.device.device import Device
+from entrenous.device.identities import ACCOUNT, who_am_i
+from entrenous.device.vault_tables import SELF
+from entrenous.send.devices.link_new_device import NewSide, ask_to_link, look_new, same_here
+from entrenous.send.devices.link_old_device import OldSide, look_old, offer_link, same_on_both
+from entrenous.send.devices.link_steps import LinkState
+from entrenous.send.devices.own_devices import overview, revoke_device
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.letter.aside import take_from_aside
-from tests.send.room import SMALL, Person, Room
+from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.people.keep_contacts import contact_named
+from tests.send.send_device import SMALL, Person, Room
 from tests.village.crashes import survived
 from tests.village.households import bare, catch_up, link
 from tests.village.test_crash import until_it_survives
@@ -54,7 +53,7 @@ def dies(work: Callable[[Device], object], who: Person, moments: int) -> bool:
 
 
 def all_is_well(*people: Person) -> bool:
-    return [take_from_aside(one.device) for one in people] == [0] * len(people)
+    return [take_undecryptable(one.device) for one in people] == [0] * len(people)
 
 
 def test_the_old_device_dies_while_it_grants(home: Room) -> None:

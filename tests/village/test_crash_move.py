@@ -6,13 +6,12 @@ people, in a row.
 
 import pytest
 
-from entrenous.send.acquaintance.people import contact_named
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.drawers import CHORE, GREET_DEVICE, OUTBOX
-from entrenous.send.letter.aside import take_from_aside
-from entrenous.send.move.house import move_house
-from entrenous.send.move.lock import lock_followed
-from tests.send.room import HERE, SMALL, THERE, Person, Room, town_of_three
+from entrenous.device.identities import lock_followed, who_am_i
+from entrenous.device.vault_tables import CHORE, GREET_DEVICE, OUTBOX
+from entrenous.send.devices.move_device import move_device
+from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.people.keep_contacts import contact_named
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
 from tests.village.crashes import survived
 from tests.village.households import catch_up
 from tests.village.test_crash import until_it_survives
@@ -38,12 +37,12 @@ def test_it_dies_at_every_third_moment_of_a_move(town: Room) -> None:
         moments = 1 + 3 * third
         target = THERE if ana.home[0] == HERE else HERE
         homes.add(ana.home[1])
-        lived = survived(lambda device: move_house(target, None, device), ana.device, moments, ())
+        lived = survived(lambda device: move_device(target, None, device), ana.device, moments, ())
         catch_up(ana)  # the next command
         if ana.home[0] != target:
             assert not lived
             assert ana.home[1] in homes
-            move_house(target, None, ana.device)
+            move_device(target, None, ana.device)
         lock_followed(ana.device)
         assert ana.home[1] not in homes
         if third % 3 == 1:
@@ -58,7 +57,7 @@ def test_it_dies_at_every_third_moment_of_a_move(town: Room) -> None:
             assert ana.opens_newest().files
         waiting = [ana.device.vault.keys(name) for name in (OUTBOX, CHORE, GREET_DEVICE)]
         assert waiting == [(), (), ()], f"after {moments} moments"
-        assert [take_from_aside(one.device) for one in (ana, ben, cleo)] == [0, 0, 0], moments
+        assert [take_undecryptable(one.device) for one in (ana, ben, cleo)] == [0, 0, 0], moments
         town.clock.wind(seconds=1)
         return lived
 

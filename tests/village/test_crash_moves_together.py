@@ -8,14 +8,14 @@ from functools import partial
 
 import pytest
 
-from entrenous.model.move import WaitsForDevices
-from entrenous.ports import Device
-from entrenous.send.drawers import CHORE, GREET_DEVICE, NEXT_HOME, OUTBOX
+from entrenous.device.device import Device
+from entrenous.device.identities import lock_followed
+from entrenous.device.vault_tables import CHORE, GREET_DEVICE, NEXT_HOME, OUTBOX
+from entrenous.send.devices.move_device import move_device
+from entrenous.send.devices.next_mailbox import WaitsForDevices
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.letter.aside import take_from_aside
-from entrenous.send.move.house import move_house
-from entrenous.send.move.lock import lock_followed
-from tests.send.room import HERE, SMALL, THERE, Person, Room, town_of_three
+from entrenous.send.letter.arrivals import take_undecryptable
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
 from tests.village.crashes import survived
 from tests.village.households import catch_up, links
 from tests.village.test_crash import until_it_survives
@@ -59,12 +59,12 @@ class Town:
         assert [one.received() for one in hers] == [count + 2 for count in before]
         drawers = (OUTBOX, CHORE, GREET_DEVICE, NEXT_HOME)
         assert [one.device.vault.keys(name) for one in hers for name in drawers] == [()] * 8
-        assert [take_from_aside(one.device) for one in (*hers, *others)] == [0] * 4
+        assert [take_undecryptable(one.device) for one in (*hers, *others)] == [0] * 4
 
 
 def leads(device: Device, target: str) -> None:
     with suppress(WaitsForDevices):
-        move_house(target, None, device)
+        move_device(target, None, device)
 
 
 @pytest.fixture

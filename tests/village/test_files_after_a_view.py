@@ -12,21 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.adapters.vault.sqlcipher import SqlcipherVault
-from entrenous.craft.media.picture import read_picture
-from entrenous.model.ids import RecipientId
-from entrenous.model.letter import ContentFile, FileRole
-from entrenous.model.message import Draft, Policy
-from entrenous.model.secret import Secret
-from entrenous.ports import Device
-from entrenous.send.acquaintance.invite import add_person, make_invite
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.device.store.sqlcipher_vault import SqlcipherVault
+from entrenous.media.picture_reader import read_picture
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
+from entrenous.send.letter.letter_nouns import ContentFile, FileRole
+from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.open import open_message
+from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from entrenous.send.setup import set_up
+from entrenous.send.set_up import set_up
 from tests.village.sealed import sends_as_it_is
 from tests.village.world import RELAY, LoadedDice, Village, photo
 

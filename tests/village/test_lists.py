@@ -6,24 +6,23 @@ from typing import Any
 
 import pytest
 
-from entrenous.craft.wire.identity.card import read_card, write_card
-from entrenous.model.changed import Contradiction
-from entrenous.model.message import WaitsInOutbox
-from entrenous.model.person import TwoLists
-from entrenous.send.acquaintance.notices import take_changes
-from entrenous.send.acquaintance.people import contact_named, keep_contact, verify_contact
-from entrenous.send.devices.lists.forked import Fork, thaw
-from entrenous.send.devices.lists.named import NamedList
-from entrenous.send.devices.revoke import revoke_device
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.devices.shown_card import shown_card
-from entrenous.send.drawers import FORK, NAMED, take
+from entrenous.device.identities import who_am_i
+from entrenous.device.vault_tables import FORK, NAMED, load_record
+from entrenous.send.devices.ask_for_lists import NamedList
+from entrenous.send.devices.device_lists import Fork, thaw
+from entrenous.send.devices.own_devices import revoke_device
+from entrenous.send.devices.own_key_bundle import shown_card
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
+from entrenous.send.message.draft import WaitsInOutbox
+from entrenous.send.people.contact_history import take_changes
+from entrenous.send.people.keep_contacts import contact_named, keep_contact, verify_contact
+from entrenous.send.people.people_nouns import Contradiction, TwoLists
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
+from entrenous.wire.key_bundle import read_card, write_card
 from tests.send.cards import another_device, becomes, identity_of, issue_card
-from tests.send.room import SMALL, Person, Room
+from tests.send.send_device import SMALL, Person, Room
 from tests.send.test_guard import draft
 from tests.village.households import bare, catch_up, link, links
 from tests.village.malicious_relay import changed
@@ -128,7 +127,7 @@ def test_two_lists_of_one_epoch_freeze_the_person(home: Room) -> None:
     assert (frozen.forked, frozen.compared) == (True, False)
     with pytest.raises(TwoLists):
         ben.sends(SMALL, ana)
-    kept = take(Fork, FORK, ana.id.hex(), ben.device.vault)
+    kept = load_record(Fork, FORK, ana.id.hex(), ben.device.vault)
     assert kept is not None
     assert kept.other.digest == who_am_i(ana.device).person.head
     assert read_card(kept.known).newest.said.epoch == 2
@@ -209,14 +208,14 @@ def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Room)
     ana.sends(SMALL, ben)
     with ben.courier.playing(card=showing(old, ana)):
         fetch_messages(ben.device)
-    named = take(NamedList, NAMED, ana.id.hex(), ben.device.vault)
+    named = load_record(NamedList, NAMED, ana.id.hex(), ben.device.vault)
     assert named is not None
     assert (named.head.epoch, named.own) == (2, True)
     home.clock.wind(hours=9)
     publish(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
-    assert take(NamedList, NAMED, ana.id.hex(), ben.device.vault) is None
+    assert load_record(NamedList, NAMED, ana.id.hex(), ben.device.vault) is None
 
 
 @pytest.mark.threat("server-adds-device")
@@ -228,7 +227,7 @@ def test_a_newer_list_that_is_shown_is_taken_whatever_was_named(home: Room) -> N
     publish(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
-    named = take(NamedList, NAMED, ana.id.hex(), ben.device.vault)
+    named = load_record(NamedList, NAMED, ana.id.hex(), ben.device.vault)
     assert named is not None
     assert (named.head.epoch, named.tries) == (2**40, 1)
 

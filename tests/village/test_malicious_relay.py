@@ -10,17 +10,8 @@ from typing import Any
 
 import pytest
 
-from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.card import BadPrekey
-from entrenous.model.envelope import EnvelopeState, EnvelopeStatus, SendToken, Waiting
-from entrenous.model.errors import EntrenousError
-from entrenous.model.ids import EnvelopeId
-from entrenous.model.letter import BlobChanged, Content, DoesNotOpen
-from entrenous.model.message import WaitsInOutbox
-from entrenous.model.peer import OwnKey
-from entrenous.model.person import BadSignature
-from entrenous.model.received import InboxState
-from entrenous.model.relay_problem import (
+from entrenous.base.errors import (
+    EntrenousError,
     NoSuchBlob,
     NotUnderstood,
     RelayUnreachable,
@@ -29,17 +20,25 @@ from entrenous.model.relay_problem import (
     UsedUp,
     WrongToken,
 )
-from entrenous.model.secret import Secret
-from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.acquaintance.people import contact_named, contacts
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.drawers import ASIDE, OWN_KEY, take_all
+from entrenous.base.identifiers import EnvelopeId
+from entrenous.base.identity import BadPrekey, BadSignature
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.nouns import BlobChanged, DoesNotOpen
+from entrenous.device.identities import contacts, who_am_i
+from entrenous.device.vault_tables import ASIDE, OWN_KEY, load_records
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
+from entrenous.send.letter.letter_nouns import Content, OwnKey
+from entrenous.send.message.draft import WaitsInOutbox
+from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
-from tests.send.room import SMALL, Person, Room
+from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus, SendToken, Waiting
+from tests.send.send_device import SMALL, Person, Room
 from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
 
 pytestmark = pytest.mark.slow
@@ -247,7 +246,7 @@ def test_what_was_taken_but_not_acknowledged_arrives_once(
 
 
 def own_keys(who: Person) -> int:
-    return sum(key.peer is not None for key in take_all(OwnKey, OWN_KEY, who.device.vault))
+    return sum(key.peer is not None for key in load_records(OwnKey, OWN_KEY, who.device.vault))
 
 
 def test_a_letter_that_a_newer_key_has_overtaken_opens_and_its_key_goes_with_it(

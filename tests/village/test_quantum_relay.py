@@ -12,24 +12,25 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.card import BadPrekey
-from entrenous.model.envelope import PrekeyBundle, Prekeys
-from entrenous.model.person import BadSignature
-from entrenous.model.receipt import OwedReceipt, ReceiptEvent
-from entrenous.ports import Device
-from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.acquaintance.people import contact_named, contacts, verify_contact
-from entrenous.send.doubts.heard import ask_after, heard_at
-from entrenous.send.drawers import OWED, RECEIPT, SELF, lay, take
+from entrenous.base.copies import ReceiptEvent
+from entrenous.base.identity import BadPrekey, BadSignature
+from entrenous.device.device import Device
+from entrenous.device.identities import contacts
+from entrenous.device.vault_tables import OWED, RECEIPT, SELF, load_record, store_record
+from entrenous.send.devices.move_device import move_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
-from entrenous.send.letter.aside import take_from_aside
+from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.prekeys import publish_prekeys
-from entrenous.send.move.house import move_house
-from entrenous.send.receipts.batch import send_receipts
+from entrenous.send.letter.receipt_batches import send_receipts
+from entrenous.send.letter.receipts_owed import OwedReceipt
+from entrenous.send.people.contact_history import ask_prekey_date, heard_at
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import contact_named, verify_contact
+from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
 from tests.in_memory.vault import MemoryVault
-from tests.send.room import THERE, Person, Room
 from tests.send.room_text import writes
+from tests.send.send_device import THERE, Person, Room
 from tests.village.households import links
 from tests.village.malicious_relay import Honest, MaliciousCourier
 from tests.village.world import LoadedDice
@@ -146,7 +147,7 @@ def test_a_prekey_of_another_device_of_hers_is_refused(room: Room, names: tuple[
 def test_a_batch_of_the_mailbox_before_a_move_is_refused(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     earlier = published(ben.device)
-    move_house(THERE, None, ben.device)
+    move_device(THERE, None, ben.device)
     flush(ben.device)
     link = make_invite(ben.device)
     assert refuses(ana, link, lambda true: swapped(true, earlier, EVERY_SWAP[-1]))
@@ -164,7 +165,7 @@ def test_a_device_that_is_silent_is_not_heard_of_by_a_forged_prekey(room: Room) 
     room.clock.wind(days=30)
     forged = published(thief_of(ben, room), reaches=False)
     with handing_out(ana, lambda true: swapped(true, forged, EVERY_SWAP[-1])):
-        ask_after(contact, key, ana.device)
+        ask_prekey_date(contact, key, ana.device)
     assert ana.courier.calls["claim_prekeys"] > 1
     assert heard_at(contact, key, ana.device) == before
 
@@ -178,12 +179,12 @@ def test_an_opened_receipt_that_is_signed_without_mldsa_is_refused(room: Room) -
     fetch_messages(ben.device)
     thief = thief_of(ben, room)
     (key,) = thief.vault.keys(OWED)
-    owed = take(OwedReceipt, OWED, key, thief.vault)
+    owed = load_record(OwedReceipt, OWED, key, thief.vault)
     assert owed is not None
-    lay(replace(owed, event=ReceiptEvent.OPENED), OWED, key, thief.vault)
+    store_record(replace(owed, event=ReceiptEvent.OPENED), OWED, key, thief.vault)
     room.clock.wind(minutes=16)
     send_receipts(thief)
     flush(thief)
     fetch_messages(ana.device)
-    assert take_from_aside(ana.device) == 1
+    assert take_undecryptable(ana.device) == 1
     assert ana.device.vault.keys(RECEIPT) == ()

@@ -4,23 +4,29 @@ from datetime import UTC, datetime
 
 import pytest
 
-from entrenous.craft.crypto.hashing import sha256
-from entrenous.craft.wire.identity.sync import write_sync
-from entrenous.model.person import Trust
-from entrenous.model.received import InboxState
-from entrenous.model.sync import Shared, SharedBlock, SharedContact, SharedGone
-from entrenous.send.acquaintance.people import contact_named, contacts
-from entrenous.send.acquaintance.rename import rename_contact
-from entrenous.send.devices.link.new import ask_to_link, look_new, same_here
-from entrenous.send.devices.link.old import look_old, offer_link, same_on_both
-from entrenous.send.devices.revoke import revoke_device
-from entrenous.send.devices.siblings import siblings
+from entrenous.base.identity import Trust
+from entrenous.crypto.hashing import sha256
+from entrenous.device.identities import contacts
+from entrenous.send.devices.link_new_device import ask_to_link, look_new, same_here
+from entrenous.send.devices.link_old_device import look_old, offer_link, same_on_both
+from entrenous.send.devices.linked_devices import siblings
+from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.flush import flush
+from entrenous.send.formats.sync_format import (
+    Shared,
+    SharedBlock,
+    SharedContact,
+    SharedGone,
+    write_sync,
+)
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.aside import take_from_aside
+from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
+from entrenous.send.message.states import InboxState
+from entrenous.send.people.block import rename_contact
+from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.status import sent_messages
-from tests.send.room import SMALL, THERE, Person, Room
+from tests.send.send_device import SMALL, THERE, Person, Room
 from tests.village.households import bare, catch_up, ids, in_touch, link, links
 
 pytestmark = pytest.mark.slow
@@ -38,7 +44,7 @@ def home() -> Room:
 
 
 def nothing_unread(*people: Person) -> bool:
-    return [take_from_aside(one.device) for one in people] == [0] * len(people)
+    return [take_undecryptable(one.device) for one in people] == [0] * len(people)
 
 
 def test_a_linked_device_knows_who_the_first_one_knows(home: Room) -> None:

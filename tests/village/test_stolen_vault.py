@@ -11,22 +11,22 @@ from typing import Any
 
 import pytest
 
-from entrenous.craft.crypto.seal import Around, open_around, open_first_letter, open_letter
-from entrenous.craft.wire.letter.letter import read_header, read_sealed, write_info
-from entrenous.model.envelope import Waiting
-from entrenous.model.letter import BadLetter, NotBound
-from entrenous.model.peer import OwnKey, Peer
-from entrenous.model.secret import Secret
-from entrenous.ports import Vault
-from entrenous.send.devices.self import ACCOUNT, who_am_i
-from entrenous.send.drawers import OWN_KEY, PEER, SELF, take, take_all
+from entrenous.base.secret import Secret
+from entrenous.crypto.nouns import BadLetter, NotBound
+from entrenous.crypto.seal import OuterLetter, open_first_letter, open_letter, open_outer_seal
+from entrenous.device.device import Vault
+from entrenous.device.identities import ACCOUNT, who_am_i
+from entrenous.device.vault_tables import OWN_KEY, PEER, SELF, load_record, load_records
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.formats.letter_format import read_header, read_sealed, write_info
 from entrenous.send.inbox import received_messages
+from entrenous.send.letter.letter_nouns import OwnKey, Peer
 from entrenous.send.letter.read import _address
 from entrenous.send.open import open_message
+from entrenous.wire.relay_nouns import Waiting
 from tests.in_memory.vault import MemoryVault
-from tests.send.room import SMALL, Person, Room
 from tests.send.room_text import writes
+from tests.send.send_device import SMALL, Person, Room
 from tests.village.malicious_relay import changed
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ class Heard:
     waiting: Waiting
     key: OwnKey
     info: bytes
-    around: Around
+    around: OuterLetter
 
     @property
     def outer(self) -> bytes:
@@ -72,11 +72,11 @@ class Wire:
     def _heard(self, one: Waiting) -> Heard:
         key_id, outer = read_sealed(one.sealed)
         vault = self.who.device.vault
-        key = take(OwnKey, OWN_KEY, key_id.hex(), vault)
+        key = load_record(OwnKey, OWN_KEY, key_id.hex(), vault)
         assert key is not None
-        peer = None if key.peer is None else take(Peer, PEER, key.peer, vault)
+        peer = None if key.peer is None else load_record(Peer, PEER, key.peer, vault)
         info = write_info(_address(key, peer, who_am_i(self.who.device)))
-        return Heard(one, key, info, open_around(key.private, info, outer))
+        return Heard(one, key, info, open_outer_seal(key.private, info, outer))
 
 
 @dataclass
@@ -141,12 +141,12 @@ def stolen(who: Person) -> MemoryVault:
 
 def opens_outer(vault: Vault, letter: Heard) -> bool:
     """As if Olm were broken: who gets through the outer layer has read the letter."""
-    return any(_outer(key, letter) for key in take_all(OwnKey, OWN_KEY, vault))
+    return any(_outer(key, letter) for key in load_records(OwnKey, OWN_KEY, vault))
 
 
 def _outer(key: OwnKey, letter: Heard) -> bool:
     try:
-        open_around(key.private, letter.info, letter.outer)
+        open_outer_seal(key.private, letter.info, letter.outer)
     except (NotBound, BadLetter):
         return False
     return True
@@ -154,7 +154,7 @@ def _outer(key: OwnKey, letter: Heard) -> bool:
 
 def opens_inner(vault: Vault, letter: Heard) -> bool:
     """As if X-Wing were broken: with what is inside, whatever session, or account, there is."""
-    sessions = [one for peer in take_all(Peer, PEER, vault) for one in peer.sessions]
+    sessions = [one for peer in load_records(Peer, PEER, vault) for one in peer.sessions]
     return any(_inner(session, letter) for session in sessions) or _begins(vault, letter)
 
 

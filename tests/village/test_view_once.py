@@ -8,26 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.adapters.courier.http import HttpCourier, new_client
-from entrenous.carry.letters.accept import accept
-from entrenous.carry.letters.withdraw import withdraw
-from entrenous.faces.relay.app import relay_app
-from entrenous.model.envelope import EnvelopeState
-from entrenous.model.held import HeldShare
-from entrenous.model.letter import Frame, FrameFile
-from entrenous.model.opening import OpenedElsewhere
-from entrenous.model.received import InboxState, Received
-from entrenous.model.relay_problem import TakenBack, UsedUp
-from entrenous.send.drawers import DOWNLOAD, FINISH
+from entrenous.base.errors import TakenBack, UsedUp
+from entrenous.carry.accept import accept
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.relay_rows import HeldShare
+from entrenous.carry.withdraw import withdraw
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.vault_tables import DOWNLOAD, FINISH
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
+from entrenous.send.letter.letter_nouns import Frame, FrameFile
+from entrenous.send.message.states import InboxState, OpenedElsewhere, Received
 from entrenous.send.open import Fill, open_message, open_message_to
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
+from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, served
 from tests.carry.test_expire import arrive
-from tests.send.room import SMALL, Person, Room
 from tests.send.room_text import writes
+from tests.send.send_device import SMALL, Person, Room
 from tests.village.households import catch_up, links
 from tests.village.view_once import DEVICES, OPENERS, opened, race
 

@@ -10,10 +10,8 @@ from datetime import timedelta
 from random import Random
 from typing import Any, Final
 
-from entrenous.model.envelope import EnvelopeState, EnvelopeStatus, PrekeyBundle, Waiting
-from entrenous.model.errors import EntrenousError
-from entrenous.model.ids import EnvelopeId
-from entrenous.model.relay_problem import (
+from entrenous.base.errors import (
+    EntrenousError,
     NoSuchBlob,
     NoSuchEnvelope,
     NoSuchMailbox,
@@ -25,7 +23,9 @@ from entrenous.model.relay_problem import (
     UsedUp,
     WrongToken,
 )
-from entrenous.model.secret import Secret
+from entrenous.base.identifiers import EnvelopeId
+from entrenous.base.secret import Secret
+from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus, PrekeyBundle, Waiting
 
 Trick = Callable[[Any], Any]
 

@@ -15,10 +15,10 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
+from entrenous.base.errors import UsedUp
+from entrenous.base.secret import Secret
+from entrenous.carry.relay import Relay
 from entrenous.carry.release import finish, open_share
-from entrenous.model.relay_problem import UsedUp
-from entrenous.model.secret import Secret
-from entrenous.ports import Relay
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay
 from tests.carry.test_expire import arrive
 

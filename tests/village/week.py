@@ -15,14 +15,15 @@ from typing import Any
 
 import httpx
 
-from entrenous.adapters.courier.http import HttpCourier
-from entrenous.faces.relay.app import relay_app
-from entrenous.model.held import HELD, HeldToken
-from entrenous.ports import MailStore, Relay
-from entrenous.send.acquaintance.people import contacts, verify_contact
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.relay import Relay, RowStore
+from entrenous.carry.relay_rows import HELD, HeldToken
+from entrenous.device.client.http_courier import HttpCourier
+from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
+from entrenous.send.people.keep_contacts import verify_contact
 from tests.in_memory.courier import InProcess, Run, at_once
 from tests.send.room_text import writes
 from tests.village.world import RELAY, Village, Villager, WoundClock
@@ -141,7 +142,7 @@ def in_memory() -> Week:
 
 
 def lived(
-    mail: MailStore | None = None,
+    mail: RowStore | None = None,
     run: Run = at_once,
     each_night: Callable[[Relay], None] = lambda _: None,
 ) -> Week:

@@ -4,9 +4,9 @@ import io
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from entrenous.model.ids import BlobId
-from entrenous.model.secret import Secret
-from entrenous.ports import Courier
+from entrenous.base.identifiers import BlobId
+from entrenous.base.secret import Secret
+from entrenous.device.device import Courier
 
 Answers = Callable[[str, tuple[Any, ...]], Any]
 

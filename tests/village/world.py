@@ -12,18 +12,19 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from PIL import Image
 
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.craft.media.picture import read_picture
-from entrenous.model.ids import RecipientId
-from entrenous.model.message import Draft, Policy
-from entrenous.ports import Courier, Device, Relay
-from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.acquaintance.people import contact_of, verify_contact
-from entrenous.send.devices.self import who_am_i
+from entrenous.base.identifiers import RecipientId
+from entrenous.carry.relay import Relay
+from entrenous.device.device import Courier, Device
+from entrenous.device.identities import who_am_i
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.media.picture_reader import read_picture
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.people.compare_keys import safety_number
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import contact_of, verify_contact
 from entrenous.send.send import Posted, send_message
-from entrenous.send.setup import set_up
-from entrenous.send.verify.safety import safety_number
+from entrenous.send.set_up import set_up
 from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
 

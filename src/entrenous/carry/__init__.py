@@ -1,1 +1,1 @@
-"""CARRY, the relay's rules: accept, hold, hand over, release, expire, withdraw. Reads nothing."""
+"""CARRY, the relay: accept, hold, hand over, release, withdraw, expire. It reads nothing."""

@@ -1,9 +1,5 @@
-"""Hold a blob: its bytes stream to disk, then a row says whose they are (relay.md section 4).
-
-The database is the arbiter. An upload has a row of its own from before its first byte is stored
-until its name is given to a blob, in one transaction; so whatever happens in between,
-carry/expire.py knows every name that nobody owns. A stream that breaks leaves what came of it, and
-the rest may follow.
+"""Hold a blob: stream its bytes to disk, then write the row that says whose they are
+(docs/spec/relay.md section 4).
 """
 
 from asyncio import CancelledError
@@ -13,18 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from entrenous.carry.expire import forget_blob, forget_upload
-from entrenous.carry.leftovers import noted, remove_soon
-from entrenous.carry.letters.accept import refuse_date
-from entrenous.carry.mailboxes.room import room_for_blob
-from entrenous.carry.mailboxes.tokens import sender
-from entrenous.carry.moment import now
-from entrenous.craft.crypto.hashing import lock_of, same
-from entrenous.model.envelope import BlobDeposit
-from entrenous.model.errors import Unreachable
-from entrenous.model.held import HeldBlob, HeldUpload, Leftover
-from entrenous.model.ids import BlobId
-from entrenous.model.relay_problem import (
+from entrenous.base.errors import (
     DamagedBlob,
     DatabaseAway,
     DiskFull,
@@ -32,12 +17,20 @@ from entrenous.model.relay_problem import (
     NoSuchBlob,
     TooLarge,
     TooMany,
+    Unreachable,
     WrongOffset,
     WrongToken,
 )
-from entrenous.model.secret import Secret
-from entrenous.ports import MailDesk, MailView, Relay
-from entrenous.spec import BLOB_BYTES_MAX, LOOSE_BLOB_HOURS
+from entrenous.base.identifiers import BlobId
+from entrenous.base.limits import BLOB_BYTES_MAX, LOOSE_BLOB_HOURS
+from entrenous.base.secret import Secret
+from entrenous.carry.accept import refuse_date
+from entrenous.carry.expire import forget_blob, forget_upload, noted, remove_soon
+from entrenous.carry.relay import Relay, RowTransaction, RowView, now
+from entrenous.carry.relay_rows import HeldBlob, HeldUpload, Leftover
+from entrenous.carry.send_tokens import room_for_blob, sender
+from entrenous.crypto.hashing import equal_in_constant_time, lock_of
+from entrenous.wire.relay_nouns import BlobDeposit
 
 #: After so much of an upload, or so long, it looks whether anybody still wants it.
 _LOOK_BYTES: Final = 64 << 20
@@ -47,7 +40,7 @@ _LOOK_EVERY: Final = timedelta(minutes=1)
 _HOPELESS: Final = (DamagedBlob, NoSuchBlob, IdInUse, TooLarge, DiskFull)
 
 
-async def bring_blob(
+async def upload_blob(
     deposit: BlobDeposit,
     token: Secret,
     chunks: AsyncIterator[bytes],
@@ -76,7 +69,7 @@ async def bring_blob(
     crowded = _is_crowded(deposit.size - start, relay)
     coming = _coming(deposit, relay.dice.token(16).hex(), now(relay))
 
-    def begin(desk: MailDesk) -> HeldUpload | None:
+    def begin(desk: RowTransaction) -> HeldUpload | None:
         upload = _begin(desk, coming, deposit, token, relay)
         if upload is not None and crowded:
             raise DiskFull
@@ -110,18 +103,18 @@ async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> HeldBlob:
     """
     present = now(relay)
 
-    def work(view: MailView) -> HeldBlob:
+    def work(view: RowView) -> HeldBlob:
         held = view.get(HeldBlob, blob)
         if held is None or held.due_at <= present:
             raise NoSuchBlob
-        if not same(held.fetch_lock, lock_of(token)):
+        if not equal_in_constant_time(held.fetch_lock, lock_of(token)):
             raise WrongToken
         return held
 
     return await relay.mail.look(work)
 
 
-async def how_much_came(blob: BlobId, token: Secret, relay: Relay) -> tuple[int, int]:
+async def uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int, int]:
     """How many bytes of a blob are here, and how many it has; for who brought it.
 
     Raises:
@@ -130,11 +123,11 @@ async def how_much_came(blob: BlobId, token: Secret, relay: Relay) -> tuple[int,
     """
     present = now(relay)
 
-    def work(view: MailView) -> HeldBlob | HeldUpload:
+    def work(view: RowView) -> HeldBlob | HeldUpload:
         held = view.get(HeldBlob, blob) or view.get(HeldUpload, blob)
         if held is None or held.due_at <= present:
             raise NoSuchBlob
-        if not same(held.withdraw_lock, lock_of(token)):
+        if not equal_in_constant_time(held.withdraw_lock, lock_of(token)):
             raise WrongToken
         return held
 
@@ -159,7 +152,7 @@ def _coming(deposit: BlobDeposit, name: str, present: datetime) -> HeldUpload:
 
 
 def _begin(
-    desk: MailDesk, coming: HeldUpload, deposit: BlobDeposit, token: Secret, relay: Relay
+    desk: RowTransaction, coming: HeldUpload, deposit: BlobDeposit, token: Secret, relay: Relay
 ) -> HeldUpload | None:
     """Write the upload down, or find it again; None if these very bytes are here already."""
     present = now(relay)
@@ -182,11 +175,11 @@ def _begin(
 
 
 def _only_begun(
-    begin: Callable[[MailDesk], HeldUpload | None], coming: HeldUpload
-) -> Callable[[MailDesk], HeldUpload | None]:
+    begin: Callable[[RowTransaction], HeldUpload | None], coming: HeldUpload
+) -> Callable[[RowTransaction], HeldUpload | None]:
     """The same for a rest: a beginning must be here, so that it leaves nothing where none is."""
 
-    def work(desk: MailDesk) -> HeldUpload | None:
+    def work(desk: RowTransaction) -> HeldUpload | None:
         upload = begin(desk)
         if upload is not None and upload.name == coming.name:
             raise WrongOffset
@@ -195,7 +188,7 @@ def _only_begun(
     return work
 
 
-def _begun(desk: MailDesk, coming: HeldUpload, present: datetime) -> HeldUpload | None:
+def _begun(desk: RowTransaction, coming: HeldUpload, present: datetime) -> HeldUpload | None:
     """The same upload, if it was begun before and can still go on."""
     upload = desk.get(HeldUpload, coming.blob)
     if upload is not None and upload.due_at <= present:
@@ -206,7 +199,7 @@ def _begun(desk: MailDesk, coming: HeldUpload, present: datetime) -> HeldUpload 
     return upload
 
 
-def _give(desk: MailDesk, upload: HeldUpload, present: datetime) -> bool:
+def _give(desk: RowTransaction, upload: HeldUpload, present: datetime) -> bool:
     """Give the stored bytes to their blob; False if another upload of the same was faster."""
     held = desk.get(HeldBlob, upload.blob)
     if held is not None and _is_same(held, upload):
@@ -229,7 +222,7 @@ def _give(desk: MailDesk, upload: HeldUpload, present: datetime) -> bool:
 async def _abandon(upload: HeldUpload, relay: Relay) -> None:
     """Forget the bytes of an upload that can't succeed."""
 
-    def work(desk: MailDesk) -> None:
+    def work(desk: RowTransaction) -> None:
         mine = desk.get(HeldUpload, upload.blob)
         if mine is not None and mine.name == upload.name:
             forget_upload(desk, mine, now(relay))
@@ -247,7 +240,7 @@ async def _leave(upload: HeldUpload, relay: Relay) -> None:
     after that. A database that is away now has said so, or says it to whoever brings the rest.
     """
 
-    def work(desk: MailDesk) -> None:
+    def work(desk: RowTransaction) -> None:
         owners = (desk.get(HeldUpload, upload.blob), desk.get(HeldBlob, upload.blob))
         if not any(one is not None and one.name == upload.name for one in owners):
             desk.put(Leftover(upload.name, now(relay)))
@@ -282,9 +275,9 @@ async def _is_wanted(upload: HeldUpload, relay: Relay) -> bool:
 
 def _is_same(held: HeldBlob | HeldUpload, coming: HeldUpload) -> bool:
     placed = (held.mailbox, held.size) == (coming.mailbox, coming.size)
-    locked = same(held.fetch_lock, coming.fetch_lock)
-    taken = same(held.withdraw_lock, coming.withdraw_lock)
-    return placed and locked and taken and same(held.sha256, coming.sha256)
+    locked = equal_in_constant_time(held.fetch_lock, coming.fetch_lock)
+    taken = equal_in_constant_time(held.withdraw_lock, coming.withdraw_lock)
+    return placed and locked and taken and equal_in_constant_time(held.sha256, coming.sha256)
 
 
 async def _as_announced(size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

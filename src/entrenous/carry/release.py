@@ -1,27 +1,22 @@
-"""Release the relay's half of a content key: counted, atomically, by attempt (relay.md section 6).
+"""Release the relay's half of a content key: counted, atomically, by attempt (docs/spec/relay.md
+section 6).
 
-An attempt is a number that a device chooses and writes down before it asks. Asked again with the
-same one, the relay gives the same share and counts nothing, so a crash between asking and storing
-loses nothing; and two devices that race are two attempts, of which the database lets through as
-many as are allowed: those of all devices of a person together (carry/group.py).
+Openings are counted for a person in a share group, not for each device.
 """
 
 from dataclasses import replace
 from datetime import datetime
 
-from entrenous.carry.expire import expire_envelope
-from entrenous.carry.group import count, settle
-from entrenous.carry.leftovers import noted, remove_soon
-from entrenous.carry.moment import now
-from entrenous.carry.states import Event, step
-from entrenous.craft.crypto.hashing import lock_of, same
-from entrenous.model.envelope import EnvelopeState
-from entrenous.model.held import HeldAttempt, HeldEnvelope, HeldShare
-from entrenous.model.ids import EnvelopeId
-from entrenous.model.relay_problem import Expired, NoSuchEnvelope, UsedUp, WrongToken
-from entrenous.model.secret import Secret
-from entrenous.ports import MailDesk, MailView, Relay
-from entrenous.spec import OPENS_MAX
+from entrenous.base.errors import Expired, IdInUse, NoSuchEnvelope, UsedUp, WrongToken
+from entrenous.base.identifiers import EnvelopeId
+from entrenous.base.limits import OPENS_MAX
+from entrenous.base.secret import Secret
+from entrenous.carry.envelope_states import Event, step
+from entrenous.carry.expire import expire_envelope, noted, remove_soon, use_up
+from entrenous.carry.relay import Relay, RowTransaction, RowView, now
+from entrenous.carry.relay_rows import HeldAttempt, HeldEnvelope, HeldGroup, HeldShare
+from entrenous.crypto.hashing import equal_in_constant_time, lock_of
+from entrenous.wire.relay_nouns import Envelope, EnvelopeState
 
 
 async def open_share(envelope: EnvelopeId, token: Secret, attempt: bytes, relay: Relay) -> Secret:
@@ -51,13 +46,13 @@ async def finish(envelope: EnvelopeId, token: Secret, attempt: bytes, relay: Rel
     """
     present = now(relay)
 
-    def work(desk: MailDesk) -> None:
+    def work(desk: RowTransaction) -> None:
         _opened_by(desk, envelope, token)
         share = desk.get(HeldShare, envelope)
         if share is None or desk.get(HeldAttempt, envelope, attempt) is None:
             return
         desk.put(HeldAttempt(envelope, attempt, finished=True))
-        settle(desk, share.group, present)
+        settle_group(desk, share.group, present)
 
     _, left = await relay.mail.together(
         noted(work), lambda view: _look_ahead(view, envelope, attempt)
@@ -65,14 +60,14 @@ async def finish(envelope: EnvelopeId, token: Secret, attempt: bytes, relay: Rel
     await remove_soon(left, relay)
 
 
-def _look_ahead(view: MailView, envelope: EnvelopeId, attempt: bytes) -> None:
+def _look_ahead(view: RowView, envelope: EnvelopeId, attempt: bytes) -> None:
     view.get(HeldEnvelope, envelope)
     view.get(HeldShare, envelope)
     view.get(HeldAttempt, envelope, attempt)
 
 
 def _open(
-    desk: MailDesk, envelope: EnvelopeId, token: Secret, attempt: bytes, present: datetime
+    desk: RowTransaction, envelope: EnvelopeId, token: Secret, attempt: bytes, present: datetime
 ) -> Secret:
     held = _opened_by(desk, envelope, token)
     state = step(_state_at(held, present), Event.OPEN, held.expires_at)
@@ -87,11 +82,11 @@ def _open(
     return share.value
 
 
-def _opened_by(view: MailView, envelope: EnvelopeId, token: Secret) -> HeldEnvelope:
+def _opened_by(view: RowView, envelope: EnvelopeId, token: Secret) -> HeldEnvelope:
     held = view.get(HeldEnvelope, envelope)
     if held is None or held.open_lock is None:
         raise NoSuchEnvelope
-    if not same(held.open_lock, lock_of(token)):
+    if not equal_in_constant_time(held.open_lock, lock_of(token)):
         raise WrongToken
     return held
 
@@ -103,11 +98,55 @@ def _state_at(held: HeldEnvelope, present: datetime) -> EnvelopeState:
 
 
 def _count(
-    desk: MailDesk, held: HeldEnvelope, share: HeldShare, attempt: bytes, present: datetime
+    desk: RowTransaction, held: HeldEnvelope, share: HeldShare, attempt: bytes, present: datetime
 ) -> None:
     """Write the attempt down; where any number is allowed, the first thousand are told apart."""
-    count(desk, share)
+    count_opening(desk, share)
     if held.opened >= OPENS_MAX:
         return
     desk.put(HeldAttempt(held.envelope, attempt, finished=False))
     desk.put(replace(held, opened=held.opened + 1, opened_at=held.opened_at or present))
+
+
+def join_group(desk: RowTransaction, envelope: Envelope, present: datetime) -> None:
+    """Let a posted share be counted with those of its group.
+
+    Raises:
+        IdInUse: the group may be opened another number of times.
+    """
+    share = envelope.share
+    if share is None or share.group is None or share.opens is None:
+        return
+    held = desk.get(HeldGroup, share.group)
+    if held is None or held.due_at <= present:
+        held = HeldGroup(share.group, share.opens, 0, envelope.expires_at)
+    elif held.opens != share.opens:
+        raise IdInUse
+    desk.put(replace(held, due_at=max(held.due_at, envelope.expires_at)))
+    settle_group(desk, share.group, present)
+
+
+def count_opening(desk: RowTransaction, share: HeldShare) -> None:
+    """Count one opening, if the group allows one more; raises UsedUp."""
+    if share.opens is None:
+        return
+    held = desk.get(HeldGroup, share.group) if share.group is not None else None
+    if held is None or held.opened >= held.opens:
+        raise UsedUp
+    desk.put(replace(held, opened=held.opened + 1))
+
+
+def settle_group(desk: RowTransaction, group: bytes | None, present: datetime) -> None:
+    """End the content of every envelope of a group that is used up, once all have what they
+    were given.
+    """
+    held = desk.get(HeldGroup, group) if group is not None else None
+    if held is None or held.opened < held.opens:
+        return
+    envelopes = [share.envelope for share in desk.find(HeldShare, group=group)]
+    if any(desk.count(HeldAttempt, envelope=one, finished=False) for one in envelopes):
+        return
+    for one in envelopes:
+        envelope = desk.get(HeldEnvelope, one)
+        if envelope is not None:
+            use_up(desk, envelope, present)

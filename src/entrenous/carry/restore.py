@@ -1,11 +1,4 @@
-"""What a relay forgets when it is restored from a backup (docs/spec/relay.md section 12).
-
-A backup is older than the relay that was lost. A share in it may have been used up or taken back
-since, and would live again; a one-time key may have been handed out since, and would be again. The
-relay cannot know, so it fails closed: what was not opened is lost, and has to be sent again. Copies
-for other devices of the same person may still be on their way; so groups stay, and count as used
-up: what comes to one of them later is not opened a second time.
-"""
+"""What a relay forgets after it was restored from a backup (docs/spec/relay.md section 12)."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,11 +6,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from entrenous.carry.expire import bury, close, forget_blob, forget_upload
-from entrenous.carry.leftovers import remove_leftovers
-from entrenous.carry.moment import now
-from entrenous.carry.states import Event
-from entrenous.model.held import (
+from entrenous.carry.envelope_states import Event
+from entrenous.carry.expire import bury, close, forget_blob, forget_upload, remove_orphan_blobs
+from entrenous.carry.relay import Relay, RowTransaction, RowView, now
+from entrenous.carry.relay_rows import (
     HELD,
     HeldAttempt,
     HeldBlob,
@@ -28,14 +20,13 @@ from entrenous.model.held import (
     HeldShare,
     HeldUpload,
 )
-from entrenous.ports import MailDesk, MailView, Relay
 
 _BATCH: Final = 500  # rows in one transaction
 #: What can't be trusted any more, or has lost its bytes.
 _DOUBTFUL: Final[tuple[type[Any], ...]] = (HeldAttempt, HeldKey)
 
 
-async def fail_closed(relay: Relay, missing: frozenset[str], *, with_shares: bool) -> int:
+async def close_after_restore(relay: Relay, missing: frozenset[str], *, with_shares: bool) -> int:
     """Forget what may have ended since the backup; how many copies were lost by that.
 
     Args:
@@ -56,19 +47,19 @@ async def fail_closed(relay: Relay, missing: frozenset[str], *, with_shares: boo
     lost += await relay.mail.together(lambda desk: _end_missing(desk, missing, present))
     await relay.mail.together(lambda desk: desk.put(HeldRestore(1, present)))
     try:
-        await remove_leftovers(relay)
+        await remove_orphan_blobs(relay)
     finally:
         await relay.mail.scrub()
     return lost
 
 
-def restored_at(view: MailView) -> datetime | None:
+def restored_at(view: RowView) -> datetime | None:
     """When this relay was last restored from a backup."""
     held = view.get(HeldRestore, 1)
     return held.restored_at if held else None
 
 
-def _drop_uploads(desk: MailDesk, present: datetime) -> int:
+def _drop_uploads(desk: RowTransaction, present: datetime) -> int:
     """Uploads that were not whole are in no backup."""
     uploads = desk.find(HeldUpload, _BATCH)
     for upload in uploads:
@@ -76,7 +67,7 @@ def _drop_uploads(desk: MailDesk, present: datetime) -> int:
     return len(uploads)
 
 
-def _end(desk: MailDesk, present: datetime) -> int:
+def _end(desk: RowTransaction, present: datetime) -> int:
     """End a batch of the envelopes that have a share; a share without one is dropped."""
     shares = desk.find(HeldShare, _BATCH)
     for share in shares:
@@ -88,7 +79,7 @@ def _end(desk: MailDesk, present: datetime) -> int:
     return len(shares)
 
 
-def _drop_doubtful(desk: MailDesk) -> bool:
+def _drop_doubtful(desk: RowTransaction) -> bool:
     """Drop a batch of each kind; whether there was any."""
     rows = [row for kind in _DOUBTFUL for row in desk.find(kind, _BATCH)]
     for row in rows:
@@ -103,7 +94,7 @@ async def _use_up_groups(relay: Relay) -> None:
         await relay.mail.together(partial(_use_up, groups=some))
 
 
-def _use_up(desk: MailDesk, groups: list[HeldGroup]) -> None:
+def _use_up(desk: RowTransaction, groups: list[HeldGroup]) -> None:
     for group in groups:
         desk.put(replace(group, opened=group.opens))
 
@@ -113,7 +104,7 @@ def _batches(groups: list[HeldGroup]) -> Iterator[list[HeldGroup]]:
         yield groups[start : start + _BATCH]
 
 
-def _end_missing(desk: MailDesk, missing: frozenset[str], present: datetime) -> int:
+def _end_missing(desk: RowTransaction, missing: frozenset[str], present: datetime) -> int:
     """End what names a blob that is not there: it was used up, taken back or expired meanwhile."""
     ended = 0
     for blob in (blob for name in missing for blob in desk.find(HeldBlob, name=name)):

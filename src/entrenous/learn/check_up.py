@@ -1,19 +1,37 @@
-"""The check-up: what this machine can see by itself, as leak paths that are open or closed.
-
-No grade and no score: each finding names the path that a picture could leak along, and at most
-five of them come with a next step, because a list of everything is a list nobody follows. Nothing
-is kept. What cannot be seen is said to be unseen, never to be fine.
-"""
+"""The check-up: what this machine can see by itself, as leak paths that are open or closed."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final
 
 from zxcvbn import zxcvbn
 
-from entrenous.model.advice import Advice, MachineFacts, Path
-from entrenous.model.secret import Secret
-from entrenous.ports import Machine
+from entrenous.base.secret import Secret
+from entrenous.learn.this_machine import Machine, MachineFacts
+
+
+class LeakPath(StrEnum):
+    """A leak path: open, closed, or not something this machine can see."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One finding of the check-up: which leak path, whether it is open, and the one next action.
+
+    ``closes`` names the leak path in words, e.g. "somebody reads the vault's files".
+    """
+
+    check: str
+    path: LeakPath
+    closes: str
+    found: str
+    next_step: str | None = None
+
 
 STEPS_MAX: Final = 5
 GUESSES_LOG10_MIN: Final = 10.0  # zxcvbn's "very unguessable"; Wheeler 2016, USENIX Security 25
@@ -39,19 +57,19 @@ def guesses_log10(passphrase: Secret) -> float:
     return float(zxcvbn(words)["guesses_log10"]) if words else 0.0
 
 
-_FIRST: Final = (Path.OPEN, Path.UNKNOWN, Path.CLOSED)
+_FIRST: Final = (LeakPath.OPEN, LeakPath.UNKNOWN, LeakPath.CLOSED)
 
 
 def _passphrase(passphrase: Secret | None) -> Advice:
     say = _finding("passphrase", "somebody who gets hold of the vault guesses its passphrase")
     step = "Choose four or five words that have nothing to do with each other or with you."
     if passphrase is None:
-        return say(Path.UNKNOWN, "The passphrase was not looked at.", None)
+        return say(LeakPath.UNKNOWN, "The passphrase was not looked at.", None)
     power = guesses_log10(passphrase)
     found = f"A clever guesser would need about 10 to the power of {power:.0f} tries."
     if power < GUESSES_LOG10_MIN:
-        return say(Path.OPEN, found, step)
-    return say(Path.CLOSED, found, None)
+        return say(LeakPath.OPEN, found, step)
+    return say(LeakPath.CLOSED, found, None)
 
 
 def _permissions(facts: MachineFacts) -> Advice:
@@ -59,32 +77,36 @@ def _permissions(facts: MachineFacts) -> Advice:
     loose = facts.open_to_others
     if loose is None:
         step = f"Look at who may open this folder: {facts.home}"
-        return say(Path.UNKNOWN, "Who may read the vault's files cannot be seen here.", step)
+        return say(LeakPath.UNKNOWN, "Who may read the vault's files cannot be seen here.", step)
     if loose:
         more = f" and {len(loose) - _NAMES_SHOWN} more" if len(loose) > _NAMES_SHOWN else ""
         names = ", ".join(loose[:_NAMES_SHOWN]) + more
         return say(
-            Path.OPEN, f"Others may open: {names}.", f'Close them: chmod -R go-rwx "{facts.home}"'
+            LeakPath.OPEN,
+            f"Others may open: {names}.",
+            f'Close them: chmod -R go-rwx "{facts.home}"',
         )
-    return say(Path.CLOSED, "Only your own account may read the vault's files.", None)
+    return say(LeakPath.CLOSED, "Only your own account may read the vault's files.", None)
 
 
 def _disk(facts: MachineFacts) -> Advice:
     say = _finding("disk encryption", "somebody who has the disk reads what programs left on it")
     if facts.disk_encrypted is None:
         step = f"Look in the settings of {facts.system} whether the disk is encrypted."
-        return say(Path.UNKNOWN, "Whether the disk is encrypted cannot be seen from here.", step)
+        return say(
+            LeakPath.UNKNOWN, "Whether the disk is encrypted cannot be seen from here.", step
+        )
     if facts.disk_encrypted:
-        return say(Path.CLOSED, "The disk that the vault is on is encrypted.", None)
+        return say(LeakPath.CLOSED, "The disk that the vault is on is encrypted.", None)
     return say(
-        Path.OPEN,
+        LeakPath.OPEN,
         "No encryption was seen on the disk that the vault is on.",
         "This is not urgent. When you have a quiet day, turn on disk encryption; on some systems"
         " that means installing anew.",
     )
 
 
-def _finding(check: str, closes: str) -> Callable[[Path, str, str | None], Advice]:
+def _finding(check: str, closes: str) -> Callable[[LeakPath, str, str | None], Advice]:
     return lambda path, found, step: Advice(check, path, closes, found, step)
 
 

@@ -1,12 +1,30 @@
-"""Lessons: five minutes each, read from learn/lessons/; each ends in one setting changed."""
+"""Lessons of five minutes each, read from learn/lessons/; each ends in one setting changed."""
 
 import tomllib
+from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 
 import msgspec
 
-from entrenous.model.advice import BadLesson, Lesson, NoSuchLesson
+from entrenous.base.errors import Malformed, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Five minutes; ends in one setting changed."""
+
+    title: str
+    text: str
+    closes: str
+
+
+class NoSuchLesson(NotFound):
+    """There is no lesson called {name}. See which there are: entrenous learn"""
+
+
+class BadLesson(Malformed):
+    """The lesson {name} that came with Entrenous is damaged. Install Entrenous again."""
 
 
 class _Row(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -1,1 +1,3 @@
-"""RESPOND: open a case, preserve evidence, choose a route, draft a notice, count the deadlines."""
+"""RESPOND: open a case, preserve evidence, choose a legal route, draft a notice, count the
+deadlines.
+"""

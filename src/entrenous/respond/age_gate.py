@@ -1,14 +1,66 @@
-"""The age gate: at the opening of a case, and wherever the answer comes later.
+"""The age gate and the help lines.
 
-When somebody in the picture was, or may have been, under 18, nothing is captured or stored: keeping
-such a picture may itself be an offence, and there are people whose work this is.
+The gate is asked when a case is opened and whenever the answer becomes known later. Whoever is
+under
+18 is referred to people who help; the help lines of a case are chosen by its places.
 """
 
 from datetime import date
 
-from entrenous.model.case import AgeAnswer, Case, ForYoungPeople, NotAllAdults
-from entrenous.model.route import Place
-from entrenous.respond.help_lines import hand_over, shown
+from entrenous.base.errors import Refused
+from entrenous.respond.law.law_tables import shipped_help_lines
+from entrenous.respond.law.legal_route import HelpLine
+from entrenous.respond.law.places import WORLDWIDE, Place, reaches
+from entrenous.respond.nouns import AgeAnswer, Case
+
+
+class ForYoungPeople(Refused):
+    """
+    Thank you for saying so. Because somebody in the picture was, or may have been, under 18 when it
+    was taken, nothing was captured or stored here: there are people whose work this is, who help
+    free of charge and do not judge. {help}
+    """
+
+
+class NotAllAdults(Refused):
+    """
+    Case {name} takes in nothing more, because somebody in the picture was, or may have been, under
+    18 when it was taken. It is good that you said so: there are people whose work this is, who help
+    free of charge and do not judge. {help}
+
+    What was kept before is still on this device; those who help need to know where it was seen, not
+    the picture. You can erase all of it from this device, for good: entrenous case erase {name}
+    """
+
+
+def help_lines(
+    places: tuple[Place, ...], lines: tuple[HelpLine, ...] | None = None
+) -> tuple[HelpLine, ...]:
+    """Help lines for adults in these places, those read at a stored page first."""
+    return _ordered(places, lines, for_children=False)
+
+
+def referral_text(
+    places: tuple[Place, ...], lines: tuple[HelpLine, ...] | None = None
+) -> tuple[HelpLine, ...]:
+    """Who takes over when somebody in the picture was under 18; never empty."""
+    return _ordered(places, lines, for_children=True)
+
+
+def help_line_text(line: HelpLine, today: date) -> str:
+    """One help line as people read it, with everything that must be said beside it."""
+    parts = [line.name, line.phone, line.hours, line.web, *line.cautions(today)]
+    return ", ".join(part for part in parts if part)
+
+
+def _ordered(
+    places: tuple[Place, ...], lines: tuple[HelpLine, ...] | None, *, for_children: bool
+) -> tuple[HelpLine, ...]:
+    table = shipped_help_lines() if lines is None else lines
+    near = [
+        line for line in table if line.for_children is for_children and reaches(line.place, places)
+    ]
+    return tuple(sorted(near, key=lambda line: (not line.verified, line.place == WORLDWIDE)))
 
 
 def pass_age_gate(age: AgeAnswer, places: tuple[Place, ...], today: date) -> None:
@@ -30,4 +82,4 @@ def not_all_adults(case: Case, today: date) -> NotAllAdults:
 
 def who_helps(places: tuple[Place, ...], today: date) -> str:
     """Who takes over when somebody in the picture was under 18, in one line; never empty."""
-    return "; ".join(shown(line, today) for line in hand_over(places))
+    return "; ".join(help_line_text(line, today) for line in referral_text(places))

@@ -1,30 +1,39 @@
-"""Where case files lie: in the device's vault, each change bound to a link of its custody chain."""
+"""Read and save case files in the device's vault.
+
+Each change is recorded together with a link of the case's chain of custody.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from entrenous.craft.crypto.hashing import sha256
-from entrenous.craft.wire.record import pack, unpack
-from entrenous.model.case import Case, CaseClosed, CaseState, NoSuchCase, NothingThere, Step
-from entrenous.model.evidence import CustodyAct, Evidence
-from entrenous.model.record import BadRecord
-from entrenous.ports import Device
+from entrenous.base.errors import BadRecord, Refused
+from entrenous.crypto.hashing import sha256
+from entrenous.device.device import Device
+from entrenous.device.vault_tables import pack, unpack
 from entrenous.respond.age_gate import refuse_unless_adults
-from entrenous.respond.custody import add_link, last_link, link
+from entrenous.respond.custody import CASES, CustodyAct, add_link, custody_link, last_link
+from entrenous.respond.nouns import Case, CaseState, Evidence, NoSuchCase, NothingThere, Step
 
-CASES: Final = "cases"  # the drawer; keys are names of cases
+
+class CaseClosed(Refused):
+    """
+    Case {name} is closed, so nothing was added to it. Open it again first:
+    entrenous case open {name}
+    """
+
+
 OWNER: Final = "the owner of this device"
-_LOOKS: Final = frozenset({CustodyAct.READ, CustodyAct.EXPORTED})
+_READ_ONLY_ACTS: Final = frozenset({CustodyAct.READ, CustodyAct.EXPORTED})
 
 
-def cases(device: Device) -> tuple[Case, ...]:
+def all_cases(device: Device) -> tuple[Case, ...]:
     """Every case on this device, the newest first."""
     found = (unpack(Case, record) for _, record in device.vault.items(CASES))
     return tuple(sorted(found, key=lambda case: case.opened_at, reverse=True))
 
 
-def case_called(name: str, device: Device) -> Case:
+def find_case(name: str, device: Device) -> Case:
     """The case of that name.
 
     Raises:
@@ -40,7 +49,7 @@ def case_called(name: str, device: Device) -> Case:
     return case
 
 
-def put_away(
+def save_case(
     case: Case,
     device: Device,
     act: CustodyAct,
@@ -54,30 +63,30 @@ def put_away(
     """
     now = device.clock.now()
     last = last_link(case, device)
-    steps = case.steps if act in _LOOKS else (*case.steps, Step(now, purpose))
+    steps = case.steps if act in _READ_ONLY_ACTS else (*case.steps, Step(now, purpose))
     stored = replace(case, steps=steps, links=case.links + 1)
     record = pack(stored)
     after = sha256(record)
     with device.vault.together():
         device.vault.put(CASES, case.name, record)
-        add_link(case.name, link(last, now, (OWNER, act, purpose), after, item), device)
+        add_link(case.name, custody_link(last, now, (OWNER, act, purpose), after, item), device)
     return stored
 
 
-def change(name: str, device: Device, edit: Callable[[Case], Case], step: str) -> Case:
+def edit_case(name: str, device: Device, edit: Callable[[Case], Case], step: str) -> Case:
     """Load an open case, edit it, store it; ``step`` goes onto its ladder.
 
     Raises:
         NoSuchCase, NotAllAdults, CaseClosed: as their messages say.
     """
     with device.vault.together():
-        edited = edit(open_case_called(name, device))
-        return put_away(edited, device, CustodyAct.CHANGED, step)
+        edited = edit(find_open_case(name, device))
+        return save_case(edited, device, CustodyAct.CHANGED, step)
 
 
-def open_case_called(name: str, device: Device) -> Case:
+def find_open_case(name: str, device: Device) -> Case:
     """The case of that name, if it is open; raises NoSuchCase, NotAllAdults, CaseClosed."""
-    case = case_called(name, device)
+    case = find_case(name, device)
     refuse_unless_adults(case, device.clock.now().date())
     if case.state is CaseState.CLOSED:
         raise CaseClosed(name=name)
@@ -88,13 +97,13 @@ def refuse_young_file(digest: bytes, device: Device) -> None:
     """Raises NotAllAdults if a file of this SHA-256 belongs to a case that was said to be of
     somebody under 18: what was said there holds for the same bytes in every case.
     """
-    for case in cases(device):
+    for case in all_cases(device):
         found = set() if case.trace is None else {case.trace.leak_sha256}
         if digest in found | {item.sha256 for item in case.evidence}:
             refuse_unless_adults(case, device.clock.now().date())
 
 
-def item_of(case: Case, number: int) -> Evidence:
+def find_item(case: Case, number: int) -> Evidence:
     """One item of evidence; raises NothingThere."""
     for item in case.evidence:
         if item.number == number:

@@ -1,33 +1,72 @@
-"""Who handled a case file, and what for: an append-only chain of hashes.
+"""The chain of custody of a case: an append-only chain of hashes, and its verification.
 
-Every link carries the hash of the one before and the hashes of the case file around the act, and
-the case file counts its links; so a link that was changed, dropped, added or moved shows, and so
-does a case file that was changed past the chain (respond/verify_chain.py). Somebody who can write
-the whole vault could still write a whole new chain: what holds against that is the stamp, whose
-manifest names the chain's head. docs/spec/case.md section 2.
+Each link says who handled which item, when and why (docs/spec/case.md).
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
-from entrenous.craft.crypto.hashing import sha256
-from entrenous.craft.wire.canonical import canonical_json
-from entrenous.craft.wire.evidence import write_time
-from entrenous.craft.wire.record import pack, unpack
-from entrenous.model.case import Case
-from entrenous.model.evidence import SHA256_BYTES, ChainBroken, Custody, CustodyAct, Evidence
-from entrenous.model.ids import CaseName
-from entrenous.ports import Device
+from entrenous.base.errors import BadRecord, Unproven
+from entrenous.base.identifiers import CaseName
+from entrenous.crypto.hashing import sha256
+from entrenous.device.device import Device
+from entrenous.device.vault_tables import pack, unpack
+from entrenous.respond.nouns import SHA256_BYTES, Case, Evidence, NoSuchCase
+from entrenous.wire.encodings import canonical_json, write_time
 
+
+class CustodyAct(StrEnum):
+    """What was done to a case file or an item of it."""
+
+    OPENED = "opened the case"
+    STORED = "stored an item"
+    READ = "read an item"
+    EXPORTED = "exported an item"
+    STAMPED = "stamped the evidence"
+    CHANGED = "changed the case file"
+
+
+@dataclass(frozen=True, slots=True)
+class Custody:
+    """One link of the append-only chain; docs/spec/case.md section 2.
+
+    ``before`` and ``after`` are SHA-256 of the case file around the act, ``previous`` is the link
+    before (zeros for the first), ``hash`` is of this link itself. ``item`` and ``item_sha256`` are
+    None unless the act was about one item.
+    """
+
+    number: int
+    at: datetime
+    actor: str
+    act: CustodyAct
+    purpose: str
+    before: bytes
+    after: bytes
+    previous: bytes
+    hash: bytes
+    item: int | None = None
+    item_sha256: bytes | None = None
+
+
+class ChainBroken(Unproven):
+    """
+    The record of who handled case {name} does not hold at entry {number}: {why}. Make no changes,
+    keep a copy of the device's folder, and show it to somebody you trust.
+    """
+
+
+CASES: Final = "cases"  # the drawer; keys are names of cases
 LINKS: Final = "custody"
 ERASED: Final = "erased-case"
 _SCHEMA: Final = "entrenous/custody/1"
 NOTHING: Final = bytes(SHA256_BYTES)
 
 
-def link(
+def custody_link(
     last: Custody | None,
     at: datetime,
     act: tuple[str, CustodyAct, str],
@@ -118,3 +157,51 @@ def link_key(name: CaseName, number: int) -> str:
 def records(name: CaseName, device: Device) -> Iterator[tuple[str, bytes]]:
     """Every link of a case as it is stored, with its key, oldest first."""
     return (entry for entry in device.vault.items(LINKS) if entry[0].startswith(f"{name}/"))
+
+
+def verify_chain(name: CaseName, device: Device) -> tuple[Custody, ...]:
+    """Check a case's chain and that the case file is the one it ends in.
+
+    Raises:
+        NoSuchCase: there is no such case.
+        ChainBroken: says at which link, and why.
+    """
+    record = device.vault.get(CASES, name)
+    if record is None:
+        raise NoSuchCase(name=name)
+    links = tuple(_whole(name, n, entry) for n, entry in enumerate(records(name, device)))
+    _check_neighbours(name, links)
+    _check_end(name, record, links)
+    return links
+
+
+def _whole(name: CaseName, number: int, entry: tuple[str, bytes]) -> Custody:
+    """One link that hashes to what it says and lies where it belongs."""
+    key, record = entry
+    try:
+        one = unpack(Custody, record)
+    except BadRecord:
+        raise ChainBroken(name=name, number=number, why="it cannot be read") from None
+    if key != link_key(name, number) or one.number != number:
+        raise ChainBroken(name=name, number=number, why="it is missing or out of order")
+    if pack(one) != record or link_hash(one) != one.hash:
+        raise ChainBroken(name=name, number=number, why="it was changed")
+    return one
+
+
+def _check_neighbours(name: CaseName, links: tuple[Custody, ...]) -> None:
+    if links and (links[0].previous, links[0].before) != (NOTHING, NOTHING):
+        raise ChainBroken(name=name, number=0, why="it does not begin at the beginning")
+    for earlier, later in pairwise(links):
+        if (later.previous, later.before) != (earlier.hash, earlier.after):
+            raise ChainBroken(
+                name=name, number=later.number, why="it does not follow the one before"
+            )
+
+
+def _check_end(name: CaseName, record: bytes, links: tuple[Custody, ...]) -> None:
+    number = len(links)
+    if not links or sha256(record) != links[-1].after:
+        raise ChainBroken(name=name, number=number, why="the case file was changed after it")
+    if unpack(Case, record).links != number:
+        raise ChainBroken(name=name, number=number, why="the case file counts other entries")

@@ -1,37 +1,42 @@
-"""Prove that evidence is what it was: manifests, stamps, and looking again.
+"""Preserve evidence: have it timestamped, verify it, and export an item with its proofs."""
 
-A stamp proves that these bytes existed by then, never that what they show is true; the level of
-each item says what it proves (docs/spec/case.md section 3). What is stamped is a manifest of salted
-hashes, so neither the authority nor a reader of the manifest learns what the evidence is.
-"""
-
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from entrenous.craft.crypto.hashing import sha256
-from entrenous.craft.wire.evidence import read_manifest, write_manifest, write_time
-from entrenous.model.case import Case
-from entrenous.model.evidence import (
+from entrenous.base.errors import NoSuchBlob, StampDoesNotHold, Unproven
+from entrenous.base.identifiers import CaseName
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import sha256
+from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.device.device import Device
+from entrenous.respond.case_file import find_case, find_item, find_open_case, save_case
+from entrenous.respond.custody import Custody, CustodyAct, verify_chain
+from entrenous.respond.manifest_format import (
     BadManifest,
-    Custody,
-    CustodyAct,
-    Evidence,
-    EvidenceChanged,
     EvidenceManifest,
     ManifestItem,
+    read_manifest,
+    write_manifest,
+)
+from entrenous.respond.nouns import Case, Evidence
+from entrenous.respond.timestamps import (
     NotAsStamped,
     NothingToStamp,
     Stamp,
-    StampDoesNotHold,
+    StampChecker,
+    TimestampAuthority,
 )
-from entrenous.model.ids import CaseName
-from entrenous.model.letter import DoesNotOpen
-from entrenous.model.relay_problem import NoSuchBlob
-from entrenous.model.secret import Secret
-from entrenous.ports import Device, StampChecker, TimestampAuthority
-from entrenous.respond.case_file import case_called, item_of, open_case_called, put_away
-from entrenous.respond.verify_chain import verify_chain
+from entrenous.wire.encodings import write_time
+
+
+class EvidenceChanged(Unproven):
+    """
+    Item {number} of case {name} is not what was stored: its bytes have changed or are gone, so it
+    proves nothing any more. If you have the original somewhere else, add it again as a new item.
+    """
+
 
 CLOCKS_APART: Final = timedelta(minutes=5)  # how far ahead of an authority's a device's may be
 
@@ -51,17 +56,17 @@ def stamp_evidence(name: str, authority: TimestampAuthority, device: Device) -> 
             it was not kept.
         ChainBroken, EvidenceChanged: what would be stamped is not what was stored.
     """
-    case = open_case_called(name, device)
+    case = find_open_case(name, device)
     if not case.evidence:
         raise NothingToStamp(name=name)
     manifest = manifest_of(case, device)
     stamp = authority.stamp(write_manifest(manifest))  # may take seconds: outside of a transaction
     _refuse_early(stamp, manifest)
     with device.vault.together():
-        fresh = open_case_called(name, device)
+        fresh = find_open_case(name, device)
         stamped = replace(fresh, stamps=(*fresh.stamps, stamp))
         step = f"stamped by {stamp.authority_url}"
-        return put_away(stamped, device, CustodyAct.STAMPED, step)
+        return save_case(stamped, device, CustodyAct.STAMPED, step)
 
 
 def manifest_of(case: Case, device: Device) -> EvidenceManifest:
@@ -96,10 +101,10 @@ def read_evidence(
         NoSuchCase, NothingThere, EvidenceChanged: as their messages say.
     """
     with device.vault.together():
-        case = case_called(name, device)
-        item = item_of(case, number)
+        case = find_case(name, device)
+        item = find_item(case, number)
         data = _unchanged(case, item, device)
-        put_away(case, device, act, purpose, item)
+        save_case(case, device, act, purpose, item)
         return data
 
 
@@ -112,7 +117,7 @@ def verify_case(name: str, device: Device, checker: StampChecker | None = None) 
         ChainBroken, EvidenceChanged, NotAsStamped, StampDoesNotHold: says what no longer holds.
     """
     links = verify_chain(CaseName(name), device)
-    case = case_called(name, device)
+    case = find_case(name, device)
     for item in case.evidence:
         _unchanged(case, item, device)
     for stamp in case.stamps:
@@ -167,12 +172,12 @@ def _verify_stamp(case: Case, stamp: Stamp, links: tuple[Custody, ...], device: 
             raise StampDoesNotHold(why="its manifest speaks of an item that is not here")
         if line.commitment != commitment(item.salt, _unchanged(case, item, device)):
             raise EvidenceChanged(name=case.name, number=item.number)
-        stamped, told = _told(line), _told(item)
+        stamped, told = _item_label(line), _item_label(item)
         if stamped != told:
             raise NotAsStamped(name=case.name, number=item.number, stamped=stamped, told=told)
 
 
-def _told(item: Evidence | ManifestItem) -> str:
+def _item_label(item: Evidence | ManifestItem) -> str:
     """What else than its bytes a stamped manifest binds of an item."""
     return f"{item.level.value}, added at {write_time(item.added_at)}"
 
@@ -190,3 +195,30 @@ def _refuse_early(stamp: Stamp, manifest: EvidenceManifest) -> None:
             "this device's first"
         )
         raise StampDoesNotHold(why=why)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedItem:
+    """An item's bytes, and the stamps over it by their numbers in the case, which count from 1."""
+
+    item: Evidence
+    data: bytes
+    stamps: Mapping[int, Stamp]
+
+
+def export_item(
+    name: str, number: int, purpose: str, device: Device, write: Callable[[ExportedItem], object]
+) -> None:
+    """Have one item written somewhere, and note that in the custody chain: both, or neither.
+
+    Raises:
+        NoSuchCase, NothingThere, EvidenceChanged: as their messages say.
+        What ``write`` raises; then nothing is noted.
+    """
+    with device.vault.together():
+        data = read_evidence(name, number, purpose, device, CustodyAct.EXPORTED)
+        case = find_case(name, device)
+        item = find_item(case, number)
+        over = stamps_of(item, case)
+        stamps = {at: stamp for at, stamp in enumerate(case.stamps, start=1) if stamp in over}
+        write(ExportedItem(item, data, stamps))

@@ -1,21 +1,13 @@
-"""The one next step of a case, in words: the topmost question on its ladder that is still open."""
+"""The one next step of a case, in words: the first open question, in a fixed order."""
 
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from entrenous.model.case import (
-    AgeAnswer,
-    Case,
-    CaseState,
-    Deadline,
-    DeadlineState,
-    Notice,
-    NoticeState,
-)
-from entrenous.model.route import RouteKind
 from entrenous.respond.age_gate import who_helps
-from entrenous.respond.deadlines import deadlines, in_words
+from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words, deadlines
+from entrenous.respond.law.legal_route import RouteKind
+from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Notice, NoticeState
 
 _SETTLED: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 
@@ -113,7 +105,7 @@ def _about_waiting(case: Case, now: datetime) -> str:
     sent = {notice.number for notice in case.notices if notice.sent_at is not None}
     for number, clock in _most_urgent(case, now).items():
         if number in sent and clock.state is not DeadlineState.MISSED:
-            return f"Nothing to do now: {in_words(clock)}."
+            return f"Nothing to do now: {deadline_in_words(clock)}."
     return ""
 
 

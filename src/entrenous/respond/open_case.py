@@ -1,13 +1,47 @@
-"""Open a case: from a trace, or from nothing but what somebody saw. The age gate comes first."""
+"""Open a case, from a trace or from a sighting alone, describe it, and add sightings, statements
+and files to it.
+"""
 
-from entrenous.model.case import AgeAnswer, Case, Situation
-from entrenous.model.evidence import CustodyAct
-from entrenous.model.ids import CaseName
-from entrenous.model.names import message_name
-from entrenous.model.verdict import Trace
-from entrenous.ports import Device
-from entrenous.respond.age_gate import pass_age_gate
-from entrenous.respond.case_file import cases, put_away, refuse_young_file
+from dataclasses import replace
+from typing import Final, NoReturn
+
+from entrenous.base.errors import Refused
+from entrenous.base.identifiers import CaseName, message_name
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import sha256
+from entrenous.device.device import Device
+from entrenous.respond.age_gate import not_all_adults, pass_age_gate
+from entrenous.respond.case_file import (
+    all_cases,
+    edit_case,
+    find_case,
+    find_open_case,
+    refuse_young_file,
+    save_case,
+)
+from entrenous.respond.custody import CustodyAct
+from entrenous.respond.nouns import (
+    SALT_BYTES,
+    AgeAnswer,
+    Case,
+    CaseState,
+    Evidence,
+    Level,
+    NothingThere,
+    Sighting,
+    Situation,
+    TakenBy,
+    TimesDoNotFit,
+)
+from entrenous.watermark.verdict import Trace
+
+
+class TooLargeToKeep(Refused):
+    """
+    This file has {size_mb} MB, more than the {limit_mb} MB that a case keeps in one item. Save a
+    shorter or smaller version and add that.
+    """
+
 
 BEFORE_CAPTURE = (
     "Keep the original messages and files as they are; nothing has to be deleted first.",
@@ -38,9 +72,147 @@ def open_case(trace: Trace | None, situation: Situation, age: AgeAnswer, device:
             refuse_young_file(trace.leak_sha256, device)
         case = Case(_new_name(device), device.clock.now(), situation, trace=trace)
         step = "opened from a trace" if trace else "opened without a trace"
-        return put_away(case, device, CustodyAct.OPENED, step)
+        return save_case(case, device, CustodyAct.OPENED, step)
 
 
 def _new_name(device: Device) -> CaseName:
-    taken = {case.name.removeprefix("case-") for case in cases(device)}
+    taken = {case.name.removeprefix("case-") for case in all_cases(device)}
     return CaseName(f"case-{message_name(device.dice.token(3), taken)}")
+
+
+def describe_case(name: str, more: Situation, device: Device) -> Case:
+    """Add to what was said when the case was opened; what ``more`` leaves unsaid stays as it was.
+
+    Raises:
+        NoSuchCase, NotAllAdults, CaseClosed: as their messages say.
+    """
+
+    def described(case: Case) -> Case:
+        return replace(case, situation=_joined(case.situation, more))
+
+    return edit_case(name, device, described, "said more about it")
+
+
+def under_18_after_all(name: str, more: Situation, device: Device) -> NoReturn:
+    """Keep in a case, be it open or closed, that somebody in the picture was, or may have been,
+    under 18, and what else was said; it is then closed for good (docs/spec/case.md section 1).
+
+    Raises:
+        NoSuchCase: there is none.
+        NotAllAdults: always otherwise, once this is kept; says who helps, and how to erase.
+    """
+    with device.vault.together():
+        case = find_case(name, device)
+        heard = replace(
+            case,
+            age=AgeAnswer.CHILD,
+            state=CaseState.CLOSED,
+            situation=_joined(case.situation, more),
+        )
+        if heard != case:  # it may be said again
+            save_case(heard, device, CustodyAct.CHANGED, "said that somebody was under 18")
+    raise not_all_adults(heard, device.clock.now().date())
+
+
+def _joined(known: Situation, more: Situation) -> Situation:
+    return replace(
+        known,
+        places=tuple(dict.fromkeys((*known.places, *more.places))),
+        intimate=known.intimate if more.intimate is None else more.intimate,
+        altered=known.altered if more.altered is None else more.altered,
+        taken_by=known.taken_by if more.taken_by is TakenBy.UNSAID else more.taken_by,
+        name_must_stay_hidden=known.name_must_stay_hidden or more.name_must_stay_hidden,
+    )
+
+
+ITEM_BYTES_MAX: Final = 512 * 1024 * 1024  # an item is held in memory while it is sealed
+_MB: Final = 1024 * 1024
+
+
+def add_sighting(name: str, seen: Sighting, device: Device) -> Case:
+    """Note where a copy was seen: a web address, or a chat in the person's own words.
+
+    Args:
+        name: the case.
+        seen: its place is neither opened nor fetched; its number is given here.
+        device: its vault keeps the case.
+
+    Raises:
+        NoSuchCase, NotAllAdults, CaseClosed: as their messages say.
+        TimesDoNotFit: it was seen in the future.
+    """
+    if seen.first_seen_at > device.clock.now():
+        raise TimesDoNotFit(what="a sighting", when="in the future")
+    tidy = replace(seen, where=_one_line(seen.where), handle=_one_line(seen.handle))
+
+    def with_sighting(case: Case) -> Case:
+        numbered = replace(tidy, number=len(case.sightings) + 1)
+        return replace(case, sightings=(*case.sightings, numbered))
+
+    return edit_case(name, device, with_sighting, "noted where a copy was seen")
+
+
+def add_statement(name: str, words: str, device: Device, *, sighting: int | None = None) -> Case:
+    """Keep what the person says, in her own words (level A0); as :func:`add_file` otherwise."""
+    return _keep(name, words.encode(), (Level.A0, "a statement", sighting), device)
+
+
+def add_file(
+    name: str, data: bytes, what: str, device: Device, *, sighting: int | None = None
+) -> Case:
+    """Keep a screenshot or another file of the person's own (level A1), sealed in the vault.
+
+    Args:
+        name: the case.
+        data: the file's bytes, kept exactly as they are.
+        what: one line that says what it shows, in her own words.
+        device: its vault keeps the file.
+        sighting: the number of the sighting it belongs to.
+
+    Raises:
+        NoSuchCase, NotAllAdults, CaseClosed, NothingThere, TooLargeToKeep: as their messages say.
+    """
+    return _keep(name, data, (Level.A1, _one_line(what), sighting), device)
+
+
+def _keep(name: str, data: bytes, about: tuple[Level, str, int | None], device: Device) -> Case:
+    if len(data) > ITEM_BYTES_MAX:
+        raise TooLargeToKeep(size_mb=len(data) // _MB, limit_mb=ITEM_BYTES_MAX // _MB)
+    with device.vault.together():
+        case = find_open_case(name, device)
+        refuse_young_file(sha256(data), device)
+        _refuse_unknown_sighting(case, about[2])
+        item = _seal(case, data, about, device)
+        try:
+            kept = replace(case, evidence=(*case.evidence, item))
+            step = f"kept item {item.number}: {item.what}"
+            return save_case(kept, device, CustodyAct.STORED, step, item)
+        except BaseException:
+            device.vault.forget(item.blob)  # the record is rolled back; its sealed file is not
+            raise
+
+
+def _seal(
+    case: Case, data: bytes, about: tuple[Level, str, int | None], device: Device
+) -> Evidence:
+    level, what, sighting = about
+    return Evidence(
+        number=len(case.evidence) + 1,
+        level=level,
+        what=what,
+        added_at=device.clock.now(),
+        sha256=sha256(data),
+        size_bytes=len(data),
+        salt=Secret(device.dice.token(SALT_BYTES)),
+        blob=device.vault.keep(data),
+        sighting=sighting,
+    )
+
+
+def _refuse_unknown_sighting(case: Case, number: int | None) -> None:
+    if number is not None and number not in {seen.number for seen in case.sightings}:
+        raise NothingThere(name=case.name, what="sighting", number=number)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

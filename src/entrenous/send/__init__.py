@@ -1,1 +1,3 @@
-"""SEND: compose, guard against the wrong recipient, send, fetch, open, take back (the device)."""
+"""Messages between people: from a draft to the relay's disk, and from there to the recipient's
+screen.
+"""

@@ -1,43 +1,40 @@
-"""Fetch what waits at the relay (docs/spec/letter.md section 7).
-
-Each letter is opened and its effect stored in one transaction, and only then is the relay told that
-it may forget it: a crash in between means that it comes again, and is recognised.
-"""
+"""Fetch what waits at the relay (docs/spec/letter.md, section 7)."""
 
 from dataclasses import dataclass
 from typing import Final
 
-from entrenous.model.device_list import ForkedList, Head
-from entrenous.model.envelope import Waiting
-from entrenous.model.errors import EntrenousError, Malformed, NotFound, Refused, Unproven
-from entrenous.model.identity import Home
-from entrenous.model.letter import PersonHead
-from entrenous.model.lock import RolledBack
-from entrenous.model.message import OfflineDevice
-from entrenous.model.person import NotInvited, OnThisMachine
-from entrenous.ports import Device
-from entrenous.send.acquaintance.invite import answer_greetings
-from entrenous.send.devices.lists.forked import freeze
-from entrenous.send.devices.lists.greet_devices import greet_devices
-from entrenous.send.devices.lists.named import ask_for_named, hear_of
-from entrenous.send.devices.self import refuse_unready, who_am_i
-from entrenous.send.devices.sync.records import date_changes
-from entrenous.send.devices.sync.tell import tell_siblings
-from entrenous.send.drawers import LATE, SEEN
+from entrenous.base.errors import EntrenousError, Malformed, NotFound, Refused, Unproven
+from entrenous.base.identity import ForkedList, Head
+from entrenous.device.device import Device
+from entrenous.device.identities import Home, OnThisMachine, refuse_unready, who_am_i
+from entrenous.device.lock_errors import OfflineDevice
+from entrenous.device.vault_tables import LATE, SEEN
+from entrenous.send.clock_sanity import note_clock
+from entrenous.send.devices.ask_for_lists import ask_for_named_lists, note_named_list
+from entrenous.send.devices.device_lists import freeze
+from entrenous.send.devices.next_mailbox import come_along
+from entrenous.send.devices.old_mailbox import homes_to_ask, let_go, note_refused
+from entrenous.send.devices.sync_records import date_changes
+from entrenous.send.devices.sync_send import tell_siblings
 from entrenous.send.flush import flush
-from entrenous.send.letter.arrivals import act_on
-from entrenous.send.letter.aside import put_aside, take_newer
-from entrenous.send.letter.late import keep_for_later, take_late
-from entrenous.send.letter.prekeys import look_after_prekeys
+from entrenous.send.letter.arrivals import (
+    act_on,
+    count_undecryptable,
+    keep_for_later,
+    take_late,
+    take_newer,
+)
+from entrenous.send.letter.letter_nouns import PersonHead
+from entrenous.send.letter.prekeys import top_up_prekeys
 from entrenous.send.letter.read import read_letter
-from entrenous.send.letter.restores import look_for_restores
-from entrenous.send.move.next_home import come_along
-from entrenous.send.move.old_home import homes_to_ask, let_go, note_refused
-from entrenous.send.odd_clock import note_clock
+from entrenous.send.letter.receipt_batches import send_receipts
+from entrenous.send.letter.relay_tasks import repeat_after_restore
 from entrenous.send.open import finish_openings
-from entrenous.send.recall import take_back_late
-from entrenous.send.receipts.batch import send_receipts
-from entrenous.send.tokens.top_up import look_after_windows
+from entrenous.send.people.invite import answer_greetings
+from entrenous.send.people.people_nouns import NotInvited
+from entrenous.send.recall import recall_late_copies
+from entrenous.send.tokens.distribute import greet_devices, top_up_ranges
+from entrenous.wire.relay_nouns import RolledBack, Waiting
 
 # They are about this device, and what is Unreachable is about a disk or a relay: the letter waits.
 _NOT_THE_LETTERS_FAULT: Final = (RolledBack, OfflineDevice)
@@ -76,18 +73,18 @@ def _fetched(home: Home, problems: tuple[EntrenousError, ...], device: Device) -
     late, silent = _fetch_old(device)
     finish_openings(device)
     answer_greetings(device)
-    ask_for_named(device)
+    ask_for_named_lists(device)
     for waiting in take_late(device):
         _read(waiting, device)
     greet_devices(device)
     unready = come_along(device)
     tell_siblings(device)
-    look_for_restores(device)
-    take_back_late(device)
-    look_after_windows(device)
+    repeat_after_restore(device)
+    recall_late_copies(device)
+    top_up_ranges(device)
     send_receipts(device)
     try:
-        look_after_prekeys(device)  # our own errand: before letters leave (relay.md section 14)
+        top_up_prekeys(device)  # our own errand: before letters leave (relay.md section 14)
     finally:
         problems += (*flush(device).problems, *take_newer(device), *silent, *unready)
     return Fetched(came + late, problems)
@@ -142,7 +139,7 @@ def _read(waiting: Waiting, device: Device) -> None:
         with device.vault.together():
             _done_with(key, device)
             if not keep_for_later(waiting, why, device):
-                put_aside(key, device)
+                count_undecryptable(key, device)
             _note_lists(why, device)
 
 
@@ -158,4 +155,4 @@ def _note_lists(why: EntrenousError, device: Device) -> None:
         freeze(why, device)
     elif isinstance(named, PersonHead):
         ours = named.person == who_am_i(device).person.id  # the letter was proven until then
-        hear_of(named.person, Head(named.epoch, named.head), device, own=False, proven=ours)
+        note_named_list(named.person, Head(named.epoch, named.head), device, own=False, proven=ours)

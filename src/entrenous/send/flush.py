@@ -1,17 +1,13 @@
-"""Post what waits in the outbox, in order, to relays that may be away, busy, or refuse it."""
+"""Post what waits in the outbox, in order, to relays that may be unreachable, busy, or refuse it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from entrenous.model.errors import EntrenousError, Unreachable
-from entrenous.model.ids import EnvelopeId
-from entrenous.model.message import CopyRefused, NotYetToBeSent, UnknownMessage
-from entrenous.model.outbox import Posting
-from entrenous.model.person import TwoLists
-from entrenous.model.relay_problem import (
+from entrenous.base.errors import (
     DamagedBlob,
+    EntrenousError,
     Expired,
     MailboxFull,
     NoSuchBlob,
@@ -19,29 +15,41 @@ from entrenous.model.relay_problem import (
     ProtocolTooOld,
     TooFarAhead,
     TooMany,
+    Unreachable,
     WaitsForClock,
     WrongToken,
 )
-from entrenous.model.sealed_copy import Departure, SealedCopy
-from entrenous.model.window import OutOfTokens
-from entrenous.ports import Device
-from entrenous.send.drawers import CHORE, FORK, OUTBOX
-from entrenous.send.inbox import when_in_words
-from entrenous.send.letter.chores import do_chores
-from entrenous.send.message.upload import OnSent, bring_blobs, is_worth_resuming, nobody_counts
-from entrenous.send.outbox import (
-    drop_posting,
-    mark_copy,
-    posting_key,
-    postings,
-    put_out,
-    take_copy,
+from entrenous.base.identifiers import EnvelopeId
+from entrenous.base.limits import UNDO_S_MAX
+from entrenous.device.device import Device
+from entrenous.device.relay_lock_client import when_in_words
+from entrenous.device.sent_messages import Departure, SealedCopy, UnknownMessage
+from entrenous.device.vault_tables import CHORE, FORK, OUTBOX
+from entrenous.send.letter.relay_tasks import do_relay_tasks
+from entrenous.send.message.blob_transfer import (
+    OnSent,
+    ignore_sent_bytes,
+    is_worth_resuming,
+    upload_blobs,
 )
-from entrenous.send.refused_dates import clocks_differ, dated_anew, why_refused
-from entrenous.send.setup import finish_set_up
-from entrenous.send.states import CopyEvent
-from entrenous.send.tokens.posting import had_none, once_more, with_token
-from entrenous.spec import UNDO_S_MAX
+from entrenous.send.message.draft import CopyRefused, NotYetToBeSent
+from entrenous.send.message.states import CopyEvent
+from entrenous.send.outbox import (
+    OutboxItem,
+    add_to_outbox,
+    clocks_differ,
+    drop_outbox_item,
+    mark_copy,
+    outbox_items,
+    outbox_key,
+    take_copy,
+    why_refused,
+    with_new_expiry,
+)
+from entrenous.send.people.people_nouns import TwoLists
+from entrenous.send.set_up import finish_set_up
+from entrenous.send.tokens.outbox_tokens import had_none, once_more, with_token
+from entrenous.send.tokens.token_ranges import OutOfTokens
 
 # After these a posting goes on waiting: the relay is away, busy or newer, the way damaged it, or no
 # date that this device's clock gives a letter is one that the relay takes.
@@ -75,7 +83,7 @@ class _Round:
     stayed: dict[EnvelopeId, EntrenousError] = field(default_factory=dict)
 
 
-def flush(device: Device, on_sent: OnSent = nobody_counts) -> Flushed:
+def flush(device: Device, on_sent: OnSent = ignore_sent_bytes) -> Flushed:
     """Post everything that waits and whose time has come; ``on_sent`` is told of bytes of blobs.
 
     A relay that does not answer keeps its own postings waiting and no others, and what it does not
@@ -88,9 +96,9 @@ def flush(device: Device, on_sent: OnSent = nobody_counts) -> Flushed:
         finish_set_up(device)
     except EntrenousError as error:
         return Flushed(0, dict.fromkeys(_waiting(device), error), (error,))
-    chores = do_chores(device)
+    chores = do_relay_tasks(device)
     round_ = _Round(list(chores), on_sent)
-    for posting in postings(device):
+    for posting in outbox_items(device):
         why = _held_up_by(posting, round_, chores, device) or _tried(posting, round_, device)
         if why is None:
             round_.left += 1
@@ -100,7 +108,7 @@ def flush(device: Device, on_sent: OnSent = nobody_counts) -> Flushed:
 
 
 def _held_up_by(
-    posting: Posting, round_: _Round, chores: list[EntrenousError], device: Device
+    posting: OutboxItem, round_: _Round, chores: list[EntrenousError], device: Device
 ) -> EntrenousError | None:
     """Why this posting is not even tried; None if it can be."""
     if (frozen := _frozen(posting, device)) is not None:
@@ -129,7 +137,7 @@ def _can_be_undone(until: datetime, device: Device) -> bool:
     return now < until <= now + _UNDO_MAX
 
 
-def _frozen(posting: Posting, device: Device) -> TwoLists | None:
+def _frozen(posting: OutboxItem, device: Device) -> TwoLists | None:
     """A message to somebody whose lists turned out to contradict each other while it waited."""
     if posting.peer is None or device.vault.get(FORK, posting.peer.split(" ")[0]) is None:
         return None
@@ -137,7 +145,7 @@ def _frozen(posting: Posting, device: Device) -> TwoLists | None:
     return None if copy is None else TwoLists(name=copy.to)
 
 
-def _tried(posting: Posting, round_: _Round, device: Device) -> EntrenousError | None:
+def _tried(posting: OutboxItem, round_: _Round, device: Device) -> EntrenousError | None:
     """Post; None if that was heard, or why not, and what that holds up is noted."""
     tried = posting
     try:
@@ -159,7 +167,7 @@ def _tried(posting: Posting, round_: _Round, device: Device) -> EntrenousError |
         if again is None:
             round_.problems.append(_refused(posting, why, device))
             return why
-        put_out(again, device)
+        add_to_outbox(again, device)
         return OutOfTokens()
     except EntrenousError as why:
         round_.problems.append(_refused(posting, why, device))
@@ -167,16 +175,16 @@ def _tried(posting: Posting, round_: _Round, device: Device) -> EntrenousError |
     return None
 
 
-def _with_token(posting: Posting, device: Device) -> Posting | None:
+def _with_token(posting: OutboxItem, device: Device) -> OutboxItem | None:
     with device.vault.together():
         ready = with_token(posting, device)
         if ready is not None and ready is not posting:
-            put_out(ready, device)
+            add_to_outbox(ready, device)
     return ready
 
 
 def _post_in_time(
-    posting: Posting, on_sent: OnSent, device: Device, dates: int = _DATED_ANEW_MAX
+    posting: OutboxItem, on_sent: OnSent, device: Device, dates: int = _DATED_ANEW_MAX
 ) -> None:
     """Post. A letter without content whose date its relay refuses is dated anew: nothing in it
     depends on that, and a relay that refuses its date does not have it.
@@ -191,14 +199,14 @@ def _post_in_time(
         copy = take_copy(posting.envelope.id, device)
         if copy is not None:
             raise why_refused(why, posting, copy, device) from None
-        again = dated_anew(posting, why, device)
+        again = with_new_expiry(posting, why, device)
         if again is None or not dates:
             raise clocks_differ(WaitsForClock, why, posting.relay_url, device) from None
-        put_out(again, device)
+        add_to_outbox(again, device)
         _post_in_time(again, on_sent, device, dates - 1)
 
 
-def _post(posting: Posting, on_sent: OnSent, device: Device) -> None:
+def _post(posting: OutboxItem, on_sent: OnSent, device: Device) -> None:
     copy = take_copy(posting.envelope.id, device)
     if copy is None or copy.departure is not Departure.TRIED:
         _bring(posting, on_sent, device)
@@ -216,30 +224,30 @@ def _post(posting: Posting, on_sent: OnSent, device: Device) -> None:
         device.courier.post(posting.relay_url, posting.token, posting.envelope)
     with device.vault.together():
         mark_copy(posting, CopyEvent.HEAR, device)
-        device.vault.drop(OUTBOX, posting_key(posting))
+        device.vault.drop(OUTBOX, outbox_key(posting))
     for _, kept in posting.blobs:
         device.vault.forget(kept)
 
 
-def _bring(posting: Posting, on_sent: OnSent, device: Device) -> None:
+def _bring(posting: OutboxItem, on_sent: OnSent, device: Device) -> None:
     if is_worth_resuming(posting) and not posting.begun:
         # Before the first byte leaves, so that after a crash it is asked how much came.
-        put_out(replace(posting, begun=True), device)
-    bring_blobs(posting, device, on_sent)
+        add_to_outbox(replace(posting, begun=True), device)
+    upload_blobs(posting, device, on_sent)
 
 
-def _refused(posting: Posting, why: EntrenousError, device: Device) -> EntrenousError:
+def _refused(posting: OutboxItem, why: EntrenousError, device: Device) -> EntrenousError:
     """Drop what was refused; the problem as its sender should read it."""
     with device.vault.together():
         copy = mark_copy(posting, CopyEvent.REFUSE, device)
-        drop_posting(posting, device)
+        drop_outbox_item(posting, device)
     if copy is None:
         return why
     return CopyRefused(name=_name_of(copy, device), to=copy.to, why=why)
 
 
 def _waiting(device: Device) -> Iterator[EnvelopeId]:
-    return (posting.envelope.id for posting in postings(device))
+    return (posting.envelope.id for posting in outbox_items(device))
 
 
 def _name_of(copy: SealedCopy | None, device: Device) -> str:

@@ -1,34 +1,38 @@
-"""The guard against the wrong recipient: silent on ordinary sends, and asks for a name when
-something is odd (docs/spec/people.md section 2).
-
-It never asks twice about the same thing in the same send, and ``--yes`` does not answer it: only
-the name of the person, typed, does.
-"""
+"""The guard against the wrong recipient: silent on ordinary sends, and asks for a name otherwise."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from entrenous.model.circle import Circle
-from entrenous.model.errors import as_typed
-from entrenous.model.ids import RecipientId
-from entrenous.model.message import ConfirmsNobody, Doubt, Draft, GuardSaysStop
-from entrenous.model.person import Contact, TwoLists, YouBlocked
-from entrenous.model.several import several
-from entrenous.ports import Device
-from entrenous.send.acquaintance.people import as_seen, contacts, pick
-from entrenous.send.acquaintance.protocol import refuse_other_protocols
-from entrenous.send.circle.kept import circles, circles_of
-from entrenous.send.doubts.circle import goes_to_many, new_in_it, unknown_here
-from entrenous.send.doubts.conversation import not_in_it, put_there_by_its_sender, told_of
-from entrenous.send.doubts.keys import keys_changed
-from entrenous.send.doubts.ledger import meant_for_another, named_who_had_it
-from entrenous.send.doubts.name import easily_taken, in_two_alphabets
-from entrenous.send.doubts.person import not_compared, somebody_new
-from entrenous.send.doubts.scene import Scene
-from entrenous.send.doubts.stale import not_heard_of
-from entrenous.send.doubts.talks import talks_with
+from entrenous.base.copies import several
+from entrenous.base.errors import as_typed
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.identity import Contact
+from entrenous.device.device import Device
+from entrenous.device.identities import as_seen, contacts
+from entrenous.send.message.draft import ConfirmsNobody, Doubt, Draft, GuardSaysStop
+from entrenous.send.people.circles import Circle, circles, circles_of
+from entrenous.send.people.contact_history import messages_sent_to
+from entrenous.send.people.keep_contacts import pick, refuse_other_protocols
+from entrenous.send.people.people_nouns import TwoLists, YouBlocked
+from entrenous.send.recipient_checks import (
+    DraftContext,
+    easily_taken,
+    goes_to_many,
+    in_two_alphabets,
+    keys_changed,
+    meant_for_another,
+    named_who_had_it,
+    new_in_it,
+    not_compared,
+    not_heard_of,
+    not_in_it,
+    put_there_by_its_sender,
+    somebody_new,
+    told_of,
+    unknown_here,
+)
 
-_OF_A_PERSON: Final[tuple[Callable[[Contact, Scene], Iterator[str]], ...]] = (
+_OF_A_PERSON: Final[tuple[Callable[[Contact, DraftContext], Iterator[str]], ...]] = (
     not_compared,
     somebody_new,
     keys_changed,
@@ -44,7 +48,7 @@ _OF_A_PERSON: Final[tuple[Callable[[Contact, Scene], Iterator[str]], ...]] = (
 _IN_A_CIRCLE: Final = tuple(
     reason for reason in _OF_A_PERSON if reason not in {easily_taken, in_two_alphabets, not_in_it}
 )
-_OF_A_CIRCLE: Final[tuple[Callable[[Circle, Scene], Iterator[str]], ...]] = (
+_OF_A_CIRCLE: Final[tuple[Callable[[Circle, DraftContext], Iterator[str]], ...]] = (
     goes_to_many,
     unknown_here,
     new_in_it,
@@ -67,13 +71,13 @@ def warn_about(draft: Draft, device: Device) -> tuple[Doubt, ...]:
     return tuple(doubt for doubt in asked if doubt is not None)
 
 
-def _alone(scene: Scene) -> tuple[Contact, ...]:
+def _alone(scene: DraftContext) -> tuple[Contact, ...]:
     """Who gets it, and not by a circle."""
     in_circles = {person for circle in scene.circles for person in circle.people}
     return tuple(contact for contact in scene.to if contact.person.id not in in_circles)
 
 
-def insist(draft: Draft, device: Device) -> None:
+def require_answers(draft: Draft, device: Device) -> None:
     """Let a draft pass only when every doubt was answered by its recipient's name.
 
     Raises:
@@ -106,7 +110,7 @@ def answered(doubt: Doubt, typed: Iterable[str]) -> bool:
     return not {as_seen(doubt.answer), as_seen(doubt.who)}.isdisjoint(map(as_seen, typed))
 
 
-def _scene(draft: Draft, device: Device) -> Scene:
+def _scene(draft: Draft, device: Device) -> DraftContext:
     known = contacts(device)
     to = pick(draft.to, known)
     for contact in to:
@@ -115,12 +119,12 @@ def _scene(draft: Draft, device: Device) -> Scene:
         if contact.forked:
             raise TwoLists(name=contact.name)
     refuse_other_protocols(to, device)
-    return Scene(
+    return DraftContext(
         draft=draft,
         to=to,
         known=known,
         circles=circles_of(draft.circles, device.vault),
-        talks={one.person.id: talks_with(one.person.id, device) for one in to},
+        talks={one.person.id: messages_sent_to(one.person.id, device) for one in to},
         named=named_who_had_it(draft, to, known, device),
         told=told_of(draft, to, device),
         now=device.clock.now(),
@@ -128,12 +132,12 @@ def _scene(draft: Draft, device: Device) -> Scene:
     )
 
 
-def _of_person(contact: Contact, scene: Scene) -> Doubt | None:
+def _of_person(contact: Contact, scene: DraftContext) -> Doubt | None:
     why = [text for reason in _OF_A_PERSON for text in reason(contact, scene)]
     return _doubt(contact, why, scene)
 
 
-def _of_circle(circle: Circle, scene: Scene) -> Doubt | None:
+def _of_circle(circle: Circle, scene: DraftContext) -> Doubt | None:
     why = [text for reason in _OF_A_CIRCLE for text in reason(circle, scene)]
     present = [contact for contact in scene.to if contact.person.id in circle.people]
     each = [text for one in present for reason in _IN_A_CIRCLE for text in reason(one, scene)]
@@ -143,19 +147,19 @@ def _of_circle(circle: Circle, scene: Scene) -> Doubt | None:
     return _doubt(circle, why, scene)
 
 
-def _doubt(who: Contact | Circle, why: list[str], scene: Scene) -> Doubt | None:
+def _doubt(who: Contact | Circle, why: list[str], scene: DraftContext) -> Doubt | None:
     if not why:
         return None
     return Doubt(RecipientId(who.name), ", and ".join(why), _answer(who, scene))
 
 
-def _answers(scene: Scene) -> set[str]:
+def _answers(scene: DraftContext) -> set[str]:
     """Everything that would answer a doubt about this draft, as it is seen."""
     asked: list[Contact | Circle] = [*scene.to, *scene.circles]
     return {as_seen(name) for one in asked for name in (one.name, _answer(one, scene))}
 
 
-def _answer(who: Contact | Circle, scene: Scene) -> str:
+def _answer(who: Contact | Circle, scene: DraftContext) -> str:
     """The first name, unless somebody else could be meant by it."""
     every: list[Contact | Circle] = [*scene.known, *circles(scene.device.vault)]
     first = as_seen(who.first_name)

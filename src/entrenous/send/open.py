@@ -1,48 +1,60 @@
-"""Open a received message: two shares make its key (docs/spec/content.md section 3).
-
-All that is sealed is here and checked before the share is asked for, and whoever shows it is asked
-whether there is room, so that a broken download and a full disk use up nothing. A message that may
-be opened a number of times is not kept: each opening asks, shows and finishes. The others stay
-in the vault as they came, sealed, with the key beside them.
+"""Open a received message: check its files; two shares make its key (docs/spec/content.md, section
+3).
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import BinaryIO, Final, cast
 
-from entrenous.craft.crypto.blob import decrypt_stream
-from entrenous.craft.crypto.derive import blob_key, content_key
-from entrenous.craft.wire.letter.content import Unpadding, read_frame
-from entrenous.craft.wire.letter.letter import write_manifest
-from entrenous.model.errors import EntrenousError, Unreachable
-from entrenous.model.ids import ID_BYTES, BlobId
-from entrenous.model.letter import BadContent, Content, ContentFile, Frame, FrameFile, Manifest
-from entrenous.model.message import UnknownMessage
-from entrenous.model.opening import (
+from entrenous.base.errors import (
+    EntrenousError,
+    Expired,
+    NoSuchBlob,
+    NoSuchEnvelope,
+    TakenBack,
+    Unreachable,
+    UsedUp,
+)
+from entrenous.base.identifiers import ID_BYTES, BlobId
+from entrenous.base.limits import EXPIRY_DAYS_MAX
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import decrypt_stream
+from entrenous.crypto.key_derivation import blob_key, content_key
+from entrenous.device.device import Device
+from entrenous.device.relay_lock_client import when_in_words
+from entrenous.device.sent_messages import UnknownMessage
+from entrenous.device.vault_tables import FINISH, inbox_key, load_record, store_record
+from entrenous.media.copies.cursor import NotACopy
+from entrenous.send.clock_sanity import is_clock_odd
+from entrenous.send.formats.message_format import Unpadding, read_frame, write_manifest
+from entrenous.send.inbox import find_received, has_expired, store_message_state
+from entrenous.send.letter.letter_nouns import (
+    BadContent,
+    Content,
+    ContentFile,
+    FileRole,
+    Frame,
+    FrameFile,
+    Manifest,
+)
+from entrenous.send.letter.receipts_owed import note_exported
+from entrenous.send.message.blob_transfer import download, forget_parts
+from entrenous.send.message.states import (
     ExportForbidden,
     Finishing,
+    InboxState,
     NotThereYet,
     OddClock,
     OpenedElsewhere,
+    Received,
     RemovedHere,
 )
-from entrenous.model.received import InboxState, Received
-from entrenous.model.relay_problem import Expired, NoSuchBlob, NoSuchEnvelope, TakenBack, UsedUp
-from entrenous.model.secret import Secret
-from entrenous.ports import Device
-from entrenous.send.drawers import FINISH, inbox_key, lay, take
-from entrenous.send.inbox import find_received, is_over, settle, when_in_words
-from entrenous.send.message.download import download, forget_parts
-from entrenous.send.message.watch import UNWATCHED, Watch
-from entrenous.send.odd_clock import is_clock_odd
-from entrenous.send.receipts.note import note_exported
-from entrenous.spec import EXPIRY_DAYS_MAX
+from entrenous.send.message.transfer_progress import UNWATCHED, TransferWatch
 
 _FRAME_BYTES_MAX: Final = 256 * 1024  # 64 files and the longest text have less
-
 #: Writes a whole file of a message to where it is shown, a chunk at a time.
 Fill = Callable[[BinaryIO], None]
 #: Shows one file, by its number from 1; what it raises undoes the opening as far as that goes. It
@@ -73,7 +85,7 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who look
     name: str,
     show: Show,
     device: Device,
-    watch: Watch = UNWATCHED,
+    watch: TransferWatch = UNWATCHED,
     tell: Tell | None = None,
     ready: Ready = _ready,
     *,
@@ -96,7 +108,7 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who look
     _refuse_ended(received)
     if export:
         insist_on_export(received)
-    if received.key is not None and is_over(received, device):  # else its relay says so
+    if received.key is not None and has_expired(received, device):  # else its relay says so
         raise OddClock(name=name, when=when_in_words(received.expires_at))
     unlocked = _unlocked(received, device, watch, ready)
     if received.opens is None and received.key is None:
@@ -123,7 +135,7 @@ def open_message(name: str, device: Device) -> Content:
     return Content(tuple(files), frame.text)
 
 
-def download_message(name: str, device: Device, watch: Watch = UNWATCHED) -> None:
+def download_message(name: str, device: Device, watch: TransferWatch = UNWATCHED) -> None:
     """Fetch all that a message consists of, sealed, and ask for no share: whoever opens it next
     need not wait, and it can still be taken back.
 
@@ -148,7 +160,7 @@ def insist_on_export(received: Received) -> None:
 def finish_openings(device: Device) -> None:
     """Tell relays what is over here, so that they can let go; the silent ones hear it later."""
     for key, _ in list(device.vault.items(FINISH)):
-        finishing = take(Finishing, FINISH, key, device.vault)
+        finishing = load_record(Finishing, FINISH, key, device.vault)
         try:
             if finishing is not None:
                 _finish(finishing, device)
@@ -172,7 +184,7 @@ def _refuse_ended(received: Received) -> None:
         raise Expired(when=when_in_words(received.expires_at))
 
 
-def _unlocked(received: Received, device: Device, watch: Watch, ready: Ready) -> _Unlocked:
+def _unlocked(received: Received, device: Device, watch: TransferWatch, ready: Ready) -> _Unlocked:
     """The message with its key; one that turns out to have ended is settled so."""
     if received.key is not None:
         frame = _frame(received.kept[0], received.key, device)
@@ -181,7 +193,7 @@ def _unlocked(received: Received, device: Device, watch: Watch, ready: Ready) ->
     try:
         return _asked(received, device, watch, ready)
     except TakenBack:
-        settle(received, InboxState.TAKEN_BACK, device)
+        store_message_state(received, InboxState.TAKEN_BACK, device)
         raise
     except UsedUp:
         _settle_used_up(received, device)
@@ -191,7 +203,7 @@ def _unlocked(received: Received, device: Device, watch: Watch, ready: Ready) ->
         if isinstance(why, NoSuchEnvelope) and early:
             # A relay that crashed, or went back, gets it again from whoever heard no answer.
             raise NotThereYet(name=received.name) from None
-        settle(received, InboxState.EXPIRED, device)
+        store_message_state(received, InboxState.EXPIRED, device)
         raise Expired(when=when_in_words(received.expires_at)) from None
 
 
@@ -203,9 +215,9 @@ def _ends_at(received: Received) -> datetime:
 def _settle_used_up(received: Received, device: Device) -> None:
     """What was used up and not here was used up elsewhere."""
     if received.opens is None or received.views >= received.opens:
-        settle(received, InboxState.USED_UP, device)
+        store_message_state(received, InboxState.USED_UP, device)
         return
-    settle(received, InboxState.ELSEWHERE, device)
+    store_message_state(received, InboxState.ELSEWHERE, device)
     raise OpenedElsewhere(name=received.name) from None
 
 
@@ -214,11 +226,11 @@ def _with_attempt(received: Received, device: Device) -> Received:
     if received.attempt is not None:
         return received
     named = replace(received, attempt=device.dice.token(ID_BYTES))
-    settle(named, named.state, device)
+    store_message_state(named, named.state, device)
     return named
 
 
-def _asked(received: Received, device: Device, watch: Watch, ready: Ready) -> _Unlocked:
+def _asked(received: Received, device: Device, watch: TransferWatch, ready: Ready) -> _Unlocked:
     """All of it downloaded, and then the share."""
     manifest = received.manifest
     if manifest is None:
@@ -282,7 +294,7 @@ def _keep(unlocked: _Unlocked, device: Device) -> None:
     kept = replace(received, kept=unlocked.blobs, key=key, text=unlocked.frame.text)
     with device.vault.together():
         forget_parts(received, device.vault, files=False)
-        settle(kept, InboxState.OPENED, device)
+        store_message_state(kept, InboxState.OPENED, device)
         _note_finish(received, device)
 
 
@@ -293,11 +305,11 @@ def _let_go(unlocked: _Unlocked, device: Device, *, export: bool) -> None:
     with device.vault.together():
         _note_finish(received, device)
         forget_parts(received, device.vault)
-        settle(shown, InboxState.OPENED, device)
+        store_message_state(shown, InboxState.OPENED, device)
         if export:
             note_exported(received, device)
         if received.opens is not None and shown.views >= received.opens:
-            settle(replace(shown, state=InboxState.OPENED), InboxState.USED_UP, device)
+            store_message_state(replace(shown, state=InboxState.OPENED), InboxState.USED_UP, device)
 
 
 def _note_finish(received: Received, device: Device) -> None:
@@ -306,7 +318,7 @@ def _note_finish(received: Received, device: Device) -> None:
         return
     finishing = Finishing(manifest.relay_url, received.envelope, manifest.open_token, attempt)
     key = f"{inbox_key(received.sender, received.id)} {attempt.hex()}"
-    lay(finishing, FINISH, key, device.vault)
+    store_record(finishing, FINISH, key, device.vault)
 
 
 def _finish(finishing: Finishing, device: Device) -> None:
@@ -322,3 +334,30 @@ class _Held(io.BytesIO):
         if self.tell() + len(data) > _FRAME_BYTES_MAX:
             raise BadContent
         return super().write(data)
+
+
+_SORTS: Final = {FileRole.PICTURE: "image", FileRole.CLIP: "video", FileRole.VOICE: "audio"}
+
+
+def unsafe_files(
+    files: Sequence[tuple[FrameFile, Callable[[BinaryIO], None]]], device: Device
+) -> tuple[int, ...]:
+    """The numbers, from 1, of the files that no sender of ours would have written.
+
+    Each is read once, as a whole, by a jailed process.
+
+    Raises:
+        DecoderDidNotStart: there is no process to ask, so nothing is known of them.
+        What writing them raises.
+    """
+    return tuple(number for number, one in enumerate(files, 1) if not _is_copy(*one, device))
+
+
+def _is_copy(file: FrameFile, fill: Callable[[BinaryIO], None], device: Device) -> bool:
+    if file.media_type.partition("/")[0] != _SORTS[file.role]:
+        return False
+    try:
+        device.check_copy(file.media_type, file.size, fill)
+    except NotACopy:
+        return False
+    return True

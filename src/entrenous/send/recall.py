@@ -1,9 +1,4 @@
-"""Take a message back.
-
-Before a copy is opened this holds by cryptography: the relay deletes its share of the key and the
-sealed bytes, and nobody can open that copy any more. After it was opened, the recipient's program
-is asked to forget it, and a person can have kept a picture of it.
-"""
+"""Take a message back."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,33 +7,24 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from entrenous.model.envelope import EnvelopeState, EnvelopeStatus
-from entrenous.model.errors import EntrenousError, Refused, Unreachable
-from entrenous.model.ids import EnvelopeId, RecipientId
-from entrenous.model.message import (
-    Message,
-    NothingToTakeBack,
-    NotTakenBackYet,
-    SentToYou,
-    UnknownMessage,
-)
-from entrenous.model.notes import RecallNote
-from entrenous.model.relay_problem import NoSuchEnvelope
-from entrenous.model.sealed_copy import Departure, Recall, SealedCopy
-from entrenous.ports import Courier, Device
-from entrenous.send.at_relays import Answer, ask_about
-from entrenous.send.devices.self import is_ready
-from entrenous.send.doubts.note import forget_sent
-from entrenous.send.drawers import OVERTAKEN, SEALED, lay, take
+from entrenous.base.errors import EntrenousError, NoSuchEnvelope, Refused, Unreachable
+from entrenous.base.identifiers import EnvelopeId, RecipientId
+from entrenous.base.limits import ON_ITS_WAY_HOURS, TOMBSTONE_DAYS
+from entrenous.device.device import Courier, Device
+from entrenous.device.identities import is_ready
+from entrenous.device.sent_messages import Departure, Message, Recall, SealedCopy, UnknownMessage
+from entrenous.device.vault_tables import OVERTAKEN, SEALED, load_record, store_record
+from entrenous.send.clock_sanity import believed_now, this_second
+from entrenous.send.conversations import forget_sent
 from entrenous.send.flush import NOT_NOW, Flushed, flush
 from entrenous.send.inbox import inbox_names
+from entrenous.send.letter.letter_nouns import RecallNote
 from entrenous.send.letter.sessions import has_session
 from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
-from entrenous.send.moment import this_second
-from entrenous.send.odd_clock import believed_now
-from entrenous.send.outbox import drop_postings
-from entrenous.send.status import sealed_copies
-from entrenous.spec import ON_ITS_WAY_HOURS, TOMBSTONE_DAYS
+from entrenous.send.message.draft import NothingToTakeBack, NotTakenBackYet, SentToYou
+from entrenous.send.outbox import drop_outbox_items
+from entrenous.send.status import Answer, ask_relays_about, sealed_copies
+from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
 _ON_ITS_WAY: Final = timedelta(hours=ON_ITS_WAY_HOURS)
 _REMEMBERED: Final = timedelta(days=TOMBSTONE_DAYS)  # what a relay had is known there for so long
@@ -64,7 +50,7 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
     if not copies:
         raise NothingToTakeBack(name=name)
     with device.vault.together():
-        drop_postings({copy.envelope for copy in copies}, device)
+        drop_outbox_items({copy.envelope for copy in copies}, device)
         if not any(map(_has_left, copies)):
             forget_sent(message.id, device)
     taken, problems = dict[EnvelopeId, _Taken](), dict[RecipientId, EntrenousError]()
@@ -105,7 +91,7 @@ def _withdrawn(
         if not _has_left(copy):
             yield copy, None
     left = filter(_has_left, copies)
-    yield from ask_about(left, partial(_withdraw, courier=device.courier), device)
+    yield from ask_relays_about(left, partial(_withdraw, courier=device.courier), device)
 
 
 def _has_left(copy: SealedCopy) -> bool:
@@ -124,7 +110,7 @@ def _take_back(message: Message, copy: SealedCopy, status: Answer, device: Devic
     taken_back = replace(copy, state=EnvelopeState.TAKEN_BACK, opened=opened is True)
     taken_back = replace(taken_back, ended_at=ended_at)
     with device.vault.together():
-        lay(taken_back, SEALED, copy.envelope.hex(), device.vault)
+        store_record(taken_back, SEALED, copy.envelope.hex(), device.vault)
         if copy.departure is Departure.TRIED and status is None:
             device.vault.put(OVERTAKEN, copy.envelope.hex(), b"")
         # Also of one whose relay says that it never came, or that it refused it: relays can lie,
@@ -134,7 +120,7 @@ def _take_back(message: Message, copy: SealedCopy, status: Answer, device: Devic
     return _Taken(copy.to, opened, note)
 
 
-def take_back_late(device: Device) -> None:
+def recall_late_copies(device: Device) -> None:
     """Take back what was on its way to its relay when it was taken back, once it has come there,
     and what a relay that was away then did not hear of.
 
@@ -143,12 +129,14 @@ def take_back_late(device: Device) -> None:
     """
     copies = list[SealedCopy]()
     for key in device.vault.keys(OVERTAKEN):
-        copy = take(SealedCopy, SEALED, key, device.vault)
+        copy = load_record(SealedCopy, SEALED, key, device.vault)
         if copy is None:
             device.vault.drop(OVERTAKEN, key)
         else:
             copies.append(copy)
-    for copy, answer in ask_about(copies, partial(_withdraw, courier=device.courier), device):
+    for copy, answer in ask_relays_about(
+        copies, partial(_withdraw, courier=device.courier), device
+    ):
         with suppress(Unreachable, Refused), device.vault.together():
             if copy.state is not EnvelopeState.TAKEN_BACK:
                 _take_back_at_last(copy, answer, device)
@@ -174,7 +162,7 @@ def _settle_late(copy: SealedCopy, status: EnvelopeStatus | None, device: Device
     if status is not None and status is not _NEVER_COMES:
         opened = copy.opened or status.opened > 0
         came = replace(copy, departure=Departure.ACKNOWLEDGED, opened=opened)
-        lay(came, SEALED, copy.envelope.hex(), device.vault)
+        store_record(came, SEALED, copy.envelope.hex(), device.vault)
     elif status is None and believed_now(device) < _given_up_at(copy, device):
         return
     device.vault.drop(OVERTAKEN, copy.envelope.hex())

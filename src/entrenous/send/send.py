@@ -1,48 +1,43 @@
-"""Send a message: the whole of it, from the guard to the relay's acknowledgement.
-
-Everything that can fail without the network is done first. Then, in one transaction, the ledger,
-the letters and the outbox are written; from there on nothing is lost, whatever happens to this
-process, the network or the relay. Copies are made and sealed for one device after the other, so
-that memory does not grow with the number of people.
-"""
+"""Send a message: from the guard to the relay's acknowledgement; cancel it while it is being sent."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from entrenous.model.card import Enforces
-from entrenous.model.ids import ID_BYTES, MessageId, MessageName, RecipientId
-from entrenous.model.letter import PersonHead
-from entrenous.model.message import (
+from entrenous.base.errors import WaitsForClock
+from entrenous.base.identifiers import ID_BYTES, BlobId, MessageId, MessageName, RecipientId
+from entrenous.base.identity import Enforces
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.device.identities import refuse_unready
+from entrenous.device.sent_messages import Departure, Message, SealedCopy, UnknownMessage
+from entrenous.device.vault_tables import COVERED, SEALED, load_records
+from entrenous.send.conversations import forget_sent
+from entrenous.send.flush import Flushed, flush
+from entrenous.send.guard import require_answers
+from entrenous.send.inbox import new_name
+from entrenous.send.letter.letter_nouns import PersonHead
+from entrenous.send.letter.sessions import with_sessions
+from entrenous.send.letter.write import Addressee, addressees
+from entrenous.send.message.draft import (
     DoesNotPromise,
     Draft,
     HeldHere,
     NotToAll,
     NotYetToBeSent,
+    StoppedWhileSending,
     Undone,
     WaitsInOutbox,
 )
-from entrenous.model.person import TwoLists
-from entrenous.model.relay_problem import WaitsForClock
-from entrenous.model.sealed_copy import Departure, SealedCopy
-from entrenous.model.secret import Secret
-from entrenous.model.window import OutOfTokens
-from entrenous.ports import Device
-from entrenous.send.acquaintance.people import contacts_named
-from entrenous.send.devices.self import refuse_unready
-from entrenous.send.drawers import SEALED, take_all
-from entrenous.send.flush import Flushed, flush
-from entrenous.send.guard import insist
-from entrenous.send.kinds.plan import plan_of
-from entrenous.send.letter.sessions import within_reach
-from entrenous.send.letter.write import Addressee, addressees
-from entrenous.send.message.call_off import call_off
-from entrenous.send.message.make import make_message
-from entrenous.send.message.naming import new_name
-from entrenous.send.message.seal import Sending
-from entrenous.send.message.watch import UNWATCHED, Counted, Stage, Watch
-from entrenous.send.outbox import let_go, waiting_bytes
+from entrenous.send.message.file_plan import plan_of
+from entrenous.send.message.make import Sending, make_message
+from entrenous.send.message.states import can_be_called_off
+from entrenous.send.message.transfer_progress import UNWATCHED, Counted, Stage, TransferWatch
+from entrenous.send.outbox import drop_outbox_items, release_message, waiting_bytes
+from entrenous.send.people.keep_contacts import contacts_named
+from entrenous.send.people.people_nouns import TwoLists
+from entrenous.send.tokens.token_ranges import OutOfTokens
 
 # What another try does nothing about, however soon; each says itself what does.
 _NOT_BY_TRYING: Final = (NotYetToBeSent, OutOfTokens, TwoLists, WaitsForClock)
@@ -56,7 +51,7 @@ class Posted:
     devices: Mapping[RecipientId, int]
 
 
-def send_message(draft: Draft, device: Device, watch: Watch = UNWATCHED) -> Posted:
+def send_message(draft: Draft, device: Device, watch: TransferWatch = UNWATCHED) -> Posted:
     """Send a draft; returns once every relay has every copy on disk.
 
     Until it is sealed nothing of it is there; then, for ``draft.undo_s`` seconds, ``watch`` waits
@@ -73,7 +68,7 @@ def send_message(draft: Draft, device: Device, watch: Watch = UNWATCHED) -> Post
         KeyboardInterrupt: it was stopped before there was anything to undo, or once all was done.
     """
     refuse_unready(device)
-    insist(draft, device)
+    require_answers(draft, device)
     contacts = contacts_named(draft.to, device)
     every = tuple(one for contact in contacts for one in addressees(contact, device))
     _refuse_without_promise(draft, every)
@@ -82,17 +77,17 @@ def send_message(draft: Draft, device: Device, watch: Watch = UNWATCHED) -> Post
         plan = plan_of(draft.files, draft.size_px, device, preparing)
     except KeyboardInterrupt:
         raise Undone from None  # nothing is there yet
-    to = within_reach(every, device)
+    to = with_sessions(every, device)
     sending = _sending(draft, to, device)
     try:
         with device.vault.together():
             release_at = make_message(draft, plan, to, sending, device, watch)
         if release_at is not None and watch.wait(release_at) and device.clock.now() < release_at:
-            let_go(sending.message, device)
+            release_message(sending.message, device)
         sent = Counted(Stage.SENDING, waiting_bytes(device), watch)
         left = _those_that_left(sending, flush(device, sent.more), device)
     except KeyboardInterrupt:
-        call_off(sending.message, device)
+        cancel_sending(sending.message, device)
         raise Undone from None  # certain here alone: a Ctrl-C that comes later undoes nothing
     return Posted(sending.name, dict(Counter(copy.to for copy in left)))
 
@@ -112,7 +107,7 @@ def _those_that_left(sending: Sending, flushed: Flushed, device: Device) -> list
     Other letters' troubles are no news about it. Neither is one device that takes nothing more, if
     another one of the same person has it: it may have been revoked an hour ago.
     """
-    every = take_all(SealedCopy, SEALED, device.vault)
+    every = load_records(SealedCopy, SEALED, device.vault)
     copies = [copy for copy in every if copy.message == sending.message]
     left = [copy for copy in copies if copy.acknowledged]
     ended = (*left, *(copy for copy in copies if copy.departure is Departure.REFUSED))
@@ -160,3 +155,51 @@ def _heads(to: tuple[Addressee, ...]) -> tuple[PersonHead, ...]:
     newest_first = sorted(to, key=lambda one: one.contact.person.epoch, reverse=True)
     people = {one.contact.person.id: one.contact.person for one in newest_first}
     return tuple(PersonHead(who, people[who].epoch, people[who].head) for who in sorted(people))
+
+
+def cancel_sending(message: MessageId, device: Device) -> None:
+    """Undo a message whose sending was stopped, if not one letter of it can have left.
+
+    Who presses Ctrl-C once more does not want it back: it is begun anew until it is whole.
+
+    Raises:
+        StoppedWhileSending: one may have left. Then everything stays as it is, so that it can be
+            taken back by its name.
+    """
+    undone = False
+    while not undone:
+        try:
+            _call_off(message, device)
+            undone = True
+        except KeyboardInterrupt:
+            continue
+
+
+def _call_off(message: MessageId, device: Device) -> None:
+    every = load_records(SealedCopy, SEALED, device.vault)
+    copies = [copy for copy in every if copy.message == message]
+    try:
+        sent = device.ledger.read(message)
+    except UnknownMessage:
+        return  # it was stopped before there was anything to undo
+    if not all(can_be_called_off(copy.departure) for copy in copies):
+        raise StoppedWhileSending(name=sent.name)
+    with device.vault.together():
+        drop_outbox_items({copy.envelope for copy in copies}, device)
+        for copy in copies:
+            for drawer in (SEALED, COVERED):
+                device.vault.drop(drawer, copy.envelope.hex())
+        device.ledger.forget(message)
+        forget_sent(message, device)
+        for kept in _kept_of(sent):
+            device.vault.forget(kept)
+
+
+def _kept_of(sent: Message) -> Iterator[BlobId]:
+    """The files that the ledger keeps of a message."""
+    for picture in sent.pictures:
+        yield picture.original
+    for clip in sent.clips:
+        yield from (clip.original, clip.survey)
+    for sound in sent.sounds:
+        yield from (sound.original, sound.contour)

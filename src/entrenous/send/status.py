@@ -1,27 +1,24 @@
-"""What became of the messages that were sent."""
+"""What became of the messages that were sent: ask their relays, several at the same time."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from entrenous.model.envelope import EnvelopeState, EnvelopeStatus
-from entrenous.model.errors import EntrenousError
-from entrenous.model.ids import EnvelopeId, MessageId
-from entrenous.model.message import Message
-from entrenous.model.relay_problem import NoSuchEnvelope
-from entrenous.model.sealed_copy import Departure, SealedCopy
-from entrenous.ports import Courier, Device
-from entrenous.send.at_relays import ask_about
-from entrenous.send.drawers import SEALED, lay, take_all
-from entrenous.send.odd_clock import believed_now
-from entrenous.send.outbox import postings
-from entrenous.send.states import CopyEvent, next_departure
-from entrenous.spec import TOMBSTONE_DAYS
+from entrenous.base.errors import EntrenousError, NoSuchEnvelope
+from entrenous.base.identifiers import EnvelopeId, MessageId
+from entrenous.base.limits import TOMBSTONE_DAYS
+from entrenous.device.device import Courier, Device
+from entrenous.device.sent_messages import Departure, Message, SealedCopy
+from entrenous.device.vault_tables import SEALED, load_records, store_record
+from entrenous.send.clock_sanity import believed_now
+from entrenous.send.message.states import CopyEvent, next_departure
+from entrenous.send.outbox import outbox_items
+from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
-#: Where a relay takes a copy no further (carry/states.py).
+#: Where a relay takes a copy no further (carry/envelope_states.py).
 _ENDS: Final = (
     EnvelopeState.TAKEN_BACK,
     EnvelopeState.EXPIRED,
@@ -72,13 +69,13 @@ def sent_messages(device: Device) -> tuple[Sent, ...]:
 
 def sealed_copies(message: Message, device: Device) -> tuple[SealedCopy, ...]:
     """The copies of a message that went, or will go, through a relay."""
-    every = take_all(SealedCopy, SEALED, device.vault)
+    every = load_records(SealedCopy, SEALED, device.vault)
     return tuple(copy for copy in every if copy.message == message.id)
 
 
 def _by_message(device: Device) -> Mapping[MessageId, list[SealedCopy]]:
     copies = defaultdict[MessageId, list[SealedCopy]](list)
-    for copy in take_all(SealedCopy, SEALED, device.vault):
+    for copy in load_records(SealedCopy, SEALED, device.vault):
         copies[copy.message].append(copy)
     return copies
 
@@ -101,7 +98,7 @@ def _looked(
                 look.changed[copy.envelope] = _note(copy, None, device)
             else:
                 due.append(copy)
-    for copy, answer in ask_about(due, partial(_state, courier=device.courier), device):
+    for copy, answer in ask_relays_about(due, partial(_state, courier=device.courier), device):
         if isinstance(answer, EntrenousError):
             look.problems[copy.envelope] = answer
         elif answer is not None or copy.acknowledged:  # else it may never have come there
@@ -116,7 +113,7 @@ def _tried_again(
     every = (copy for some in copies.values() for copy in some)
     if not any(copy.departure is Departure.TRIED for copy in every):
         return frozenset()  # as nearly always: the outbox is not read
-    return frozenset(posting.envelope.id for posting in postings(device))
+    return frozenset(posting.envelope.id for posting in outbox_items(device))
 
 
 def _living(message: Message, copies: list[SealedCopy], device: Device) -> Iterator[SealedCopy]:
@@ -160,5 +157,34 @@ def _note(copy: SealedCopy, status: EnvelopeStatus | None, device: Device) -> Se
         opened_at=status.opened_at or copy.opened_at,
     )
     if looked != copy:
-        lay(looked, SEALED, copy.envelope.hex(), device.vault)
+        store_record(looked, SEALED, copy.envelope.hex(), device.vault)
     return looked
+
+
+#: What a relay says of a copy; None where there is nothing to say; or why it did not.
+Answer = EnvelopeStatus | EntrenousError | None
+
+
+def ask_relays_about(
+    copies: Iterable[SealedCopy],
+    ask: Callable[[SealedCopy], EnvelopeStatus | None],
+    device: Device,
+) -> Iterator[tuple[SealedCopy, Answer]]:
+    """Each copy with its relay's answer, as it comes. ``ask`` may run in another thread, so it
+    touches nothing but the courier.
+    """
+    by_relay = dict[str, list[SealedCopy]]()
+    for copy in copies:
+        by_relay.setdefault(copy.relay_url, []).append(copy)
+    return device.side_by_side([_each(some, ask) for some in by_relay.values()])
+
+
+def _each(
+    copies: list[SealedCopy], ask: Callable[[SealedCopy], EnvelopeStatus | None]
+) -> Iterator[tuple[SealedCopy, Answer]]:
+    for copy in copies:
+        try:
+            answer: Answer = ask(copy)
+        except EntrenousError as error:
+            answer = error
+        yield copy, answer

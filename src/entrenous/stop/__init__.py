@@ -1,1 +1,1 @@
-"""STOP: protect a picture, judge an upload, review, keep the banks (the platform)."""
+"""The platform's gate: register fingerprints, judge uploads, review them, and exchange banks."""

@@ -1,11 +1,38 @@
-"""Read the gate's log from its start, and say whether it holds (docs/spec/gate.md section 5)."""
+"""Verify the chain of hashes of the gate's audit log, from its start (docs/spec/gate.md, 5).
 
-from collections.abc import Iterator
+A row that was changed, dropped, moved or added is found.
+"""
+
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from typing import Final
 
-from entrenous.model.audit import AuditRow, Head, LogChanged, check_chain
-from entrenous.ports import BankStore
+from entrenous.base.errors import Unproven
+from entrenous.stop.nouns import AuditRow, Head
+from entrenous.stop.stores import BankStore
+
+
+def check_chain(rows: Iterable[AuditRow], start: Head = Head()) -> Head:  # noqa: B008 (frozen)  # noqa: B008 (frozen)
+    """The head after these rows, which come after ``start``.
+
+    Raises:
+        LogChanged: a row is missing, was added, moved or changed.
+    """
+    head = start
+    for row in rows:
+        if (row.number, row.before) != (head.number + 1, head.hash) or row.hash != row.seal():
+            raise LogChanged(number=head.number + 1)
+        head = row.head
+    return head
+
+
+class LogChanged(Unproven):
+    """
+    The gate's log does not hold from row {number} on: a row there was changed, dropped, moved or
+    added by something other than the gate. Keep a copy of the database as it is, and compare it
+    with your backups.
+    """
+
 
 _PAGE: Final = 1000
 

@@ -1,31 +1,33 @@
-"""The platform's banks: the two that every gate has, and lists brought in from elsewhere."""
+"""The platform's banks: the two that every gate has, imported lists, and the policy of each."""
 
 import csv
 import re
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
-from entrenous.model.bank import (
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.base.limits import PDQ_BYTES
+from entrenous.fingerprint.nouns import BadFingerprint
+from entrenous.stop.exchange_nouns import NAME
+from entrenous.stop.judge.look_back import look_back_all
+from entrenous.stop.nouns import (
     FOR_NO_LIST,
     PEOPLE,
     RELEASED,
     RELEASED_RADIUS,
     BadBankName,
+    BadPolicy,
     Bank,
     BankActs,
     Imported,
     NoHashes,
     NotForLists,
 )
-from entrenous.model.claim import MATCHING, Claim, ClaimState, Registration
-from entrenous.model.decision import Outcome
-from entrenous.model.exchange import NAME
-from entrenous.model.fingerprint import BadFingerprint
-from entrenous.model.ids import BankName
-from entrenous.ports import BankStore, Platform
-from entrenous.spec import PDQ_BYTES
-from entrenous.stop.look_back import look_back_all
+from entrenous.stop.platform import Platform
 from entrenous.stop.register import new_claim_id
+from entrenous.stop.registration import MATCHING, Claim, ClaimEvent, ClaimState, Registration
+from entrenous.stop.stores import BankStore
+from entrenous.stop.upload_record import Outcome
 
 _AT_ONCE: Final = 5000  # hashes in a transaction: about a second
 _HEADINGS: Final = frozenset({"hash", "hex", "pdq"})
@@ -152,3 +154,62 @@ def _listed(bits: bytes, name: BankName, platform: Platform, *, confirmed: bool)
     state = ClaimState.CONFIRMED if confirmed else ClaimState.WAITING
     now = platform.clock.now()
     return Registration(Claim(new_claim_id(platform), name, state, "pdq", 100, now), (bits,))
+
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChange:
+    """What is to be another way; None leaves it as it is."""
+
+    radius: int | None = None
+    shadow: bool | None = None
+    on_claimed: Outcome | None = None
+    on_confirmed: Outcome | None = None
+
+
+def set_policy(name: BankName, change: PolicyChange, platform: Platform) -> Bank:
+    """Change a bank's policy; the next upload is judged by it.
+
+    Raises:
+        NoSuchBank: there is none of that name.
+        BadPolicy: a radius beyond 31 bits, refusing by a claim alone, or a "released" bank that
+            would hold or refuse what a person let through.
+    """
+    before = platform.bank.bank(name)
+    try:
+        after = replace(
+            before,
+            radius=_or(change.radius, before.radius),
+            shadow=_or(change.shadow, before.shadow),
+            on_claimed=_or(change.on_claimed, before.on_claimed),
+            on_confirmed=_or(change.on_confirmed, before.on_confirmed),
+        )
+    except ValueError as problem:
+        raise BadPolicy(why=problem) from None
+    if name == RELEASED and _does_something(after):
+        raise BadPolicy(why="what a person let through is let through")
+    if after != before:
+        platform.bank.set_bank(after)
+    return after
+
+
+def suspend_claim(claim: ClaimId, platform: Platform) -> Claim:
+    """A claim that was made to harm others matches nothing from now on; saying so again changes
+    nothing. Its owner may register anew.
+
+    Raises:
+        NoSuchClaim: there is none of that name.
+        AlreadyWithdrawn: its owner was faster.
+    """
+    return platform.bank.move(claim, ClaimEvent.SUSPEND)
+
+
+def _or(wanted: _T | None, otherwise: _T) -> _T:
+    return otherwise if wanted is None else wanted
+
+
+def _does_something(bank: Bank) -> bool:
+    through = Outcome.LET_THROUGH
+    return bank.shadow or (bank.on_claimed, bank.on_confirmed) != (through, through)

@@ -1,8 +1,4 @@
-"""Whose copy is this sound? From a found recording to a verdict (docs/spec/sound.md).
-
-The found sound is laid on each sent one that it might be; only then are the keys of that sound's
-copies asked for.
-"""
+"""Trace a sound: from a found recording to a verdict (docs/spec/sound.md)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,22 +6,18 @@ from typing import Final
 
 import numpy as np
 
-from entrenous.craft.crypto.derive import stream
-from entrenous.craft.crypto.hashing import sha256
-from entrenous.craft.sound.contour import read_contour
-from entrenous.craft.sound.hear import FoundSound, HeardSound, found_sound, hear_at
-from entrenous.craft.sound.listen import scores
-from entrenous.craft.sound.locate import Place, locate
-from entrenous.craft.sound.prepare import prepare
-from entrenous.craft.weigh.verdict import weigh
-from entrenous.model.message import Message, SentSound
-from entrenous.model.verdict import NothingToWeigh, Span, Trace
-from entrenous.ports import Device
-from entrenous.spec import SOUND_CONTEXT
-from entrenous.trace.answer import Said, answer
-from entrenous.trace.lost import Lost
-from entrenous.trace.photo.labels import by_label
-from entrenous.trace.reel.sought import everybody
+from entrenous.base.limits import SOUND_CONTEXT
+from entrenous.crypto.hashing import sha256
+from entrenous.crypto.key_derivation import stream
+from entrenous.device.device import Device
+from entrenous.device.sent_copies import by_label
+from entrenous.device.sent_messages import Message, SentSound
+from entrenous.trace.clip_candidates import everybody
+from entrenous.trace.outcome import MessageVerdict, MissingFiles, answer
+from entrenous.watermark.audio_detector import FoundSound, HeardSound, found_sound, hear_at, scores
+from entrenous.watermark.audio_location import Place, locate, read_contour
+from entrenous.watermark.audio_mark import prepare
+from entrenous.watermark.verdict import NothingToWeigh, Span, Trace, weigh
 
 _TRIED_MAX: Final = 5  # distinct sounds; each may have been sent in any number of messages
 
@@ -46,7 +38,7 @@ class _Fit:
     """
 
     span: Span
-    said: tuple[Said, ...]
+    said: tuple[MessageVerdict, ...]
 
 
 def trace_sound(untrusted_data: bytes, device: Device) -> Trace:
@@ -65,14 +57,14 @@ def listen_to_sound(untrusted_data: bytes, device: Device) -> Trace:
     """As :func:`trace_sound`, and the answer is not kept."""
     sound = device.read_sound(untrusted_data)
     found = found_sound(np.asarray(sound), sound.rate_hz)
-    compared, lost = everybody(device), Lost()
+    compared, lost = everybody(device), MissingFiles()
     likely = _by_original(_candidates(found, device, lost), device, lost)
     fit = _best_fit(found, likely, compared, device)
     said, span = ((), None) if fit is None else (fit.said, fit.span)
     return answer(said, untrusted_data, device, compared=compared, lost=lost, span=span)
 
 
-def _candidates(found: FoundSound, device: Device, lost: Lost) -> list[_Candidate]:
+def _candidates(found: FoundSound, device: Device, lost: MissingFiles) -> list[_Candidate]:
     """The sent sounds, those first whose contours fit best; equal contours are laid once."""
     places, candidates = dict[bytes, tuple[Place, ...]](), list[_Candidate]()
     for message in device.ledger.messages():
@@ -89,7 +81,7 @@ def _candidates(found: FoundSound, device: Device, lost: Lost) -> list[_Candidat
 
 
 def _by_original(
-    candidates: Sequence[_Candidate], device: Device, lost: Lost
+    candidates: Sequence[_Candidate], device: Device, lost: MissingFiles
 ) -> list[list[_Candidate]]:
     """The best-fitting distinct sounds, each with every message that it was sent in: these fit
     alike, so they stand beside one another.
@@ -131,10 +123,10 @@ def _fit(
     return _Fit(heard.span, tuple(said))
 
 
-def _said(heard: HeardSound, candidate: _Candidate, compared: int) -> Said:
+def _said(heard: HeardSound, candidate: _Candidate, compared: int) -> MessageVerdict:
     copies = candidate.sent.copies
     verdict = weigh(by_label(copies, _scores(heard, candidate.sent)), compared=compared)
-    return Said(candidate.message.name, verdict)
+    return MessageVerdict(candidate.message.name, verdict)
 
 
 def _scores(heard: HeardSound, sent: SentSound) -> list[float]:

@@ -9,19 +9,15 @@ from typing import Any
 
 import pytest
 
-from entrenous.carry.hold import bring_blob, find_blob
-from entrenous.carry.letters.accept import accept
-from entrenous.carry.letters.hand_over import acknowledge
-from entrenous.carry.letters.withdraw import look_after, withdraw
-from entrenous.carry.mailboxes.close import close_mailbox
-from entrenous.carry.mailboxes.lock import make_lock
-from entrenous.carry.mailboxes.mailbox import card_of, create_mailbox, put_card
-from entrenous.carry.mailboxes.prekeys import add_prekeys
-from entrenous.carry.mailboxes.tokens import add_tokens, register_token
-from entrenous.carry.release import finish, open_share
-from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.envelope import EnvelopeState, Prekeys, TokenBatch
-from entrenous.model.held import (
+from entrenous.base.errors import DiskFailed, IdInUse, NoSuchBlob, NoSuchEnvelope, NoSuchMailbox
+from entrenous.base.identifiers import BlobId, DeviceId
+from entrenous.base.secret import Secret
+from entrenous.carry.accept import accept, acknowledge
+from entrenous.carry.device_lock import make_lock
+from entrenous.carry.hold import find_blob, upload_blob
+from entrenous.carry.mailbox import add_prekeys, card_of, close_mailbox, create_mailbox, put_card
+from entrenous.carry.relay import Relay, RowTransaction
+from entrenous.carry.relay_rows import (
     GoneMailbox,
     HeldEnvelope,
     HeldLock,
@@ -29,16 +25,11 @@ from entrenous.model.held import (
     HeldUpload,
     Leftover,
 )
-from entrenous.model.ids import BlobId, DeviceId
-from entrenous.model.relay_problem import (
-    DiskFailed,
-    IdInUse,
-    NoSuchBlob,
-    NoSuchEnvelope,
-    NoSuchMailbox,
-)
-from entrenous.model.secret import Secret
-from entrenous.ports import MailDesk, Relay
+from entrenous.carry.release import finish, open_share
+from entrenous.carry.send_tokens import add_tokens, register_token
+from entrenous.carry.withdraw import envelope_status, withdraw
+from entrenous.crypto.hashing import lock_of
+from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, TokenBatch
 from tests.carry.minute import expire
 from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
 from tests.carry.test_expire import OF_PEOPLE, blobs_in, count, found_in, parts_of
@@ -61,7 +52,7 @@ async def arrive(relay: Relay, post: Post) -> None:
     await add_prekeys(
         post.mailbox, post.owner, DEVICE, Prekeys((b"one",), b"fallback", b"xwing"), relay
     )
-    await bring_blob(post.deposit(), post.token, stream(post.blob), relay)
+    await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
     await accept(post.envelope(), post.token, relay)
 
 
@@ -87,7 +78,7 @@ def test_every_envelope_ends_and_its_sender_is_told(relay: Relay, before: str) -
     if before == "opened":
         at_once(finish(post.id, post.open, attempt, relay))
     at_once(close_mailbox(post.mailbox, CLOSE, relay))
-    status = at_once(look_after(post.id, post.withdraw, relay))
+    status = at_once(envelope_status(post.id, post.withdraw, relay))
     assert status.state is EnvelopeState.REVOKED
     assert status.opened == ("opened" in before)
     for again in (attempt, post.attempt()):
@@ -120,7 +111,7 @@ class InParts(MemoryMail):
         self.sizes: list[int] = []
         self.breaks = 10**9
 
-    async def together(self, work: Callable[[MailDesk], Any], _: Look | None = None) -> Any:
+    async def together(self, work: Callable[[RowTransaction], Any], _: Look | None = None) -> Any:
         if len(self.sizes) >= self.breaks:
             raise DiskFailed
         before = await self.look(lambda view: sum(map(view.count, OF_PEOPLE)))
@@ -191,7 +182,7 @@ def test_other_mailboxes_are_as_they_were(relay: Relay) -> None:
     at_once(close_mailbox(mine.mailbox, CLOSE, relay))
     at_once(close_mailbox(mine.mailbox, CLOSE, relay))
     assert at_once(open_share(others.id, others.open, others.attempt(), relay)) == others.share
-    assert at_once(look_after(others.id, others.withdraw, relay)).state is EnvelopeState.OPENED
+    assert at_once(envelope_status(others.id, others.withdraw, relay)).state is EnvelopeState.OPENED
     assert count(relay, HeldMailbox, HeldLock) == 2
     assert count(relay, *OF_PEOPLE) < before
 
@@ -208,7 +199,7 @@ def test_what_is_on_its_way_does_not_arrive(relay: Relay) -> None:
     async def story() -> None:
         await create_mailbox(post.mailbox, lock_of(post.owner), relay, lock_of(CLOSE))
         await register_token(post.mailbox, post.owner, post.granted(), relay)
-        await bring_blob(post.deposit(), post.token, cut_short(), relay)
+        await upload_blob(post.deposit(), post.token, cut_short(), relay)
 
     with pytest.raises(NoSuchBlob):
         at_once(story())

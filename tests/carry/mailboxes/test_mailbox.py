@@ -4,14 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.carry.mailboxes.close import close_mailbox
-from entrenous.carry.mailboxes.mailbox import create_mailbox
+from entrenous.base.errors import IdInUse, NoSuchMailbox
+from entrenous.base.identifiers import MailboxId
+from entrenous.base.secret import Secret
+from entrenous.carry.mailbox import close_mailbox, create_mailbox
+from entrenous.carry.relay_rows import HeldMailbox, HeldShare
 from entrenous.carry.release import open_share
-from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.held import HeldMailbox, HeldShare
-from entrenous.model.ids import MailboxId
-from entrenous.model.relay_problem import IdInUse, NoSuchMailbox
-from entrenous.model.secret import Secret
+from entrenous.crypto.hashing import lock_of
 from tests.carry.relays import Post, new_relay, run
 from tests.carry.test_expire import arrive, count
 

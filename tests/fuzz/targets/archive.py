@@ -4,19 +4,21 @@ import io
 from random import Random
 from typing import Final
 
-from entrenous.craft.crypto.archive import unlock_key
-from entrenous.craft.crypto.blob import identity_of, key_of
-from entrenous.craft.crypto.passphrase_file import seal_under
-from entrenous.craft.wire.archive import (
+from entrenous.archive.archive_format import (
+    BadArchive,
+    Index,
+    Part,
+    WrongArchivePassphrase,
     ending,
     entries,
     header,
     padding,
     read_index,
+    unlock_key,
     write_index,
 )
-from entrenous.model.archive import BadArchive, Index, Part, WrongArchivePassphrase
-from entrenous.model.secret import Secret
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import identity_of, key_of, seal_under
 from tests.fuzz.mutate import change_bytes, change_json
 from tests.fuzz.seeds import NOON, PERSON
 from tests.fuzz.target import Target, holds, one_noun

@@ -6,22 +6,28 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from entrenous.adapters.rfc3161 import _decoded, proven_at
-from entrenous.craft.crypto.blob import check_blob, decrypt_blob, decrypt_stream, encrypt_blob
-from entrenous.craft.crypto.hashing import sha256
-from entrenous.craft.crypto.link import open_grant, open_offer, seal_grant, seal_offer
-from entrenous.craft.crypto.oprf import blind, draw_scalar, evaluate, finalize
-from entrenous.craft.crypto.sealed_file import seal_file, unseal_file, unseal_stream
-from entrenous.craft.crypto.short_string import agreement, public_of, short_string
-from entrenous.craft.crypto.xwing import new_key, public_key, seal_to
-from entrenous.craft.wire.identity.compare import write_transcript
-from entrenous.model.compare import Half
-from entrenous.model.errors import Malformed, Unproven
-from entrenous.model.evidence import StampDoesNotHold
-from entrenous.model.ids import BlobId
-from entrenous.model.letter import BlobChanged, BlobRef, DoesNotOpen, NotBound
-from entrenous.model.secret import Secret
-from entrenous.spec import PREKEY_BYTES_MAX
+from entrenous.base.errors import Malformed, StampDoesNotHold, Unproven
+from entrenous.base.identifiers import BlobId
+from entrenous.base.limits import PREKEY_BYTES_MAX
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import (
+    check_blob,
+    decrypt_blob,
+    decrypt_stream,
+    encrypt_blob,
+    seal_file,
+    unseal_file,
+    unseal_stream,
+)
+from entrenous.crypto.hashing import sha256
+from entrenous.crypto.hpke import new_key, public_key, seal_to
+from entrenous.crypto.nouns import BlobChanged, BlobRef, DoesNotOpen, NotBound
+from entrenous.crypto.oprf import blind, draw_scalar, evaluate, finalize
+from entrenous.crypto.rfc3161 import decode_response, verify_timestamp
+from entrenous.crypto.short_auth_string import agreement, public_of, short_string
+from entrenous.send.formats.letter_format import write_transcript
+from entrenous.send.formats.linking import open_grant, open_offer, seal_grant, seal_offer
+from entrenous.send.people.people_nouns import Half
 from tests.fuzz.seeds import DEVICE, LOCK, PERSON, encoded
 from tests.fuzz.target import Target, holds
 
@@ -133,13 +139,13 @@ def _stamp() -> dict[str, bytes]:
 def _stamped(untrusted: bytes) -> Any:
     """The time that it states; a changed one states the same or none."""
     known = _stamp()
-    _ = _decoded(untrusted).status
-    return proven_at(untrusted, known["manifest"], known["authority"])
+    _ = decode_response(untrusted).status
+    return verify_timestamp(untrusted, known["manifest"], known["authority"])
 
 
 def _genuine(at: Any) -> bool:
     known = _stamp()
-    return bool(at == proven_at(known["token"], known["manifest"], known["authority"]))
+    return bool(at == verify_timestamp(known["token"], known["manifest"], known["authority"]))
 
 
 TARGETS: Final = (

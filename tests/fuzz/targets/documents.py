@@ -8,11 +8,15 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
+from python_multipart.multipart import parse_options_header
 
-from entrenous.adapters.bank.client import _Answer, _detail, _says
-from entrenous.adapters.relay_backup import _written, read_backup
-from entrenous.adapters.relay_settings import read_relay_settings
-from entrenous.adapters.vault.lock_head import (
+from entrenous.base.errors import Malformed, Refused, Unproven
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.secret import Secret
+from entrenous.carry.backup import Backup, BlobEntry, _written, read_backup
+from entrenous.carry.relay_settings import RelaySettings, read_relay_settings
+from entrenous.crypto.vault_key import Cost
+from entrenous.device.store.vault_folder import (
     FIRST_SCHEMA,
     SCHEMA,
     Head,
@@ -21,29 +25,36 @@ from entrenous.adapters.vault.lock_head import (
     _terms,
     read_head,
 )
-from entrenous.craft.crypto.vault_key import Cost
-from entrenous.craft.wire.canonical import canonical_json
-from entrenous.craft.wire.claim import read_claim, read_request, write_claim, write_request
-from entrenous.craft.wire.evidence import read_manifest, write_manifest
-from entrenous.craft.wire.report import read_report, seal_report, write_report
-from entrenous.faces.gate.body import form_sent, parse_options_header
-from entrenous.faces.gate.reviews import verdict
-from entrenous.model.claim import ClaimRequest, ClaimState, ClaimStatus
-from entrenous.model.embedding import NUMBERS, Embedding
-from entrenous.model.errors import Malformed, Refused, Unproven
-from entrenous.model.evidence import EvidenceManifest, Level, ManifestItem
-from entrenous.model.fingerprint import Fingerprint
-from entrenous.model.gate import GateRefused
-from entrenous.model.ids import ClaimId
-from entrenous.model.lock import RelayLock
-from entrenous.model.print import ClipPrint, FramePrint, PicturePrint, SoundPrint, VideoPrint
-from entrenous.model.relay_backup import Backup, BlobEntry
-from entrenous.model.relay_settings import RelaySettings
-from entrenous.model.report import DisclosedCopy, Disclosure, Examined, Report, Signature
-from entrenous.model.secret import Secret
-from entrenous.model.verdict import Finding
+from entrenous.fingerprint.nouns import (
+    NUMBERS,
+    ClipPrint,
+    Embedding,
+    Fingerprint,
+    FramePrint,
+    PicturePrint,
+    SoundPrint,
+    VideoPrint,
+)
+from entrenous.respond.manifest_format import (
+    EvidenceManifest,
+    ManifestItem,
+    read_manifest,
+    write_manifest,
+)
+from entrenous.respond.nouns import Level
 from entrenous.stop.banks import read_hashes
+from entrenous.stop.client.registration_client import _Answer, _detail, _says
+from entrenous.stop.http.request_body import form_sent
+from entrenous.stop.http.review_requests import verdict
+from entrenous.stop.nouns import GateRefused
+from entrenous.stop.registration import ClaimRequest, ClaimState, ClaimStatus
+from entrenous.stop.registration_format import read_claim, read_request, write_claim, write_request
 from entrenous.stop.review import confirm, release
+from entrenous.trace.report.nouns import DisclosedCopy, Disclosure, Examined, Report, Signature
+from entrenous.trace.report.report_format import read_report, seal_report, write_report
+from entrenous.watermark.verdict import Finding
+from entrenous.wire.encodings import canonical_json
+from entrenous.wire.relay_nouns import RelayLock
 from tests.fuzz.mutate import change_json, inside
 from tests.fuzz.seeds import BOX, NOON, URL
 from tests.fuzz.target import ReadOtherwise, Target, holds, one_form, one_noun

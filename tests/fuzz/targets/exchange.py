@@ -3,14 +3,17 @@
 import json
 from typing import Any, Final
 
-from entrenous.adapters.exchange.files import read_line
-from entrenous.adapters.exchange.hma import read_missing
-from entrenous.adapters.exchange.ncmec import read_entry
-from entrenous.adapters.exchange.records import BadRecord, json_page, list_in, read_all
-from entrenous.adapters.exchange.stopncii import read_record
-from entrenous.adapters.exchange.threatexchange import read_update
-from entrenous.adapters.exchange.xml import Element, read_xml
-from entrenous.model.exchange import Record
+from entrenous.connectors.exchange.fetch_ncmec import read_entry
+from entrenous.connectors.exchange.fetchers import read_line, read_missing, read_record, read_update
+from entrenous.connectors.exchange.untrusted_pages import (
+    BadRecord,
+    Element,
+    json_page,
+    list_in,
+    read_all,
+    read_xml,
+)
+from entrenous.stop.exchange_nouns import Record
 from tests.fuzz.target import MALFORMED, Target, holds
 
 _HASH: Final = "0123456789abcdef" * 4

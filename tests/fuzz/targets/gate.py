@@ -3,12 +3,14 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from entrenous.faces.gate.body import Sent, form_sent, parse_options_header, read_reference
-from entrenous.faces.gate.hma.form import Form, form_of
-from entrenous.faces.gate.opinion import read_opinion, write_opinion
-from entrenous.model.audit import Head
-from entrenous.model.ids import ClaimId
-from entrenous.model.opinion import Opinion, Stance
+from python_multipart.multipart import parse_options_header
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.connectors.hma_matching import Form, form_of
+from entrenous.stop.http.registration_requests import read_opinion, write_opinion
+from entrenous.stop.http.request_body import Sent, form_sent, read_reference
+from entrenous.stop.nouns import Head
+from entrenous.stop.registration import Opinion, Stance
 from tests.fuzz.mutate import change_json
 from tests.fuzz.target import Target, holds, one_noun
 

@@ -3,12 +3,10 @@
 from typing import Final
 from urllib.parse import unquote
 
-from entrenous.adapters.gate_client.answer import Answer, Said
-from entrenous.adapters.gate_client.form import uploads_in
-from entrenous.adapters.gate_client.mail import media_in
-from entrenous.adapters.gate_client.reply import read_reply, read_state
-from entrenous.faces.hooks.rules import rules_of
-from tests.faces.hooks.readings import COVERED, java_like, leads_there, python_like
+from entrenous.connectors.upload_rules import rules_of
+from entrenous.stop.client.gate_answer import GateAnswer, GateVerdict, read_reply, read_state
+from entrenous.stop.client.uploaded_files import media_in, uploads_in
+from tests.connectors.form_readings import COVERED, java_like, leads_there, python_like
 from tests.fuzz.mutate import change_json
 from tests.fuzz.target import Target, holds
 
@@ -50,11 +48,13 @@ def _is_asked_about(read: tuple[str, bool]) -> bool:
     return is_looked_at or not any(map(leads_there, java_like(sent) | python_like(sent)))
 
 
-def _fits(answer: Answer) -> bool:
+def _fits(answer: GateAnswer) -> bool:
     """Nothing passes without a case; a case and a secret are safe in a header."""
     named = answer.case + answer.secret
     return (
-        (bool(answer.case) or answer.acts is Said.HOLD) and named.isascii() and named.isprintable()
+        (bool(answer.case) or answer.acts is GateVerdict.HOLD)
+        and named.isascii()
+        and named.isprintable()
     )
 
 

@@ -4,36 +4,13 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
-from entrenous.craft.wire.b64u import b64u, unb64u
-from entrenous.craft.wire.cbor import decode, encode
-from entrenous.craft.wire.identity.card import read_card, write_card
-from entrenous.craft.wire.identity.certificate import read_certificate, write_certificate
-from entrenous.craft.wire.identity.device_list import read_device_list, write_device_list
-from entrenous.craft.wire.identity.invite import PREFIX, read_invite, write_invite
-from entrenous.craft.wire.identity.link import PREFIX as LINK_PREFIX
-from entrenous.craft.wire.identity.link import (
-    padded_link,
-    read_link_code,
-    read_link_message,
-    unpadded_link,
-    write_link_code,
-    write_link_message,
-)
-from entrenous.craft.wire.identity.link_parts import (
-    read_grant,
-    read_offer,
-    write_grant,
-    write_offer,
-)
-from entrenous.craft.wire.identity.prekey import read_prekey, write_prekey
-from entrenous.craft.wire.identity.recovery import _check, read_sheet, write_sheet
-from entrenous.craft.wire.identity.sync import lasting, read_sync, write_sync
-from entrenous.model.circle import CircleId
-from entrenous.model.errors import Malformed
-from entrenous.model.ids import MailboxId
-from entrenous.model.link import (
+from entrenous.base.errors import Malformed
+from entrenous.base.identifiers import MailboxId
+from entrenous.base.identity import Trust
+from entrenous.base.limits import PREKEY_BYTES_MAX
+from entrenous.base.secret import Secret
+from entrenous.send.devices.link_nouns import (
     Grant,
-    Introduced,
     LinkAnswer,
     LinkAsk,
     LinkCode,
@@ -41,13 +18,32 @@ from entrenous.model.link import (
     LinkShow,
     LinkStop,
     Offer,
-    Sibling,
 )
-from entrenous.model.move import HomeIs, SiblingHome
-from entrenous.model.notes import SyncNote, SyncTopic
-from entrenous.model.person import Trust
-from entrenous.model.secret import Secret
-from entrenous.model.sync import (
+from entrenous.send.devices.linked_devices import HomeIs, Introduced, Sibling, SiblingHome
+from entrenous.send.formats.identity_formats import (
+    PREFIX,
+    _check,
+    read_invite,
+    read_prekey,
+    read_sheet,
+    write_invite,
+    write_prekey,
+    write_sheet,
+)
+from entrenous.send.formats.linking import PREFIX as LINK_PREFIX
+from entrenous.send.formats.linking import (
+    padded_link,
+    read_grant,
+    read_link_code,
+    read_link_message,
+    read_offer,
+    unpadded_link,
+    write_grant,
+    write_link_code,
+    write_link_message,
+    write_offer,
+)
+from entrenous.send.formats.sync_format import (
     Shared,
     SharedBlock,
     SharedCircle,
@@ -55,9 +51,23 @@ from entrenous.model.sync import (
     SharedContact,
     SharedGone,
     SharedHomes,
+    lasting,
+    read_sync,
+    write_sync,
 )
-from entrenous.model.window import LentToken
-from entrenous.spec import PREKEY_BYTES_MAX
+from entrenous.send.letter.letter_nouns import SyncNote, SyncTopic
+from entrenous.send.people.circles import CircleId
+from entrenous.send.tokens.token_ranges import LentToken
+from entrenous.wire.cbor import decode, encode
+from entrenous.wire.encodings import from_base64url, to_base64url
+from entrenous.wire.key_bundle import (
+    read_card,
+    read_certificate,
+    read_device_list,
+    write_card,
+    write_certificate,
+    write_device_list,
+)
 from tests.fuzz.mutate import change_bytes, change_cbor, text_after
 from tests.fuzz.seeds import BOX, DEVICE, INVITE, LOCK, NOON, PERSON, SHEET, URL, encoded, good
 from tests.fuzz.target import Target, one_form, one_noun
@@ -95,9 +105,9 @@ def _change_sheet(data: bytes, rng: Random) -> bytes:
         return change_bytes(data, rng)
     code = b"".join(data.removeprefix(_SHEET_PREFIX).split())
     try:
-        changed = decode(change_cbor(unb64u(code.decode()), rng))
+        changed = decode(change_cbor(from_base64url(code.decode()), rng))
         fields = changed[:-1] if isinstance(changed, list) else [changed]
-        return _SHEET_PREFIX + b64u(encode([*fields, _check(fields)])).encode()
+        return _SHEET_PREFIX + to_base64url(encode([*fields, _check(fields)])).encode()
     except (Malformed, ValueError):
         return change_bytes(data, rng)
 

@@ -6,21 +6,29 @@ from typing import Final
 
 import vodozemac
 
-from entrenous.craft.crypto.device import new_account, signing_key
-from entrenous.craft.crypto.seal import (
+from entrenous.base.errors import Malformed
+from entrenous.base.secret import Secret
+from entrenous.crypto.identity_keys import new_account, signing_key
+from entrenous.crypto.nouns import NotBound
+from entrenous.crypto.seal import (
     SIZES,
-    Around,
+    OuterLetter,
     _framed,
     _unframed,
     belongs_to,
-    open_around,
     open_first_letter,
     open_letter,
+    open_outer_seal,
 )
-from entrenous.craft.wire.cbor import encode
-from entrenous.craft.wire.letter.body import read_body, write_body
-from entrenous.craft.wire.letter.commitment import write_receipt_statement
-from entrenous.craft.wire.letter.content import (
+from entrenous.send.formats.letter_format import (
+    read_body,
+    read_header,
+    read_sealed,
+    write_body,
+    write_header,
+    write_sealed,
+)
+from entrenous.send.formats.message_format import (
     Unpadding,
     _unpadded,
     pad_file,
@@ -28,21 +36,14 @@ from entrenous.craft.wire.letter.content import (
     read_frame,
     write_frame,
 )
-from entrenous.craft.wire.letter.letter import (
-    read_header,
-    read_sealed,
-    write_header,
-    write_sealed,
-)
-from entrenous.craft.wire.letter.receipt import (
+from entrenous.wire.cbor import encode
+from entrenous.wire.receipt import (
     PROOF_BYTES_MAX,
     read_receipt_proof,
     read_receipt_statement,
     write_receipt_proof,
+    write_receipt_statement,
 )
-from entrenous.model.errors import Malformed
-from entrenous.model.letter import NotBound
-from entrenous.model.secret import Secret
 from tests.fuzz.mutate import change_cbor, inside
 from tests.fuzz.seeds import BODIES, HEADER, encoded, vectors
 from tests.fuzz.target import Target, holds, one_form
@@ -75,11 +76,11 @@ def _letter() -> dict[str, str]:
     return next(one for one in vectors("letter", "crypto") if one["expect"] == "success")
 
 
-def _opened(untrusted: bytes) -> Around:
+def _opened(untrusted: bytes) -> OuterLetter:
     """The outer seal of a letter; few bytes but the genuine ones can get behind it."""
     known = _letter()
     key, info = bytes.fromhex(known["private"]), bytes.fromhex(known["info"])
-    return open_around(Secret(key), info, untrusted)
+    return open_outer_seal(Secret(key), info, untrusted)
 
 
 class Olm:
@@ -101,7 +102,7 @@ class Olm:
 
     def take(self, untrusted: bytes) -> bool:
         """Offer it to a session, and as the first letter of one; whether it is a message at all."""
-        around = Around(bytes(32), b"header", *_typed(untrusted))
+        around = OuterLetter(bytes(32), b"header", *_typed(untrusted))
         belongs_to(self._session, around)
         refused = [
             _refusal(lambda: open_letter(self._session, around)),

@@ -13,33 +13,39 @@ from typing import Any, Final
 
 from PIL import Image, ImageCms
 
-from entrenous.craft.media.clip.answer import read_answer as read_clip_answer
-from entrenous.craft.media.clip.answer import write_answer as write_clip_answer
-from entrenous.craft.media.clip.whole import container_of as clip_container
-from entrenous.craft.media.copies.check import FORMS, check_form
-from entrenous.craft.media.encoding import _is_lossless_webp
-from entrenous.craft.media.jailed.answer import (
-    read_answer,
-    read_ready,
-    write_answer,
-    write_ready,
+from entrenous.base.audio_video import (
+    Clip,
+    Coded,
+    Frame,
+    Shown,
+    Silence,
+    Sound,
+    SoundEncoding,
+    SoundFormat,
+    Timing,
 )
-from entrenous.craft.media.jailed.walls import Wall
-from entrenous.craft.media.jpeg import complete_outline_of, outline_of
-from entrenous.craft.media.kind import kind_of, medium_of
-from entrenous.craft.media.moves import moves
-from entrenous.craft.media.picture import _webp_size
-from entrenous.craft.media.profile import is_srgb, parse_profile, write_profile
-from entrenous.craft.media.sound.answer import read_answer as read_sound_answer
-from entrenous.craft.media.sound.answer import write_answer as write_sound_answer
-from entrenous.craft.media.sound.container import container_of as sound_container
-from entrenous.craft.media.whole import check_whole
-from entrenous.model.clip import Clip, Coded, Frame, Shown
-from entrenous.model.errors import Malformed
-from entrenous.model.picture import Encoding, Picture, PictureFormat
-from entrenous.model.sound import Silence, Sound, SoundEncoding, SoundFormat, Timing
-from tests.faces.cli.hostile_files import honest
+from entrenous.base.errors import Malformed
+from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.media.completeness import check_whole, complete_outline_of, outline_of
+from entrenous.media.completeness import clip_container_of as clip_container
+from entrenous.media.copies.copy_check import FORMS, check_form
+from entrenous.media.file_kind import is_animated, kind_of, medium_of
+from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
+from entrenous.media.picture_reader import _is_lossless_webp, _webp_size
+from entrenous.media.sandbox.confinement import Confinement
+from entrenous.media.sandbox.decoder_messages import (
+    read_clip_answer,
+    read_picture_answer,
+    read_ready,
+    read_sound_answer,
+    write_clip_answer,
+    write_picture_answer,
+    write_ready,
+    write_sound_answer,
+)
+from entrenous.media.sandbox.decoder_messages import sound_container_of as sound_container
 from tests.fuzz.target import Target, holds
+from tests.send.commands.hostile_files import honest
 
 _UNSOUND: Final = (Malformed, ValueError)
 _FORMATS: Final = tuple(PictureFormat)
@@ -98,8 +104,8 @@ def _profile(untrusted: bytes) -> bool:
 def _picture_answer(untrusted: bytes) -> bytes:
     """What a child says of a picture whose kind is the first byte; its answer, written again."""
     kind = _FORMATS[untrusted[0] % len(_FORMATS)] if untrusted else PictureFormat.JPEG
-    picture = read_answer(_reader(untrusted[1:]), kind, luma=True)
-    return untrusted[:1] + b"".join(write_answer(picture))
+    picture = read_picture_answer(_reader(untrusted[1:]), kind, luma=True)
+    return untrusted[:1] + b"".join(write_picture_answer(picture))
 
 
 def _clip_answer(untrusted: bytes) -> int:
@@ -166,9 +172,9 @@ def _picture_answers() -> Iterable[bytes]:
     for kind, alpha, icc in ((png, bytes(4), profile), (jpg, None, None)):
         encoding = jpeg if kind is jpg else Encoding(kind)
         picture = Picture(2, 2, bytes(12), encoding, alpha, icc)
-        yield bytes([_FORMATS.index(kind)]) + b"".join(write_answer(picture))
+        yield bytes([_FORMATS.index(kind)]) + b"".join(write_picture_answer(picture))
     luma = Picture(2, 2, bytes(4), Encoding(jpg, grey=True))
-    yield bytes([_FORMATS.index(jpg)]) + b"".join(write_answer(luma))
+    yield bytes([_FORMATS.index(jpg)]) + b"".join(write_picture_answer(luma))
     yield from (b"\0N", b"\0M" + bytes(8), b"\0G")
 
 
@@ -198,7 +204,7 @@ def _sound_answers() -> Iterable[bytes]:
 TARGETS: Final = (
     Target("picture-walk", holds(_walk, lambda _: True), _pictures),
     Target("copy-form", holds(_form, lambda _: True), _copies, longest=100_000),
-    Target("picture-moves", holds(moves, lambda told: told in (True, False)), _moving),
+    Target("picture-moves", holds(is_animated, lambda told: told in (True, False)), _moving),
     Target("jpeg-outline", holds(_outlined, bool), lambda: list(_pictures())[:2]),
     Target("colour-profile", holds(_profile, bool), _profiles),
     Target("clip-walk", holds(clip_container, bool), _clips, longest=1024),
@@ -214,7 +220,7 @@ TARGETS: Final = (
     Target(
         "child-ready",
         _again(lambda data: write_ready(read_ready(_reader(data)))),
-        lambda: [write_ready(Wall(0)), write_ready(Wall(15))],
+        lambda: [write_ready(Confinement(0)), write_ready(Confinement(15))],
         longest=2,
     ),
 )

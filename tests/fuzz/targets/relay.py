@@ -7,15 +7,20 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.types import Message
 
-from entrenous.craft.wire.relay import envelope, lock, mailbox, upload
-from entrenous.faces.relay.asking import blob_of, mailbox_of, number, token_of
-from entrenous.faces.relay.blobs import _deposit
-from entrenous.faces.relay.quick import Asked
-from entrenous.faces.relay.ranges import Beyond, range_of
-from entrenous.model.envelope import (
+from entrenous.base.errors import Malformed, TooLarge, WrongToken
+from entrenous.base.identifiers import BlobId
+from entrenous.base.limits import BLOB_BYTES_MAX
+from entrenous.base.secret import Secret
+from entrenous.carry.http.relay_app import Asked
+from entrenous.carry.http.requests import blob_of, mailbox_of, number, token_of
+from entrenous.carry.http.routes import Beyond, _deposit, range_of
+from entrenous.wire import relay_json
+from entrenous.wire.relay_nouns import (
+    Answered,
     Envelope,
     EnvelopeState,
     EnvelopeStatus,
+    Opening,
     PrekeyBundle,
     Prekeys,
     Protocol,
@@ -24,12 +29,6 @@ from entrenous.model.envelope import (
     TokenBatch,
     Waiting,
 )
-from entrenous.model.errors import Malformed
-from entrenous.model.ids import BlobId
-from entrenous.model.lock import Answered, Opening
-from entrenous.model.relay_problem import TooLarge, WrongToken
-from entrenous.model.secret import Secret
-from entrenous.spec import BLOB_BYTES_MAX
 from tests.fuzz.mutate import change_json
 from tests.fuzz.seeds import BOX, DEVICE, ENVELOPE, LOCK, NOON
 from tests.fuzz.target import Target, holds, one_noun
@@ -55,74 +54,74 @@ def _body(
 _BODIES: Final = (
     _body(
         "mailbox-locks",
-        mailbox.read_mailbox_locks,
-        lambda locks: mailbox.write_mailbox_locks(*locks),
+        relay_json.read_mailbox_locks,
+        lambda locks: relay_json.write_mailbox_locks(*locks),
         *((LOCK, None), (LOCK, LOCK)),
     ),
-    _body("unlock-lock", lock.read_unlock_lock, lock.write_unlock_lock, LOCK),
-    _body("close-lock", lock.read_close_lock, lock.write_close_lock, LOCK),
-    _body("question", lock.read_question, lock.write_question, LOCK),
-    _body("answer", lock.read_answer, lock.write_answer, Answered(LOCK, 9)),
+    _body("unlock-lock", relay_json.read_unlock_lock, relay_json.write_unlock_lock, LOCK),
+    _body("close-lock", relay_json.read_close_lock, relay_json.write_close_lock, LOCK),
+    _body("question", relay_json.read_question, relay_json.write_question, LOCK),
+    _body("answer", relay_json.read_answer, relay_json.write_answer, Answered(LOCK, 9)),
     _body(
         "opened",
-        lock.read_opened,
-        lock.write_opened,
+        relay_json.read_opened,
+        relay_json.write_opened,
         Opening(3, b"n" * 16, (b"b" * 16,)),
     ),
     _body(
         "prekeys",
-        mailbox.read_prekeys,
-        mailbox.write_prekeys,
+        relay_json.read_prekeys,
+        relay_json.write_prekeys,
         *(Prekeys((b"one", b"two"), b"fallback", b"xwing"), Prekeys((), b"fallback", b"xwing")),
     ),
-    _body("key-count", mailbox.read_key_count, mailbox.write_key_count, 0, 50),
+    _body("key-count", relay_json.read_key_count, relay_json.write_key_count, 0, 50),
     _body(
         "bundle",
-        partial(mailbox.read_bundle, device=DEVICE),
-        mailbox.write_bundle,
+        partial(relay_json.read_bundle, device=DEVICE),
+        relay_json.write_bundle,
         PrekeyBundle(DEVICE, None, b"fallback", b"xwing"),
     ),
     _body(
         "send-token",
-        partial(mailbox.read_send_token, lock=LOCK),
-        mailbox.write_send_token,
+        partial(relay_json.read_send_token, lock=LOCK),
+        relay_json.write_send_token,
         *(SendToken(LOCK, 1, NOON), SendToken(LOCK, None, None)),
     ),
     _body(
         "token-batch",
-        mailbox.read_batch,
-        mailbox.write_batch,
+        relay_json.read_batch,
+        relay_json.write_batch,
         TokenBatch((LOCK, b"M" * 32), (b"N" * 32,), NOON),
     ),
-    _body("tokens-held", mailbox.read_held, mailbox.write_held, 64),
+    _body("tokens-held", relay_json.read_held, relay_json.write_held, 64),
     _body(
         "status",
-        mailbox.read_status,
-        lambda said: mailbox.write_status(*said),
+        relay_json.read_status,
+        lambda said: relay_json.write_status(*said),
         *((Protocol(2, 2), None), (Protocol(1, 2), NOON)),
     ),
     _body(
         "envelope",
-        partial(envelope.read_envelope, envelope=ENVELOPE, mailbox=BOX),
-        envelope.write_envelope,
+        partial(relay_json.read_envelope, envelope=ENVELOPE, mailbox=BOX),
+        relay_json.write_envelope,
         Envelope(ENVELOPE, BOX, b"sealed", NOON, LOCK, None, ()),
         Envelope(ENVELOPE, BOX, b"sealed", NOON, LOCK, _SHARE, (BlobId(b"0" * 16),)),
     ),
     _body(
         "page",
-        envelope.read_waiting,
-        envelope.write_waiting,
+        relay_json.read_waiting,
+        relay_json.write_waiting,
         *([], [Waiting(ENVELOPE, 7, b"sealed", NOON)]),
     ),
-    _body("attempt", envelope.read_attempt, envelope.write_attempt, b"a" * 16),
-    _body("share", envelope.read_share, envelope.write_share, Secret(b"s" * 32)),
+    _body("attempt", relay_json.read_attempt, relay_json.write_attempt, b"a" * 16),
+    _body("share", relay_json.read_share, relay_json.write_share, Secret(b"s" * 32)),
     _body(
         "look",
-        envelope.read_look,
-        envelope.write_look,
+        relay_json.read_look,
+        relay_json.write_look,
         *(EnvelopeStatus(state, 1, NOON, None) for state in EnvelopeState),
     ),
-    _body("upload", upload.read_upload, lambda said: upload.write_upload(*said), (7, 4096)),
+    _body("upload", relay_json.read_upload, lambda said: relay_json.write_upload(*said), (7, 4096)),
 )
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import httptools
 
-from entrenous.adapters.http_whole import Whole, read_whole
+from entrenous.serving.buffered_requests import BufferedRequest, parse_buffered
 from tests.fuzz.target import Target, holds
 
 
@@ -37,14 +37,14 @@ class Parsed:
 
 def read_alike(untrusted: bytes) -> bool:
     """Whether what is taken past the parser is one request, as the parser reads it."""
-    whole = read_whole(untrusted)
+    whole = parse_buffered(untrusted)
     return whole is None or _is_said(whole, Parsed(untrusted))
 
 
-def _is_said(whole: Whole, parsed: Parsed) -> bool:
+def _is_said(whole: BufferedRequest, parsed: Parsed) -> bool:
     url = httptools.parse_url(parsed.url)
     headers = {name: value.strip(" \t") for name, value in parsed.headers}
-    said = Whole(
+    said = BufferedRequest(
         *(parsed.method, url.path.decode(), (url.query or b"").decode(), headers, parsed.body)
     )
     return whole == said and (parsed.begun, parsed.ended, parsed.keeps) == (1, 1, True)

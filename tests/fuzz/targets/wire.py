@@ -6,17 +6,16 @@ from typing import Any, Final
 
 import msgspec
 
-from entrenous.adapters.courier.request import _KNOWN
-from entrenous.craft.wire.b64u import b64u, unb64u
-from entrenous.craft.wire.canonical import canonical_json, read_canonical
-from entrenous.craft.wire.cbor import decode, encode
-from entrenous.craft.wire.problem import read_problem, status_of, write_problem
-from entrenous.craft.wire.record import pack, unpack
-from entrenous.model.circle import Circle
-from entrenous.model.message import Message
-from entrenous.model.person import Contact
-from entrenous.model.relay_problem import Expired, TooMany
-from entrenous.spec import PREKEY_BYTES_MAX
+from entrenous.base.errors import Expired, TooMany
+from entrenous.base.identity import Contact
+from entrenous.base.limits import PREKEY_BYTES_MAX
+from entrenous.device.client.relay_request import _KNOWN
+from entrenous.device.sent_messages import Message
+from entrenous.device.vault_tables import pack, unpack
+from entrenous.send.people.circles import Circle
+from entrenous.wire.cbor import decode, encode
+from entrenous.wire.encodings import canonical_json, from_base64url, read_canonical, to_base64url
+from entrenous.wire.problem_details import read_problem, status_of, write_problem
 from tests.fuzz.mutate import change_bytes, change_cbor, change_json, changed_value
 from tests.fuzz.seeds import MESSAGE, NOON, encoded
 from tests.fuzz.target import Target, holds, one_form, one_noun
@@ -73,8 +72,8 @@ TARGETS: Final = (
     ),
     Target(
         "base64url",
-        one_form(_text_of(unb64u), lambda data: b64u(data).encode()),
-        lambda: [b64u(bytes(range(size))).encode() for size in (0, 1, 2, 3, 32)],
+        one_form(_text_of(from_base64url), lambda data: to_base64url(data).encode()),
+        lambda: [to_base64url(bytes(range(size))).encode() for size in (0, 1, 2, 3, 32)],
         longest=256,
     ),
     Target(

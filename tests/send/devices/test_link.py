@@ -6,25 +6,25 @@ from typing import Any
 
 import pytest
 
-from entrenous.craft.crypto.device import identity_key, new_account, signing_key
-from entrenous.craft.crypto.link import (
-    link_promise,
-    link_transcript,
-    open_grant,
-    seal_grant,
-    seal_offer,
+from entrenous.base.errors import RelayUnreachable
+from entrenous.base.secret import Secret
+from entrenous.crypto.hpke import new_key, public_key
+from entrenous.crypto.identity_keys import identity_key, new_account, signing_key
+from entrenous.crypto.short_auth_string import public_of
+from entrenous.device.device import Device
+from entrenous.device.identities import who_am_i
+from entrenous.device.lock_errors import NobodysDevice
+from entrenous.device.recovery_sheet import MasterAway, OthersSheet, RecoverySheet
+from entrenous.device.vault_tables import CLOSE, SELF
+from entrenous.send.devices.link_new_device import (
+    NewSide,
+    ask_to_link,
+    differs_here,
+    end_new,
+    look_new,
+    same_here,
 )
-from entrenous.craft.crypto.short_string import public_of
-from entrenous.craft.crypto.xwing import new_key, public_key
-from entrenous.craft.wire.identity.link import (
-    padded_link,
-    read_link_message,
-    unpadded_link,
-    write_link_message,
-)
-from entrenous.craft.wire.identity.link_parts import read_grant, write_grant, write_offer
-from entrenous.model.envelope import Envelope
-from entrenous.model.link import (
+from entrenous.send.devices.link_nouns import (
     BadLinkCode,
     DiffersHere,
     EndedAfterGrant,
@@ -39,20 +39,7 @@ from entrenous.model.link import (
     LinkStop,
     NotLinkedHere,
 )
-from entrenous.model.recovery import MasterAway, OthersSheet, RecoverySheet
-from entrenous.model.relay_problem import RelayUnreachable
-from entrenous.model.secret import Secret
-from entrenous.model.vault import NobodysDevice
-from entrenous.ports import Device
-from entrenous.send.devices.link.new import (
-    NewSide,
-    ask_to_link,
-    differs_here,
-    end_new,
-    look_new,
-    same_here,
-)
-from entrenous.send.devices.link.old import (
+from entrenous.send.devices.link_old_device import (
     OldSide,
     differs,
     look_old,
@@ -60,13 +47,26 @@ from entrenous.send.devices.link.old import (
     same_on_both,
     wait_no_more,
 )
-from entrenous.send.devices.link.states import LinkState
-from entrenous.send.devices.recovery import take_master_away
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.drawers import CLOSE, SELF
+from entrenous.send.devices.link_steps import LinkState
+from entrenous.send.devices.own_devices import take_master_away
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.formats.linking import (
+    link_promise,
+    link_transcript,
+    open_grant,
+    padded_link,
+    read_grant,
+    read_link_message,
+    seal_grant,
+    seal_offer,
+    unpadded_link,
+    write_grant,
+    write_link_message,
+    write_offer,
+)
+from entrenous.wire.relay_nouns import Envelope
 from tests.send.cards import identity_of
-from tests.send.room import HERE, Person, Room
+from tests.send.send_device import HERE, Person, Room
 from tests.village.households import bare, link
 
 Message = LinkAsk | LinkAnswer | LinkShow | LinkGrant | LinkStop

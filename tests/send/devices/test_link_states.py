@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.send.devices.link.states import NEXT, LinkEvent, LinkState, step
+from entrenous.send.devices.link_steps import NEXT, LinkEvent, LinkState, next_link_state
 
 MACHINE = Path(__file__).parents[3] / "docs/machines/link.md"
 IN_TURN = {
@@ -47,7 +47,7 @@ def test_the_drawing_shows_the_table() -> None:
 def test_only_the_right_order_links(begin: LinkState, events: list[LinkEvent]) -> None:
     state = begin
     for event in events:
-        state = step(state, event)
+        state = next_link_state(state, event)
     *first, last = IN_TURN[begin]
     in_turn = events[: len(first)] == first and last in events[len(first) :]
     if state is LinkState.LINKED:
@@ -60,5 +60,5 @@ def test_every_order_that_is_right_links() -> None:
     for begin, turn in IN_TURN.items():
         state = begin
         for event in turn:
-            state = step(state, event)
+            state = next_link_state(state, event)
         assert state is LinkState.LINKED

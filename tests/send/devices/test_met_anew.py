@@ -5,17 +5,18 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.relay_problem import WrongToken
-from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.acquaintance.people import contact_named, contacts, forget_contact
-from entrenous.send.acquaintance.rename import rename_contact
-from entrenous.send.drawers import GREET_DEVICE, WINDOW_OLD, peer_key
+from entrenous.base.errors import WrongToken
+from entrenous.base.limits import GREETED_ANEW_MAX
+from entrenous.device.identities import contacts
+from entrenous.device.vault_tables import GREET_DEVICE, WINDOW_OLD, peer_key
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
-from entrenous.send.letter.repair import repair_sessions
-from entrenous.spec import GREETED_ANEW_MAX
-from tests.send.room import THERE, Person, Room
+from entrenous.send.letter.sessions import repair_sessions
+from entrenous.send.people.block import rename_contact
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from tests.send.room_text import writes
+from tests.send.send_device import THERE, Person, Room
 from tests.village.households import catch_up, held, ids, in_touch, links
 from tests.village.malicious_relay import Honest
 

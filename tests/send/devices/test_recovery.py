@@ -2,15 +2,14 @@
 
 import pytest
 
-from entrenous.model.recovery import CloseNotChangedYet, LockNotMovedYet
-from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
-from entrenous.model.secret import Secret
-from entrenous.send.devices.recovery import sheet_of
-from entrenous.send.devices.revoke import revoke_device
+from entrenous.base.errors import NoSuchMailbox, WrongToken
+from entrenous.base.secret import Secret
+from entrenous.device.identities import lock_followed
+from entrenous.device.recovery_sheet import CloseNotChangedYet, LockNotMovedYet
+from entrenous.send.devices.move_device import move_device
+from entrenous.send.devices.own_devices import revoke_device, sheet_of
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.move.house import move_house
-from entrenous.send.move.lock import lock_followed
-from tests.send.room import HERE, THERE, Person, Room
+from tests.send.send_device import HERE, THERE, Person, Room
 from tests.village.households import links
 
 OUTPUT = Secret(bytes(64))
@@ -41,7 +40,7 @@ def test_a_sheet_that_is_written_after_a_loss_shuts_the_device() -> None:
 
 
 def test_no_sheet_joins_the_new_relay_with_the_lock_of_the_old_one(ana: Person) -> None:
-    move_house(THERE, None, ana.device)
+    move_device(THERE, None, ana.device)
     with pytest.raises(LockNotMovedYet):
         sheet_of(OUTPUT, None, ana.device)
     lock_followed(ana.device)

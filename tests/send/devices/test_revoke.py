@@ -4,29 +4,31 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.craft.wire.identity.card import read_card
-from entrenous.model.device_list import RevokedAs
-from entrenous.model.link import ThisDevice, UnknownDevice
-from entrenous.model.lost import TokenOfBefore
-from entrenous.model.received import InboxState
-from entrenous.model.recovery import MasterAway
-from entrenous.model.relay_problem import NoSuchEnvelope, NoSuchMailbox, WrongToken
-from entrenous.model.secret import Secret
-from entrenous.send.acquaintance.notices import take_changes
-from entrenous.send.acquaintance.people import contact_named
-from entrenous.send.devices.lists.at_relay import still_to_close
-from entrenous.send.devices.lists.overview import overview
-from entrenous.send.devices.recovery import take_master_away
-from entrenous.send.devices.revoke import Revoked, Shut, revoke_device
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.devices.siblings import keep_sibling, siblings
-from entrenous.send.drawers import FIRST_TOKEN, PEER, WINDOW_IN, WINDOW_OUT, peer_key
+from entrenous.base.errors import NoSuchEnvelope, NoSuchMailbox, WrongToken
+from entrenous.base.identity import RevokedAs
+from entrenous.base.limits import TOKEN_BYTES
+from entrenous.base.secret import Secret
+from entrenous.device.identities import who_am_i
+from entrenous.device.recovery_sheet import MasterAway, TokenOfBefore
+from entrenous.device.vault_tables import FIRST_TOKEN, PEER, WINDOW_IN, WINDOW_OUT, peer_key
+from entrenous.send.devices.linked_devices import ThisDevice, UnknownDevice, keep_sibling, siblings
+from entrenous.send.devices.own_devices import (
+    Revoked,
+    Shut,
+    overview,
+    revoke_device,
+    take_master_away,
+)
+from entrenous.send.devices.own_key_bundle import still_to_close
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.aside import take_from_aside
-from entrenous.spec import TOKEN_BYTES
+from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.message.states import InboxState
+from entrenous.send.people.contact_history import take_changes
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.wire.key_bundle import read_card
 from tests.send.devices.test_link import sheet_of
-from tests.send.room import HERE, SMALL, THERE, Person, Room
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room
 from tests.village.households import bare, catch_up, link, links
 from tests.village.malicious_relay import failing
 
@@ -63,7 +65,7 @@ def test_a_revoked_device_gets_no_share_and_nothing_new(home: Room) -> None:
     assert ben.sends(SMALL, ana).devices == {"ana": 2}
     for one in (ana, tablet):
         assert one.opens_newest().files
-    assert [take_from_aside(one.device) for one in everybody(home)] == [0, 0, 0]
+    assert [take_undecryptable(one.device) for one in everybody(home)] == [0, 0, 0]
 
 
 def test_everybody_hears_of_it_and_forgets_its_keys_and_tokens(home: Room) -> None:

@@ -7,39 +7,32 @@ from typing import Any
 
 import pytest
 
-from entrenous.craft.wire.identity.sync import write_sync
-from entrenous.model.device_list import Head
-from entrenous.model.notes import SyncNote, SyncTopic
-from entrenous.model.person import Trust, UnknownPerson
-from entrenous.model.relay_problem import RelayUnreachable
-from entrenous.model.sync import SharedBlock, SharedGone
-from entrenous.send.acquaintance.block import block_contact, unblock_contact
-from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.acquaintance.notices import take_changes
-from entrenous.send.acquaintance.people import (
-    contact_named,
-    contacts,
-    forget_contact,
-    verify_contact,
-)
-from entrenous.send.acquaintance.rename import rename_contact
-from entrenous.send.circle.kept import circles
-from entrenous.send.circle.members import (
+from entrenous.base.errors import RelayUnreachable
+from entrenous.base.identity import Head, Trust
+from entrenous.device.identities import contacts, who_am_i
+from entrenous.device.vault_tables import CONTACT, store_record
+from entrenous.send.devices.device_lists import fork_of, freeze
+from entrenous.send.devices.linked_devices import siblings
+from entrenous.send.devices.sync_records import stamp_of
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.formats.sync_format import SharedBlock, SharedGone, write_sync
+from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.letter_nouns import SyncNote, SyncTopic
+from entrenous.send.letter.write import addressees, plain_outer, write_letter
+from entrenous.send.people.block import block_contact, rename_contact, unblock_contact
+from entrenous.send.people.circle_members import (
     add_to_circle,
     circle_named,
     people_in,
     remove_from_circle,
 )
-from entrenous.send.devices.lists.forked import fork_of, freeze
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.devices.siblings import siblings
-from entrenous.send.devices.sync.records import stamp_of
-from entrenous.send.drawers import CONTACT, lay
-from entrenous.send.fetch import fetch_messages
-from entrenous.send.letter.aside import take_from_aside
-from entrenous.send.letter.write import addressees, plain_outer, write_letter
-from tests.send.archive.boxes import exported, imported
-from tests.send.room import HERE, SMALL, THERE, Person, Room
+from entrenous.send.people.circles import circles
+from entrenous.send.people.contact_history import take_changes
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import contact_named, forget_contact, verify_contact
+from entrenous.send.people.people_nouns import UnknownPerson
+from tests.archive.boxes import exported, imported
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room
 from tests.village.households import bare, catch_up, link, links
 from tests.village.malicious_relay import Honest, failing
 from tests.village.world import WoundClock
@@ -80,7 +73,7 @@ def test_somebody_who_is_added_on_one_is_written_to_from_both(home: Room) -> Non
     assert caro.sends(SMALL, ana).devices == {"ana": 2}
     for one in (ana, phone):
         assert one.opens_newest().files
-    assert [take_from_aside(one.device) for one in (ana, phone, caro)] == [0, 0, 0]
+    assert [take_undecryptable(one.device) for one in (ana, phone, caro)] == [0, 0, 0]
 
 
 def test_names_circles_blocks_and_forgetting_follow(home: Room) -> None:
@@ -162,7 +155,7 @@ def test_what_somebody_else_tells_as_if_it_were_a_sibling_is_refused(home: Room,
         write_letter(notes[what], to, plain_outer(ben.device), ben.device)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    assert take_from_aside(ana.device) == 1
+    assert take_undecryptable(ana.device) == 1
     assert not contact_named("ben", ana.device).blocked
 
 
@@ -178,7 +171,7 @@ def test_three_devices_know_each_other(home: Room) -> None:
     assert ben.sends(SMALL, ana).devices == {"ana": 3}
     assert tablet.opens_newest().files
     everybody = (ana, phone, tablet, ben)
-    assert [take_from_aside(one.device) for one in everybody] == [0, 0, 0, 0]
+    assert [take_undecryptable(one.device) for one in everybody] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("held_back", [None, 1])
@@ -243,7 +236,7 @@ def test_what_cannot_be_told_keeps_nothing_else_back(home: Room) -> None:
     """A name that is too long for a note: it stays here, and every command goes on."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     known = contact_named("ben", ana.device)
-    lay(replace(known, name="b" * 65), CONTACT, ben.id.hex(), ana.device.vault)
+    store_record(replace(known, name="b" * 65), CONTACT, ben.id.hex(), ana.device.vault)
     ana.adds(home["caro"])
     talk(home["caro"], ana, phone)
     assert names(phone) == ["ben", "caro"]
@@ -349,7 +342,7 @@ def test_every_change_is_dated_when_it_is_made(
 ) -> None:
     ana, phone = home["ana"], home["phone"]
     known = replace(contact_named("ben", ana.device), trust=Trust.UNKNOWN)
-    lay(known, CONTACT, known.person.id.hex(), ana.device.vault)
+    store_record(known, CONTACT, known.person.id.hex(), ana.device.vault)
     talk(ana, phone)
     change(ana, home)
     home.clock.wind(days=2)
@@ -423,4 +416,4 @@ def test_a_circle_never_gets_the_name_of_a_person(home: Room) -> None:
     for one in (ana, phone):
         fetch_messages(one.device)
         assert len(contact_named("Family", one.device).person.devices) == 2
-    assert [take_from_aside(one.device) for one in (ana, phone)] == [0, 0]
+    assert [take_undecryptable(one.device) for one in (ana, phone)] == [0, 0]

@@ -6,21 +6,20 @@ from typing import Any
 import httpx
 import pytest
 
-from entrenous.adapters.courier.http import HttpCourier
-from entrenous.craft.wire.b64u import b64u
-from entrenous.craft.wire.identity.prekey import read_prekey
-from entrenous.model.envelope import Prekeys
-from entrenous.model.peer import OwnKey
-from entrenous.model.relay_problem import RelayFull, RelayUnreachable
-from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.acquaintance.people import contacts
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.drawers import ASIDE, OWN_KEY, take_all
+from entrenous.base.errors import RelayFull, RelayUnreachable
+from entrenous.base.limits import BATCH_SIZE_MAX, ONE_TIME_KEYS
+from entrenous.device.client.http_courier import HttpCourier
+from entrenous.device.identities import contacts, who_am_i
+from entrenous.device.vault_tables import ASIDE, OWN_KEY, load_records
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.formats.identity_formats import read_prekey
+from entrenous.send.letter.letter_nouns import OwnKey
 from entrenous.send.letter.prekeys import publish_prekeys
-from entrenous.spec import BATCH_SIZE_MAX, ONE_TIME_KEYS
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.wire.encodings import to_base64url
+from entrenous.wire.relay_nouns import Prekeys
 from tests.in_memory.courier import at_once
-from tests.send.room import HERE, THERE, Person, Room
+from tests.send.send_device import HERE, THERE, Person, Room
 from tests.village.malicious_relay import Honest, failing
 from tests.village.week import Tap
 
@@ -35,7 +34,7 @@ def held(who: Person) -> int:
 
 
 def public_keys(who: Person) -> int:
-    return sum(key.peer is None for key in take_all(OwnKey, OWN_KEY, who.device.vault))
+    return sum(key.peer is None for key in load_records(OwnKey, OWN_KEY, who.device.vault))
 
 
 def on_the_fallback(honest: Honest, *arguments: Any) -> Any:
@@ -99,7 +98,7 @@ def test_with_every_one_time_key_gone_letters_still_arrive(room: Room) -> None:
 
 def test_the_public_xwing_key_is_replaced_after_a_week_and_gone_two_later(room: Room) -> None:
     ben = room["ben"]
-    (first,) = (key.id for key in take_all(OwnKey, OWN_KEY, ben.device.vault))
+    (first,) = (key.id for key in load_records(OwnKey, OWN_KEY, ben.device.vault))
     for days, keys in ((6, 1), (1, 2), (6, 2), (1, 3), (6, 3)):
         room.clock.wind(days=days)
         fetch_messages(ben.device)
@@ -205,4 +204,4 @@ def test_own_errands_come_before_what_an_inbox_posts() -> None:
     assert max(at for at, (_, what) in enumerate(kinds) if what == "prekeys") < min(
         at for at, (_, what) in enumerate(kinds) if what == "letter"
     )
-    assert b64u(own) not in last.path
+    assert to_base64url(own) not in last.path

@@ -10,29 +10,38 @@ from typing import Any
 
 import pytest
 
-from entrenous.craft.crypto.hashing import sha256
-from entrenous.craft.crypto.seal import seal_letter
-from entrenous.craft.wire.cbor import encode
-from entrenous.craft.wire.letter.letter import write_body, write_header, write_info, write_sealed
-from entrenous.model.device_list import ForkedList
-from entrenous.model.envelope import Waiting
-from entrenous.model.errors import Malformed, Unproven
-from entrenous.model.ids import EnvelopeId, MessageId
-from entrenous.model.letter import Address, Body, NotBound
-from entrenous.model.notes import CardNote, Hello, NeedsUpdate, RecallNote, UnknownBody, WindowNote
-from entrenous.model.peer import Peer
-from entrenous.model.secret import Secret
-from entrenous.send.acquaintance.people import contact_named, forget_contact, keep_contact
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.drawers import LIST, PEER, peer_key, take
+from entrenous.base.errors import Malformed, Unproven
+from entrenous.base.identifiers import EnvelopeId, MessageId
+from entrenous.base.identity import ForkedList
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import sha256
+from entrenous.crypto.nouns import NotBound
+from entrenous.crypto.seal import seal_letter
+from entrenous.device.identities import who_am_i
+from entrenous.device.vault_tables import LIST, PEER, load_record, peer_key
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.letter.aside import take_from_aside
+from entrenous.send.formats.letter_format import write_body, write_header, write_info, write_sealed
+from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.letter_nouns import (
+    Address,
+    Body,
+    CardNote,
+    Hello,
+    NeedsUpdate,
+    Peer,
+    RecallNote,
+    UnknownBody,
+    WindowNote,
+)
 from entrenous.send.letter.prekeys import make_own_key
 from entrenous.send.letter.read import Letter, read_letter
 from entrenous.send.letter.sessions import have_session
 from entrenous.send.letter.write import _address, _header, addressees, plain_outer
+from entrenous.send.people.keep_contacts import contact_named, forget_contact, keep_contact
+from entrenous.wire.cbor import encode
+from entrenous.wire.relay_nouns import Waiting
 from tests.send.cards import issue_card
-from tests.send.room import SMALL, Person, Room
+from tests.send.send_device import SMALL, Person, Room
 from tests.village.malicious_relay import flipped
 
 pytestmark = pytest.mark.slow
@@ -57,7 +66,7 @@ class Forge:
         (self.to,) = addressees(contact_named(self.reader.name, device), device)
         have_session(self.to, device)
         whose = peer_key(self.reader.id, self.to.key.device)
-        peer = take(Peer, PEER, whose, device.vault)
+        peer = load_record(Peer, PEER, whose, device.vault)
         assert peer is not None
         self.peer = peer
         self.next_key = make_own_key(whose, self.me, device)
@@ -254,7 +263,7 @@ def test_what_only_a_newer_program_knows_is_told_once_and_stops_nothing(forge: F
         fetched = fetch_messages(reader)
     assert [type(problem) for problem in fetched.problems] == [NeedsUpdate]
     assert fetch_messages(reader).problems == ()
-    assert take_from_aside(reader) == 0
+    assert take_undecryptable(reader) == 0
     forge.read(forge.letter(header=lambda h: replace(h, counter=h.counter + 2)))
 
 

@@ -6,41 +6,41 @@ from typing import Any
 
 import pytest
 
-from entrenous.craft.crypto.hashing import lock_of
-from entrenous.craft.crypto.tokens import send_token
-from entrenous.model.envelope import EnvelopeState, Protocol, TokenBatch
-from entrenous.model.peer import Peer
-from entrenous.model.person import YouBlocked
-from entrenous.model.relay_problem import RelayUnreachable, WrongToken
-from entrenous.model.sealed_copy import SealedCopy
-from entrenous.model.window import GivenWindow, HeldWindow
-from entrenous.send.acquaintance.block import block_contact
-from entrenous.send.acquaintance.people import forget_contact
-from entrenous.send.drawers import (
+from entrenous.base.errors import RelayUnreachable, WrongToken
+from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.key_derivation import send_token
+from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.vault_tables import (
     PEER,
     SEALED,
     WINDOW_IN,
     WINDOW_OUT,
     WITHDRAW,
-    lay,
-    take_all,
+    load_records,
+    store_record,
 )
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
-from entrenous.send.letter.aside import take_from_aside
-from entrenous.send.letter.repair import repair_sessions
-from entrenous.send.letter.wake import wait_for_letter
+from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.letter_nouns import Peer
+from entrenous.send.letter.relay_tasks import wait_for_letter
+from entrenous.send.letter.sessions import repair_sessions
+from entrenous.send.people.block import block_contact
+from entrenous.send.people.keep_contacts import forget_contact
+from entrenous.send.people.people_nouns import YouBlocked
 from entrenous.send.recall import recall_message
-from tests.send.room import Person, Room
+from entrenous.send.tokens.token_ranges import GivenWindow, HeldWindow
+from entrenous.wire.relay_nouns import EnvelopeState, Protocol, TokenBatch
 from tests.send.room_text import writes
+from tests.send.send_device import Person, Room
 from tests.village.malicious_relay import Honest, failing
 
 
 def loses_its_ratchet(who: Person) -> None:
     """As after her vault went back to a state before these letters: her sessions are other ones."""
     for key in who.device.vault.keys(PEER):
-        (peer,) = take_all(Peer, PEER, who.device.vault)
-        lay(replace(peer, sessions=peer.sessions[:0]), PEER, key, who.device.vault)
+        (peer,) = load_records(Peer, PEER, who.device.vault)
+        store_record(replace(peer, sessions=peer.sessions[:0]), PEER, key, who.device.vault)
 
 
 def test_after_a_repair_both_read_each_other_again(friends: Room) -> None:
@@ -50,14 +50,14 @@ def test_after_a_repair_both_read_each_other_again(friends: Room) -> None:
     loses_its_ratchet(ben)
     writes(ana, "ben")
     fetch_messages(ben.device)
-    assert take_from_aside(ben.device) == 1
+    assert take_undecryptable(ben.device) == 1
     repair_sessions("ana", ben.device)
     flush(ben.device)
     fetch_messages(ana.device)
     writes(ana, "ben")
     writes(ben, "ana")
     assert (ana.received(), ben.received()) == (1, 2)
-    assert (take_from_aside(ana.device), take_from_aside(ben.device)) == (0, 0)
+    assert (take_undecryptable(ana.device), take_undecryptable(ben.device)) == (0, 0)
 
 
 def test_what_was_on_its_way_is_not_lost_by_a_repair(friends: Room) -> None:
@@ -111,7 +111,7 @@ def test_a_relay_that_was_restored_hears_again_what_was_taken_back(friends: Room
     ana, ben = friends["ana"], friends["ben"]
     name = writes(ana, "ben").name
     recall_message(name, ana.device)
-    (copy,) = take_all(SealedCopy, SEALED, ana.device.vault)
+    (copy,) = load_records(SealedCopy, SEALED, ana.device.vault)
     asked: list[bytes] = []
 
     def heard(honest: Honest, url: str, envelope: bytes, token: Any) -> Any:
@@ -136,7 +136,7 @@ def test_and_which_tokens_hold_and_which_do_not(friends: Room) -> None:
     """Its backup is of before Caro was forgotten, and of before Ana was given hers."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     caro.adds(ben)
-    (of_caro,) = take_all(HeldWindow, WINDOW_OUT, caro.device.vault)
+    (of_caro,) = load_records(HeldWindow, WINDOW_OUT, caro.device.vault)
     windows = dict(_windows(ben))
     forget_contact("caro", ben.device)
     fetch_messages(ben.device)
@@ -160,7 +160,7 @@ def test_and_which_tokens_hold_and_which_do_not(friends: Room) -> None:
 
 def _windows(who: Person) -> list[tuple[str, GivenWindow]]:
     keys = who.device.vault.keys(WINDOW_IN)
-    return list(zip(keys, take_all(GivenWindow, WINDOW_IN, who.device.vault), strict=True))
+    return list(zip(keys, load_records(GivenWindow, WINDOW_IN, who.device.vault), strict=True))
 
 
 def _token(windows: dict[str, GivenWindow], of: Person) -> Any:

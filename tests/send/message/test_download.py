@@ -7,18 +7,19 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from entrenous.model.ids import BlobId
-from entrenous.model.letter import BlobChanged, FrameFile
-from entrenous.model.received import Received
-from entrenous.model.relay_problem import RelayUnreachable, TakenBack
-from entrenous.model.secret import Secret
-from entrenous.send.drawers import DOWNLOAD
+from entrenous.base.errors import RelayUnreachable, TakenBack
+from entrenous.base.identifiers import BlobId
+from entrenous.base.secret import Secret
+from entrenous.crypto.nouns import BlobChanged
+from entrenous.device.vault_tables import DOWNLOAD
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.message.watch import Stage, Watch
+from entrenous.send.letter.letter_nouns import FrameFile
+from entrenous.send.message.states import Received
+from entrenous.send.message.transfer_progress import Stage, TransferWatch
 from entrenous.send.open import Fill, open_message, open_message_to
 from entrenous.send.recall import recall_message
-from tests.send.room import SMALL, Person, Room
+from tests.send.send_device import SMALL, Person, Room
 
 
 @dataclass
@@ -133,7 +134,7 @@ def test_who_watches_sees_bytes(ben: Person, line: Line) -> None:
     def show(_number: int, _file: FrameFile, fill: Fill) -> None:
         fill(io.BytesIO())
 
-    watch = Watch(lambda *step: seen.append(step))
+    watch = TransferWatch(lambda *step: seen.append(step))
     line.cut_after = 3000
     with pytest.raises(RelayUnreachable):
         open_message_to(newest(ben).name, show, ben.device, watch)

@@ -2,15 +2,14 @@
 
 import pytest
 
-from entrenous.model.ids import MessageId
-from entrenous.model.message import UnknownMessage
-from entrenous.model.reaction import BadReaction, NobodyToAnswer, Reaction
-from entrenous.send.acquaintance.people import forget_contact
+from entrenous.base.identifiers import MessageId
+from entrenous.device.sent_messages import UnknownMessage
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.inbox import received_messages
-from entrenous.send.message.meant import message_meant
+from entrenous.send.inbox import message_meant, received_messages
+from entrenous.send.letter.letter_nouns import BadReaction, NobodyToAnswer, Reaction
 from entrenous.send.message.react import react, reactions_to, take_reaction
-from tests.send.room import HERE, SMALL, Person, Room
+from entrenous.send.people.keep_contacts import forget_contact
+from tests.send.send_device import HERE, SMALL, Person, Room
 
 pytestmark = pytest.mark.slow
 

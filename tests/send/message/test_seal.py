@@ -7,22 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.craft.crypto.blob import decrypt_blob
-from entrenous.craft.crypto.derive import blob_key, content_key
-from entrenous.craft.crypto.hashing import Hashing, sha256
-from entrenous.craft.wire.letter.content import Unpadding, pad_file, padded_reader, read_frame
-from entrenous.craft.wire.letter.letter import write_manifest
-from entrenous.model.ids import ID_BYTES, MessageId, MessageName
-from entrenous.model.letter import ContentFile, PersonHead
-from entrenous.model.message import Policy
-from entrenous.model.relay_problem import TooLarge
-from entrenous.model.secret import Secret
-from entrenous.send.acquaintance.people import contact_named
+from entrenous.base.errors import TooLarge
+from entrenous.base.identifiers import ID_BYTES, MessageId, MessageName
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import decrypt_blob
+from entrenous.crypto.hashing import Hashing, sha256
+from entrenous.crypto.key_derivation import blob_key, content_key
+from entrenous.send.clock_sanity import this_second
+from entrenous.send.formats.message_format import (
+    Unpadding,
+    pad_file,
+    padded_reader,
+    read_frame,
+    write_manifest,
+)
+from entrenous.send.letter.letter_nouns import ContentFile, PersonHead
 from entrenous.send.letter.write import addressees
-from entrenous.send.message import seal
-from entrenous.send.message.seal import OwnFile, Sealed, Sending, seal_content
-from entrenous.send.moment import this_second
-from tests.send.room import Person, Room
+from entrenous.send.message import make
+from entrenous.send.message.draft import Policy
+from entrenous.send.message.make import OwnFile, Sealed, Sending, seal_content
+from entrenous.send.people.keep_contacts import contact_named
+from tests.send.send_device import Person, Room
 
 LARGE = bytes(range(256)) * 68_000  # more than is encrypted in one piece
 
@@ -78,7 +83,7 @@ def test_small_and_large_files_open_again_with_their_own_keys(friends: Room) -> 
 def test_what_no_relay_takes_is_said_before_it_is_encrypted(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seal, "BLOB_BYTES_MAX", 8192)
+    monkeypatch.setattr(make, "BLOB_BYTES_MAX", 8192)
     sealed(friends["ana"], bytes(range(200)))
     with pytest.raises(TooLarge, match="8192 bytes at most"):
         sealed(friends["ana"], b"x" * 9000)

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from entrenous.carry.hold import bring_blob
-from entrenous.model.envelope import BlobDeposit
-from entrenous.model.ids import RecipientId
-from entrenous.model.message import Draft, Policy, Undone, WaitsInOutbox
-from entrenous.model.relay_problem import RelayUnreachable, WrongOffset
-from entrenous.model.secret import Secret
-from entrenous.ports import Relay
+from entrenous.base.errors import RelayUnreachable, WrongOffset
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.limits import RESUMED_BYTES_MIN
+from entrenous.base.secret import Secret
+from entrenous.carry.hold import upload_blob
+from entrenous.carry.relay import Relay
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
+from entrenous.send.message.draft import Draft, Policy, Undone, WaitsInOutbox
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from entrenous.spec import RESUMED_BYTES_MIN
+from entrenous.wire.relay_nouns import BlobDeposit
 from tests.in_memory.courier import at_once
 from tests.village.crashes import Crash
 from tests.village.world import Village, photo
@@ -78,7 +78,7 @@ class Line:
 
         self.sent += len(part)
         with pytest.raises(Cut):
-            at_once(bring_blob(deposit, token, chunks(), self.relay, start))
+            at_once(upload_blob(deposit, token, chunks(), self.relay, start))
 
 
 @cache

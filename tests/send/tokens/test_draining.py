@@ -5,17 +5,17 @@ from contextlib import suppress
 
 import pytest
 
-from entrenous.craft.crypto.tokens import send_token
-from entrenous.model.envelope import PrekeyBundle
-from entrenous.model.ids import DeviceId
-from entrenous.model.relay_problem import TooMany
-from entrenous.model.secret import Secret
-from entrenous.model.window import HeldWindow
-from entrenous.send.acquaintance.people import contact_named
-from entrenous.send.drawers import WINDOW_OUT, take_all
+from entrenous.base.errors import TooMany
+from entrenous.base.identifiers import DeviceId
+from entrenous.base.secret import Secret
+from entrenous.crypto.key_derivation import send_token
+from entrenous.device.vault_tables import WINDOW_OUT, load_records
 from entrenous.send.fetch import fetch_messages
-from tests.send.room import Person, Room
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.tokens.token_ranges import HeldWindow
+from entrenous.wire.relay_nouns import PrekeyBundle
 from tests.send.room_text import writes
+from tests.send.send_device import Person, Room
 
 
 def claimed(room: Room, of: Person, token: Secret, key: DeviceId) -> Iterator[PrekeyBundle]:
@@ -29,7 +29,7 @@ def claimed(room: Room, of: Person, token: Secret, key: DeviceId) -> Iterator[Pr
 @pytest.mark.threat("prekey-depletion")
 def test_with_every_key_drained_by_a_friend_messages_still_flow(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    (held,) = take_all(HeldWindow, WINDOW_OUT, ana.device.vault)
+    (held,) = load_records(HeldWindow, WINDOW_OUT, ana.device.vault)
     key = contact_named("ben", ana.device).person.devices[0].device
     url, mailbox, owner = ben.home
     assert held.seed is not None

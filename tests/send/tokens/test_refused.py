@@ -6,40 +6,47 @@ from typing import Any
 
 import pytest
 
-import entrenous.carry.mailboxes.room as relay_room
-from entrenous.craft.crypto.tokens import send_token
-from entrenous.model.envelope import TokenBatch
-from entrenous.model.ids import PersonId
-from entrenous.model.message import NotToAll
-from entrenous.model.relay_problem import Expired, RelayUnreachable, TooManyRegistered, WrongToken
-from entrenous.model.secret import Secret
-from entrenous.model.window import GivenWindow, HeldWindow, Withdrawal
-from entrenous.send.acquaintance.block import block_contact
-from entrenous.send.acquaintance.people import contact_named
-from entrenous.send.drawers import BATCH, WINDOW_IN, WINDOW_OUT, WITHDRAW, lay, take, take_all
+import entrenous.carry.send_tokens as relay_room
+from entrenous.base.errors import Expired, RelayUnreachable, TooManyRegistered, WrongToken
+from entrenous.base.identifiers import PersonId
+from entrenous.base.limits import WINDOW_SKIPPED_MAX, WINDOW_SPAN, WINDOW_TOKENS
+from entrenous.base.secret import Secret
+from entrenous.crypto.key_derivation import send_token
+from entrenous.device.vault_tables import (
+    BATCH,
+    WINDOW_IN,
+    WINDOW_OUT,
+    WITHDRAW,
+    load_record,
+    load_records,
+    store_record,
+)
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
-from entrenous.send.tokens.batch import tell_of_tokens
-from entrenous.send.tokens.top_up import look_after_windows
-from entrenous.send.tokens.windows import note_use, promise
-from entrenous.spec import WINDOW_SKIPPED_MAX, WINDOW_SPAN, WINDOW_TOKENS
-from tests.send.room import Person, Room
+from entrenous.send.message.draft import NotToAll
+from entrenous.send.people.block import block_contact
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.tokens.distribute import top_up_ranges
+from entrenous.send.tokens.issue import note_token_used, queue_registration, register_tokens
+from entrenous.send.tokens.token_ranges import GivenWindow, HeldWindow, Withdrawal
+from entrenous.wire.relay_nouns import TokenBatch
 from tests.send.room_text import writes
+from tests.send.send_device import Person, Room
 from tests.village.malicious_relay import Honest, failing
 
 
 def given(who: Person) -> GivenWindow:
     """What the one device that she knows may write to her with."""
-    (window,) = take_all(GivenWindow, WINDOW_IN, who.device.vault)
+    (window,) = load_records(GivenWindow, WINDOW_IN, who.device.vault)
     return window
 
 
 def skips_to_the_last(who: Person) -> None:
     """The next letter shows the last token that she was told of."""
     (key,) = who.device.vault.keys(WINDOW_OUT)
-    held = take(HeldWindow, WINDOW_OUT, key, who.device.vault)
+    held = load_record(HeldWindow, WINDOW_OUT, key, who.device.vault)
     assert held is not None
-    lay(replace(held, next=held.until - 1), WINDOW_OUT, key, who.device.vault)
+    store_record(replace(held, next=held.until - 1), WINDOW_OUT, key, who.device.vault)
 
 
 def holds(seed: Secret, index: int, at: Person, room: Room) -> bool:
@@ -88,9 +95,9 @@ def test_only_tokens_that_no_letter_came_with_are_dropped_for_being_skipped(frie
     ana, ben = friends["ana"], friends["ben"]
     key = contact_named("ana", ben.device).person.devices[0].device
     (whose,) = ben.device.vault.keys(WINDOW_IN)
-    lay(replace(given(ben), told=400, until=400), WINDOW_IN, whose, ben.device.vault)
+    store_record(replace(given(ben), told=400, until=400), WINDOW_IN, whose, ben.device.vault)
     for index in (3, 5, 1, 200, 150, 2**63, -1):
-        note_use(ana.id, key, index, ben.device)
+        note_token_used(ana.id, key, index, ben.device)
     assert given(ben).unseen == 201
     assert given(ben).skipped == tuple(index for index in range(136, 200) if index != 150)
     assert given(ben).came == 5
@@ -99,7 +106,7 @@ def test_only_tokens_that_no_letter_came_with_are_dropped_for_being_skipped(frie
 
 
 def taken(who: Person) -> list[tuple[int, int]]:
-    return [(one.first, one.until) for one in take_all(Withdrawal, WITHDRAW, who.device.vault)]
+    return [(one.first, one.until) for one in load_records(Withdrawal, WITHDRAW, who.device.vault)]
 
 
 def test_a_window_that_was_much_used_is_replaced(friends: Room) -> None:
@@ -107,8 +114,8 @@ def test_a_window_that_was_much_used_is_replaced(friends: Room) -> None:
     (whose,) = ben.device.vault.keys(WINDOW_IN)
     before, end = given(ben), WINDOW_SPAN
     used = replace(before, unseen=end, told=end, until=end)
-    lay(used, WINDOW_IN, whose, ben.device.vault)
-    look_after_windows(ben.device)
+    store_record(used, WINDOW_IN, whose, ben.device.vault)
+    top_up_ranges(ben.device)
     assert given(ben).seed != before.seed
     assert given(ben).first == end
 
@@ -146,10 +153,10 @@ def test_what_was_refused_goes_again_with_the_same_padding_and_withdrawals_first
     fetch_messages(ben.device)
     told, trick = told_batches()
     block_contact("ana", ben.device)
-    promise(given_to(caro, ben), range(5000, 5010), caro.id, ben.device)
+    queue_registration(given_to(caro, ben), range(5000, 5010), caro.id, ben.device)
     monkeypatch.setattr(relay_room, "TOKENS_MAX", 1)
     with ben.courier.playing(change_tokens=trick), pytest.raises(TooManyRegistered):
-        tell_of_tokens(ben.device)
+        register_tokens(ben.device)
     both, dropped, added = told
     assert both.drop == dropped.drop != ()
     assert dropped.add == ()
@@ -157,14 +164,14 @@ def test_what_was_refused_goes_again_with_the_same_padding_and_withdrawals_first
     assert added.drop == ()
     monkeypatch.undo()
     with ben.courier.playing(change_tokens=trick):
-        tell_of_tokens(ben.device)
+        register_tokens(ben.device)
     assert told[3].add == added.add
     assert ben.device.vault.keys(BATCH) == ()
 
 
 def given_to(who: Person, by: Person) -> GivenWindow:
     (key,) = by.device.vault.keys(WINDOW_IN, PersonId(who.id).hex())
-    window = take(GivenWindow, WINDOW_IN, key, by.device.vault)
+    window = load_record(GivenWindow, WINDOW_IN, key, by.device.vault)
     assert window is not None
     return window
 
@@ -194,11 +201,11 @@ def test_every_batch_of_one_day_holds_until_the_same_moment(friends: Room) -> No
     told, trick = told_batches()
     with ben.courier.playing(change_tokens=trick):
         for hour in (1, 5):
-            promise(
+            queue_registration(
                 given(ben), range(hour * 1000, hour * 1000 + 1), PersonId(bytes(32)), ben.device
             )
             friends.clock.wind(hours=hour, seconds=7)
-            tell_of_tokens(ben.device)
+            register_tokens(ben.device)
     ends = {batch.expires_at for batch in told}
     assert len(told) == 2
     assert {(end.hour, end.minute, end.second) for end in ends} == {(0, 0, 0)}

@@ -5,17 +5,17 @@ from contextlib import contextmanager
 
 import pytest
 
-from entrenous.model.envelope import Envelope
-from entrenous.model.notes import WindowNote
-from entrenous.model.relay_problem import RelayUnreachable
-from entrenous.model.secret import Secret
-from entrenous.send.drawers import WINDOW_TOLD
+from entrenous.base.errors import RelayUnreachable
+from entrenous.base.secret import Secret
+from entrenous.device.vault_tables import WINDOW_TOLD
+from entrenous.send.devices.move_device import move_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
+from entrenous.send.letter.letter_nouns import WindowNote
 from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
-from entrenous.send.move.house import move_house
-from entrenous.send.tokens.windows import give_window
-from tests.send.room import SMALL, THERE, Person, Room, town_of_three
+from entrenous.send.tokens.issue import issue_range
+from entrenous.wire.relay_nouns import Envelope
+from tests.send.send_device import SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import catch_up, gets_ready, held, ids, in_touch, links
 from tests.village.malicious_relay import Honest, failing
 
@@ -50,7 +50,7 @@ def tells_of_a_window(giver: Person, to: Person) -> Secret:
     found = addressee_of(*ids(to), giver.device)
     assert found is not None
     with giver.device.vault.together():
-        window = give_window(found.contact.person, found.key.device, giver.device)
+        window = issue_range(found.contact.person, found.key.device, giver.device)
         write_letter(
             WindowNote(window.seed, window.first), found, plain_outer(giver.device), giver.device
         )
@@ -62,7 +62,7 @@ def test_a_window_of_who_moved_waits_for_the_news_of_it(town: Room) -> None:
     ana, ben = town["ana"], town["ben"]
     before = held(ana, ben)
     with kept_back(ben) as late:
-        move_house(THERE, None, ben.device)
+        move_device(THERE, None, ben.device)
     seed = tells_of_a_window(ben, ana)
     with ana.courier.playing(card=failing(RelayUnreachable(host="relay"))):
         fetch_messages(ana.device)
@@ -81,7 +81,7 @@ def test_a_window_of_ones_own_device_waits_too(town: Room) -> None:
     before = held(phone, ana)
     gets_ready(ana, phone)
     with kept_back(ana) as late:
-        move_house(THERE, None, ana.device)
+        move_device(THERE, None, ana.device)
     tells_of_a_window(ana, phone)
     fetch_messages(phone.device)
     assert held(phone, ana).seed == before.seed

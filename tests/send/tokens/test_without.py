@@ -7,25 +7,24 @@ from typing import Any
 
 import pytest
 
-from entrenous.faces.cli.output import in_one_go
-from entrenous.model.ids import ID_BYTES, MessageId
-from entrenous.model.message import NotToAll, WaitsInOutbox
-from entrenous.model.notes import RecallNote
-from entrenous.model.secret import Secret
-from entrenous.model.window import HeldWindow
+from entrenous.base.identifiers import ID_BYTES, MessageId
+from entrenous.base.secret import Secret
+from entrenous.device.identities import NO_TOKEN, who_am_i
+from entrenous.device.vault_tables import OUTBOX, WINDOW_OUT, peer_key, store_record
 from entrenous.send import flush as flushing
-from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.acquaintance.people import contact_named
-from entrenous.send.devices.first_token import NO_TOKEN
-from entrenous.send.devices.lists.take_list import take_list
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.drawers import OUTBOX, WINDOW_OUT, lay, peer_key
+from entrenous.send.devices.device_lists import take_list
+from entrenous.send.devices.move_device import move_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
+from entrenous.send.letter.letter_nouns import RecallNote
 from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
-from entrenous.send.move.house import move_house
+from entrenous.send.message.draft import NotToAll, WaitsInOutbox
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.tokens.token_ranges import HeldWindow
 from entrenous.send.tokens.use import lend_tokens, take_lent
-from tests.send.room import SMALL, THERE, Person, Room, town_of_three
+from entrenous.terminal.output import unwrapped
+from tests.send.send_device import SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import bare, catch_up, held, ids, in_touch, link, links
 from tests.village.malicious_relay import Honest
 from tests.village.world import WoundClock
@@ -45,12 +44,12 @@ def town() -> Room:
 def loses_its_tokens(writer: Person, to: Person) -> HeldWindow:
     """As on a device that was linked when the one that linked it had none to lend."""
     had = held(writer, to)
-    lay(HeldWindow(), WINDOW_OUT, peer_key(*ids(to)), writer.device.vault)
+    store_record(HeldWindow(), WINDOW_OUT, peer_key(*ids(to)), writer.device.vault)
     return had
 
 
 def is_told(writer: Person, to: Person, window: HeldWindow) -> None:
-    lay(window, WINDOW_OUT, peer_key(*ids(to)), writer.device.vault)
+    store_record(window, WINDOW_OUT, peer_key(*ids(to)), writer.device.vault)
 
 
 def lends(lender: Person, to: Person, of: Person, count: int = 2) -> None:
@@ -171,7 +170,7 @@ def test_it_goes_where_the_lent_token_holds(town: Room) -> None:
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben)
     writes_a_little(tablet, ben)
-    move_house(THERE, None, ben.device)
+    move_device(THERE, None, ben.device)
     catch_up(ana, ben, ana)
     take_list(contact_named("ben", tablet.device), who_am_i(ben.device).card, tablet.device)
     lends(ana, tablet, ben)
@@ -221,7 +220,7 @@ def test_a_letter_that_nobody_would_take_any_more_says_so(town: Room) -> None:
     writes_a_little(tablet, ben)
     town.clock.wind(days=30)
     (problem,) = flush(tablet.device).problems
-    assert "waited on this device until its time was over" in in_one_go(str(problem))
+    assert "waited on this device until its time was over" in unwrapped(str(problem))
     assert waiting(tablet) == 0
 
 
@@ -253,7 +252,7 @@ def test_a_crash_uses_up_no_token(town: Room, monkeypatch: pytest.MonkeyPatch) -
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr(flushing, "put_out", dies)
+        patched.setattr(flushing, "add_to_outbox", dies)
         with pytest.raises(MemoryError):
             flush(tablet.device)
     flush(tablet.device)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stop.exchange.room import Room, open_room
+from tests.stop.exchange.exchange_for_tests import Room, open_room
 
 
 @pytest.fixture

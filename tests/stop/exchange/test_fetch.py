@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.claim import AlreadyWithdrawn, ClaimState
-from entrenous.model.exchange import Page, Record, Source, SourceKind, SourceUnreachable
-from entrenous.model.ids import BankName
-from entrenous.stop.exchange.fetch import fetch_source
-from tests.stop.exchange.room import Room, bits
+from entrenous.base.identifiers import BankName
+from entrenous.stop.exchange_fetch import fetch_source
+from entrenous.stop.exchange_nouns import Page, Record, Source, SourceKind, SourceUnreachable
+from entrenous.stop.registration import AlreadyWithdrawn, ClaimState
+from tests.stop.exchange.exchange_for_tests import Room, bits
 
 pytestmark = pytest.mark.slow
 
@@ -238,7 +238,7 @@ def test_bad_records_are_counted_and_the_page_counts(known: Room) -> None:
 
 def test_what_its_holder_withdrew_here_stays_so(known: Room) -> None:
     run(known, script(live(1)))
-    from entrenous.model.claim import ClaimEvent
+    from entrenous.stop.registration import ClaimEvent
 
     claim = known.bank.claims_on([1])[0][1].id
     known.bank.move(claim, ClaimEvent.WITHDRAW)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.model.exchange import Mark
-from entrenous.stop.exchange.horizon import dated, look, newest_number, number_before, seconds
-from tests.stop.exchange.room import MemoryFeed, Room, bits
-from tests.stop.room import WoundClock
+from entrenous.stop.exchange_nouns import Mark
+from entrenous.stop.exchange_serving import dated, look, newest_number, number_before, seconds
+from tests.stop.exchange.exchange_for_tests import MemoryFeed, Room, bits
+from tests.stop.platform_for_tests import WoundClock
 
 
 @given(st.lists(st.integers(1, 500), max_size=30, unique=True), st.integers(0, 520))

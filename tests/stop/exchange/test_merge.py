@@ -6,10 +6,10 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.model.exchange import Known, Record
-from entrenous.model.ids import ClaimId
-from entrenous.stop.exchange.merge import key_sha256, merge
-from tests.stop.exchange.room import bits
+from entrenous.base.identifiers import ClaimId
+from entrenous.stop.exchange_fetch import key_sha256, merge
+from entrenous.stop.exchange_nouns import Known, Record
+from tests.stop.exchange.exchange_for_tests import bits
 
 RECORDS = st.builds(
     Record,

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from entrenous.trace.explain.account import Account, Choices, account_of_picture
 from entrenous.trace.explain.page import write_page
-from tests.trace.desk import Desk
+from entrenous.trace.explain.sections import Account, Choices, account_of_picture
+from tests.trace.report_desk import Desk
 
 VOID = {"meta", "img", "input", "br", "link", "hr"}
 

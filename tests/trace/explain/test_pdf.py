@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrenous.trace.explain.account import Account, Choices, Row, account_of_picture
 from entrenous.trace.explain.pdf import write_pdf
-from tests.trace.desk import Desk
+from entrenous.trace.explain.sections import Account, Choices, Row, account_of_picture
+from tests.trace.report_desk import Desk
 
 pytestmark = pytest.mark.slow
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
-from entrenous.model.received import InboxState
-from entrenous.model.sealed_copy import Departure
-from entrenous.send.states import (
+from entrenous.device.sent_messages import Departure
+from entrenous.send.message.states import (
     MESSAGE_NEXT,
     MESSAGE_REFUSED,
     CopyEvent,
+    InboxState,
     MessageEvent,
     next_departure,
 )

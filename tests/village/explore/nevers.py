@@ -1,6 +1,6 @@
 """What must never be, asked of every moment that the explorer comes to."""
 
-from entrenous.model.sealed_copy import Departure
+from entrenous.device.sent_messages import Departure
 from tests.village.explore.relay import Explored, Request
 from tests.village.explore.scene import CHEAT, Scene
 

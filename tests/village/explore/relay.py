@@ -3,7 +3,7 @@
 A request runs until its first transaction is done. What it wrote is then in the group and not yet
 durable, and its answer waits; a relay that dies now forgets both. The commit makes the group
 durable, what a request does afterwards happens, and only then its answer leaves
-(adapters/mail/group/group_commit.py does so on a database).
+(carry/store/group_commit.py does so on a database).
 
 Each request meets each state of the rows once; what came of it is remembered, so that the search
 costs the rules' time only where something is new.
@@ -14,20 +14,18 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from entrenous.carry.hold import bring_blob, find_blob
-from entrenous.carry.letters.accept import accept
-from entrenous.carry.letters.hand_over import acknowledge, waiting
-from entrenous.carry.letters.withdraw import withdraw
-from entrenous.carry.mailboxes.mailbox import create_mailbox
-from entrenous.carry.mailboxes.tokens import register_token
+from entrenous.base.errors import EntrenousError, NoSuchEnvelope
+from entrenous.base.secret import Secret
+from entrenous.carry.accept import accept, acknowledge, waiting_envelopes
+from entrenous.carry.hold import find_blob, upload_blob
+from entrenous.carry.mailbox import create_mailbox
+from entrenous.carry.relay import Relay
+from entrenous.carry.relay_rows import HeldEnvelope
 from entrenous.carry.release import finish, open_share
-from entrenous.craft.crypto.hashing import lock_of
-from entrenous.model.envelope import EnvelopeState, EnvelopeStatus
-from entrenous.model.errors import EntrenousError
-from entrenous.model.held import HeldEnvelope
-from entrenous.model.relay_problem import NoSuchEnvelope
-from entrenous.model.secret import Secret
-from entrenous.ports import Relay
+from entrenous.carry.send_tokens import register_token
+from entrenous.carry.withdraw import withdraw
+from entrenous.crypto.hashing import lock_of
+from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 from tests.carry.relays import CountingDice, Post, WoundClock, stream
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import at_once
@@ -134,7 +132,7 @@ class Explored:
         for post in self.posts:
             at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
             at_once(register_token(post.mailbox, post.owner, post.granted(uses=1), relay))
-            at_once(bring_blob(post.deposit(), post.token, stream(post.blob), relay))
+            at_once(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
         self._names = list(relay.blobs._blobs)
         return Disk(self.rows.number(relay.mail._desk._rows), (True, True))
 
@@ -190,7 +188,7 @@ class Explored:
         post = self.posts[copy]
         blobs = self._blobs(disk)
         relay = Relay(self.rows.mail(disk.rows), blobs, WoundClock(), CountingDice())
-        letters = at_once(waiting(post.mailbox, post.owner, 0, 50, relay))
+        letters = at_once(waiting_envelopes(post.mailbox, post.owner, 0, 50, relay))
         try:
             held = at_once(find_blob(post.blob_id, post.fetch, relay))
         except EntrenousError:

@@ -2,9 +2,9 @@
 
 from typing import Final, NamedTuple
 
-from entrenous.model.envelope import EnvelopeState
-from entrenous.model.received import InboxState
-from entrenous.model.sealed_copy import Departure
+from entrenous.device.sent_messages import Departure
+from entrenous.send.message.states import InboxState
+from entrenous.wire.relay_nouns import EnvelopeState
 from tests.village.explore.relay import NEVER_CAME, Disk, Request
 
 SENDER: Final = "Ana"

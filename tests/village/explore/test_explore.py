@@ -11,24 +11,24 @@ from typing import Any
 
 import pytest
 
-from entrenous.carry import group, release
+from entrenous.base.identifiers import EnvelopeId
+from entrenous.carry import accept, release, withdraw
+from entrenous.carry import release as group
+from entrenous.carry.envelope_states import NEXT, REFUSED, Event
 from entrenous.carry.expire import close
-from entrenous.carry.letters import accept, withdraw
-from entrenous.carry.states import NEXT, REFUSED, Event
-from entrenous.craft.crypto.hashing import sha256
-from entrenous.model.envelope import EnvelopeState
-from entrenous.model.held import HeldEnvelope, HeldGroup, HeldShare
-from entrenous.model.ids import EnvelopeId
-from entrenous.model.received import InboxState
-from entrenous.model.sealed_copy import Departure
-from entrenous.ports import MailDesk
-from entrenous.send.states import (
+from entrenous.carry.relay import RowTransaction
+from entrenous.carry.relay_rows import HeldEnvelope, HeldGroup, HeldShare
+from entrenous.crypto.hashing import sha256
+from entrenous.device.sent_messages import Departure
+from entrenous.send.message.states import (
     COPY_NEXT,
     MESSAGE_NEXT,
     MESSAGE_REFUSED,
     CopyEvent,
+    InboxState,
     MessageEvent,
 )
+from entrenous.wire.relay_nouns import EnvelopeState
 from tests.village.explore.events import Rules
 from tests.village.explore.search import Found, explore
 
@@ -113,11 +113,11 @@ def test_the_search_comes_to_every_cell_that_two_devices_and_a_recall_can_reach(
 # --- take one rule out, and the search finds what it was for -------------------------------------
 
 
-def counts_nothing(_desk: MailDesk, _share: HeldShare) -> None:
+def counts_nothing(_desk: RowTransaction, _share: HeldShare) -> None:
     """An opening like any other."""
 
 
-def only_says_so(_desk: MailDesk, held: HeldEnvelope, _event: Event, _present: Any) -> Any:
+def only_says_so(_desk: RowTransaction, held: HeldEnvelope, _event: Event, _present: Any) -> Any:
     return replace(held, state=EnvelopeState.TAKEN_BACK)
 
 
@@ -125,11 +125,11 @@ def refuses_another(_: EnvelopeId, *facts: Any) -> HeldEnvelope:
     return never_came(EnvelopeId(bytes(16)), *facts)
 
 
-def buries_the_letter_too(desk: MailDesk, held: HeldEnvelope, present: Any) -> None:
+def buries_the_letter_too(desk: RowTransaction, held: HeldEnvelope, present: Any) -> None:
     close(desk, held, Event.USE_UP, present)
 
 
-def waits_for_nobody(desk: MailDesk, group_id: bytes | None, present: Any) -> None:
+def waits_for_nobody(desk: RowTransaction, group_id: bytes | None, present: Any) -> None:
     held = desk.get(HeldGroup, group_id)
     if held is not None and held.opened >= held.opens:
         for share in desk.find(HeldShare, group=group_id):

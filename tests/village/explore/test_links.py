@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrenous.send.devices.link.states import NEXT, LinkEvent, LinkState, step
+from entrenous.send.devices.link_steps import NEXT, LinkEvent, LinkState, next_link_state
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ def test_nothing_but_its_own_order_signs_a_list(
         further: dict[tuple[LinkState, int], int] = {}
         for (state, came), count in words.items():
             for event in LinkEvent:
-                after = step(state, event)
+                after = next_link_state(state, event)
                 met.add((state, event))
                 right = 0 <= came < len(turn) and event is turn[came]
                 held = came >= signed  # once it is signed, nothing that comes undoes it

@@ -10,20 +10,28 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from entrenous.carry.mailboxes import lock
-from entrenous.carry.mailboxes.close import close_mailbox
-from entrenous.carry.mailboxes.lock import allow_more_tries, answer, note_opened, renew_lock
-from entrenous.carry.mailboxes.lock_states import NEXT, REFUSED, LockEvent, LockState, state_of
-from entrenous.craft.crypto.hashing import lock_of
-from entrenous.craft.crypto.oprf import blind, draw_scalar
-from entrenous.model.errors import EntrenousError
-from entrenous.model.held import HeldLock
-from entrenous.model.lock import Opening
-from entrenous.model.relay_problem import NoSuchMailbox, WrongToken
-from entrenous.model.secret import Secret
-from entrenous.ports import Relay
-from entrenous.spec import UNLOCK_TRIES
-from tests.carry.mailboxes.test_lock import BOX, CLOSE, OTHER, OWNER, UNLOCK, settle
+from entrenous.base.errors import EntrenousError, NoSuchMailbox, WrongToken
+from entrenous.base.limits import UNLOCK_TRIES
+from entrenous.base.secret import Secret
+from entrenous.carry import device_lock
+from entrenous.carry.device_lock import (
+    NEXT,
+    REFUSED,
+    LockEvent,
+    LockState,
+    allow_more_tries,
+    answer_blinded,
+    note_opened,
+    renew_lock,
+    state_of,
+)
+from entrenous.carry.mailbox import close_mailbox
+from entrenous.carry.relay import Relay
+from entrenous.carry.relay_rows import HeldLock
+from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.oprf import blind, draw_scalar
+from entrenous.wire.relay_nouns import Opening
+from tests.carry.mailboxes.test_device_lock import BOX, CLOSE, OTHER, OWNER, UNLOCK, settle
 from tests.carry.relays import CountingDice, WoundClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import at_once
@@ -145,7 +153,7 @@ def _event(what: str, held: HeldLock | None) -> LockEvent:
 def _work(what: str, relay: Relay) -> Coroutine[Any, Any, object]:
     if what.startswith("guess"):
         _, token, guess = what.split()
-        return answer(BOX, TOKENS[int(token)], GUESSES[int(guess)], relay)
+        return answer_blinded(BOX, TOKENS[int(token)], GUESSES[int(guess)], relay)
     if what == "reset":
         return allow_more_tries(BOX, CLOSE, relay)
     if what.startswith("renew"):
@@ -184,6 +192,6 @@ def test_nothing_that_can_happen_gives_an_eleventh_answer() -> None:
 
 def test_it_finds_a_try_that_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries are counted, and their end is seen by nobody."""
-    monkeypatch.setattr(lock, "step", lambda *_: None)
+    monkeypatch.setattr(device_lock, "step", lambda *_: None)
     with pytest.raises(AssertionError, match="Locked"):
         explored(EVENTS)

@@ -16,29 +16,21 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from entrenous.faces.relay.app import relay_app
-from entrenous.model.envelope import Envelope
-from entrenous.model.errors import EntrenousError
-from entrenous.model.ids import EnvelopeId
-from entrenous.model.message import WaitsInOutbox
-from entrenous.model.sealed_copy import Departure, SealedCopy
-from entrenous.model.secret import Secret
-from entrenous.send.devices.revoke import revoke_device
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.devices.siblings import siblings
-from entrenous.send.drawers import (
-    ASIDE,
-    LATE,
-    OUTBOX,
-    SEALED,
-    WINDOW_TOLD,
-    take_all,
-)
+from entrenous.base.errors import EntrenousError
+from entrenous.base.identifiers import EnvelopeId
+from entrenous.base.secret import Secret
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.device.identities import lock_followed, who_am_i
+from entrenous.device.sent_messages import Departure, SealedCopy
+from entrenous.device.vault_tables import ASIDE, LATE, OUTBOX, SEALED, WINDOW_TOLD, load_records
+from entrenous.send.devices.linked_devices import siblings
+from entrenous.send.devices.move_device import cancel_move, move_device
+from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.move.house import call_off_move, move_house
-from entrenous.send.move.lock import lock_followed
-from tests.send.room import HERE, SMALL, THERE, Person, Room
+from entrenous.send.message.draft import WaitsInOutbox
+from entrenous.wire.relay_nouns import Envelope
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room
 from tests.village.households import bare, can_write, catch_up, link
 from tests.village.malicious_relay import Honest
 from tests.village.relay import village_relay
@@ -136,21 +128,21 @@ class Town:
         try:
             who.sends(SMALL, self.dice.choice(others) if from_ana else ana)
         except WaitsInOutbox:
-            copies = take_all(SealedCopy, SEALED, who.device.vault)
+            copies = load_records(SealedCopy, SEALED, who.device.vault)
             self.waited |= {copy.envelope for copy in copies if not copy.acknowledged}
             raise
 
     def moves(self, who: Person) -> None:
         url = self.dice.choice([url for url in RELAYS if url != who.home[0]])
         fetch_messages(who.device)
-        move_house(url, None, who.device)
+        move_device(url, None, who.device)
         self._said(f"   to {url}")
 
     def stays(self, who: Person) -> None:
-        call_off_move(who.device)
+        cancel_move(who.device)
 
     def opens_by_the_new_relay(self, who: Person) -> None:
-        """What the door of the vault does after a move (wiring/lock.py)."""
+        """What the door of the vault does after a move (device/relay_lock_client.py)."""
         lock_followed(who.device)
 
     def links_another(self, who: Person) -> None:
@@ -251,7 +243,7 @@ class Town:
         here = {who_am_i(one.device).key.device: one for one in self.everybody}
         wrong = list[str]()
         for writer in self.everybody:
-            for copy in take_all(SealedCopy, SEALED, writer.device.vault):
+            for copy in load_records(SealedCopy, SEALED, writer.device.vault):
                 reader = here.get(copy.device)
                 if reader is None:
                     continue

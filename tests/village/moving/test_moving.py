@@ -9,8 +9,7 @@ from collections import Counter
 
 import pytest
 
-from entrenous.send.devices.lists import take_list
-from entrenous.send.move import turn
+from entrenous.send.devices import device_lists, old_mailbox
 from tests.village.moving.run import AGAIN, Outcome, run_one
 from tests.village.siege.run import fresh_seeds
 
@@ -50,6 +49,6 @@ def test_a_seed_plays_the_same_again() -> None:
 
 def test_what_forgets_where_tokens_hold_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The judge can say no: nobody notes that a device is still where it was."""
-    for place in (take_list, turn):
+    for place in (device_lists, old_mailbox):
         monkeypatch.setattr(place, "note_moved", lambda *_: None)
     assert any(run_one(seed).report for seed in range(3))

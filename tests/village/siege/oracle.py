@@ -15,17 +15,14 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from entrenous.model.ids import EnvelopeId, PersonId
-from entrenous.model.letter import Content
-from entrenous.model.message import Message
-from entrenous.model.peer import OwnKey, Peer
-from entrenous.model.person import Person
-from entrenous.model.received import Received
-from entrenous.model.sealed_copy import SealedCopy
-from entrenous.send.acquaintance.people import contacts
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.drawers import OWN_KEY, PEER, SEALED, take_all
+from entrenous.base.identifiers import EnvelopeId, PersonId
+from entrenous.base.identity import Person
+from entrenous.device.identities import contacts, who_am_i
+from entrenous.device.sent_messages import Message, SealedCopy
+from entrenous.device.vault_tables import OWN_KEY, PEER, SEALED, load_records
 from entrenous.send.inbox import ENDED, received_messages
+from entrenous.send.letter.letter_nouns import Content, OwnKey, Peer
+from entrenous.send.message.states import Received
 from tests.village.siege.world import Besieged
 from tests.village.world import Villager
 
@@ -48,7 +45,7 @@ class Oracle:
         for who in self.village.people.values():
             me = who_am_i(who.device).person
             self._said[me.id, me.epoch] = me
-            for key in take_all(OwnKey, OWN_KEY, who.vault):
+            for key in load_records(OwnKey, OWN_KEY, who.vault):
                 self._owners.setdefault(key.id, who.name)
         for who in self.village.people.values():
             self._look_at_inbox(who)
@@ -89,7 +86,7 @@ class Oracle:
             return None
         mine = who_am_i(who.device)
         messages = {one.id: one for one in sender.device.ledger.messages()}
-        for copy in take_all(SealedCopy, SEALED, sender.vault):
+        for copy in load_records(SealedCopy, SEALED, sender.vault):
             mine_too = (copy.person, copy.device) == (mine.person.id, mine.key.device)
             if mine_too and copy.message == received.id and copy.message in messages:
                 return messages[copy.message], copy
@@ -110,7 +107,7 @@ class Oracle:
             self._epochs[who.name, known.id] = max(before, known.epoch)
 
     def _look_at_keys(self, who: Villager) -> None:
-        for peer in take_all(Peer, PEER, who.vault):
+        for peer in load_records(Peer, PEER, who.vault):
             owner, true = self._owners.get(peer.seal_to.id), self._owner_of(peer.person)
             if owner is not None and (true is None or owner != true.name):
                 self._accept(who, f"letters for {peer.person.hex()[:8]} are sealed to {owner}")

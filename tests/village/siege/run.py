@@ -16,22 +16,22 @@ from datetime import timedelta
 from random import Random
 from typing import Any, Final
 
-from entrenous.model.errors import EntrenousError
-from entrenous.model.ids import RecipientId
-from entrenous.model.message import Draft, Message, Policy
-from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.acquaintance.people import contacts, forget_contact, verify_contact
-from entrenous.send.devices.generation import begin_opening, confirm_opening
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.devices.shown_card import shown_card
+from entrenous.base.errors import EntrenousError
+from entrenous.base.identifiers import RecipientId
+from entrenous.device.identities import contacts, who_am_i
+from entrenous.device.relay_lock_client import ask_relay, begin_opening, confirm_opening
+from entrenous.device.sent_messages import Message
+from entrenous.send.devices.own_key_bundle import shown_card
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
+from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.open import open_message
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import forget_contact, verify_contact
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from entrenous.send.setup import set_up
+from entrenous.send.set_up import set_up
 from entrenous.send.status import sent_messages
-from entrenous.wiring.lock import ask_relay
 from tests.send.cards import issue_card
 from tests.village.adversary import PATIENCE, NeverEnds
 from tests.village.siege.oracle import Oracle

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from entrenous.craft.wire.identity.prekey import read_prekey
-from entrenous.model.device_list import Standing
-from entrenous.model.ids import MessageId
-from entrenous.model.received import InboxState
-from entrenous.send.inbox import received_messages, settle
+from entrenous.base.identifiers import MessageId
+from entrenous.base.identity import Standing
+from entrenous.send.formats.identity_formats import read_prekey
+from entrenous.send.inbox import received_messages, store_message_state
+from entrenous.send.message.states import InboxState
 from entrenous.send.recall import recall_message
 from tests.village.adversary import calls_of_a_courier
 from tests.village.siege.run import PLANS, STEPS_TAKEN, Siege, besiege, fresh_seeds
@@ -123,7 +123,9 @@ def test_what_was_never_sent_so_is_noticed(siege: Siege, forged: dict[str, Any])
     ben = siege.village.people["ben"]
     siege.oracle.look()
     assert siege.oracle.accepts == []
-    settle(replace(received_messages(ben.device)[0], **forged), InboxState.WAITING, ben.device)
+    store_message_state(
+        replace(received_messages(ben.device)[0], **forged), InboxState.WAITING, ben.device
+    )
     siege.oracle.look()
     assert len(siege.oracle.accepts) >= 1
 
@@ -131,9 +133,9 @@ def test_what_was_never_sent_so_is_noticed(siege: Siege, forged: dict[str, Any])
 def test_an_ending_that_is_undone_is_noticed(siege: Siege) -> None:
     ben = siege.village.people["ben"]
     honest = received_messages(ben.device)[0]
-    settle(honest, InboxState.TAKEN_BACK, ben.device)
+    store_message_state(honest, InboxState.TAKEN_BACK, ben.device)
     siege.oracle.look()
-    settle(honest, InboxState.WAITING, ben.device)
+    store_message_state(honest, InboxState.WAITING, ben.device)
     siege.oracle.look()
     assert siege.oracle.accepts == [f"ben: {honest.name} had ended and lives again"]
 
@@ -141,7 +143,7 @@ def test_an_ending_that_is_undone_is_noticed(siege: Siege) -> None:
 def test_a_relay_that_does_not_let_go_is_noticed(
     siege: Siege, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.carry.letters.withdraw.close", lambda _desk, held, *_: held)
+    monkeypatch.setattr("entrenous.carry.withdraw.close", lambda _desk, held, *_: held)
     ana, ben = siege.village.people["ana"], siege.village.people["ben"]
     received = received_messages(ben.device)[0]
     sent = [message.name for message in ana.device.ledger.messages() if message.id == received.id]

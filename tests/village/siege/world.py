@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.craft.media.picture import read_picture
-from entrenous.faces.relay.app import relay_app
-from entrenous.model.lock import RelayLock
-from entrenous.model.secret import Secret
-from entrenous.ports import Courier, Device, Relay
-from entrenous.send.devices.self import who_am_i
-from entrenous.send.setup import set_up
+from entrenous.base.secret import Secret
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.relay import Relay
+from entrenous.device.device import Courier, Device
+from entrenous.device.identities import who_am_i
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.media.picture_reader import read_picture
+from entrenous.send.set_up import set_up
+from entrenous.wire.relay_nouns import RelayLock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import memory_courier
 from tests.in_memory.mail import MemoryMail

@@ -13,13 +13,10 @@ from typing import Final
 
 import httpx
 
-from entrenous.model.envelope import EnvelopeState
-from entrenous.model.held import HeldEnvelope, HeldLetter
-from entrenous.model.ids import EnvelopeId, MessageId, PersonId
-from entrenous.model.message import Draft
-from entrenous.model.received import InboxState, Received
-from entrenous.model.sealed_copy import Departure, SealedCopy
-from entrenous.send.drawers import (
+from entrenous.base.identifiers import EnvelopeId, MessageId, PersonId
+from entrenous.carry.relay_rows import HeldEnvelope, HeldLetter
+from entrenous.device.sent_messages import Departure, SealedCopy
+from entrenous.device.vault_tables import (
     ASIDE,
     CHORE,
     FINISH,
@@ -28,10 +25,13 @@ from entrenous.send.drawers import (
     SEALED,
     SEEN,
     inbox_key,
-    take,
-    take_all,
+    load_record,
+    load_records,
 )
 from entrenous.send.inbox import ENDED
+from entrenous.send.message.draft import Draft
+from entrenous.send.message.states import InboxState, Received
+from entrenous.wire.relay_nouns import EnvelopeState
 from tests.village.sim.world import Host, RelayHost, address
 
 _MESSAGES: Final = "message"  # the ledger's drawer
@@ -120,7 +120,7 @@ class Oracle:
         for key, record in host.vault.inner.items(INBOX):
             if known.get(key) != record:
                 known[key] = record
-                received = take(Received, INBOX, key, host.vault)
+                received = load_record(Received, INBOX, key, host.vault)
                 assert received is not None
                 self._look_at(received, key, host)
         if known.keys() - set(host.vault.inner.keys(INBOX)):
@@ -178,7 +178,7 @@ class Oracle:
             for drawer in (OUTBOX, CHORE, FINISH):
                 if host.vault.inner.keys(drawer):
                     self.is_wrong(f"{host.name}: something waits for ever in the drawer {drawer}")
-            for copy in take_all(SealedCopy, SEALED, host.vault):
+            for copy in load_records(SealedCopy, SEALED, host.vault):
                 self._owed(copy, host, now)
 
     def _owed(self, copy: SealedCopy, sender: Host, now: datetime) -> None:
@@ -188,7 +188,7 @@ class Oracle:
         if copy.departure is Departure.REFUSED:
             return  # its sender was told, and is held to the reason (run.py)
         key = inbox_key(sender.me.person.id, copy.message)
-        came = None if to is None else take(Received, INBOX, key, to.vault)
+        came = None if to is None else load_record(Received, INBOX, key, to.vault)
         if copy.state is EnvelopeState.TAKEN_BACK:
             lives = came is not None and came.state not in ENDED
             self._must_not(lives, f"{what} was taken back and is still there")

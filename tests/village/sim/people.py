@@ -7,17 +7,17 @@ from datetime import timedelta
 from random import Random
 from typing import Final
 
-from entrenous.model.errors import Unreachable
-from entrenous.model.ids import MessageName, RecipientId
-from entrenous.model.letter import Frame, FrameFile
-from entrenous.model.message import Draft, Policy
-from entrenous.model.received import Received
-from entrenous.send.acquaintance.people import contacts
-from entrenous.send.drawers import INBOX, take_all
+from entrenous.base.errors import Unreachable
+from entrenous.base.identifiers import MessageName, RecipientId
+from entrenous.device.identities import contacts
+from entrenous.device.vault_tables import INBOX, load_records
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import ENDED
+from entrenous.send.letter.letter_nouns import Frame, FrameFile
+from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.react import react
-from entrenous.send.message.watch import UNWATCHED
+from entrenous.send.message.states import Received
+from entrenous.send.message.transfer_progress import UNWATCHED
 from entrenous.send.open import Fill, open_message_to
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
@@ -74,7 +74,7 @@ class Life:
 
     def opens(self) -> None:
         """Something that came, mostly what is not over yet."""
-        every = list(take_all(Received, INBOX, self.host.vault))
+        every = list(load_records(Received, INBOX, self.host.vault))
         alive = [one for one in every if one.state not in ENDED]
         some = alive if alive and self.dice.random() < 0.9 else every
         if some:
@@ -113,7 +113,7 @@ class Life:
         sent_messages(self.host.device)
 
     def reacts(self) -> None:
-        every = sorted(take_all(Received, INBOX, self.host.vault), key=lambda one: one.name)
+        every = sorted(load_records(Received, INBOX, self.host.vault), key=lambda one: one.name)
         alive = [one for one in every if one.state not in ENDED]
         if alive:
             react(

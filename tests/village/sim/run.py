@@ -17,10 +17,9 @@ from typing import Any, Final
 
 import httpx
 
-from entrenous.model.errors import EntrenousError
-from entrenous.model.message import NothingToTakeBack
-from entrenous.model.opening import OpenedElsewhere
-from entrenous.model.relay_problem import Expired, TakenBack, UsedUp, WaitedTooLong
+from entrenous.base.errors import EntrenousError, Expired, TakenBack, UsedUp, WaitedTooLong
+from entrenous.send.message.draft import NothingToTakeBack
+from entrenous.send.message.states import OpenedElsewhere
 from tests.village.crashes import Crash
 from tests.village.siege.run import fresh_seeds
 from tests.village.sim.dice import dice_for, wait_s

@@ -1,7 +1,7 @@
 """The stores in memory, each on disks of its own: what they hold comes back after a crash, or not.
 
-They write and sync where the real ones do (adapters/vault/sqlcipher.py, adapters/mail/,
-adapters/blobs/files.py): every transaction is synced before it is answered; a file is synced, then
+They write and sync where the real ones do (device/store/sqlcipher_vault.py, adapters/mail/,
+carry/store/file_blobs.py): every transaction is synced before it is answered; a file is synced, then
 named; that it was unlinked from a vault may be forgotten until the next sync.
 """
 
@@ -9,8 +9,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, BinaryIO, Final
 
-from entrenous.model.ids import BlobId
-from entrenous.ports import MailDesk, MailView
+from entrenous.base.identifiers import BlobId
+from entrenous.carry.relay import RowTransaction, RowView
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.mail import MemoryMail
 from tests.in_memory.vault import MemoryVault
@@ -129,7 +129,9 @@ class SimMail:
             self.inner._desk._rows[kind][tuple(key)] = row  # type: ignore[index]
 
     async def together(
-        self, work: Callable[[MailDesk], Any], ahead: Callable[[MailView], object] | None = None
+        self,
+        work: Callable[[RowTransaction], Any],
+        ahead: Callable[[RowView], object] | None = None,
     ) -> Any:
         """Answer when it is durable."""
         answer = await self.inner.together(work, ahead)
@@ -140,7 +142,7 @@ class SimMail:
         return answer
 
     async def look(
-        self, work: Callable[[MailView], Any], ahead: Callable[[MailView], object] | None = None
+        self, work: Callable[[RowView], Any], ahead: Callable[[RowView], object] | None = None
     ) -> Any:
         return await self.inner.look(work, ahead)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.model.relay_problem import NoSuchBlob
+from entrenous.base.errors import NoSuchBlob
 from tests.village.crashes import Crash, Fuse
 from tests.village.sim.disk import Place, SimDisk, never
 from tests.village.sim.faults import Fate, Faults

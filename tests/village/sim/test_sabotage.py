@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from entrenous.model.ids import ID_BYTES
+from entrenous.base.identifiers import ID_BYTES
+from entrenous.device.vault_tables import SEEN
 from entrenous.send import fetch
-from entrenous.send.drawers import SEEN
 from tests.village.sim.run import Run
 from tests.village.sim.stores import SimMail, SimVault
 
@@ -44,7 +44,7 @@ def answered_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
 
 def released_after_a_recall(patch: pytest.MonkeyPatch) -> None:
     """A relay that says that a message is taken back, and lets go of nothing."""
-    patch.setattr("entrenous.carry.letters.withdraw.close", lambda _desk, held, *_: held)
+    patch.setattr("entrenous.carry.withdraw.close", lambda _desk, held, *_: held)
 
 
 def not_counted(patch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ def letters_not_recognised(patch: pytest.MonkeyPatch) -> None:
 
 def repeats_not_recognised(patch: pytest.MonkeyPatch) -> None:
     """A relay that takes a repeated post for another letter of the same name."""
-    patch.setattr("entrenous.carry.letters.accept.digest_of", lambda _: str(object()).encode())
+    patch.setattr("entrenous.carry.accept.digest_of", lambda _: str(object()).encode())
 
 
 def halves_of_transactions(patch: pytest.MonkeyPatch) -> None:

@@ -8,16 +8,17 @@ from typing import Any, Final
 
 import httpx
 
-from entrenous.adapters.courier.http import HttpCourier
-from entrenous.adapters.vault.ledger import VaultLedger
-from entrenous.craft.media.picture import read_picture
-from entrenous.faces.relay.app import relay_app
-from entrenous.ports import Device, Relay
-from entrenous.send.acquaintance.invite import add_person, make_invite
-from entrenous.send.acquaintance.people import verify_contact
-from entrenous.send.devices.self import Me, who_am_i
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.relay import Relay
+from entrenous.device.client.http_courier import HttpCourier
+from entrenous.device.device import Device
+from entrenous.device.identities import Me, who_am_i
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.media.picture_reader import read_picture
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.setup import set_up
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import verify_contact
+from entrenous.send.set_up import set_up
 from tests.carry.minute import expire
 from tests.in_memory.courier import InProcess, at_once
 from tests.village.crashes import Crash, DyingCourier, Fuse

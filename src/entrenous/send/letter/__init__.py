@@ -1,1 +1,1 @@
-"""Letters: sealed, opened, and what each kind of them sets off."""
+"""Letters: written, read, and what each kind of them does."""

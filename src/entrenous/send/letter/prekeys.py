@@ -6,21 +6,25 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Final
 
-from entrenous.craft.crypto.device import add_one_time_keys, replace_fallback_key
-from entrenous.craft.crypto.statements import prekey_leaf, sign_prekeys
-from entrenous.craft.crypto.xwing import PRIVATE_BYTES, new_key, public_key
-from entrenous.craft.wire.identity.prekey import write_prekey, write_prekey_statement
-from entrenous.model.card import Prekey, PrekeyKind
-from entrenous.model.envelope import Prekeys
-from entrenous.model.letter import XWingKey
-from entrenous.model.peer import OwnKey
-from entrenous.ports import Device
-from entrenous.send.devices.batch import place_in, signed_batch
-from entrenous.send.devices.self import Me, account_of, keep_account, who_am_i
-from entrenous.send.drawers import OWN_KEY, SELF, lay, take, take_all
-from entrenous.send.moment import LONGEST_ON_ITS_WAY, this_second
-from entrenous.send.odd_clock import believed_now, is_clock_odd, is_lately
-from entrenous.spec import BATCH_SIZE_MAX, KEY_ID_BYTES, ONE_TIME_KEYS
+from entrenous.base.identity import Prekey, PrekeyKind
+from entrenous.base.limits import BATCH_SIZE_MAX, KEY_ID_BYTES, ONE_TIME_KEYS
+from entrenous.crypto.hpke import PRIVATE_BYTES, new_key, public_key
+from entrenous.crypto.identity_keys import add_one_time_keys, replace_fallback_key
+from entrenous.crypto.statements import prekey_leaf, sign_prekeys
+from entrenous.device.device import Device
+from entrenous.device.identities import Me, account_of, keep_account, who_am_i
+from entrenous.device.vault_tables import OWN_KEY, SELF, load_record, load_records, store_record
+from entrenous.send.clock_sanity import (
+    LONGEST_ON_ITS_WAY,
+    believed_now,
+    is_clock_odd,
+    is_lately,
+    this_second,
+)
+from entrenous.send.devices.own_key_bundle import place_in, signed_batch
+from entrenous.send.formats.identity_formats import write_prekey, write_prekey_statement
+from entrenous.send.letter.letter_nouns import OwnKey, XWingKey
+from entrenous.wire.relay_nouns import Prekeys
 
 _LOW: Final = ONE_TIME_KEYS // 2
 _REPLACE_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 5
@@ -51,7 +55,7 @@ def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
     once a week, however often the others run out.
     """
     me = who_am_i(device)
-    prekeys = take(Prekeys, SELF, _UNPUBLISHED, device.vault)
+    prekeys = load_record(Prekeys, SELF, _UNPUBLISHED, device.vault)
     prekeys = prekeys or _new_set(me, device, lasting=lasting)
     device.courier.publish_prekeys(
         me.home.relay_url, me.home.mailbox, me.home.owner, me.key.device, prekeys
@@ -61,7 +65,7 @@ def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
 
 def _new_set(me: Me, device: Device, *, lasting: bool) -> Prekeys:
     with device.vault.together():
-        known = None if lasting else take(LastingStatements, SELF, _LASTING, device.vault)
+        known = None if lasting else load_record(LastingStatements, SELF, _LASTING, device.vault)
         account, one_time = add_one_time_keys(account_of(device), ONE_TIME_KEYS)
         keep_account(account, device)
         kept = known or _new_lasting_keys(me, device)
@@ -70,7 +74,7 @@ def _new_set(me: Me, device: Device, *, lasting: bool) -> Prekeys:
             for key_id, public in one_time.items()
         ]
         prekeys = _signed([*statements, kept.fallback, kept.xwing], me, device)
-        lay(prekeys, SELF, _UNPUBLISHED, device.vault)
+        store_record(prekeys, SELF, _UNPUBLISHED, device.vault)
     return prekeys
 
 
@@ -82,7 +86,7 @@ def _new_lasting_keys(me: Me, device: Device) -> LastingStatements:
         _statement(PrekeyKind.FALLBACK, fallback_id, fallback, me, device),
         _statement(PrekeyKind.XWING, xwing.id, xwing.public, me, device),
     )
-    lay(made, SELF, _LASTING, device.vault)
+    store_record(made, SELF, _LASTING, device.vault)
     return made
 
 
@@ -91,7 +95,7 @@ def forget_unpublished(device: Device) -> None:
     device.vault.drop(SELF, _UNPUBLISHED)
 
 
-def look_after_prekeys(device: Device) -> None:
+def top_up_prekeys(device: Device) -> None:
     """Top up when few one-time keys are left, or when the X-Wing prekey has done its days."""
     me = who_am_i(device)
     home = me.home
@@ -111,12 +115,12 @@ def _date_again(device: Device) -> None:
     for key in _public_keys(device):
         if key.made_at - now > LONGEST_ON_ITS_WAY and not is_clock_odd(device):
             due = replace(key, made_at=now - _REPLACE_AFTER)
-            lay(due, OWN_KEY, key.id.hex(), device.vault)
+            store_record(due, OWN_KEY, key.id.hex(), device.vault)
 
 
 def _public_keys(device: Device) -> list[OwnKey]:
     """Our X-Wing prekeys, oldest first."""
-    public = [key for key in take_all(OwnKey, OWN_KEY, device.vault) if key.peer is None]
+    public = [key for key in load_records(OwnKey, OWN_KEY, device.vault) if key.peer is None]
     return sorted(public, key=lambda key: key.made_at)
 
 
@@ -133,7 +137,7 @@ def make_own_key(peer: str | None, me: Me, device: Device) -> XWingKey:
     private = new_key(device.dice.token(PRIVATE_BYTES))
     key_id = device.dice.token(KEY_ID_BYTES)
     own = OwnKey(key_id, private, me.person.epoch, me.person.head, device.clock.now(), peer)
-    lay(own, OWN_KEY, key_id.hex(), device.vault)
+    store_record(own, OWN_KEY, key_id.hex(), device.vault)
     return XWingKey(key_id, public_key(private))
 
 

@@ -1,43 +1,49 @@
-"""Read a letter that arrived: every check of docs/spec/letter.md section 4, in its order."""
+"""Read a letter that arrived: every check of docs/spec/letter.md, section 4, in its order."""
 
 from dataclasses import dataclass, replace
 
-from entrenous.craft.crypto.hashing import same, sha256
-from entrenous.craft.crypto.lists import check_agree, heads_of
-from entrenous.craft.crypto.seal import (
-    Around,
+from entrenous.base.identity import Contact, ForkedList, Head, Person
+from entrenous.base.limits import COUNTER_WINDOW, SESSIONS_MAX
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import equal_in_constant_time, sha256
+from entrenous.crypto.hpke import seal_to
+from entrenous.crypto.nouns import BadKey, NotBound
+from entrenous.crypto.seal import (
     Opened,
+    OuterLetter,
     belongs_to,
-    open_around,
     open_first_letter,
     open_letter,
+    open_outer_seal,
 )
-from entrenous.craft.crypto.statements import verify_card
-from entrenous.craft.crypto.xwing import seal_to
-from entrenous.craft.wire.identity.card import read_card
-from entrenous.craft.wire.letter.letter import read_body, read_header, read_sealed, write_info
-from entrenous.model.device_list import ForkedList, Head
-from entrenous.model.envelope import Waiting
-from entrenous.model.letter import Address, BadKey, Body, Header, NotBound, PersonHead
-from entrenous.model.notes import CardNote, Hello, RequestNote
-from entrenous.model.peer import OwnKey, Peer
-from entrenous.model.person import Contact, Person
-from entrenous.model.secret import Secret
-from entrenous.ports import Device
-from entrenous.send.acquaintance.people import contact_of
-from entrenous.send.devices.known_lists import known_heads
-from entrenous.send.devices.lists.forked import fork_of
-from entrenous.send.devices.self import Me, account_of, keep_account
-from entrenous.send.drawers import (
+from entrenous.crypto.statements import check_agree, heads_of, verify_card
+from entrenous.device.device import Device
+from entrenous.device.identities import Me, account_of, keep_account, known_heads
+from entrenous.device.vault_tables import (
     OWN_KEY,
     PEER,
     SEEN_MESSAGE,
     inbox_key,
-    lay,
+    load_record,
     peer_key,
-    take,
+    store_record,
 )
-from entrenous.spec import COUNTER_WINDOW, SESSIONS_MAX
+from entrenous.send.devices.device_lists import fork_of
+from entrenous.send.formats.letter_format import read_body, read_header, read_sealed, write_info
+from entrenous.send.letter.letter_nouns import (
+    Address,
+    Body,
+    CardNote,
+    Header,
+    Hello,
+    OwnKey,
+    Peer,
+    PersonHead,
+    RequestNote,
+)
+from entrenous.send.people.keep_contacts import contact_of
+from entrenous.wire.key_bundle import read_card
+from entrenous.wire.relay_nouns import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +62,16 @@ def read_letter(waiting: Waiting, me: Me, device: Device) -> Letter:
         BadLetter, NotBound, BadCard, BadSignature, ForkedList.
     """
     key_id, around_bytes = read_sealed(waiting.sealed)
-    own = take(OwnKey, OWN_KEY, key_id.hex(), device.vault)
+    own = load_record(OwnKey, OWN_KEY, key_id.hex(), device.vault)
     if own is None:
         raise NotBound(what="its key is not ours, or is gone")
-    made_for = None if own.peer is None else take(Peer, PEER, own.peer, device.vault)
-    around = open_around(own.private, write_info(_address(own, made_for, me)), around_bytes)
+    made_for = None if own.peer is None else load_record(Peer, PEER, own.peer, device.vault)
+    around = open_outer_seal(own.private, write_info(_address(own, made_for, me)), around_bytes)
     header = read_header(around.untrusted_header)
     _check_address(header, made_for, waiting, me)
-    peer = take(Peer, PEER, peer_key(header.from_person, header.from_device), device.vault)
+    peer = load_record(Peer, PEER, peer_key(header.from_person, header.from_device), device.vault)
     opened, sessions = _open(around, header, peer, device)
-    if not same(sha256(opened.body), header.body_sha256):
+    if not equal_in_constant_time(sha256(opened.body), header.body_sha256):
         raise NotBound(what="its header names another body")
     body = read_body(opened.body)
     person = _proven_sender(body, header, device)
@@ -101,7 +107,7 @@ def _check_address(header: Header, made_for: Peer | None, waiting: Waiting, me: 
 
 
 def _open(
-    around: Around, header: Header, peer: Peer | None, device: Device
+    around: OuterLetter, header: Header, peer: Peer | None, device: Device
 ) -> tuple[Opened, tuple[Secret, ...]]:
     """The opened letter, and the sessions with its sender afterwards, this one first."""
     known = () if peer is None else peer.sessions
@@ -119,7 +125,7 @@ def _open(
     return opened, (opened.session, *known)[:SESSIONS_MAX]
 
 
-def _try(session: Secret, around: Around) -> Opened | None:
+def _try(session: Secret, around: OuterLetter) -> Opened | None:
     try:
         return open_letter(session, around)
     except NotBound:
@@ -139,7 +145,7 @@ def _proven_sender(body: Body, header: Header, device: Device) -> Person:
     if person.id != header.from_person or not keys:
         lacks = PersonHead(header.from_person, header.from_epoch, header.from_head)
         raise NotBound(what="its sender has no such device", lacks=lacks, by=header.from_person)
-    if not same(keys[0].curve25519, header.curve25519):
+    if not equal_in_constant_time(keys[0].curve25519, header.curve25519):
         raise NotBound(what="its session is with another key")
     return person
 
@@ -179,7 +185,7 @@ def _check_ours(header: Header, me: Me) -> None:
     if header.to_epoch < me.person.epoch:
         heads = {one.epoch: one.digest for one in heads_of(read_card(me.card).lists)}
         head = heads.get(header.to_epoch, header.to_head)  # too long ago for our card to say
-    if header.to_epoch > me.person.epoch or not same(head, header.to_head):
+    if header.to_epoch > me.person.epoch or not equal_in_constant_time(head, header.to_head):
         lacks = PersonHead(me.person.id, header.to_epoch, header.to_head)
         raise NotBound(
             what="it was written to a card that is not ours",
@@ -238,7 +244,7 @@ def _move_on(
         moved = replace(
             moved, seal_to=peer.seal_to, key_epoch=peer.key_epoch, key_head=peer.key_head
         )
-    lay(moved, PEER, peer_key(header.from_person, header.from_device), device.vault)
+    store_record(moved, PEER, peer_key(header.from_person, header.from_device), device.vault)
 
 
 def _without_old_keys(moved: Peer, own: OwnKey, peer: Peer, device: Device) -> Peer:

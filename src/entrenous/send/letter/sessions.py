@@ -1,28 +1,28 @@
-"""Begin a session with another device, from the prekeys that it left at its relay."""
+"""Begin a session with another device from its prekeys, and repair one whose letters stopped
+opening.
+"""
 
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from entrenous.craft.crypto.seal import begin_session
-from entrenous.craft.crypto.statements import verify_prekey
-from entrenous.craft.wire.identity.prekey import read_prekey
-from entrenous.model.card import BadPrekey, PrekeyKind, SignedPrekey
-from entrenous.model.device_list import Head
-from entrenous.model.envelope import PrekeyBundle
-from entrenous.model.errors import EntrenousError
-from entrenous.model.ids import PersonId
-from entrenous.model.letter import XWingKey
-from entrenous.model.peer import Peer
-from entrenous.model.relay_problem import NoPrekeys, NoSuchMailbox, WrongToken
-from entrenous.model.signed_batch import SignedBatch
-from entrenous.ports import Device
-from entrenous.send.devices.known_lists import check_head
-from entrenous.send.devices.self import account_of
-from entrenous.send.drawers import PEER, lay, peer_key, take
-from entrenous.send.letter.write import Addressee
-from entrenous.send.tokens.use import token_for
-from entrenous.spec import SESSIONS_MAX
+from entrenous.base.errors import EntrenousError, NoPrekeys, NoSuchMailbox, WrongToken
+from entrenous.base.identifiers import PersonId
+from entrenous.base.identity import BadPrekey, Contact, Head, PrekeyKind, SignedBatch, SignedPrekey
+from entrenous.base.limits import SESSIONS_MAX
+from entrenous.crypto.seal import begin_session
+from entrenous.crypto.statements import verify_prekey
+from entrenous.device.device import Device
+from entrenous.device.identities import account_of, check_head, who_am_i
+from entrenous.device.vault_tables import PEER, load_record, peer_key, store_record
+from entrenous.send.formats.identity_formats import read_prekey
+from entrenous.send.letter.letter_nouns import Hello, Peer, XWingKey
+from entrenous.send.letter.write import Addressee, addressees, plain_outer, write_letter
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.people.people_nouns import YouBlocked
+from entrenous.send.tokens.issue import issue_range
+from entrenous.send.tokens.use import has_tokens_for, token_for
+from entrenous.wire.relay_nouns import PrekeyBundle
 
 _NOT_THERE_YET: Final = (NoPrekeys, NoSuchMailbox, WrongToken)
 
@@ -35,7 +35,7 @@ def have_session(to: Addressee, device: Device) -> None:
     """
     person = to.contact.person
     whose = peer_key(person.id, to.key.device)
-    met = take(Peer, PEER, whose, device.vault)
+    met = load_record(Peer, PEER, whose, device.vault)
     if met is not None and met.sessions:
         return
     token = token_for(to.contact, to.key.device, device)
@@ -43,16 +43,16 @@ def have_session(to: Addressee, device: Device) -> None:
     begun = _begun(bundle, to, device)
     if met is not None:
         begun = replace(begun, sent=met.sent, seen=met.seen)
-    lay(begun, PEER, whose, device.vault)
+    store_record(begun, PEER, whose, device.vault)
 
 
 def has_session(to: Addressee, device: Device) -> bool:
     """Whether a letter can be written to this device without asking its relay for anything."""
-    met = take(Peer, PEER, peer_key(to.contact.person.id, to.key.device), device.vault)
+    met = load_record(Peer, PEER, peer_key(to.contact.person.id, to.key.device), device.vault)
     return met is not None and bool(met.sessions)
 
 
-def within_reach(every: Iterable[Addressee], device: Device) -> tuple[Addressee, ...]:
+def with_sessions(every: Iterable[Addressee], device: Device) -> tuple[Addressee, ...]:
     """Those of these devices that there is a session with, which is begun where there was none.
 
     A device that has left no keys yet, or has not told us yet how to write to it, is passed over
@@ -77,7 +77,7 @@ def within_reach(every: Iterable[Addressee], device: Device) -> tuple[Addressee,
     return tuple(reached)
 
 
-def begin_again(to: Addressee, device: Device) -> None:
+def replace_session(to: Addressee, device: Device) -> None:
     """A new session with this device, on fresh prekeys, beside those that there were: they open
     what is still on its way. Counters go on, since numbers that were used are refused.
 
@@ -85,15 +85,15 @@ def begin_again(to: Addressee, device: Device) -> None:
         BadSignature, BadPrekey, BadKey, ForkedList, TooMany, RelayUnreachable, WrongToken.
     """
     whose = peer_key(to.contact.person.id, to.key.device)
-    before = take(Peer, PEER, whose, device.vault)
+    before = load_record(Peer, PEER, whose, device.vault)
     if before is not None:
-        lay(replace(before, sessions=()), PEER, whose, device.vault)
+        store_record(replace(before, sessions=()), PEER, whose, device.vault)
     have_session(to, device)
-    begun = take(Peer, PEER, whose, device.vault)
+    begun = load_record(Peer, PEER, whose, device.vault)
     if before is not None and begun is not None:
         sessions = (*begun.sessions, *before.sessions)[:SESSIONS_MAX]
         kept = replace(begun, sessions=sessions, mine=before.mine, used=before.used)
-        lay(kept, PEER, whose, device.vault)
+        store_record(kept, PEER, whose, device.vault)
 
 
 def _begun(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:
@@ -137,3 +137,29 @@ def _proven(
         raise BadPrekey
     check_head(to.contact, Head(signed.prekey.epoch, signed.prekey.head), device)
     return signed
+
+
+def repair_sessions(name: str, device: Device) -> Contact:
+    """Take fresh prekeys of each of a person's devices, and say hello by them.
+
+    The letters lie in the outbox when this returns.
+
+    Raises:
+        UnknownPerson, YouBlocked, OfflineDevice; RelayUnreachable or a refusal, when her relay
+        gives nothing to begin with: then everything is as it was.
+    """
+    contact = contact_named(name, device)
+    if contact.blocked:
+        raise YouBlocked(name=contact.name)
+    with device.vault.together():
+        for to in addressees(contact, device):
+            if has_tokens_for(contact, to.key.device, device):
+                _begin_anew(to, device)
+    return contact
+
+
+def _begin_anew(to: Addressee, device: Device) -> None:
+    replace_session(to, device)
+    window = issue_range(to.contact.person, to.key.device, device)
+    hello = Hello(who_am_i(device).card, window.seed, window.first, None)
+    write_letter(hello, to, plain_outer(device), device)

@@ -1,31 +1,37 @@
-"""Write a letter to another device: seal it, and lay it into the outbox (docs/spec/letter.md)."""
+"""Write a letter to another device: seal it, and put it into the outbox (docs/spec/letter.md)."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from entrenous.craft.crypto.hashing import lock_of, sha256
-from entrenous.craft.crypto.seal import seal_letter
-from entrenous.craft.crypto.tokens import send_token
-from entrenous.craft.wire.letter.letter import write_body, write_header, write_info, write_sealed
-from entrenous.model.envelope import BlobDeposit, Envelope, ShareDeposit
-from entrenous.model.ids import ID_BYTES, BlobId, DeviceId, EnvelopeId, MessageId, PersonId
-from entrenous.model.letter import Address, Body, Header, Manifest, XWingKey
-from entrenous.model.notes import Hello, RecallNote, WindowNote
-from entrenous.model.outbox import Posting
-from entrenous.model.peer import Peer
-from entrenous.model.person import Contact, DeviceKey
-from entrenous.model.secret import Secret
-from entrenous.ports import Device
-from entrenous.send.acquaintance.people import contact_of
-from entrenous.send.devices.self import Me, refuse_unready, who_am_i
-from entrenous.send.drawers import OWN_KEY, PEER, lay, peer_key, take
+from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, EnvelopeId, MessageId, PersonId
+from entrenous.base.identity import Contact, DeviceKey
+from entrenous.base.limits import OWN_KEYS_PER_PEER, WINDOW_TOKENS
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import lock_of, sha256
+from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.seal import seal_letter
+from entrenous.device.device import Device
+from entrenous.device.identities import Me, refuse_unready, who_am_i
+from entrenous.device.vault_tables import OWN_KEY, PEER, load_record, peer_key, store_record
+from entrenous.send.clock_sanity import plain_until
+from entrenous.send.formats.letter_format import write_body, write_header, write_info, write_sealed
+from entrenous.send.letter.letter_nouns import (
+    Address,
+    Body,
+    Header,
+    Hello,
+    Manifest,
+    Peer,
+    RecallNote,
+    WindowNote,
+    XWingKey,
+)
 from entrenous.send.letter.prekeys import make_own_key
-from entrenous.send.moment import plain_until
-from entrenous.send.outbox import next_order, put_out
-from entrenous.send.receipts.cover import note_covered
-from entrenous.send.tokens.place import place_of
-from entrenous.send.tokens.use import Token, use_token
-from entrenous.spec import OWN_KEYS_PER_PEER, WINDOW_TOKENS
+from entrenous.send.letter.receipts_owed import note_covered
+from entrenous.send.outbox import OutboxItem, add_to_outbox, next_order
+from entrenous.send.people.keep_contacts import contact_of
+from entrenous.send.tokens.use import Token, mailbox_for_token, use_token
+from entrenous.wire.relay_nouns import BlobDeposit, Envelope, ShareDeposit
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ def addressees(contact: Contact, device: Device) -> tuple[Addressee, ...]:
 
 
 def _reached(contact: Contact, key: DeviceKey, device: Device) -> Addressee:
-    place = place_of(contact.person.id, key.device, device)
+    place = mailbox_for_token(contact.person.id, key.device, device)
     if place is None:
         return Addressee(contact, key)
     person = replace(contact.person, relay_url=place.relay_url)
@@ -95,7 +101,7 @@ def write_letter(body: Body, to: Addressee, outer: Outer, device: Device) -> Non
     refuse_unready(device)
     with device.vault.together():
         whose = peer_key(to.contact.person.id, to.key.device)
-        peer = take(Peer, PEER, whose, device.vault)
+        peer = load_record(Peer, PEER, whose, device.vault)
         if peer is None or not peer.sessions:
             raise LookupError("a letter is written to a device that there is a session with")
         next_key = make_own_key(whose, me, device)
@@ -108,7 +114,7 @@ def write_letter(body: Body, to: Addressee, outer: Outer, device: Device) -> Non
         _keep_peer(peer, session, next_key, device)
         posting = _posting(write_sealed(peer.seal_to.id, around), to, outer, token, device)
         posting = replace(posting, needs=_needs(body), release_at=outer.release_at)
-        put_out(replace(posting, recalls=isinstance(body, RecallNote)), device)
+        add_to_outbox(replace(posting, recalls=isinstance(body, RecallNote)), device)
         if isinstance(body, Manifest):
             note_covered(body, outer.envelope, device)
 
@@ -165,10 +171,12 @@ def _keep_peer(peer: Peer, session: Secret, next_key: XWingKey, device: Device) 
         mine=mine[-OWN_KEYS_PER_PEER:],
         sent=peer.sent + 1,
     )
-    lay(moved, PEER, peer_key(peer.person, peer.device), device.vault)
+    store_record(moved, PEER, peer_key(peer.person, peer.device), device.vault)
 
 
-def _posting(sealed: bytes, to: Addressee, outer: Outer, token: Token, device: Device) -> Posting:
+def _posting(
+    sealed: bytes, to: Addressee, outer: Outer, token: Token, device: Device
+) -> OutboxItem:
     person = to.contact.person
     envelope = Envelope(
         id=outer.envelope,
@@ -179,5 +187,5 @@ def _posting(sealed: bytes, to: Addressee, outer: Outer, token: Token, device: D
         share=outer.share,
         blobs=tuple(deposit.id for deposit, _ in outer.blobs),
     )
-    posting = Posting(next_order(device), person.relay_url, token.token, envelope, outer.blobs)
+    posting = OutboxItem(next_order(device), person.relay_url, token.token, envelope, outer.blobs)
     return replace(posting, index=token.index, peer=peer_key(person.id, to.key.device))

@@ -1,1 +1,1 @@
-"""One message on its way: its name, its sealing, and calling it off."""
+"""One message on its way: its draft, its files, its sealing, its blobs and its name."""

@@ -1,28 +1,68 @@
-"""Make a message: each device's own copies, marked, sealed, remembered and laid into the outbox."""
+"""Make a message: each device's own copies, marked, sealed, recorded and put into the outbox.
 
+Each recipient's content is sealed under a key of two shares (docs/spec/content.md).
+"""
+
+import io
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
-from entrenous.craft.crypto.commitments import mark_commitment
-from entrenous.craft.wire.letter.commitment import write_mark
-from entrenous.model.ids import RecipientId
-from entrenous.model.letter import ContentFile
-from entrenous.model.message import Copy, Draft, Message
-from entrenous.model.sealed_copy import SealedCopy
-from entrenous.model.secret import Secret
-from entrenous.ports import Device
-from entrenous.send.doubts.note import note_sent
-from entrenous.send.drawers import SEALED, lay
-from entrenous.send.kinds.plan import Plan
-from entrenous.send.letter.write import Addressee, write_letter
-from entrenous.send.message.seal import OwnFile, Sealed, Sending, seal_content
-from entrenous.send.message.watch import Counted, Stage, Watch
+from entrenous.base.copies import Copy
+from entrenous.base.errors import TooLarge
+from entrenous.base.identifiers import (
+    ID_BYTES,
+    BlobId,
+    DeviceId,
+    EnvelopeId,
+    MessageId,
+    MessageName,
+    PersonId,
+    RecipientId,
+)
+from entrenous.base.limits import BLOB_BYTES_MAX
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import encrypt_stream
+from entrenous.crypto.hashing import Hashing, lock_of, mark_commitment
+from entrenous.crypto.key_derivation import blob_key, content_key, share_group
+from entrenous.crypto.nouns import BlobRef
+from entrenous.device.device import Device
+from entrenous.device.sent_messages import Message, SealedCopy
+from entrenous.device.vault_tables import SEALED, store_record
+from entrenous.send.conversations import note_sent
+from entrenous.send.formats.message_format import (
+    padded_length,
+    padded_reader,
+    write_frame,
+    write_manifest,
+)
+from entrenous.send.letter.letter_nouns import (
+    ContentFile,
+    Frame,
+    FrameFile,
+    Manifest,
+    PersonHead,
+    ReplyTo,
+)
+from entrenous.send.letter.write import Addressee, Outer, write_letter
+from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.file_plan import Plan
+from entrenous.send.message.transfer_progress import Counted, Stage, TransferWatch
+from entrenous.wire.receipt import write_mark
+from entrenous.wire.relay_nouns import BlobDeposit, ShareDeposit
 
 if TYPE_CHECKING:
-    from entrenous.send.mark.copies import MadeCopy
+    from entrenous.send.copies.picture_copies import MadeCopy
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """One device's content, sealed and kept in the vault until it is posted."""
+
+    manifest: Manifest
+    outer: Outer
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +74,32 @@ class _Made:
     copies: tuple[Copy, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What all copies of one message share; ``groups`` is what its share groups grow from.
+
+    ``sent_at`` is as exact as the clock, so that the ledger keeps the order of messages that were
+    sent within one second; recipients are told whole seconds.
+    """
+
+    message: MessageId
+    name: MessageName
+    sent_at: datetime
+    policy: Policy
+    audience: tuple[tuple[PersonId, DeviceId], ...]
+    heads: tuple[PersonHead, ...]
+    groups: Secret
+    reply: ReplyTo | None = None
+    circle: bytes | None = None
+
+
 def make_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
     draft: Draft,
     plan: Plan,
     to: tuple[Addressee, ...],
     sending: Sending,
     device: Device,
-    watch: Watch,
+    watch: TransferWatch,
 ) -> datetime | None:
     """Make all of a message, in one transaction; when it may leave, None if at once.
 
@@ -63,7 +122,7 @@ class _Making:
     device: Device
     made: list[_Made] = field(default_factory=list)
 
-    def seal_all(self, to: tuple[Addressee, ...], watch: Watch) -> None:
+    def seal_all(self, to: tuple[Addressee, ...], watch: TransferWatch) -> None:
         """For one device after the other, its copies; none is in memory when the next begin."""
         size = sum(map(len, self.draft.files))
         marking = Counted(Stage.MARKING, size * len(to), watch)
@@ -102,7 +161,7 @@ class _Making:
         for one in self.made:
             outer = replace(one.sealed.outer, release_at=release_at)
             write_letter(one.sealed.manifest, one.to, outer, device)
-            lay(_remembered(one, self.sending), SEALED, outer.envelope.hex(), device.vault)
+            store_record(_remembered(one, self.sending), SEALED, outer.envelope.hex(), device.vault)
         return release_at
 
     def _message(self) -> Message:
@@ -141,3 +200,145 @@ def _remembered(made: _Made, sending: Sending) -> SealedCopy:
         envelope=made.sealed.outer.envelope,
         withdraw_token=made.sealed.outer.withdraw_token,
     )
+
+
+_HELD_MAX: Final = 16 * 1024 * 1024  # bytes of ciphertext that may be held, for one write to disk
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFile:
+    """One file of a device's own, and the commitment to its mark (None: it bears none)."""
+
+    file: ContentFile
+    commitment: bytes | None
+
+
+def seal_content(
+    files: tuple[OwnFile, ...],
+    text: str | None,
+    to: Addressee,
+    sending: Sending,
+    device: Device,
+) -> Sealed:
+    """Encrypt the files for one device, a blob each; the key is split between its letter and its
+    relay.
+
+    Raises:
+        TooLarge: a file is beyond what a relay takes.
+    """
+    envelope, share = EnvelopeId(device.dice.token(ID_BYTES)), _fresh(device)
+    marks = tuple(one.commitment for one in files)
+    manifest = replace(_manifest(to, sending, device), marks=marks)
+    key = content_key(
+        manifest.secret,
+        share,
+        message=sending.message,
+        envelope=envelope,
+        manifest=write_manifest(manifest),
+    )
+    opens, person = sending.policy.opens, to.contact.person.id
+    group = None if opens is None else share_group(sending.groups, person)
+    withdraw_token = _fresh(device)
+    locks = _Locks(lock_of(manifest.fetch_token), lock_of(withdraw_token))
+    blobs = tuple(
+        _deposited(_encrypted(blob_key(key, place), *padded, device), locks, to, sending, device)
+        for place, padded in enumerate(_blobs(files, text))
+    )
+    outer = Outer(
+        envelope=envelope,
+        expires_at=sending.policy.expires_at,
+        withdraw_token=withdraw_token,
+        message=sending.message,
+        share=ShareDeposit(share, lock_of(manifest.open_token), opens, group),
+        blobs=blobs,
+    )
+    refs = tuple(BlobRef(deposit.id, deposit.size, deposit.sha256) for deposit, _ in blobs)
+    return Sealed(replace(manifest, blobs=refs), outer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Locks:
+    """What the relay keeps of the tokens of a copy."""
+
+    fetch: bytes
+    withdraw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Encrypted:
+    """A blob in the vault: its size in bytes and its SHA-256, as it will be at the relay."""
+
+    kept: BlobId
+    size: int
+    sha256: bytes
+
+
+def _blobs(files: tuple[OwnFile, ...], text: str | None) -> Iterator[tuple[BinaryIO, int]]:
+    """The padded frame, and then the padded files, and how many bytes each has."""
+    described = tuple(
+        FrameFile(one.file.media_type, len(one.file.data), one.file.role) for one in files
+    )
+    frame = write_frame(Frame(described, text or None))
+    yield io.BytesIO(frame), len(frame)
+    for one in files:
+        yield padded_reader(one.file.data), padded_length(len(one.file.data))
+
+
+def _manifest(to: Addressee, sending: Sending, device: Device) -> Manifest:
+    return Manifest(
+        name=sending.name,
+        sent_at=sending.sent_at.replace(microsecond=0),
+        expires_at=sending.policy.expires_at,
+        opens=sending.policy.opens,
+        audience=sending.audience,
+        heads=sending.heads,
+        secret=_fresh(device),
+        blobs=(),
+        fetch_token=_fresh(device),
+        open_token=_fresh(device),
+        relay_url=to.contact.person.relay_url,
+        reply=sending.reply,
+        circle=sending.circle,
+        may_export=sending.policy.may_export,
+    )
+
+
+def _encrypted(key: Secret, padded: BinaryIO, size: int, device: Device) -> _Encrypted:
+    if size > BLOB_BYTES_MAX:
+        raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
+    if size <= _HELD_MAX:
+        held = io.BytesIO()
+        seen = _into(held, key, padded)
+        return _Encrypted(device.vault.keep_sealed(held.getvalue()), *seen)
+    kept = device.vault.keep_sealed(b"")
+    with device.vault.adding(kept) as file:
+        return _Encrypted(kept, *_into(file, key, padded))
+
+
+def _into(writer: BinaryIO, key: Secret, padded: BinaryIO) -> tuple[int, bytes]:
+    """Encrypt; the size and the SHA-256 of what was written."""
+    seen = Hashing(writer)
+    encrypt_stream(key, padded, cast("BinaryIO", seen))
+    return seen.size, seen.digest()
+
+
+def _deposited(
+    blob: _Encrypted, locks: _Locks, to: Addressee, sending: Sending, device: Device
+) -> tuple[BlobDeposit, BlobId]:
+    """What the relay is told of a blob, and where it lies in the vault until it is brought."""
+    if blob.size > BLOB_BYTES_MAX:
+        raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
+    deposit = BlobDeposit(
+        id=BlobId(device.dice.token(ID_BYTES)),
+        mailbox=to.key.mailbox,
+        size=blob.size,
+        sha256=blob.sha256,
+        fetch_lock=locks.fetch,
+        withdraw_lock=locks.withdraw,
+        expires_at=sending.policy.expires_at,
+    )
+    return deposit, blob.kept
+
+
+def _fresh(device: Device) -> Secret:
+    return Secret(device.dice.token(32))

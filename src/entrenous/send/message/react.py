@@ -1,29 +1,42 @@
-"""Answer a message in a sign or two, and keep what others answered (docs/spec/letter.md 6)."""
+"""React to a message in a sign or two, and keep the reactions of others (docs/spec/letter.md,
+section 6).
+"""
 
 from dataclasses import dataclass
 
-from entrenous.model.ids import MessageId, PersonId
-from entrenous.model.letter import ReplyTo
-from entrenous.model.reaction import (
+from entrenous.base.identifiers import MessageId, PersonId
+from entrenous.base.limits import REACTION_BYTES_MAX
+from entrenous.device.device import Device
+from entrenous.device.identities import refuse_unready, who_am_i
+from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.vault_tables import (
+    INBOX,
+    REACTION,
+    SEALED,
+    inbox_key,
+    load_record,
+    load_records,
+    store_record,
+)
+from entrenous.send.conversations import conversation_of, names_in
+from entrenous.send.flush import flush
+from entrenous.send.inbox import message_meant
+from entrenous.send.letter.letter_nouns import (
     BadReaction,
     KeptReaction,
     NobodyToAnswer,
     Reaction,
+    ReplyTo,
     is_sign,
 )
-from entrenous.model.received import Received
-from entrenous.model.sealed_copy import SealedCopy
-from entrenous.ports import Device
-from entrenous.send.acquaintance.people import contacts_named
-from entrenous.send.acquaintance.protocol import no_common_protocol, refuse_other_protocols
-from entrenous.send.devices.self import refuse_unready, who_am_i
-from entrenous.send.doubts.within import conversation_of, names_in
-from entrenous.send.drawers import INBOX, REACTION, SEALED, inbox_key, lay, take, take_all
-from entrenous.send.flush import flush
-from entrenous.send.letter.sessions import within_reach
+from entrenous.send.letter.sessions import with_sessions
 from entrenous.send.letter.write import addressees, plain_outer, write_letter
-from entrenous.send.message.meant import message_meant
-from entrenous.spec import REACTION_BYTES_MAX
+from entrenous.send.message.states import Received
+from entrenous.send.people.keep_contacts import (
+    contacts_named,
+    no_common_protocol,
+    refuse_other_protocols,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +67,7 @@ def react(name: str, sign: str | None, device: Device) -> Reacted:
     if not people:
         refuse_other_protocols(readers, device)
         raise NobodyToAnswer(name=name)
-    to = within_reach([one for person in people for one in addressees(person, device)], device)
+    to = with_sessions([one for person in people for one in addressees(person, device)], device)
     outers = [plain_outer(device) for _ in to]
     with device.vault.together():
         keep_reaction(reaction, who_am_i(device).person.id, device)
@@ -84,23 +97,23 @@ def keep_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
     if reaction.text is None:
         device.vault.drop(REACTION, key)
     else:
-        lay(KeptReaction(reaction, by, device.clock.now()), REACTION, key, device.vault)
+        store_record(KeptReaction(reaction, by, device.clock.now()), REACTION, key, device.vault)
 
 
 def reactions_to(sender: PersonId, message: MessageId, device: Device) -> tuple[KeptReaction, ...]:
     """What was answered to a message, the oldest first."""
     keys = device.vault.keys(REACTION, inbox_key(sender, message))
-    found = (take(KeptReaction, REACTION, key, device.vault) for key in keys)
+    found = (load_record(KeptReaction, REACTION, key, device.vault) for key in keys)
     return tuple(sorted((one for one in found if one is not None), key=lambda one: one.at))
 
 
 def _who_has(meant: ReplyTo, device: Device) -> set[PersonId]:
     """Everybody who is known here to have a message; nobody when it is not here."""
     if meant.sender == who_am_i(device).person.id:
-        sent = take_all(SealedCopy, SEALED, device.vault)
+        sent = load_records(SealedCopy, SEALED, device.vault)
         return {copy.person for copy in sent if copy.message == meant.message}
     key = inbox_key(meant.sender, meant.message)
-    received = take(Received, INBOX, key, device.vault)
+    received = load_record(Received, INBOX, key, device.vault)
     if received is None:
         return set()
     audience = () if received.manifest is None else received.manifest.audience

@@ -1,7 +1,6 @@
-"""What we may write to others with: each letter uses the next token, once.
+"""Tokens that we may write to others with: each letter uses the next one, once.
 
-A claim of prekeys, the blobs and the post of one letter show the same token, so that its relay sees
-one writer for that letter, and nothing that joins it to the next.
+A token is valid at the mailbox in the device list under which it was issued.
 """
 
 from contextlib import suppress
@@ -9,28 +8,56 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from entrenous.craft.crypto.tokens import send_token
-from entrenous.model.device_list import Head
-from entrenous.model.ids import DeviceId, PersonId
-from entrenous.model.letter import Header
-from entrenous.model.person import Contact, OnThisMachine
-from entrenous.model.relay_problem import WrongToken
-from entrenous.model.secret import Secret
-from entrenous.model.window import HeldWindow, LentToken, OldWindow, ToldWindow
-from entrenous.ports import Device
-from entrenous.send.devices.first_token import NO_TOKEN, keep_token
-from entrenous.send.devices.first_token import token_for as first_token
-from entrenous.send.drawers import (
+from entrenous.base.errors import EntrenousError, NoSuchMailbox, WrongToken
+from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
+from entrenous.base.identity import Contact, DeviceKey, DeviceList, Head, Person
+from entrenous.base.limits import OLD_WINDOW_DAYS, WINDOW_TOKENS
+from entrenous.base.secret import Secret
+from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.statements import heads_of
+from entrenous.device.device import Device
+from entrenous.device.identities import (
+    IDENTITY,
+    NO_TOKEN,
+    Identity,
+    KnownList,
+    OnThisMachine,
+    known_card,
+    refuse_local_address,
+)
+from entrenous.device.vault_tables import (
+    CONTACT,
     FIRST_TOKEN,
     GREET_DEVICE,
+    LIST,
+    SELF,
     WINDOW_OUT,
     WINDOW_TOLD,
-    lay,
+    load_record,
     peer_key,
-    take,
+    store_record,
 )
-from entrenous.send.tokens.place import agrees, held_window, is_ahead, place_under
-from entrenous.spec import OLD_WINDOW_DAYS, WINDOW_TOKENS
+from entrenous.send.letter.letter_nouns import Header
+from entrenous.send.tokens.token_ranges import HeldWindow, LentToken, OldWindow, Place, ToldWindow
+from entrenous.wire.key_bundle import read_card
+
+
+def first_token_for(contact: Contact, to: DeviceId, device: Device) -> Secret:
+    """What we write to one device of somebody with; the invite's, before it gave us another.
+
+    :data:`NO_TOKEN` where we were given none for it: that of another device must not be shown at
+    its mailbox, which would tell the relay that both are one person's.
+    """
+    kept = device.vault.get(FIRST_TOKEN, peer_key(contact.person.id, to))
+    if kept is not None:
+        return Secret(kept)
+    return contact.send_token if len(contact.person.devices) == 1 else NO_TOKEN
+
+
+def keep_first_token(person: PersonId, of: DeviceId, token: Secret, device: Device) -> None:
+    """Write to a device with this from now on."""
+    device.vault.put(FIRST_TOKEN, peer_key(person, of), token.reveal())
+
 
 _LENT_MAX: Final = 16  # for one device, of those that lend the newest
 
@@ -52,7 +79,7 @@ def token_for(contact: Contact, key: DeviceId, device: Device) -> Secret:
     held = held_window(peer_key(contact.person.id, key), device)
     if held.seed is not None:
         return send_token(held.seed, held.next)
-    token = held.lent[0].token if held.lent else first_token(contact, key, device)
+    token = held.lent[0].token if held.lent else first_token_for(contact, key, device)
     if token == NO_TOKEN:
         raise WrongToken
     return token
@@ -67,25 +94,25 @@ def use_token(contact: Contact, key: DeviceId, device: Device, *, greets: bool =
     held = held_window(whose, device)
     if keeps_last(whose, held, device) and not greets:
         return Token(NO_TOKEN, None)
-    return use_held(whose, held, device) or Token(first_token(contact, key, device), None)
+    return use_held(whose, held, device) or Token(first_token_for(contact, key, device), None)
 
 
 def use_held(whose: str, held: HeldWindow, device: Device) -> Token | None:
     """The next token of a window, or one that was lent, used; None where there is neither."""
     if held.seed is not None:
-        lay(replace(held, next=held.next + 1), WINDOW_OUT, whose, device.vault)
+        store_record(replace(held, next=held.next + 1), WINDOW_OUT, whose, device.vault)
         return Token(send_token(held.seed, held.next), held.next)
     if held.lent:
-        lay(replace(held, lent=held.lent[1:]), WINDOW_OUT, whose, device.vault)
+        store_record(replace(held, lent=held.lent[1:]), WINDOW_OUT, whose, device.vault)
         return Token(held.lent[0].token, held.lent[0].index)
     return None
 
 
-def has_way(contact: Contact, key: DeviceId, device: Device) -> bool:
+def has_tokens_for(contact: Contact, key: DeviceId, device: Device) -> bool:
     """Whether we have a token for this device."""
     held = held_window(peer_key(contact.person.id, key), device)
     has_held = held.seed is not None or bool(held.lent)
-    return has_held or first_token(contact, key, device) != NO_TOKEN
+    return has_held or first_token_for(contact, key, device) != NO_TOKEN
 
 
 def take_window(header: Header, seed: Secret, first: int, device: Device) -> None:
@@ -102,9 +129,9 @@ def take_window(header: Header, seed: Secret, first: int, device: Device) -> Non
     if not is_ahead(told, device):
         _take(told, whose, device)
         return
-    waiting = take(ToldWindow, WINDOW_TOLD, whose, device.vault)
+    waiting = load_record(ToldWindow, WINDOW_TOLD, whose, device.vault)
     if waiting is None or waiting.counter < told.counter:
-        lay(told, WINDOW_TOLD, whose, device.vault)
+        store_record(told, WINDOW_TOLD, whose, device.vault)
 
 
 def take_told(person: PersonId, device: Device) -> None:
@@ -112,7 +139,7 @@ def take_told(person: PersonId, device: Device) -> None:
     in the transaction that stores the list.
     """
     for whose in device.vault.keys(WINDOW_TOLD, person.hex()):
-        told = take(ToldWindow, WINDOW_TOLD, whose, device.vault)
+        told = load_record(ToldWindow, WINDOW_TOLD, whose, device.vault)
         if told is not None and not is_ahead(told, device):
             device.vault.drop(WINDOW_TOLD, whose)
             with suppress(OnThisMachine):  # nothing of it was taken
@@ -129,18 +156,18 @@ def _take(told: ToldWindow, whose: str, device: Device) -> None:
     elif held.seed is not None and told.counter < held.told_by:
         return
     else:
-        old, place = _replaced(held, device), place_under(told, held.place, device)
+        old, place = _replaced(held, device), mailbox_under_list(told, held.place, device)
         held = HeldWindow(told.seed, told.first, until, old, told_by=told.counter, place=place)
-    lay(held, WINDOW_OUT, whose, device.vault)
+    store_record(held, WINDOW_OUT, whose, device.vault)
 
 
 def take_invite(person: PersonId, key: DeviceId, token: Secret, device: Device) -> None:
     """From now on write to this person by an invite, until they tell us of a window."""
-    forget_ways(person, device)
-    keep_token(person, key, token, device)
+    forget_tokens_of(person, device)
+    keep_first_token(person, key, token, device)
 
 
-def forget_ways(person: PersonId, device: Device) -> None:
+def forget_tokens_of(person: PersonId, device: Device) -> None:
     """Forget what we may write to somebody with."""
     for drawer in (WINDOW_OUT, WINDOW_TOLD, FIRST_TOKEN):
         for key in device.vault.keys(drawer, person.hex()):
@@ -159,7 +186,7 @@ def lend_tokens(
         return ()
     until = min(held.next + count, held.until)
     lent = tuple(LentToken(at, send_token(held.seed, at)) for at in range(held.next, until))
-    lay(replace(held, next=max(until, held.next)), WINDOW_OUT, whose, device.vault)
+    store_record(replace(held, next=max(until, held.next)), WINDOW_OUT, whose, device.vault)
     return lent
 
 
@@ -169,7 +196,7 @@ def take_lent(person: PersonId, key: DeviceId, lent: tuple[LentToken, ...], devi
     held = held_window(whose, device)
     place = held.place if held.seed is not None or held.lent else None
     kept = (*held.lent, *lent)[-_LENT_MAX:]
-    lay(replace(held, lent=kept, place=place), WINDOW_OUT, whose, device.vault)
+    store_record(replace(held, lent=kept, place=place), WINDOW_OUT, whose, device.vault)
 
 
 def lacks_window(person: PersonId, key: DeviceId, device: Device) -> bool:
@@ -187,7 +214,7 @@ def drop_refused(whose: str, device: Device) -> bool:
         return False
     lent = held.lent if held.seed is not None else held.lent[1:]
     place = None if held.seed is not None else held.place
-    lay(HeldWindow(lent=lent, place=place), WINDOW_OUT, whose, device.vault)
+    store_record(HeldWindow(lent=lent, place=place), WINDOW_OUT, whose, device.vault)
     return True
 
 
@@ -195,7 +222,7 @@ def drop_lent(whose: str, device: Device) -> None:
     """Of a device that we can write to with a window, what was lent is of no use."""
     held = held_window(whose, device)
     if held.seed is not None:
-        lay(replace(held, lent=()), WINDOW_OUT, whose, device.vault)
+        store_record(replace(held, lent=()), WINDOW_OUT, whose, device.vault)
 
 
 def keeps_last(whose: str, held: HeldWindow, device: Device) -> bool:
@@ -209,3 +236,163 @@ def _replaced(held: HeldWindow, device: Device) -> OldWindow | None:
         return None
     lapses_at = device.clock.now() + timedelta(days=OLD_WINDOW_DAYS)
     return OldWindow(held.seed, held.until, lapses_at)
+
+
+def are_tokens_valid(contact: Contact, through: DeviceId, device: Device) -> bool:
+    """Whether we have a window of that device of somebody, and every window of hers still holds:
+    who forgot us has withdrawn them.
+
+    Raises:
+        RelayUnreachable.
+    """
+    windows = {
+        key: held_window(peer_key(contact.person.id, key.device), device)
+        for key in contact.person.devices
+    }
+    given = {key: held for key, held in windows.items() if held.seed is not None}
+    if through not in {key.device for key in given}:
+        return False
+    return all(
+        _holds(contact, key, send_token(held.seed, held.next), device)
+        for key, held in given.items()
+        if held.seed is not None
+    )
+
+
+def may_write_now(contact: Contact, device: Device) -> bool:
+    """Whether the relay takes the next letter for a device of somebody; True where it says nothing
+    of that.
+    """
+    ways = [key for key in contact.person.devices if has_tokens_for(contact, key.device, device)]
+    with suppress(EntrenousError):
+        tokens = [(key, token_for(contact, key.device, device)) for key in ways]
+        return any(_holds(contact, key, token, device) for key, token in tokens)
+    return True
+
+
+def _holds(contact: Contact, key: DeviceKey, token: Secret, device: Device) -> bool:
+    try:
+        device.courier.card(*token_route_to(contact.person, key, device), token)
+    except (WrongToken, NoSuchMailbox):
+        return False
+    return True
+
+
+def held_window(whose: str, device: Device) -> HeldWindow:
+    """What we may write to a device with; ``whose`` is its key in the drawer of peers."""
+    return load_record(HeldWindow, WINDOW_OUT, whose, device.vault) or HeldWindow()
+
+
+def note_moved(before: Person, after: Person, device: Device) -> None:
+    """The tokens of devices that are listed elsewhere since this list hold where they were; call it
+    in the transaction that stores the list.
+    """
+    us = _ourselves(device)
+    head = None if us is not None and us.id == after.id else Head(before.epoch, before.head)
+    there = {key.device: (before.relay_url, key.mailbox) for key in before.devices}
+    for key in after.devices:
+        here = after.relay_url, key.mailbox
+        was = there.get(key.device, here)
+        whose = peer_key(after.id, key.device)
+        held = held_window(whose, device)
+        has_some = held.seed is not None or held.lent or device.vault.get(FIRST_TOKEN, whose)
+        if was != here and held.place is None and has_some:
+            store_record(replace(held, place=Place(*was, head)), WINDOW_OUT, whose, device.vault)
+
+
+def mailbox_for_token(person: PersonId, key: DeviceId, device: Device) -> Place | None:
+    """Where our tokens for a device hold; None: where it is listed."""
+    return held_window(peer_key(person, key), device).place
+
+
+def token_route_to(person: Person, key: DeviceKey, device: Device) -> tuple[str, MailboxId]:
+    """The relay and the mailbox at which our tokens for a device of somebody hold."""
+    place = mailbox_for_token(person.id, key.device, device)
+    return (person.relay_url, key.mailbox) if place is None else (place.relay_url, place.mailbox)
+
+
+def where_tokens_hold(whose: str, held: HeldWindow, device: Device) -> tuple[str, MailboxId] | None:
+    """The relay and the mailbox; None of a device that is listed no more."""
+    if held.place is not None:
+        return held.place.relay_url, held.place.mailbox
+    person, one = (bytes.fromhex(part) for part in whose.split(" "))
+    known = _person(person, device)
+    if known is None:
+        return None
+    keys = known.devices
+    return next(((known.relay_url, key.mailbox) for key in keys if key.device == one), None)
+
+
+def is_ahead(told: ToldWindow, device: Device) -> bool:
+    """Whether a device told of a window under a list that we do not know yet: where that has it,
+    and so where the tokens hold, nobody can say.
+    """
+    person = _person(told.person, device)
+    return person is not None and told.under.epoch > person.epoch
+
+
+def agrees(told: ToldWindow, device: Device) -> bool:
+    """Whether the list under which it was told of is one that we know."""
+    return told.under in _heads_of(told.person, device)
+
+
+def mailbox_under_list(told: ToldWindow, known: Place | None, device: Device) -> Place | None:
+    """Where a device was by the list under which it told of a window, and ``known`` where that is
+    too old to be known; None: where it is listed now.
+
+    Raises:
+        OnThisMachine: that was on this machine.
+    """
+    person = _person(told.person, device)
+    if person is None or told.under.epoch >= person.epoch:
+        return None
+    us = _ourselves(device)
+    ours = us is not None and us.id == person.id
+    said = _list_of(person.id, told.under.epoch, device)
+    if said is None:
+        return known
+    was = {listed.device: (said.relay_url, listed.mailbox) for listed in said.devices}
+    now = {key.device: (person.relay_url, key.mailbox) for key in person.devices}
+    there = was.get(told.device)
+    if there is None or there == now.get(told.device):
+        return None
+    refuse_local_address(
+        said.relay_url, device
+    )  # lists of before were not looked at when they were taken
+    return Place(*there, None if ours else told.under)
+
+
+def _list_of(person: PersonId, epoch: int, device: Device) -> DeviceList | None:
+    """The list of this epoch in the newest card of somebody, or of ourselves."""
+    card = _own_card(person, device) or known_card(person, device)
+    lists = () if card is None else read_card(card).lists
+    return next((one.said for one in lists if one.said.epoch == epoch), None)
+
+
+def _heads_of(person: PersonId, device: Device) -> tuple[Head, ...]:
+    own = _own_card(person, device)
+    if own is not None:
+        return heads_of(read_card(own).lists)
+    known = load_record(KnownList, LIST, person.hex(), device.vault)
+    return () if known is None else known.heads
+
+
+def _own_card(person: PersonId, device: Device) -> bytes | None:
+    """Ours, if it is ourselves."""
+    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    us = None if identity is None else identity.person
+    return identity.card if identity is not None and us is not None and us.id == person else None
+
+
+def _person(whose: bytes, device: Device) -> Person | None:
+    """Somebody whom we know, or ourselves."""
+    contact = load_record(Contact, CONTACT, whose.hex(), device.vault)
+    if contact is not None:
+        return contact.person
+    us = _ourselves(device)
+    return us if us is not None and us.id == whose else None
+
+
+def _ourselves(device: Device) -> Person | None:
+    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    return None if identity is None else identity.person

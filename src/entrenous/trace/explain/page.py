@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs no other file, runs no script and loads nothing."""
+"""The report as one HTML page that needs no other file and runs no script."""
 
 import base64
 from importlib.resources import files
@@ -6,11 +6,11 @@ from typing import Final
 
 import jinja2
 
-from entrenous.craft.crypto.hashing import sha256
-from entrenous.trace.explain.account import Account
-from entrenous.trace.explain.drawing import svg
-from entrenous.trace.explain.pictures import Shown
-from entrenous.trace.explain.prose import LIMITS, NOT_WHO, how_to_check
+from entrenous.crypto.hashing import sha256
+from entrenous.trace.explain.plots import svg
+from entrenous.trace.explain.report_pictures import Shown
+from entrenous.trace.explain.sections import Account
+from entrenous.trace.explain.wording import LIMITS, NOT_WHO, how_to_check
 
 _PICTURES: Final = ("original", "outlined", "laid", "found")
 

@@ -1,1 +1,1 @@
-"""A finding that others can recompute: disclosed, examined again, compared."""
+"""A finding that others can repeat: disclosed, examined again, compared."""

@@ -1,41 +1,34 @@
-"""Disclose the marks of one picture of one message, and what they show about a found file.
-
-This is the one place where mark secrets leave the vault. They are those of one picture's copies;
-every other copy's secret was drawn for itself and can't be told from them.
-"""
+"""Disclose the marks of one picture of one message, and what they show about a found file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from entrenous.craft.crypto.device import sign_as_device, signing_key
-from entrenous.craft.crypto.hashing import sha256
-from entrenous.craft.wire.report import seal_report, write_report
-from entrenous.model.message import Message, SentPicture
-from entrenous.model.picture import Picture
-from entrenous.model.report import (
-    CopyProof,
+from entrenous.base.copies import CopyProof, Proofs
+from entrenous.base.limits import ALPHA
+from entrenous.base.picture import Picture
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import sha256
+from entrenous.crypto.identity_keys import sign_as_device, signing_key
+from entrenous.device.device import Device
+from entrenous.device.sent_copies import Call, as_made, called, pseudonyms
+from entrenous.device.sent_messages import Message, SentPicture
+from entrenous.trace.originals import original_of
+from entrenous.trace.report.check_report import SIGNED, cards_for, proof_for
+from entrenous.trace.report.examine import Evidence, examine, made_with
+from entrenous.trace.report.nouns import (
     DisclosedCopy,
     Disclosure,
     DoesNotHold,
     NothingToDisclose,
     OnlyPictures,
-    Proofs,
     Report,
     Signature,
     TracedBefore,
 )
-from entrenous.model.secret import Secret
-from entrenous.model.verdict import NoSuchTrace, Trace
-from entrenous.ports import Device
-from entrenous.spec import ALPHA
-from entrenous.trace.explain.made_with import made_with
-from entrenous.trace.photo.labels import Call, as_made, called, pseudonyms
-from entrenous.trace.photo.original import original_of
-from entrenous.trace.report.check import finding, scored
-from entrenous.trace.report.examine import Evidence, examine
-from entrenous.trace.report.proof import cards_for, proof_for
-from entrenous.trace.report.repeat import SIGNED
+from entrenous.trace.report.recompute import finding, scored
+from entrenous.trace.report.report_format import seal_report, write_report
+from entrenous.watermark.verdict import NoSuchTrace, Trace
 
 NO_PROOFS: Final = Proofs()
 

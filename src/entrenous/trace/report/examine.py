@@ -1,25 +1,26 @@
-"""What two files alone say: how the found one lies on the original, and its evidence.
+"""What two files alone say, and which program examined them."""
 
-No key, label or score comes in here; a report and its check both begin with this
-(docs/spec/report.md, section 3).
-"""
-
-from collections.abc import Iterator
+import os
+import platform
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.craft.align.look import looks
-from entrenous.craft.align.register import Registration, register
-from entrenous.craft.crypto.hashing import sha256
-from entrenous.craft.mark.prepare import Prepared, prepare
-from entrenous.model.picture import Picture
-from entrenous.model.report import Examined
-from entrenous.trace.photo.hear import hear
+from entrenous.base.picture import Picture
+from entrenous.crypto.hashing import sha256
+from entrenous.trace.picture_fit import hear
+from entrenous.trace.report.nouns import Examined
+from entrenous.watermark.alignment.features import feature_views
+from entrenous.watermark.alignment.image_registration import Registration, register
+from entrenous.watermark.embed import Prepared, prepare
 
 _SEED: Final = 0  # of OpenCV's own choices; the same for everybody
 
@@ -65,7 +66,7 @@ def _registered(
     found_rgb: NDArray[np.uint8], original_rgb: NDArray[np.uint8]
 ) -> Registration | None:
     """Quickly if that does, as a trace does it; else with all patience."""
-    looked = looks(found_rgb)
+    looked = feature_views(found_rgb)
     for patient in (False, True):
         registration = register(looked, original_rgb, thorough=patient)
         if registration is not None:
@@ -82,3 +83,41 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(before)
+
+
+_PACKAGES: Final = {
+    "entrenous": "entrenous",
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "pillow": "pillow",
+}
+
+
+def made_with() -> Mapping[str, str]:
+    """Versions by name, what of the processor NumPy uses (its sums differ in their last bits), and
+    under ``program`` the SHA-256 of Entrenous's own source files.
+    """
+    return {
+        **{name: version(package) for name, package in _PACKAGES.items()},
+        "opencv": cv2.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "processors": str(os.cpu_count()),
+        "simd": " ".join(np.show_config(mode="dicts")["SIMD Extensions"]["found"]),
+        "program": program_sha256(),
+    }
+
+
+def program_sha256() -> str:
+    """SHA-256 over the sorted list of "SHA-256 of a source file, its path" lines, hexadecimal."""
+    lines = sorted(f"{path} {sha256(data).hex()}\n" for path, data in _sources(files("entrenous")))
+    return sha256("".join(lines).encode()).hex()
+
+
+def _sources(folder: Traversable, under: str = "") -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        path = f"{under}{entry.name}"
+        if entry.is_dir():
+            yield from _sources(entry, f"{path}/")
+        elif path.endswith(".py"):
+            yield path, entry.read_bytes()

@@ -1,1 +1,0 @@
-"""The relay's bell: ``Bell`` within one process."""

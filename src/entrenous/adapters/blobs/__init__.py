@@ -1,1 +1,0 @@
-"""The relay's blobs: ``BlobStore`` in files, and in memory."""

@@ -1,1 +1,0 @@
-"""Relays as a device sees them: ``Courier`` over HTTP, and to applications in this process."""

@@ -1,1 +1,0 @@
-"""The network that gives pictures embeddings, and where registered ones are searched."""

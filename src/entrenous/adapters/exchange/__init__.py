@@ -1,1 +1,0 @@
-"""Exchanges: what is kept of partners and sources, and how other exchanges are asked."""

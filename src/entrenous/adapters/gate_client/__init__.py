@@ -1,1 +1,0 @@
-"""A platform's gate as the platform's own servers ask it about an upload."""

@@ -1,1 +1,0 @@
-"""Processes beside a gate that judge uploads for it (docs/decisions/0027)."""

@@ -1,1 +1,0 @@
-"""The relay's rows: ``MailStore`` in SQLite with group commit, and in memory."""

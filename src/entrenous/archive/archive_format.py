@@ -1,0 +1,387 @@
+"""The format of an archive: a tar with its index, in two age files (docs/spec/archive.md, sections
+1 and 2).
+
+With the parts of an archive, what was read from one, and the errors of reading.
+"""
+
+import io
+import os
+import re
+import tarfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from entrenous.base.errors import EntrenousError, Malformed, NotFound, Refused, Unproven
+from entrenous.base.identifiers import PersonId
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import (
+    PRICE,
+    decrypt_stream,
+    encrypt_stream,
+    identity_of,
+    key_of,
+    open_under,
+    seal_under,
+)
+from entrenous.crypto.nouns import BadKey, DoesNotOpen
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of an archive; ``sha256`` has 32 bytes."""
+
+    name: str
+    size: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What an archive holds, in the order of its parts; ``person`` is None of a device without."""
+
+    made_at: datetime
+    person: PersonId | None
+    parts: tuple[Part, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all parts."""
+        return sum(part.size for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What went into an archive; ``lost`` files were named by a record and are not there, or are
+    damaged, ``unopened`` messages stay where they are, and so do ``left_of_cases``, files of cases
+    in which somebody was, or may have been, under 18.
+    """
+
+    index: Index
+    lost: int
+    unopened: int
+    left_of_cases: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """What an archive added to a device; ``other_cases`` have the name of one that is here, and
+    ``erased_cases`` were erased here after it was said that somebody was under 18.
+
+    ``person`` is who made it, None of a device without a relay; ``made_by`` what this device calls
+    her, None if it does not know her.
+    """
+
+    made_at: datetime
+    person: PersonId | None = None
+    made_by: str | None = None
+    people: int = 0
+    circles: int = 0
+    sent: int = 0
+    received: int = 0
+    traces: int = 0
+    cases: int = 0
+    protections: int = 0
+    other_cases: tuple[str, ...] = ()
+    erased_cases: tuple[str, ...] = ()
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all of it was here already."""
+        counts = (self.people, self.circles, self.sent, self.received, self.traces)
+        return not any((*counts, self.cases, self.protections))
+
+
+class NoArchiveHere(NotFound):
+    """
+    {path} holds no whole archive: that is a folder with archive.tar.age and archive.key.age in it,
+    and one that was broken off lacks the second. Nothing was changed. Make one on the device that
+    has your things: entrenous archive export --out DIR
+    """
+
+
+class WrongArchivePassphrase(Refused):
+    """
+    That passphrase does not open the key of this archive, and nothing was changed. It is the one
+    that was chosen for the archive, which need not be the one of your device. Try again.
+    """
+
+
+class TooMuchForArchive(Refused):
+    """
+    There is more on this device than an archive of this version can hold, or one thing in it is
+    too large. No archive was made, and everything here stays as it is. A newer version of Entrenous
+    may hold more.
+    """
+
+
+class BadArchive(Malformed):
+    """
+    This archive is not of the form that this version reads: it is damaged, or a newer version of
+    Entrenous wrote it. Nothing was changed. Update Entrenous and try again, or use another archive.
+    """
+
+
+class DamagedArchive(Unproven):
+    """
+    In this archive, {name} is not what was put there, so nothing was taken in and nothing was
+    changed. Copy the archive anew from where it was made, or use another one.
+    """
+
+
+_CHUNK: Final = 1024 * 1024
+
+
+def lock_key(key: Secret, passphrase: Secret, noise: bytes) -> bytes:
+    """An age identity file of ``key`` (32 bytes), itself an age file under a passphrase.
+
+    ``noise`` are 48 random bytes (crypto/encryption_at_rest.py).
+    """
+    return seal_under(passphrase, identity_of(key).reveal() + b"\n", noise, PRICE)
+
+
+def unlock_key(untrusted_file: bytes, passphrase: Secret) -> Secret:
+    """The key in an age identity file that a passphrase protects.
+
+    Raises:
+        WrongArchivePassphrase: it is another one.
+        BadArchive: no such file, or there is not one X25519 identity in it.
+    """
+    try:
+        text = open_under(passphrase, untrusted_file)
+    except BadKey:
+        raise WrongArchivePassphrase from None
+    except DoesNotOpen:
+        raise BadArchive from None
+    lines = [line.strip() for line in text.splitlines()]
+    identities = [line for line in lines if line and not line.startswith(b"#")]
+    if len(identities) != 1:
+        raise BadArchive
+    try:
+        return key_of(Secret(identities[0]))
+    except ValueError:
+        raise BadArchive from None
+
+
+@contextmanager
+def sealing(key: Secret, writer: BinaryIO) -> Iterator[BinaryIO]:
+    """A file; all that is written to it is encrypted into ``writer``, whole when this is left.
+
+    When it is left by an error, what ``writer`` got is to be thrown away.
+
+    Raises:
+        OSError: what ``writer`` raised.
+    """
+    source, sink = os.pipe()
+    with ThreadPoolExecutor(1) as beside:
+        done = beside.submit(_encrypt, key, source, writer)
+        try:
+            with os.fdopen(sink, "wb") as pipe:
+                yield pipe
+        except BrokenPipeError:
+            done.result()  # it says why nobody reads any more
+            raise
+        done.result()
+
+
+@contextmanager
+def opening(key: Secret, untrusted_reader: BinaryIO) -> Iterator[BinaryIO]:
+    """A file from which to read what :func:`sealing` encrypted.
+
+    Whether all of it is right is known when this is left and not before; so nothing that was read
+    may have had an effect by then that cannot be undone.
+
+    Raises:
+        DoesNotOpen: another key, or bytes that were changed, cut short or lengthened.
+    """
+    source, sink = os.pipe()
+    with ThreadPoolExecutor(1) as beside:
+        done = beside.submit(_decrypt, key, untrusted_reader, sink)
+        try:
+            with os.fdopen(source, "rb") as pipe:
+                yield pipe
+                while pipe.read(_CHUNK):
+                    pass
+        except EntrenousError:
+            if isinstance(done.exception(), DoesNotOpen):
+                raise DoesNotOpen from None  # which is why there was too little to read
+            raise
+        done.result()
+
+
+def _encrypt(key: Secret, source: int, writer: BinaryIO) -> None:
+    with os.fdopen(source, "rb") as reader:
+        encrypt_stream(key, reader, writer)
+
+
+def _decrypt(key: Secret, untrusted_reader: BinaryIO, sink: int) -> None:
+    with os.fdopen(sink, "wb") as writer:
+        decrypt_stream(key, untrusted_reader, writer)
+
+
+SCHEMA: Final = "entrenous/archive/1"
+INDEX: Final = "index.json"
+FILES: Final = "files/"
+INDEX_BYTES_MAX: Final = 64 * 1024**2
+RECORD_BYTES_MAX: Final = 128 * 1024**2
+FILE_BYTES_MAX: Final = 8 * 1024**3 - 1
+_BLOCK: Final = 512
+_SEGMENT: Final = r"(?!\.)[A-Za-z0-9._-]{1,80}"
+_NAME: Final = re.compile(rf"{_SEGMENT}/{_SEGMENT}(?:/{_SEGMENT})?")
+_HEX_32: Final = re.compile(r"[0-9a-f]{64}")
+_TIME_MAX: Final = 253_402_300_799  # the last second of the year 9999
+
+
+class _Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    schema: str
+    made_at: int
+    person: str | None
+    parts: list[tuple[str, int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of a tar; ``content`` yields its bytes and no more, before the next one is asked
+    for.
+    """
+
+    name: str
+    size: int
+    content: BinaryIO
+
+
+def write_index(index: Index) -> bytes:
+    """The bytes of ``index.json``.
+
+    Raises:
+        TooMuchForArchive: a part, or the index itself, is larger than a reader takes.
+        ValueError: a field that a reader would refuse.
+    """
+    if any(part.size > _most(part.name) for part in index.parts):
+        raise TooMuchForArchive
+    parts = [(part.name, part.size, part.sha256.hex()) for part in index.parts]
+    person = None if index.person is None else index.person.hex()
+    shape = _Index(SCHEMA, int(index.made_at.timestamp()), person, parts)
+    written = msgspec.json.encode(shape)
+    if len(written) > INDEX_BYTES_MAX:
+        raise TooMuchForArchive
+    try:
+        read_index(written)
+    except BadArchive:
+        raise ValueError("a part of this index is not what the specification allows") from None
+    return written
+
+
+def read_index(untrusted_text: bytes) -> Index:
+    """What :func:`write_index` wrote.
+
+    Raises:
+        BadArchive.
+    """
+    try:
+        read = msgspec.json.decode(untrusted_text, type=_Index)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        raise BadArchive from None
+    if read.schema != SCHEMA or not 0 <= read.made_at <= _TIME_MAX:
+        raise BadArchive
+    parts = tuple(Part(name, size, _hash(sha256)) for name, size, sha256 in read.parts)
+    _refuse_odd(parts)
+    person = None if read.person is None else PersonId(_hash(read.person))
+    return Index(datetime.fromtimestamp(read.made_at, UTC), person, parts)
+
+
+def header(name: str, size: int) -> bytes:
+    """The 512 bytes before a file; after it come zeros to a multiple of 512."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size, 0o600
+    return info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+
+
+def padding(size: int) -> bytes:
+    """What follows a file of this size."""
+    return bytes(-size % _BLOCK)
+
+
+def ending() -> bytes:
+    """What follows the last file."""
+    return bytes(2 * _BLOCK)
+
+
+def entries(untrusted_reader: BinaryIO) -> Iterator[Entry]:
+    """The files of a tar, in order; each must be read before the next is asked for, or is lost.
+
+    Raises:
+        BadArchive: something else than regular files and folders, a damaged header, or an end that
+            comes too early.
+    """
+    while any(block := _exactly(untrusted_reader, _BLOCK)):
+        info = _info(block)
+        if info.type == tarfile.DIRTYPE and not info.size:
+            continue
+        if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or info.size < 0:
+            raise BadArchive
+        content = _Limited(untrusted_reader, info.size)
+        yield Entry(info.name, info.size, io.BufferedReader(content, _CHUNK))
+        while content.read(_CHUNK):
+            pass
+        if content.left:
+            raise BadArchive
+        _exactly(untrusted_reader, -info.size % _BLOCK)
+
+
+def _info(block: bytes) -> tarfile.TarInfo:
+    try:
+        return tarfile.TarInfo.frombuf(block, "ascii", "strict")
+    except (tarfile.TarError, ValueError):
+        raise BadArchive from None
+
+
+def _exactly(untrusted_reader: BinaryIO, size: int) -> bytes:
+    data = untrusted_reader.read(size)
+    if len(data) != size:
+        raise BadArchive
+    return data
+
+
+def _hash(text: str) -> bytes:
+    if not _HEX_32.fullmatch(text):
+        raise BadArchive
+    return bytes.fromhex(text)
+
+
+def _refuse_odd(parts: tuple[Part, ...]) -> None:
+    if len({part.name for part in parts}) != len(parts):
+        raise BadArchive
+    files = [part.name.startswith(FILES) for part in parts]
+    if files != sorted(files):  # records first: what they name is known when the files come
+        raise BadArchive
+    for part in parts:
+        if not _NAME.fullmatch(part.name) or not 0 <= part.size <= _most(part.name):
+            raise BadArchive
+
+
+def _most(name: str) -> int:
+    """How many bytes a part of this name may have."""
+    return FILE_BYTES_MAX if name.startswith(FILES) else RECORD_BYTES_MAX
+
+
+class _Limited(io.RawIOBase):
+    """The next ``left`` bytes of a reader, or fewer if it ends."""
+
+    def __init__(self, reader: BinaryIO, left: int) -> None:
+        super().__init__()
+        self._reader, self.left = reader, left
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, room: Any) -> int:
+        data = self._reader.read(min(len(room), self.left))
+        room[: len(data)] = data
+        self.left -= len(data)
+        return len(data)

@@ -1,0 +1,89 @@
+"""Which records an archive holds: its folders, their nouns, and the files that these name."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from entrenous.base.identifiers import BlobId
+from entrenous.base.identity import Contact
+from entrenous.device.identities import KnownList
+from entrenous.device.sent_copies import Covered, ProvenReceipt
+from entrenous.device.sent_messages import Message, SealedCopy
+from entrenous.device.vault_tables import COVERED, RECEIPT, RECEIPT_CARD
+from entrenous.respond.custody import Custody
+from entrenous.respond.nouns import AgeAnswer, Case, Level
+from entrenous.send.message.states import Received
+from entrenous.send.people.circles import Circle
+from entrenous.stop.registration import Protection
+from entrenous.watermark.verdict import Trace
+
+CONTACTS: Final = "contacts"
+LISTS: Final = "lists"
+CIRCLES: Final = "circles"
+LEDGER: Final = "ledger"
+LOOKS: Final = "looks"
+SENT: Final = "sent"
+TRACES: Final = "traces"
+RECEIVED: Final = "received"
+KEYS: Final = "keys"
+CASES: Final = "cases"  # the drawer has this name too, and so has the next
+CUSTODY: Final = "custody"
+ERASED_DRAWER: Final = "erased-case"
+PROTECTIONS: Final = "protections"
+PROTECTION_DRAWER: Final = "protection"
+COVERS: Final = "covered"
+RECEIPTS: Final = "receipts"
+RECEIPT_CARDS: Final = "receipt-cards"
+#: What proves who got which mark, by folder: drawers that are moved as they are.
+PROOFS: Final[Mapping[str, str]] = {
+    COVERS: COVERED,
+    RECEIPTS: RECEIPT,
+    RECEIPT_CARDS: RECEIPT_CARD,
+}
+NOUNS: Final[Mapping[str, type[Any]]] = {
+    CONTACTS: Contact,
+    LISTS: KnownList,
+    CIRCLES: Circle,
+    LEDGER: Message,
+    SENT: SealedCopy,
+    TRACES: Trace,
+    RECEIVED: Received,
+    CASES: Case,
+    CUSTODY: Custody,
+    PROTECTIONS: Protection,
+    COVERS: Covered,
+    RECEIPTS: ProvenReceipt,
+}
+PLAIN: Final = (KEYS, LOOKS, RECEIPT_CARDS)  # bytes of forms of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One record of an archive: its name is ``folder/key``, ``noun`` what ``data`` holds."""
+
+    folder: str
+    key: str
+    noun: Any
+    data: bytes
+
+
+def within(folder: str, items: Sequence[Item]) -> Iterator[Item]:
+    """Those of one folder, in order."""
+    return (item for item in items if item.folder == folder)
+
+
+def files_of(noun: object) -> Iterator[BlobId]:
+    """The files of a noun that travel with it: all of them, but of a case in which somebody was,
+    or may have been, under 18 only what was said in words.
+    """
+    if isinstance(noun, Message):
+        yield from (picture.original for picture in noun.pictures)
+        for clip in noun.clips:
+            yield from (clip.original, clip.survey)
+        for sound in noun.sounds:
+            yield from (sound.original, sound.contour)
+    elif isinstance(noun, Received):
+        yield from noun.kept
+    elif isinstance(noun, Case):
+        every = noun.age is AgeAnswer.ADULTS
+        yield from (item.blob for item in noun.evidence if every or item.level is Level.A0)

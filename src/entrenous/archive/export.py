@@ -1,0 +1,86 @@
+"""Write an encrypted archive into a folder, and read one back."""
+
+from pathlib import Path
+from typing import Final
+
+from entrenous.archive.archive_format import (
+    DamagedArchive,
+    NoArchiveHere,
+    TakenIn,
+    Written,
+    lock_key,
+    opening,
+    sealing,
+    unlock_key,
+)
+from entrenous.archive.read_archive import read_archive
+from entrenous.archive.write_archive import Progress, write_archive
+from entrenous.base.files import empty_folder, fill_private, folder_errors, write_private
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import NOISE_BYTES
+from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.device.device import Device
+from entrenous.device.store.vault_folder import refuse_weak
+
+TAR: Final = "archive.tar.age"
+KEY: Final = "archive.key.age"
+_KEY_BYTES: Final = 32
+_KEY_FILE_MAX: Final = 128 * 1024
+
+
+def export_archive(out: Path, passphrase: Secret, device: Device, progress: Progress) -> Written:
+    """Write this device's archive into a new or empty folder.
+
+    Raises:
+        WeakPassphrase, NotEmpty, UnusableFolder, DiskFull, BadRecord: no archive was made.
+        TooMuchForArchive: none that could be read back.
+    """
+    refuse_weak(passphrase)
+    key = Secret(device.dice.token(_KEY_BYTES))
+    with folder_errors(out):
+        empty_folder(out)
+        try:
+            written = _write(out / TAR, key, device, progress)
+            noise = device.dice.token(NOISE_BYTES)
+            write_private(out / KEY, lock_key(key, passphrase, noise))
+        except BaseException:
+            (out / TAR).unlink(missing_ok=True)
+            raise
+    return written
+
+
+def import_archive(folder: Path, passphrase: Secret, device: Device, progress: Progress) -> TakenIn:
+    """Take in what the archive in a folder holds and this device has not.
+
+    Raises:
+        NoArchiveHere, WrongArchivePassphrase, BadArchive, DamagedArchive, DiskFull: nothing was
+            changed.
+    """
+    with folder_errors(folder):
+        key = unlock_key(_key_file(folder), passphrase)
+        try:
+            with (folder / TAR).open("rb") as untrusted_file:
+                return read_archive(opening(key, untrusted_file), device, progress)
+        except DoesNotOpen:
+            raise DamagedArchive(name=TAR) from None
+        except FileNotFoundError:
+            raise NoArchiveHere(path=folder) from None
+
+
+def _write(place: Path, key: Secret, device: Device, progress: Progress) -> Written:
+    made: list[Written] = []
+
+    def fill(file: object) -> None:
+        with sealing(key, file) as sealed:  # type: ignore[arg-type]
+            made.append(write_archive(sealed, device, progress))
+
+    fill_private(place, fill)
+    return made[0]
+
+
+def _key_file(folder: Path) -> bytes:
+    try:
+        with (folder / KEY).open("rb") as file:
+            return file.read(_KEY_FILE_MAX + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise NoArchiveHere(path=folder) from None

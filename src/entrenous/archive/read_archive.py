@@ -1,0 +1,250 @@
+"""Read an archive into a device, all of it or nothing (docs/spec/archive.md, section 5)."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, BinaryIO, cast
+
+from entrenous.archive.archive_format import (
+    FILES,
+    INDEX,
+    INDEX_BYTES_MAX,
+    BadArchive,
+    DamagedArchive,
+    Entry,
+    Index,
+    Part,
+    TakenIn,
+    entries,
+    read_index,
+)
+from entrenous.archive.contents import (
+    CIRCLES,
+    CONTACTS,
+    LISTS,
+    NOUNS,
+    PLAIN,
+    PROTECTION_DRAWER,
+    PROTECTIONS,
+    Item,
+    files_of,
+    within,
+)
+from entrenous.archive.take_records import (
+    NOBODY,
+    take_cases,
+    take_ledger,
+    take_received,
+    take_sent,
+    take_traces,
+)
+from entrenous.archive.write_archive import Progress, whose
+from entrenous.base.errors import BadRecord
+from entrenous.base.identifiers import ID_BYTES, BlobId, PersonId
+from entrenous.crypto.hashing import HashingReader, sha256
+from entrenous.device.device import Device
+from entrenous.device.identities import as_seen, contacts
+from entrenous.device.vault_tables import CIRCLE, CONTACT, LIST, store_record, unpack
+from entrenous.send.devices.sync_records import date_changes
+from entrenous.send.people.circles import Circle, circles, keep_circle
+from entrenous.send.people.keep_contacts import contact_of, free_name
+from entrenous.wire.text import is_name
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was new, and the files that it names; ``sealed`` are those that are ciphertext."""
+
+    told: TakenIn
+    files: frozenset[BlobId]
+    sealed: frozenset[BlobId]
+
+
+def take_in(items: Sequence[Item], made_at: datetime, device: Device) -> Taken:
+    """Store what is new; call it inside the vault's ``together``.
+
+    Raises:
+        BadArchive: two records contradict each other.
+    """
+    people, in_circles = _take_people(items, device), _take_circles(items, device)
+    ledger = take_ledger(items, device)
+    take_sent(items, device)
+    received, cases = take_received(items, device), take_cases(items, device)
+    told = TakenIn(
+        made_at,
+        people=people,
+        circles=in_circles,
+        sent=len(ledger.new),
+        received=len(received),
+        traces=take_traces(items, ledger, device),
+        cases=len(cases.new),
+        protections=_take_protections(items, device),
+        other_cases=cases.others,
+        erased_cases=cases.erased,
+    )
+    date_changes(device)
+    sealed = frozenset(blob for one in received for blob in one.kept)
+    plain = (blob for noun in (*ledger.new, *cases.new) for blob in files_of(noun))
+    return Taken(told, sealed.union(plain), sealed)
+
+
+def _take_people(items: Sequence[Item], device: Device) -> int:
+    """People, and what was proven of their lists, so that no relay takes us back to older ones."""
+    known = {contact.person.id for contact in contacts(device)} | {whose(device)}
+    fresh = [item.noun for item in within(CONTACTS, items) if item.noun.person.id not in known]
+    taken = _names(device)
+    for contact in fresh:
+        name = _as_name(contact.name)
+        if as_seen(name) in taken:
+            name = free_name(name, device)
+        taken.add(as_seen(name))
+        person = replace(contact.person, name=_as_name(contact.person.name))
+        named = replace(contact, name=name, person=person)
+        store_record(named, CONTACT, contact.person.id.hex(), device.vault)
+    new = {contact.person.id.hex() for contact in fresh}
+    for item in within(LISTS, items):
+        if item.key in new:
+            device.vault.put(LIST, item.key, item.data)
+    return len(fresh)
+
+
+def _take_circles(items: Sequence[Item], device: Device) -> int:
+    fresh: list[Circle] = [
+        item.noun
+        for item in within(CIRCLES, items)
+        if device.vault.get(CIRCLE, item.noun.id.hex()) is None
+    ]
+    for circle in fresh:
+        keep_circle(replace(circle, name=free_name(_as_name(circle.name), device)), device.vault)
+    return len(fresh)
+
+
+def _as_name(untrusted: str) -> str:
+    """A name that may be shown and typed."""
+    return untrusted if is_name(untrusted) else NOBODY
+
+
+def _names(device: Device) -> set[str]:
+    """As they are seen, those of everybody and of every circle."""
+    people = {as_seen(contact.name) for contact in contacts(device)}
+    return people | {as_seen(circle.name) for circle in circles(device.vault)}
+
+
+def _take_protections(items: Sequence[Item], device: Device) -> int:
+    fresh = [
+        item
+        for item in within(PROTECTIONS, items)
+        if device.vault.get(PROTECTION_DRAWER, item.noun.claim) is None
+    ]
+    for item in fresh:
+        device.vault.put(PROTECTION_DRAWER, item.noun.claim, item.data)
+    return len(fresh)
+
+
+def read_archive(
+    opened: AbstractContextManager[BinaryIO], device: Device, progress: Progress
+) -> TakenIn:
+    """Take in what an archive holds and this device has not.
+
+    ``opened`` yields its tar, and raises when it is left if that was not whole; only then is
+    anything of it committed.
+
+    Raises:
+        BadArchive, DamagedArchive, DiskFull, and what ``opened`` raises: nothing was changed.
+    """
+    reading = _Reading(device, progress)
+    try:
+        with device.vault.together(), opened as untrusted_reader:
+            return reading.all_of(entries(untrusted_reader))
+    except BaseException:
+        for blob in reading.kept:  # their records are rolled back; sealed files are not
+            device.vault.forget(blob)
+        raise
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One pass over a tar: records first, then the files that the new ones among them name."""
+
+    device: Device
+    progress: Progress
+    done: int = 0
+    kept: list[BlobId] = field(default_factory=list)
+
+    def all_of(self, every: Iterator[Entry]) -> TakenIn:
+        """Everything, in the order of the index."""
+        index = _index_of(every)
+        named = [part for part in index.parts if not part.name.startswith(FILES)]
+        items = []
+        for part in named:
+            items.append(_item(_next(every, part), part))
+            self._reached(part, index)
+        made_by = _made_by(index.person, self.device)  # as it was known before
+        taken = take_in(items, index.made_at, self.device)
+        for part in index.parts[len(named) :]:
+            self._file(_next(every, part), part, taken)
+            self._reached(part, index)
+        if next(every, None) is not None:
+            raise BadArchive
+        return replace(taken.told, person=index.person, made_by=made_by)
+
+    def _file(self, entry: Entry, part: Part, taken: Taken) -> None:
+        blob, looked = _blob(part.name), HashingReader(entry.content)
+        reader, sealed = cast("BinaryIO", looked), blob in taken.sealed
+        if blob in taken.files and self.device.vault.keep_as(blob, reader, sealed=sealed):
+            self.kept.append(blob)
+        if looked.rest() != part.sha256:
+            raise DamagedArchive(name=part.name)
+
+    def _reached(self, part: Part, index: Index) -> None:
+        self.done += part.size
+        self.progress(self.done, index.size)
+
+
+def _made_by(person: PersonId | None, device: Device) -> str | None:
+    if person is None:
+        return None
+    known = contact_of(person, device)
+    return None if known is None else known.name
+
+
+def _index_of(every: Iterator[Entry]) -> Index:
+    first = next(every, None)
+    if first is None or first.name != INDEX or first.size > INDEX_BYTES_MAX:
+        raise BadArchive
+    return read_index(first.content.read())
+
+
+def _next(every: Iterator[Entry], part: Part) -> Entry:
+    entry = next(every, None)
+    if entry is None or (entry.name, entry.size) != (part.name, part.size):
+        raise DamagedArchive(name=part.name)
+    return entry
+
+
+def _item(entry: Entry, part: Part) -> Item:
+    data = entry.content.read()
+    if sha256(data) != part.sha256:
+        raise DamagedArchive(name=part.name)
+    folder, _, key = part.name.partition("/")
+    return Item(folder, key, data if folder in PLAIN else _noun(folder, data), data)
+
+
+def _noun(folder: str, data: bytes) -> Any:
+    if folder not in NOUNS:
+        raise BadArchive
+    try:
+        return unpack(NOUNS[folder], data)
+    except BadRecord:
+        raise BadArchive from None
+
+
+def _blob(name: str) -> BlobId:
+    try:
+        blob = BlobId(bytes.fromhex(name.removeprefix(FILES)))
+    except ValueError:
+        raise BadArchive from None
+    if len(blob) != ID_BYTES or name != FILES + blob.hex():
+        raise BadArchive
+    return blob

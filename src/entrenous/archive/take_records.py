@@ -1,0 +1,275 @@
+"""Take in an archive's messages, receipts and cases; what is here already stays as it is."""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+from entrenous.archive.archive_format import BadArchive
+from entrenous.archive.contents import (
+    CASES,
+    COVERS,
+    CUSTODY,
+    ERASED_DRAWER,
+    LEDGER,
+    LOOKS,
+    RECEIPT_CARDS,
+    RECEIPTS,
+    RECEIVED,
+    SENT,
+    TRACES,
+    Item,
+    within,
+)
+from entrenous.base.errors import EntrenousError
+from entrenous.base.identifiers import MessageId, MessageName
+from entrenous.base.identity import Person
+from entrenous.crypto.hashing import marks_hash, sha256
+from entrenous.crypto.statements import verify_card, verify_receipt
+from entrenous.device.device import Device
+from entrenous.device.sent_copies import Covered, ProvenReceipt
+from entrenous.device.sent_messages import Message, SealedCopy
+from entrenous.device.vault_tables import (
+    COVERED,
+    INBOX,
+    RECEIPT,
+    RECEIPT_CARD,
+    SEALED,
+    inbox_key,
+    load_record,
+    store_record,
+    unpack,
+)
+from entrenous.respond.nouns import Case
+from entrenous.send.inbox import free_message_name, inbox_names, is_usual, keep_name
+from entrenous.send.message.states import Received
+from entrenous.watermark.verdict import Trace
+from entrenous.wire.key_bundle import read_card
+from entrenous.wire.receipt import read_receipt_proof, read_receipt_statement, write_commitments
+from entrenous.wire.text import is_name
+
+
+def take_proofs(items: Sequence[Item], device: Device) -> None:
+    """Store what receipts cover, and those that hold with their cards; the others are left out."""
+    for item in within(COVERS, items):
+        known = device.vault.get(SEALED, item.key) is not None
+        if known and device.vault.get(COVERED, item.key) is None:
+            device.vault.put(COVERED, item.key, item.data)
+    cards = {item.key: item.data for item in within(RECEIPT_CARDS, items)}
+    people = _proven(cards)
+    for item in within(RECEIPTS, items):
+        key, receipt = item.key.replace("/", " "), item.noun
+        if device.vault.get(RECEIPT, key) is None and _holds(key, receipt, people, device):
+            device.vault.put(RECEIPT, key, item.data)
+            device.vault.put(RECEIPT_CARD, receipt.head.hex(), cards[receipt.head.hex()])
+
+
+def _proven(cards: Mapping[str, bytes]) -> Mapping[bytes, Person]:
+    """Whose devices may have signed, by the head of their list."""
+    people = dict[bytes, Person]()
+    for head, untrusted in cards.items():
+        with suppress(EntrenousError):
+            person = verify_card(read_card(untrusted))
+            if person.head.hex() == head:
+                people[person.head] = person
+    return people
+
+
+def _holds(
+    key: str, receipt: ProvenReceipt, people: Mapping[bytes, Person], device: Device
+) -> bool:
+    """Whether the device that a copy went to signed just this about it."""
+    envelope, _, event = key.partition(" ")
+    copy = load_record(SealedCopy, SEALED, envelope, device.vault)
+    covered = load_record(Covered, COVERED, envelope, device.vault)
+    person = people.get(receipt.head)
+    if copy is None or covered is None or person is None or event != str(int(receipt.event)):
+        return False
+    try:
+        said = read_receipt_statement(receipt.statement)
+        signer = next(one for one in person.devices if one.device == copy.device)
+        verify_receipt(receipt.statement, read_receipt_proof(receipt.proof), signer)
+    except (EntrenousError, StopIteration):
+        return False
+    marks = marks_hash(write_commitments(covered.marks))
+    about = (said.message, said.envelope, said.recipient, said.device)
+    what = (said.head, said.event, said.at, said.manifest, said.marks)
+    return (about, person.id, what) == (
+        (copy.message, copy.envelope, copy.person, copy.device),
+        copy.person,
+        (receipt.head, receipt.event, receipt.at, covered.manifest, marks),
+    )
+
+
+NOBODY: Final = "somebody"  # whose name is none
+_LOOK: Final = re.compile(r"([0-9a-f]{32})/([0-9]{4})")
+
+
+@dataclass(frozen=True, slots=True)
+class TakenLedger:
+    """Sent messages that were new, and the names under which all of the archive's are here."""
+
+    new: tuple[Message, ...]
+    names: Mapping[MessageName, MessageName]
+
+
+def take_ledger(items: Sequence[Item], device: Device) -> TakenLedger:
+    """Messages that were sent or marked, and what their pictures look like."""
+    here = {message.id: message.name for message in device.ledger.messages()}
+    taken = {*here.values(), *inbox_names(device)}
+    names, new = dict[MessageName, MessageName](), list[Message]()
+    for item in within(LEDGER, items):
+        message: Message = item.noun
+        if message.id in here:
+            names[message.name] = here[message.id]
+            continue
+        name = message.name
+        if name in taken or not is_usual(name):
+            name = free_message_name(name, device)
+        taken.add(name)
+        names[message.name] = name
+        new.append(replace(message, name=name))
+        device.ledger.record(new[-1])
+    _take_looks(items, new, device)
+    return TakenLedger(tuple(new), names)
+
+
+def _take_looks(items: Sequence[Item], new: Sequence[Message], device: Device) -> None:
+    """One that this version cannot read is made anew from the original, when it is needed."""
+    pictures = {message.id: len(message.pictures) for message in new}
+    for item in within(LOOKS, items):
+        said = _LOOK.fullmatch(item.key)
+        if said is None:
+            continue
+        message, place = MessageId(bytes.fromhex(said[1])), int(said[2])
+        if place < pictures.get(message, 0):
+            device.ledger.keep_look(message, place, item.data)
+
+
+def take_sent(items: Sequence[Item], device: Device) -> None:
+    """What takes copies back, and asks after them; also of a message that an earlier archive
+    brought, from when this copy had not left yet.
+    """
+    known = {message.id for message in device.ledger.messages()}
+    for item in within(SENT, items):
+        key = item.noun.envelope.hex()
+        if item.noun.message in known and device.vault.get(SEALED, key) is None:
+            device.vault.put(SEALED, key, item.data)
+    take_proofs(items, device)
+
+
+def take_received(items: Sequence[Item], device: Device) -> tuple[Received, ...]:
+    """Messages that were received; those that were new."""
+    taken = {message.name for message in device.ledger.messages()} | inbox_names(device)
+    new = list[Received]()
+    for item in within(RECEIVED, items):
+        received: Received = item.noun
+        key = inbox_key(received.sender, received.id)
+        if device.vault.get(INBOX, key) is not None:
+            continue
+        if received.name in taken or not is_usual(received.name):
+            received = replace(received, name=free_message_name(received.name, device))
+        if not is_name(received.sender_name):
+            received = replace(received, sender_name=NOBODY)
+        taken.add(received.name)
+        store_record(received, INBOX, key, device.vault)
+        keep_name(received, device)
+        new.append(received)
+    return tuple(new)
+
+
+def take_traces(items: Sequence[Item], ledger: TakenLedger, device: Device) -> int:
+    """Traces of other moments or files than those that are here; how many were new."""
+    here = {(trace.at, trace.leak_sha256) for trace in device.ledger.traces()}
+    numbers = {trace.number for trace in device.ledger.traces()}
+    new = 0
+    for item in within(TRACES, items):
+        trace: Trace = item.noun
+        if (trace.at, trace.leak_sha256) in here:
+            continue
+        number = trace.number if trace.number not in numbers else max(numbers) + 1
+        numbers.add(number)
+        device.ledger.note(_renamed(replace(trace, number=number), ledger.names))
+        new += 1
+    return new
+
+
+def _renamed(trace: Trace, names: Mapping[MessageName, MessageName]) -> Trace:
+    message = None if trace.message is None else names.get(trace.message, trace.message)
+    others = tuple(
+        replace(part, message=names.get(part.message, part.message)) for part in trace.others
+    )
+    return replace(trace, message=message, others=others)
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """Cases that were new or further on, and the names of those that were left out: others are
+    here of that name, or they were erased here as cases of somebody under 18.
+    """
+
+    new: tuple[Case, ...]
+    others: tuple[str, ...]
+    erased: tuple[str, ...]
+
+
+def take_cases(items: Sequence[Item], device: Device) -> Cases:
+    """Store the cases that are new, or further on than they are here.
+
+    Raises:
+        BadArchive: one lies under another's name, or a link under another's number.
+    """
+    chains = _chains(items)
+    new, others, erased = list[Case](), list[str](), list[str]()
+    for item in within(CASES, items):
+        case: Case = item.noun
+        if item.key != case.name:
+            raise BadArchive
+        links = chains.get(case.name, [])
+        if _was_erased(links, device):
+            erased.append(case.name)
+        elif _is_other(case, links, device):
+            others.append(case.name)
+        else:
+            new.extend(_stored(item, links, device))
+    return Cases(tuple(new), tuple(others), tuple(erased))
+
+
+def _chains(items: Sequence[Item]) -> dict[str, list[Item]]:
+    """The links of each case, by its name."""
+    chains = dict[str, list[Item]]()
+    for item in within(CUSTODY, items):
+        name, _, number = item.key.partition("/")
+        if number != f"{item.noun.number:010d}":
+            raise BadArchive
+        chains.setdefault(name, []).append(item)
+    return chains
+
+
+def _was_erased(links: Sequence[Item], device: Device) -> bool:
+    """Whether a chain begins as one that is never to come back (docs/spec/case.md section 1)."""
+    begin = sha256(links[0].data).hex() if links else ""
+    return device.vault.get(ERASED_DRAWER, begin) is not None
+
+
+def _is_other(case: Case, links: Sequence[Item], device: Device) -> bool:
+    """Whether there is a case of this name here that is not this one, earlier or later."""
+    record = device.vault.get(CASES, case.name)
+    if record is None:
+        return False
+    last = min(unpack(Case, record).links, case.links, len(links)) - 1
+    here = device.vault.get(CUSTODY, f"{case.name}/{last:010d}") if last >= 0 else None
+    return here is None or here != links[last].data
+
+
+def _stored(item: Item, links: Sequence[Item], device: Device) -> tuple[Case, ...]:
+    """The case, if it was stored; one that is here and as far on stays."""
+    case: Case = item.noun
+    here = device.vault.get(CASES, case.name)
+    if here is not None and unpack(Case, here).links >= case.links:
+        return ()
+    device.vault.put(CASES, case.name, item.data)
+    for one in links:
+        device.vault.put(CUSTODY, one.key, one.data)
+    return (case,)

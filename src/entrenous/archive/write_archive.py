@@ -1,0 +1,249 @@
+"""Gather what of a device goes into an archive, and write it (docs/spec/archive.md, sections 3 and
+4).
+
+Every record by its name, then every file, a few chunks in memory at a time.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain
+from typing import BinaryIO, cast
+
+from entrenous.archive.archive_format import (
+    FILES,
+    INDEX,
+    Index,
+    Part,
+    Written,
+    ending,
+    header,
+    padding,
+    write_index,
+)
+from entrenous.archive.contents import (
+    CASES,
+    CIRCLES,
+    CONTACTS,
+    CUSTODY,
+    KEYS,
+    LEDGER,
+    LISTS,
+    LOOKS,
+    PROOFS,
+    PROTECTION_DRAWER,
+    PROTECTIONS,
+    RECEIVED,
+    SENT,
+    TRACES,
+    files_of,
+)
+from entrenous.base.errors import NoSuchBlob
+from entrenous.base.identifiers import BlobId, PersonId
+from entrenous.base.identity import Contact
+from entrenous.base.limits import TOKEN_BYTES
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import identity_of
+from entrenous.crypto.hashing import Hashing, sha256
+from entrenous.crypto.key_derivation import blob_key
+from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.device.device import Device
+from entrenous.device.identities import IDENTITY, Identity
+from entrenous.device.sent_messages import Departure, Message, SealedCopy
+from entrenous.device.vault_tables import (
+    CIRCLE,
+    CONTACT,
+    INBOX,
+    LIST,
+    SEALED,
+    SELF,
+    load_record,
+    load_records,
+    pack,
+    unpack,
+)
+from entrenous.respond.nouns import Case
+from entrenous.send.clock_sanity import this_second
+from entrenous.send.inbox import ENDED, received_messages
+from entrenous.send.message.states import InboxState, Received
+
+Record = tuple[str, bytes]  # its name in the archive, and its bytes
+NO_TOKEN = Secret(bytes(TOKEN_BYTES))  # what stands for a right to write, which does not travel
+
+
+def records(device: Device) -> Iterator[Record]:
+    """Everything but the files, in the order of the archive."""
+    return chain(
+        _people(device),
+        _as_they_are(CIRCLES, CIRCLE, device),
+        _ledger(device),
+        _sent(device),
+        _traces(device),
+        _received(device),
+        _cases(device),
+        _as_they_are(PROTECTIONS, PROTECTION_DRAWER, device),
+    )
+
+
+def files(device: Device) -> tuple[BlobId, ...]:
+    """Every file that one of the records names, each once."""
+    cases = (unpack(Case, record) for _, record in device.vault.items(CASES))
+    nouns = chain(device.ledger.messages(), _worth_keeping(device), cases)
+    return tuple(dict.fromkeys(blob for noun in nouns for blob in files_of(noun)))
+
+
+def left_of_cases(device: Device) -> int:
+    """How many files of cases are not in an archive, because somebody was under 18."""
+    cases = (unpack(Case, record) for _, record in device.vault.items(CASES))
+    return sum(len(case.evidence) - len(tuple(files_of(case))) for case in cases)
+
+
+def unopened(device: Device) -> int:
+    """How many received messages are not in an archive, because they can still be opened here."""
+    every = sum(1 for _ in load_records(Received, INBOX, device.vault))
+    return every - sum(1 for _ in _worth_keeping(device))
+
+
+def _people(device: Device) -> Iterator[Record]:
+    for contact in load_records(Contact, CONTACT, device.vault):
+        without = replace(contact, send_token=NO_TOKEN)
+        yield f"{CONTACTS}/{contact.person.id.hex()}", pack(without)
+    yield from _as_they_are(LISTS, LIST, device)
+
+
+def _ledger(device: Device) -> Iterator[Record]:
+    for message in device.ledger.messages():
+        yield f"{LEDGER}/{message.id.hex()}", pack(message)
+        yield from _looks(message, device)
+
+
+def _looks(message: Message, device: Device) -> Iterator[Record]:
+    for place in range(len(message.pictures)):
+        look = device.ledger.look(message.id, place)
+        if look is not None:
+            yield f"{LOOKS}/{message.id.hex()}/{place:04d}", look
+
+
+def _sent(device: Device) -> Iterator[Record]:
+    for copy in load_records(SealedCopy, SEALED, device.vault):
+        if copy.departure is not Departure.WAITING:
+            yield f"{SENT}/{copy.envelope.hex()}", pack(copy)
+    for folder, drawer in PROOFS.items():
+        yield from _as_they_are(folder, drawer, device)
+
+
+def _traces(device: Device) -> Iterator[Record]:
+    for trace in device.ledger.traces():
+        yield f"{TRACES}/{trace.number:08d}", pack(trace)
+
+
+def _received(device: Device) -> Iterator[Record]:
+    for number, received in enumerate(_worth_keeping(device)):
+        yield f"{RECEIVED}/{number:08d}", pack(replace(received, manifest=None, attempt=None))
+        yield from _keys(received)
+
+
+def _keys(received: Received) -> Iterator[Record]:
+    """What opens each of its files, which are sealed as they came, without this program."""
+    if received.key is not None:
+        for place, blob in enumerate(received.kept):
+            identity = identity_of(blob_key(received.key, place))
+            yield f"{KEYS}/{blob.hex()}", identity.reveal() + b"\n"
+
+
+def _worth_keeping(device: Device) -> Iterator[Received]:
+    """What was opened and may be opened for ever, or has ended: it needs no key any more."""
+    for received in load_records(Received, INBOX, device.vault):
+        opened = received.state is InboxState.OPENED and received.key is not None
+        if received.state in ENDED or (opened and received.opens is None):
+            yield received
+
+
+def _cases(device: Device) -> Iterator[Record]:
+    """A case as it was hashed, and the links of its chain."""
+    yield from _as_they_are(CASES, CASES, device)
+    yield from _as_they_are(CUSTODY, CUSTODY, device)
+
+
+def _as_they_are(folder: str, drawer: str, device: Device) -> Iterator[Record]:
+    items = device.vault.items(drawer)
+    return ((f"{folder}/{key.replace(' ', '/')}", record) for key, record in items)
+
+
+Progress = Callable[[int, int], None]  # bytes that are done, bytes in all
+
+
+def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> Written:
+    """Write all that may leave this device into ``writer``, as a tar.
+
+    Raises:
+        BadRecord: something in the vault is damaged.
+        TooMuchForArchive: no device could read it back; nothing was written.
+        OSError: what ``writer`` raised.
+    """
+    received_messages(device)  # ends what has expired, so that it does not live on in an archive
+    every, wanted = list(records(device)), files(device)
+    held = {blob: part for blob in wanted if (part := _measured(blob, device)) is not None}
+    parts = (*(Part(name, len(data), sha256(data)) for name, data in every), *held.values())
+    index = Index(this_second(device), whose(device), parts)
+    out = _Counted(writer, index.size, progress)
+    _add(INDEX, write_index(index), writer)
+    for name, data in every:
+        _add(name, data, cast("BinaryIO", out))
+    for blob, part in held.items():
+        _add_file(blob, part, out, device)
+    writer.write(ending())
+    return Written(index, len(wanted) - len(held), unopened(device), left_of_cases(device))
+
+
+def whose(device: Device) -> PersonId | None:
+    """The person of this device; None of one without a relay."""
+    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    return None if identity is None or identity.person is None else identity.person.id
+
+
+def _measured(blob: BlobId, device: Device) -> Part | None:
+    """The part that a file becomes; None if it is not there any more, or damaged."""
+    seen = Hashing(cast("BinaryIO", _Nowhere()))
+    try:
+        device.vault.read_to(blob, cast("BinaryIO", seen))
+    except (NoSuchBlob, DoesNotOpen):
+        return None
+    return Part(FILES + blob.hex(), seen.size, seen.digest())
+
+
+def _add(name: str, data: bytes, writer: BinaryIO) -> None:
+    writer.write(header(name, len(data)))
+    writer.write(data)
+    writer.write(padding(len(data)))
+
+
+def _add_file(blob: BlobId, part: Part, out: "_Counted", device: Device) -> None:
+    out.write(header(part.name, part.size))
+    device.vault.read_to(blob, cast("BinaryIO", out))
+    out.write(padding(part.size))
+
+
+class _Nowhere:
+    """Keeps nothing."""
+
+    def write(self, data: bytes) -> int:
+        return len(data)
+
+    def flush(self) -> None: ...
+
+
+class _Counted:
+    """Passes on, and tells how much."""
+
+    def __init__(self, writer: BinaryIO, total: int, progress: Progress) -> None:
+        self._writer, self._total, self._progress = writer, total, progress
+        self._done = 0
+
+    def write(self, data: bytes) -> int:
+        self._writer.write(data)
+        self._done += len(data)
+        self._progress(min(self._done, self._total), self._total)
+        return len(data)
+
+    def flush(self) -> None:
+        self._writer.flush()

@@ -1,0 +1,1 @@
+"""What every room shares: identifiers, errors, secrets, and the nouns that several skills need."""

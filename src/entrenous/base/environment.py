@@ -1,0 +1,199 @@
+"""What the rules are given by this machine: settings from ENTRENOUS_ variables, time, and
+randomness.
+
+Clock and Dice stay protocols although production has one implementation of each: the simulated
+world of the tests winds
+the clock and loads the dice. What can be wrong with how Entrenous is set up on this machine is
+here as well.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from entrenous.base.errors import Refused, Unreachable
+from entrenous.base.limits import PAUSE_S
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """The present moment, aware, in UTC."""
+        ...
+
+
+class Dice(Protocol):
+    """Randomness; tests pass loaded ones."""
+
+    def token(self, size: int) -> bytes:
+        """``size`` bytes that nobody can guess."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A SOCKS5 proxy that is asked for names, as Tor is."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class BadSetting(Refused):
+    """
+    The setting {name} should be {wanted}. Nothing was done. Correct it, or leave it out.
+    """
+
+
+class AddressTaken(Unreachable):
+    """
+    Nothing can be served at {listen}: another program uses this address, it is not one of this
+    machine's, or this account may not use it. Choose another one: --listen 127.0.0.1:0 takes a free
+    port.
+    """
+
+
+class UnusableFolder(Refused):
+    """
+    Nothing can be kept in {path}: a file is in the way, or its permissions do not allow it. Nothing
+    was changed. Choose a folder of your own, or give this as the account that it belongs to.
+    """
+
+
+class ReadOnlyDisk(Unreachable):
+    """
+    The disk with {path} can only be read at the moment, so nothing could be kept there. What is in
+    it was left as it is, and nothing was lost. Some systems do that after an error of the disk, and
+    some cards have a switch for it. Make it writable again, then try again.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of one device.
+
+    ``home`` is the folder of its vault; ``patience_s`` how long a command waits for a relay that
+    does not answer before it gives up (what it was sending stays in the outbox); ``receipts``
+    whether people whose keys were compared are told what became of what they sent; ``relay_ca`` the
+    certificates (PEM) that relays prove themselves by, instead of the public authorities';
+    ``pause_s`` the longest random pause between this device's own errands and what it sends to
+    others; ``proxy`` what everything beyond this machine is asked through.
+    """
+
+    home: Path
+    patience_s: float = 20.0
+    receipts: bool = True
+    relay_ca: Path | None = None
+    pause_s: float = PAUSE_S
+    proxy: Proxy | None = None
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from variables that begin with ENTRENOUS_; the rest are defaults."""
+    home = environment.get("ENTRENOUS_HOME")
+    relay_ca = environment.get("ENTRENOUS_RELAY_CA")
+    return Settings(
+        home=Path(home) if home else platformdirs.user_data_path("entrenous", appauthor=False),
+        patience_s=_seconds("ENTRENOUS_PATIENCE", environment.get("ENTRENOUS_PATIENCE", "20")),
+        receipts=_switch("ENTRENOUS_RECEIPTS", environment.get("ENTRENOUS_RECEIPTS", "on")),
+        relay_ca=Path(relay_ca) if relay_ca else None,
+        pause_s=_seconds("ENTRENOUS_PAUSE", environment.get("ENTRENOUS_PAUSE", str(PAUSE_S))),
+        proxy=_proxy("ENTRENOUS_PROXY", environment.get("ENTRENOUS_PROXY", "")),
+    )
+
+
+def _seconds(name: str, written: str) -> float:
+    try:
+        seconds = float(written)
+    except ValueError:
+        raise BadSetting(name=name, wanted="a number of seconds") from None
+    if not 0 <= seconds < float("inf"):
+        raise BadSetting(name=name, wanted="a number of seconds")
+    return seconds
+
+
+def _proxy(name: str, written: str) -> Proxy | None:
+    """None if nothing is written. Only "socks5h" is taken: of "socks5" some programs take that they
+    look names up themselves. Credentials are drawn, so none may be written.
+    """
+    if not written:
+        return None
+    try:
+        told = urlsplit(written)
+        host, port = told.hostname, told.port
+    except ValueError:
+        host = port = None
+    if not host or not port or written.lower() != f"socks5h://{Proxy(host, port)}":
+        raise BadSetting(name=name, wanted="socks5h://HOST:PORT, as socks5h://127.0.0.1:9050")
+    return Proxy(host, port)
+
+
+def _switch(name: str, written: str) -> bool:
+    if written not in {"on", "off"}:
+        raise BadSetting(name=name, wanted="on or off")
+    return written == "on"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a URL's host, without brackets, is this machine: by number, or as "localhost".
+
+    RFC 6761 section 6.3; any other name may lead anywhere. Narrow, because it *allows* plain HTTP;
+    wire/text.py's ``is_on_this_machine`` is wide, because what it finds is refused.
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+_PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
+
+
+class SystemClock:
+    """A :class:`entrenous.base.environment.Clock`."""
+
+    def now(self) -> datetime:
+        """The present moment, in UTC."""
+        return datetime.now(UTC)  # noqa: TID251 -- here the clock comes in
+
+
+class SystemDice:
+    """A :class:`entrenous.base.environment.Dice` that nobody can load."""
+
+    def token(self, size: int) -> bytes:
+        """``size`` bytes from the operating system."""
+        return secrets.token_bytes(size)
+
+
+def hide_memory() -> None:
+    """Let no core dump and no other process of this account have this process's memory.
+
+    A limit on core dumps alone does not bind a program that the kernel pipes them to (core(5)). So
+    on Linux this process also stops being dumpable (PR_SET_DUMPABLE in prctl(2)): no dump is made
+    of it, and only root can trace it or read its memory, environment and open files in /proc. A
+    fork inherits both; a program that it runs inherits the limit alone, and has to call this again.
+    """
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 -- there is none for Windows
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 -- elsewhere it would cost time for nothing
+
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

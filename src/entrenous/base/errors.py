@@ -1,0 +1,378 @@
+"""The five families of errors, and the errors that a relay answers with.
+
+Other errors live beside the noun that they are about. Those of the relay are here because the
+relay raises them, the wire
+carries them as problem documents, and the device raises the same ones again. (NotUnderstood is
+in wire.encodings.)
+"""
+
+import inspect
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import ClassVar, Final
+
+
+class EntrenousError(Exception):
+    """
+    Something went wrong.
+    """
+
+    family: ClassVar[str] = "bug"
+    file: int | None = None  # which of the files that were given it is about; see of_file
+
+    def __init__(self, **facts: object) -> None:
+        super().__init__()
+        self.facts = facts
+
+    def __str__(self) -> str:
+        """The message a person reads."""
+        words = inspect.cleandoc(type(self).__doc__ or type(self).__name__)
+        return filled(words, **{"update": UPDATE, **self.facts})
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Facts are keyword arguments, so the default pickling by position would lose them."""
+        return (_rebuild, (type(self), self.facts))
+
+
+class Unproven(EntrenousError):
+    """
+    A signature, a hash or a token does not hold.
+    """
+
+    family = "unproven"
+
+
+class StampDoesNotHold(Unproven):
+    """
+    The time stamp was not accepted: {why}. Nothing was changed here. If you asked for it just now,
+    try again, or use another stamp authority. If it was kept before, do not rely on the time that
+    it states.
+    """
+
+
+class Malformed(EntrenousError):
+    """
+    These bytes are not what they claim to be.
+    """
+
+    family = "malformed"
+
+
+class BadRecord(Malformed):
+    """
+    A stored {kind} cannot be read: its bytes are damaged, or a newer version of Entrenous wrote
+    them. Nothing was changed. Update Entrenous and try again, or restore the vault from a backup.
+    """
+
+
+class NotFound(EntrenousError):
+    """
+    There is no such thing here.
+    """
+
+    family = "not-found"
+
+
+class NoSuchMailbox(NotFound):
+    """
+    This relay has no such mailbox, or this token does not open it. Ask the person for a new
+    invite.
+    """
+
+
+class NoSuchEnvelope(NotFound):
+    """The relay holds no such message any more."""
+
+
+class NoSuchBlob(NotFound):
+    """The relay does not hold this file any more."""
+
+
+class NoPrekeys(NotFound):
+    """
+    That device has left no keys at its relay yet, so nothing can be sealed for it. Ask the
+    person to open Entrenous there once: entrenous inbox
+    """
+
+
+class WrongToken(Unproven):
+    """
+    The relay did not accept the token that was shown. An invite may have ended or been used
+    up, or the person takes no letters from here any more. If you have just added them, wait until
+    they and then you have looked into the inbox: entrenous inbox. Else ask them for a new invite.
+    """
+
+
+class Refused(EntrenousError):
+    """
+    That was refused.
+    """
+
+    family = "refused"
+
+
+class IdInUse(Refused):
+    """
+    The relay already holds something else under this number, so nothing was stored. Send
+    again.
+    """
+
+
+class TakenBack(Refused):
+    """
+    The person who sent this took it back, so it cannot be opened here any more. That happens:
+    it may have been meant for someone else, or they changed their mind.
+    """
+
+
+class Expired(Refused):
+    """
+    This message was meant to be opened until {when}. That time has passed and its key is
+    gone. If you still need it, ask the person to send it again.
+    """
+
+
+class UsedUp(Refused):
+    """
+    This message could be opened a limited number of times, and that has happened. Its key is
+    gone. Ask the person to send it again if you did not see it.
+    """
+
+
+class TooLarge(Refused):
+    """
+    This is larger than the relay takes ({limit_bytes} bytes at most). Send a smaller version:
+    --size 2000
+    """
+
+
+class TooMany(Refused):
+    """
+    The relay is asked too often right now. Try again in {retry_after_s} seconds; nothing was
+    lost.
+    """
+
+
+class MailboxFull(TooMany):
+    """
+    The relay holds as much for this person as it will for anyone, so it stored nothing more,
+    and nothing was lost. There is room again once they have fetched what waits for them, and
+    opened it or let it expire: ask them to open Entrenous, then send again.
+    """
+
+
+class TooManyRegistered(TooMany):
+    """
+    Your relay has as many people and devices registered for your mailbox as it will keep
+    ({limit}), so it added nothing more, and nothing was lost. Let go of people you no longer
+    write with: entrenous person forget NAME. Invites that nobody uses end by themselves.
+    """
+
+
+class MailboxesClosed(Refused):
+    """
+    This relay makes no new mailboxes at the moment, so nothing was set up. Ask the people who run
+    it, or choose another relay: --relay URL
+    """
+
+
+class WrongOffset(Refused):
+    """
+    The relay holds less of this file than was said, so nothing was stored. Send again; it goes on
+    where the relay stopped.
+    """
+
+
+class Unreachable(EntrenousError):
+    """
+    The network or a disk did not answer. Try again.
+    """
+
+    family = "unreachable"
+
+
+class RelayUnreachable(Unreachable):
+    """
+    The relay at {host} does not answer. Nothing was lost. Check your connection and the
+    relay's address, and try again.
+    """
+
+
+class OnionNeedsProxy(RelayUnreachable):
+    """
+    The relay at {host} is reached through Tor only, and no proxy is set, so nobody was asked and
+    nothing was lost. Start Tor, then set ENTRENOUS_PROXY to its address, for example
+    socks5h://127.0.0.1:9050
+    """
+
+
+class ProxySilent(RelayUnreachable):
+    """
+    The proxy at {host}, which ENTRENOUS_PROXY names, does not answer. Nothing was sent past it, and
+    nothing was lost. Start it (for example Tor), and try again.
+    """
+
+
+class DiskFull(Unreachable):
+    """
+    The disk is full, so nothing was stored and nothing was lost. Free some space and try
+    again.
+    """
+
+
+class AnswerCut(Unreachable):
+    """
+    What this says could not be written to where you want it: the disk there is full, or reported an
+    error. So the answer is not whole; what you asked for may be done all the same. Free some space,
+    or let it go to the terminal. What was sent is listed by: entrenous sent
+    """
+
+
+class RelayFull(DiskFull):
+    """
+    The relay's disk is full, so it stored nothing. Nothing was lost. Try again later, or tell
+    the people who run the relay.
+    """
+
+
+class DiskFailed(Unreachable):
+    """
+    The disk reported an error, so nothing was stored and nothing was lost. Try again later;
+    if it happens again, the disk needs to be looked at.
+    """
+
+
+class DatabaseAway(Unreachable):
+    """
+    The relay cannot reach its database, so nothing was stored and nothing was lost. Try again in
+    {retry_after_s} seconds; if it goes on, whoever runs the relay has to look at the database.
+    """
+
+
+class RelayClockAhead(Unreachable):
+    """
+    The relay's clock is {days} days ahead of when it last ended what was due: it is wrong, or the
+    relay was off for so long. So nothing was ended, and nothing was lost. Try again in an hour; if
+    it goes on, whoever runs the relay has to set its clock.
+    """
+
+
+class NotProven(RelayUnreachable):
+    """
+    Whoever answers at {host} could not prove to be that relay, so nothing was sent to them and
+    nothing was lost. On a network that is not yours somebody may stand in between: try another one.
+    If the relay is your own, with certificates of its own, ENTRENOUS_RELAY_CA names their file.
+    """
+
+
+class NotARelay(RelayUnreachable):
+    """
+    Something answers at {host}, but it is not an Entrenous relay. Nothing was lost. Check the
+    address, and whether this network wants you to sign in first.
+    """
+
+
+class NotEncrypted(Refused):
+    """
+    The relay's address {url} begins with http://, so everybody on the way could watch. Use
+    its https:// address. Plain http is only for a relay on this very machine.
+    """
+
+
+class TooFarAhead(Refused):
+    """
+    A relay keeps a message for {limit_days} days at most, so nothing was stored. Choose fewer:
+    --days {limit_days}
+    """
+
+
+class ClocksDiffer(Refused):
+    """
+    This device's clock {differs} that of the relay at {host}, so the relay did not take this. Check
+    the date, the time and the time zone here: this device has {now}. If that is right, tell the
+    people who run the relay.
+    """
+
+
+class WaitsForClock(ClocksDiffer):
+    """
+    This device's clock {differs} that of the relay at {host}, so the relay takes no letters from
+    here now. They wait here, and nothing was lost. Check the date, the time and the time zone here:
+    this device has {now}. Once that is right they leave with the next command, or with: entrenous
+    send --resume. If it is right already, tell the people who run the relay.
+    """
+
+
+class WaitedTooLong(Refused):
+    """
+    A letter waited on this device until its time was over, so it does not leave any more.
+    """
+
+
+class NotUnderstood(Malformed):
+    """
+    The relay and this device do not understand each other, so nothing was stored. One of them
+    is damaged or newer than the other. Update Entrenous: {update}
+    """
+
+
+class DamagedBlob(Malformed):
+    """
+    A file was damaged on its way to the relay, so the relay did not store it. Send again; the
+    file on this device is unharmed.
+    """
+
+
+class ProtocolTooOld(Refused):
+    """
+    This relay speaks protocol {floor} to {newest}; this Entrenous speaks {ours}. Update it:
+    {update}. Nothing was sent in the old way.
+    """
+
+
+UPDATE: Final = "in the folder it was installed from, git pull and then make .venv/.run"
+"""The way to update that every message names (docs/start.md); no package index has Entrenous."""
+
+
+_PLAIN: Final = "@%+=:,./-_"  # what a shell leaves as it is, besides letters and digits
+_COMMAND: Final = re.compile(r"\bentrenous(?:\s+(?:[\w-]+|\{\w+\}))+")
+_FIELD: Final = re.compile(r"\{(\w+)\}")
+
+
+def as_typed(word: object) -> str:
+    """A word of a command that somebody is to type: in quotes where a shell needs them."""
+    text = str(word)
+    plain = text and all(char.isalnum() or char in _PLAIN for char in text)
+    return text if plain else shlex.quote(text)
+
+
+def filled(words: str, **facts: object) -> str:
+    """A message whose ``{fields}`` are filled; in a command that it suggests, :func:`as_typed`."""
+    facts = {name: _in_words(fact) for name, fact in facts.items()}
+    said = _COMMAND.sub(lambda command: _FIELD.sub(r"{typed \1}", command[0]), words)
+    return said.format(**facts, **{f"typed {name}": as_typed(fact) for name, fact in facts.items()})
+
+
+def _in_words(fact: object) -> object:
+    """A moment as a person reads it; its zone is said, since a relay may have chosen it."""
+    return f"{fact:%d %B %Y, %H:%M %Z}" if isinstance(fact, datetime) else fact
+
+
+def _rebuild(kind: type[EntrenousError], facts: dict[str, object]) -> EntrenousError:
+    return kind(**facts)
+
+
+@contextmanager
+def of_file(place: int) -> Iterator[None]:
+    """What is refused in here is about one of the files that were given, counted from 0.
+
+    Only whoever was given them by name knows what it is called, and may say so.
+    """
+    try:
+        yield
+    except (Malformed, Refused) as error:
+        error.file = place
+        raise

@@ -1,0 +1,79 @@
+"""Identifiers: a type for each kind of thing; and names that people can say: ``7-lunar-otter``."""
+
+from collections.abc import Container
+from typing import Final, NewType
+
+FIRST: Final = tuple(
+    """
+    amber autumn azure bold brave breezy bright brisk calm cedar cheery chilly civil clear
+    clever cloudy cobalt copper coral cosy crisp curly daily dainty dapper dawn deep dewy
+    distant dreamy dusky eager early easy ebony elder fair fancy feathery fern fine fleet floral
+    fond fresh frosty gentle ginger glad gleaming golden grand green happy hardy hazel hearty
+    hidden honest humble icy indigo ivory jade jolly jovial kind lavender leafy light lilac
+    lively lofty loyal lucky lunar maple marble mellow merry mild minty misty mossy neat nimble
+    noble olive opal open orange patient peach pearl placid plain pleasant plum polar polite
+    proud quick quiet rapid rosy round ruby rustic sable sandy scarlet serene shady sharp silent
+    silver sleepy smooth snowy soft solar spring steady still summer sunny swift tall tawny teal
+    tidy tranquil
+    """.split()
+)
+SECOND: Final = tuple(
+    """
+    acorn alder anchor apple aspen badger barley beacon beaver birch bluebell bramble breeze
+    brook canary canoe cherry chestnut clover comet cove crane cricket crocus curlew cypress
+    daisy dolphin dove dune eagle egret elm ember falcon fern field finch firefly fjord flute
+    forest fox garden glade goose grove gull harbour hare harp hawk hazelnut heather hedgehog
+    heron hill ibis iris island ivy jasmine kestrel kite lagoon lake lantern lark laurel lemon
+    lichen lily linden lizard lotus lynx magpie mango maple marmot marten meadow mint mole moon
+    moth mountain myrtle nectar newt nutmeg oak oasis orchard orchid osprey otter owl panda
+    pebble pelican pepper pine plover pond poppy puffin quail quince rabbit raven reed river
+    robin rose saffron sage salmon sapling seal sparrow spruce squirrel starling stork stream
+    swallow swan thistle thrush tulip violet willow wren
+    """.split()
+)
+MessageName = NewType("MessageName", str)  # what people type, e.g. "7-lunar-otter"
+
+
+def message_name(randomness: bytes, taken: Container[str]) -> MessageName:
+    """A name that is not ``taken``, from at least 3 random bytes.
+
+    The words come from the bytes; the number is the smallest one, from 1 + the third byte modulo 9
+    upwards, that makes the name new.
+    """
+    first = FIRST[randomness[0] % len(FIRST)]
+    second = SECOND[randomness[1] % len(SECOND)]
+    number = 1 + randomness[2] % 9
+    while f"{number}-{first}-{second}" in taken:
+        number += 1
+    return MessageName(f"{number}-{first}-{second}")
+
+
+def name_index_key(name: str, whose: str) -> str:
+    """Where a name stands in an index: names that differ in their number at most stand together."""
+    return f"{name_index_prefix(name)}{name.partition('-')[0]} {whose}"
+
+
+def name_index_prefix(name: str) -> str:
+    """How the places begin of this name and of those that differ from it in their number."""
+    return f"{name.partition('-')[2]} "
+
+
+def name_from_index_key(place: str) -> MessageName:
+    """The name that stands at a place of an index."""
+    words, number = place.split(" ")[:2]
+    return MessageName(f"{number}-{words}")
+
+
+PersonId = NewType("PersonId", bytes)  # SHA-256 over both master keys, 32 bytes
+DeviceId = NewType("DeviceId", bytes)  # random, 16 bytes
+MessageId = NewType("MessageId", bytes)  # random, 16 bytes
+EnvelopeId = NewType(
+    "EnvelopeId", bytes
+)  # random, 16 bytes; chosen by the sender, makes posting repeatable
+BlobId = NewType("BlobId", bytes)  # random, 16 bytes
+MailboxId = NewType("MailboxId", bytes)  # random, 16 bytes
+RecipientId = NewType("RecipientId", str)  # how the sender calls the holder of one copy, e.g. "ben"
+CaseName = NewType("CaseName", str)  # what people type, e.g. "case-3-quiet-heron"
+ClaimId = NewType("ClaimId", str)
+BankName = NewType("BankName", str)
+ID_BYTES: Final = 16

@@ -1,0 +1,367 @@
+"""Who somebody is: master keys, device certificates, device lists and key bundles
+(docs/spec/identity.md).
+
+These nouns are here because `crypto` verifies them, `wire` writes them, and both SEND and TRACE
+use them.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, IntEnum, StrEnum, auto
+
+from entrenous.base.errors import Malformed, Unproven
+from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
+from entrenous.base.limits import BATCH_SIZE_MAX
+from entrenous.base.secret import Secret
+
+
+class Trust(StrEnum):
+    """What is known of somebody's keys (docs/spec/people.md section 2); the words are shown."""
+
+    UNKNOWN = "unknown"  # nothing vouches for them, or what did holds no longer
+    BY_LINK = "by link"  # an invite link, which others may have read or changed on its way
+    COMPARED = "compared"  # both people compared what both devices show
+
+
+@dataclass(frozen=True, slots=True)
+class MasterKey:
+    """A person's public master keys; both must verify (32 bytes Ed25519, 1,952 bytes ML-DSA-65)."""
+
+    ed25519: bytes
+    mldsa65: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceKey:
+    """One device on its owner's list: its public keys, certified by her master key.
+
+    ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key, which comes with what that key signed.
+    ``mailbox`` is where it receives, ``enforces`` what its program holds its person to
+    (:class:`.card.Enforces`).
+    """
+
+    device: DeviceId
+    mailbox: MailboxId
+    ed25519: bytes
+    curve25519: bytes
+    mldsa65_hash: bytes
+    created_at: datetime
+    enforces: tuple[int, ...] = ()
+
+    @property
+    def keys(self) -> tuple[DeviceId, bytes, bytes, bytes]:
+        """What makes it this device and no other: it may receive elsewhere, but under another key
+        it is another one, whatever it is called.
+        """
+        return self.device, self.ed25519, self.curve25519, self.mldsa65_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person as she presents herself: keys, devices, and where her relay is.
+
+    Everything but ``name`` is proven by the master keys; the name is only what she calls herself.
+    ``epoch`` counts her device lists and ``head`` (32 bytes) names the one that this is.
+    """
+
+    id: PersonId
+    name: str
+    master: MasterKey
+    relay_url: str
+    epoch: int
+    head: bytes
+    devices: tuple[DeviceKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Somebody this device knows.
+
+    ``name`` is how *we* call them; ``send_token`` lets us put a letter into their mailbox.
+    ``changed_at`` is when their devices last changed. Of somebody ``blocked`` nothing is taken, and
+    nothing is sent to them, nor to somebody whose lists are ``forked``. ``receipts`` is the
+    person's answer when asked whether somebody known by link gets receipts; None: not asked yet.
+    """
+
+    name: str
+    person: Person
+    send_token: Secret
+    trust: Trust
+    since: datetime
+    blocked: bool = False
+    changed_at: datetime | None = None
+    forked: bool = False
+    receipts: bool | None = None
+
+    @property
+    def first_name(self) -> str:
+        """The first word of what we call them."""
+        return self.name.split()[0]
+
+    @property
+    def compared(self) -> bool:
+        """Whether both people compared keys: an invite link does not count as that."""
+        return self.trust is Trust.COMPARED
+
+    @property
+    def gets_receipts(self) -> bool:
+        """Whether receipts are owed to them, as far as that depends on their keys."""
+        return self.compared or (self.trust is Trust.BY_LINK and self.receipts is True)
+
+
+class BadSignature(Unproven):
+    """A signature on this {what} does not hold, so it was not accepted. It was changed on the way,
+    or it is not from whom it claims to be.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class ListedDevice:
+    """One device of a list: ``proof`` is the hash of its certificate and both signatures over it
+    (32 bytes), ``mailbox`` where it receives.
+    """
+
+    device: DeviceId
+    proof: bytes
+    mailbox: MailboxId
+
+
+class RevokedAs(IntEnum):
+    """Why a device is none any more; the numbers travel."""
+
+    RETIRED = 1
+    LOST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedDevice:
+    """A device that was one until ``at``, and never will be again."""
+
+    device: DeviceId
+    at: datetime
+    kind: RevokedAs
+
+
+@dataclass(frozen=True, slots=True)
+class Speaks:
+    """The protocol versions that all devices of a person speak."""
+
+    floor: int
+    newest: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceList:
+    """A person's list at one epoch; ``previous`` is the head of the list before (32 bytes), None in
+    epoch 1. ``devices`` and ``revoked`` are sorted by device.
+    """
+
+    person: PersonId
+    epoch: int
+    previous: bytes | None
+    devices: tuple[ListedDevice, ...]
+    revoked: tuple[RevokedDevice, ...]
+    name: str
+    speaks: Speaks
+    issued_at: datetime
+    relay_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListStatement:
+    """A list, and the exact bytes that say it: its head is a hash of these."""
+
+    said: DeviceList
+    statement: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What names one list of a person: its epoch, and its head (32 bytes)."""
+
+    epoch: int
+    digest: bytes
+
+
+class Standing(Enum):
+    """What a shown history is to one who knows an earlier list."""
+
+    SAME = auto()
+    NEWER = auto()  # and it contains what was known
+    NEWER_UNPROVEN = auto()  # it does not reach back so far: the person is not verified any more
+
+
+class OldList(Unproven):
+    """
+    The relay shows an older list of this person's devices than the one you have, so nothing was
+    changed. Somebody may be standing in between. Try again later, or ask the person for a new link.
+    """
+
+
+class ForkedList(Unproven):
+    """
+    There are two lists of this person's devices that contradict each other, so nothing was changed
+    and nothing is sent by the new one. Either somebody is standing in between, or somebody else has
+    their keys. Talk to them over a channel you trust before you write to them again.
+    """
+
+
+class HeldBackList(Unproven):
+    """
+    A letter names a newer list of this person's devices than their relay shows. The relay may be
+    late, or it keeps the list from you. It is asked again; if this goes on, ask the person for a
+    new link.
+    """
+
+
+class Enforces(IntEnum):
+    """What a device's program holds its person to; the numbers travel, and others may too."""
+
+    VIEW_ONCE = 1
+    EXPIRY = 2
+    RECALL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a person's master key says about one of her devices.
+
+    ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key. ``enforces`` are the numbers of
+    :class:`Enforces`, and unknown ones, ascending.
+    """
+
+    person: PersonId
+    device: DeviceId
+    ed25519: bytes
+    curve25519: bytes
+    mldsa65_hash: bytes
+    created_at: datetime
+    enforces: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedCertificate:
+    """A certificate as it was read, with the exact bytes that were signed and both signatures over
+    them (Ed25519, then ML-DSA-65); unproven.
+    """
+
+    certificate: Certificate
+    statement: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card as it was read. Nothing in it is proven before crypto/statements.py verified it.
+
+    ``lists`` are consecutive, the newest last; ``signature`` holds both signatures over the newest
+    (Ed25519, then ML-DSA-65); ``certificates`` run as its devices do.
+    """
+
+    master: MasterKey
+    lists: tuple[ListStatement, ...]
+    signature: bytes
+    certificates: tuple[SignedCertificate, ...]
+
+    @property
+    def newest(self) -> ListStatement:
+        """The list that counts."""
+        return self.lists[-1]
+
+
+class PrekeyKind(IntEnum):
+    """What a prekey is for; the numbers travel."""
+
+    ONE_TIME = 1
+    FALLBACK = 2
+    XWING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Prekey:
+    """A public key that others may begin a conversation with.
+
+    ``id`` has 8 bytes; ``epoch`` and ``head`` (32 bytes) are those of the owner's list when she
+    made it; ``public`` has 32 bytes, or 1,216 when ``kind`` is X-Wing.
+    """
+
+    kind: PrekeyKind
+    id: bytes
+    device: DeviceId
+    epoch: int
+    head: bytes
+    made_at: datetime
+    public: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a device signs about a batch of ``size`` statements whose tree has this ``root``
+    (32 bytes). ``mailbox`` is where prekeys lie, and None for receipts.
+    """
+
+    device: DeviceId
+    mailbox: MailboxId | None
+    size: int
+    root: bytes
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= BATCH_SIZE_MAX:
+            raise ValueError(f"a batch holds 1 to {BATCH_SIZE_MAX} statements")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedBatch:
+    """A batch as it was read; unproven before crypto/statements.py verified it.
+
+    ``statement`` are the exact bytes that were signed; ``mldsa65`` is the device's public key
+    (1,952 bytes), whose hash is in its certificate; ``signature`` holds both signatures, 3,373
+    bytes (Ed25519, then ML-DSA-65).
+    """
+
+    batch: Batch
+    statement: bytes
+    mldsa65: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a statement is in a batch: its index from 0, and the hashes (32 bytes each) that lead
+    from it to the root (RFC 9162 section 2.1.3).
+    """
+
+    index: int
+    path: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPrekey:
+    """A prekey as it was read; unproven before crypto/statements.py verified it.
+
+    ``place`` is where its statement is in its batch. Every claim brings an X-Wing prekey, so that
+    one carries the ``batch``, and no other does.
+    """
+
+    prekey: Prekey
+    statement: bytes
+    place: Place
+    batch: SignedBatch | None = None
+
+    def __post_init__(self) -> None:
+        if (self.batch is None) == (self.prekey.kind is PrekeyKind.XWING):
+            raise ValueError("an X-Wing prekey carries its batch, and no other one does")
+
+
+class BadCard(Malformed):
+    """
+    The card that the relay gave for this person is damaged or was made by another program, so it
+    was not used. Ask them to update Entrenous, or try again later.
+    """
+
+
+class BadPrekey(Malformed):
+    """
+    A key that the relay gave for one of this person's devices is damaged, so nothing was sealed to
+    it. Try again later; if it happens again, ask them to run: entrenous inbox
+    """

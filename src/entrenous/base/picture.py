@@ -1,0 +1,255 @@
+"""Still pictures: decoded samples and how the file was encoded. No metadata, by construction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from entrenous.base.errors import Malformed, NotFound, Refused, Unreachable
+
+
+class PictureFormat(StrEnum):
+    """The file formats that we read; see ``written`` for the one that a copy is written in."""
+
+    JPEG = "jpeg"
+    PNG = "png"
+    WEBP = "webp"
+    HEIC = "heic"
+    AVIF = "avif"
+    GIF = "gif"
+    TIFF = "tiff"
+    BMP = "bmp"
+
+    @property
+    def written(self) -> "PictureFormat":
+        """JPEG, PNG and WebP stay; other lossless formats become PNG, HEIC and AVIF JPEG."""
+        if self in (PictureFormat.HEIC, PictureFormat.AVIF):
+            return PictureFormat.JPEG
+        if self in (PictureFormat.GIF, PictureFormat.TIFF, PictureFormat.BMP):
+            return PictureFormat.PNG
+        return self
+
+    @property
+    def suffix(self) -> str:
+        """File name suffix with its dot, e.g. ``.jpg``."""
+        return ".jpg" if self is PictureFormat.JPEG else f".{self.value}"
+
+    @property
+    def media_type(self) -> str:
+        """RFC 6838 media type, e.g. ``image/jpeg``."""
+        return f"image/{self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a picture had been written, so that a copy of it can be written alike.
+
+    ``tables`` are JPEG quantisation tables (ITU-T T.81, B.2.4.1): luma in slot 0, chroma in slot 1,
+    64 numbers each, in natural order; ``subsampling`` is "4:4:4", "4:2:2", "4:2:0" or None when
+    unknown; ``lossless`` tells the two kinds of WebP apart.
+    """
+
+    format: PictureFormat
+    grey: bool = False
+    tables: Mapping[int, tuple[int, ...]] | None = None
+    subsampling: str | None = None
+    lossless: bool = False
+
+    def __post_init__(self) -> None:
+        if self.tables is not None and set(self.tables) not in ({0}, {0, 1}):
+            raise ValueError("a JPEG's tables lie in slot 0, or in 0 and 1")
+        if any(len(table) != 64 or min(table) < 1 for table in (self.tables or {}).values()):
+            raise ValueError("a quantisation table has 64 numbers, none of them 0")
+        if self.subsampling not in (None, "4:4:4", "4:2:2", "4:2:0"):
+            raise ValueError("an unknown subsampling")
+
+
+SHRINKS: Final = (1, 2, 4, 8)  # what a JPEG decoder can leave out frequencies for
+
+
+class FullSize(NamedTuple):
+    """Of a picture in the file, upright. Its decoder made one pixel of several from the left and
+    the top on; after a turn that may be from the right, or from below. What is left over at the
+    other end is less than a pixel.
+    """
+
+    width_px: int
+    height_px: int
+    from_right: bool = False
+    from_below: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Upright samples of one still picture.
+
+    ``samples`` are 8-bit R, G, B interleaved, row by row: ``height_px * width_px * 3`` bytes in the
+    colour space of ``profile`` (an ICC profile reduced to its colour numbers; None means sRGB).
+    Of a grey one they may be one byte a pixel (``luma_alone``), as a reader gives them that was
+    asked for no more. ``alpha`` is ``height_px * width_px`` bytes or None. ``shrunk_from`` is
+    there where a decoder made it smaller than it is in the file, ``shrunk_by`` times.
+    ``numpy.asarray(picture)`` is a read-only (H, W, 3) uint8 view, without a copy.
+    """
+
+    width_px: int
+    height_px: int
+    samples: bytes
+    encoding: Encoding
+    alpha: bytes | None = None
+    profile: bytes | None = None
+    shrunk_from: FullSize | None = None
+
+    def __post_init__(self) -> None:
+        if self.shrunk_by not in SHRINKS:
+            raise ValueError("a decoder halves a picture once, twice or three times, or not at all")
+        if self.width_px < 1 or self.height_px < 1:
+            raise ValueError("a picture has at least one pixel")
+        if len(self.samples) != self.pixels * (1 if self.luma_alone else 3):
+            raise ValueError("samples must be height x width x 3 bytes")
+        if self.alpha is not None and len(self.alpha) != self.width_px * self.height_px:
+            raise ValueError("alpha must be height x width bytes")
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """NumPy's array interface, version 3: arrays see the samples, no NumPy is needed here."""
+        return {
+            "version": 3,
+            "shape": (self.height_px, self.width_px, 3),
+            "typestr": "|u1",
+            "data": self.samples,
+            "strides": (self.width_px, 1, 0) if self.luma_alone else None,
+        }
+
+    @property
+    def shrunk_by(self) -> int:
+        """How many of the file's pixels, along either side, became one; 0 if that cannot be."""
+        if self.shrunk_from is None:
+            return 1
+        size, full = (self.width_px, self.height_px), self.shrunk_from[:2]
+        fits = (by for by in SHRINKS[1:] if tuple(-(-side // by) for side in full) == size)
+        return next(fits, 0)
+
+    @property
+    def luma_alone(self) -> bool:
+        """Whether there is one sample a pixel, seen three times."""
+        return self.encoding.grey and len(self.samples) == self.pixels
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels."""
+        return self.width_px * self.height_px
+
+
+class EmptyFolder(NotFound):
+    """
+    There is no file in {path}, so there was nothing to trace. Name a file, or another folder.
+    """
+
+
+class NoSuchFile(NotFound):
+    """
+    There is no file at {path}. Check the spelling, or drag the file onto the terminal window to
+    fill in its path.
+    """
+
+
+class UnreadableFile(Refused):
+    """
+    {path} cannot be read: it is a folder, or its permissions do not allow it. Nothing was changed.
+    Choose a file that you can open yourself.
+    """
+
+
+class NotAFile(Refused):
+    """
+    {path} is not a file but a pipe or a device, which may never end, so it was not read. Nothing
+    was changed or sent. Save what comes from it as a file, and name that.
+    """
+
+
+class UnwritableFolder(Refused):
+    """
+    Nothing could be written in {path}: it cannot be made, or its permissions do not allow it.
+    Choose a folder of your own: --out DIR
+    """
+
+
+class AlreadyThere(Refused):
+    """
+    There is already something else at {path}, and it was left as it is. Choose another name or
+    another folder.
+    """
+
+
+class NotAPicture(Malformed):
+    """
+    This file is not a picture that Entrenous can read. It reads JPEG, PNG, WebP, HEIC, AVIF, GIF,
+    TIFF and BMP. If it opens in another program, save it from there as JPEG or PNG and try again.
+    """
+
+
+class CutShort(Malformed):
+    """
+    This picture ends before it should: the file was cut short, perhaps by a broken download. Get
+    the whole file again; nothing was changed or sent.
+    """
+
+
+class TooManyPixels(Malformed):
+    """
+    This picture claims {width_px} x {height_px} pixels, more than the {limit_mp} megapixels that
+    Entrenous opens. Such files are often made to fill a computer's memory, so it was not opened.
+    """
+
+
+class DecoderGaveUp(Malformed):
+    """
+    The part of Entrenous that opens pictures from strangers stopped on this one (time or memory ran
+    out, or the file is broken), and nothing else was harmed. Save it anew from another program.
+    """
+
+
+class DecoderDidNotStart(Unreachable):
+    """
+    The part of Entrenous that opens pictures from strangers did not start, so this one was not
+    opened. Close other programs in case memory is short and try again; if it stays so, install
+    Entrenous anew.
+    """
+
+
+class TooSmallToMark(Refused):
+    """
+    This picture is {width_px} x {height_px} pixels: too small to carry a hidden mark. Send a
+    version with at least {limit_px} pixels on its shorter side.
+    """
+
+
+class OnlyPicturesHaveASize(Refused):
+    """
+    --size makes a picture smaller, and this file is a clip or a sound: those are marked as they
+    are. Nothing was marked. Leave --size out.
+    """
+
+
+class Medium(StrEnum):
+    """What a file is to be opened as."""
+
+    PICTURE = "picture"
+    CLIP = "clip"  # moving pictures, with or without sound
+    SOUND = "sound"
+
+
+class EmptyFile(Malformed):
+    """
+    {path} is empty: there is not one byte in it. Nothing was changed or sent. Perhaps a download
+    broke off, or the disk was full: get the file again.
+    """
+
+
+class NothingToSee(Malformed):
+    """
+    There is no picture, clip or sound in {path} that Entrenous can read. It reads pictures in JPEG,
+    PNG, WebP, HEIC, AVIF, GIF, TIFF and BMP; clips in MP4, MOV, WebM and AVI; sounds in Opus, AAC,
+    MP3, AMR, WAV, FLAC and Vorbis. Nothing was changed or sent. If it opens in another program,
+    save it from there as JPEG, MP4 or M4A and try again.
+    """

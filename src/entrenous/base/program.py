@@ -1,0 +1,84 @@
+"""Which program this is: the installed version, and the commit that it was built from.
+
+The build imports this module before any dependency is installed, so it imports the standard
+library only.
+"""
+
+import os
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+UNKNOWN: Final = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A version such as "0.1.0", and a commit of twelve hexadecimal digits, with "-dirty" behind
+    where files differ from it. Either may be ``UNKNOWN``.
+    """
+
+    version: str = UNKNOWN
+    commit: str = UNKNOWN
+
+    def __str__(self) -> str:
+        return f"entrenous {self.version}, commit {self.commit}"
+
+
+#: Written beside the package when a wheel or an sdist is built.
+COMMIT_FILE: Final = "commit.txt"
+_PACKAGE: Final = Path(__file__).parents[1]
+_PATIENCE_S: Final = 5.0
+# The checkout may belong to another account than the one that runs a relay or a gate. The first
+# makes git read it all the same; the second, that git starts no program which its settings name.
+_GIT: Final = ("git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false")
+_DESCRIBE: Final = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+
+
+@cache
+def this_program() -> Program:
+    """The program that runs; asked once in a process."""
+    from importlib import metadata  # noqa: PLC0415 -- its parser of email takes 15 ms to load
+
+    try:
+        installed = metadata.version("entrenous")
+    except metadata.PackageNotFoundError:  # run from its folder, and installed nowhere
+        installed = UNKNOWN
+    return Program(installed, commit_of(_PACKAGE))
+
+
+def commit_of(package: Path) -> str:
+    """The commit of the package in this folder: of the checkout around it (``src/NAME``), else the
+    one that its build wrote down, else ``UNKNOWN``.
+    """
+    checkout = package.parents[1]
+    if package.parent.name == "src" and (checkout / ".git").exists():
+        return _described(checkout) or UNKNOWN
+    try:
+        return (package / COMMIT_FILE).read_text("ascii").strip() or UNKNOWN
+    except (OSError, UnicodeDecodeError):
+        return UNKNOWN
+
+
+def _described(checkout: Path) -> str:
+    """What git calls the commit of a checkout, and of nothing above it; empty without git."""
+    surroundings = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "GIT_CEILING_DIRECTORIES": str(checkout.parent),
+        "GIT_OPTIONAL_LOCKS": "0",  # looking changes nothing
+    }
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed program, fixed options, no shell
+            [*_GIT, *_DESCRIBE],
+            cwd=checkout,
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=_PATIENCE_S,
+        )
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,87 @@
+"""Text that other people wrote: what may be said in a message, and which characters are not drawn."""
+
+import unicodedata
+from typing import Final
+
+from entrenous.base.errors import Refused
+from entrenous.base.limits import CAPTION_CHARS_MAX, TEXT_CHARS_MAX
+
+# Embeddings, overrides and isolates (UAX #9): they turn around what stands behind them.
+_TURNS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_ACTS: Final = frozenset(("Cc", "Cs", "Zl", "Zp"))
+
+
+def acts_on_screen(char: str) -> bool:
+    """Whether a character does something to a terminal instead of being seen on it.
+
+    These are controls but for the line feed, half surrogates, Unicode's own line ends and changes
+    of direction. Unassigned characters are none of them: a newer Unicode may have given them looks,
+    and two devices must agree.
+    """
+    return char != "\n" and (char in _TURNS or unicodedata.category(char) in _ACTS)
+
+
+def check_caption(caption: str | None) -> None:
+    """Pass what may stand beside pictures.
+
+    Raises:
+        CaptionTooLong, CaptionActs.
+    """
+    if caption is None:
+        return
+    if len(caption) > CAPTION_CHARS_MAX:
+        raise CaptionTooLong(chars=len(caption), limit=CAPTION_CHARS_MAX)
+    if any(map(acts_on_screen, caption)):
+        raise CaptionActs
+
+
+def check_text(text: str | None) -> None:
+    """Pass what may be a message by itself.
+
+    Raises:
+        TextTooLong, CaptionActs.
+    """
+    if text is not None and len(text) > TEXT_CHARS_MAX:
+        raise TextTooLong(chars=len(text), limit=TEXT_CHARS_MAX)
+    if text is not None and any(map(acts_on_screen, text)):
+        raise CaptionActs
+
+
+class CaptionTooLong(Refused):
+    """
+    A caption has at most {limit} characters, and this one has {chars}. Nothing was sent. Shorten
+    it, or send the rest in a second message.
+    """
+
+
+class TextTooLong(Refused):
+    """
+    A message's text has at most {limit} characters, and this one has {chars}. Nothing was sent.
+    Shorten it, or send the rest in a second message.
+    """
+
+
+class CaptionActs(Refused):
+    """
+    This text holds characters that nobody sees and that act on the screen instead, like Escape,
+    a tab or a change of direction. Nothing was sent. Type it again without them.
+    """
+
+
+_IGNORABLE: Final = (
+    *((0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5)),
+    *((0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164)),
+    *((0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8)),
+    *((0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)),
+)
+_BRAILLE_BLANK: Final = 0x2800
+_UNSEEN: Final = dict.fromkeys(
+    (_BRAILLE_BLANK, *(code for low, high in _IGNORABLE for code in range(low, high + 1)))
+)
+#: Drawn as a gap, other than the rest, which are drawn as nothing.
+GAPS: Final = frozenset("\u2800\u3164\uffa0\u115f\u1160")
+
+
+def as_drawn(text: str) -> str:
+    """The text without what nobody sees. Spaces stay."""
+    return text.translate(_UNSEEN)

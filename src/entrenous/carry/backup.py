@@ -1,0 +1,328 @@
+"""Back up a running relay, and restore a backup (docs/spec/relay.md section 12)."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import shutil
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from entrenous.base.environment import SystemClock
+from entrenous.base.errors import NoSuchBlob, NotFound, Unproven
+from entrenous.base.files import empty_folder, folder_errors, sync_folder, write_private
+from entrenous.carry.open_relay import MAIL as OPEN_RELAY_MAIL
+from entrenous.carry.open_relay import check_same_database, explain_disk_failure, open_relay
+from entrenous.carry.relay import Relay
+from entrenous.carry.relay_rows import BrokenDatabase, HeldBlob
+from entrenous.carry.relay_settings import NoRelayHere, RelaySettings, RelayStillRuns
+from entrenous.carry.restore import close_after_restore
+from entrenous.carry.store.sqlite_connection import named_fault
+from entrenous.serving.host_checks import database_fault, is_relay_at, open_read_only
+
+
+@dataclass(frozen=True, slots=True)
+class BlobEntry:
+    """A blob in a backup; ``sha256`` in hexadecimal digits."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What a backup holds: the database's hash, the blobs, and those that had gone meanwhile."""
+
+    made_at: datetime
+    mail_sha256: str
+    blobs: tuple[BlobEntry, ...]
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A relay that was put back; ``lost`` copies have to be sent again by their senders.
+
+    ``damaged`` blobs of the backup were gone, or not what was saved: what names them is lost too.
+    """
+
+    backup: Backup
+    lost: int
+    damaged: int = 0
+
+
+class NoBackupHere(NotFound):
+    """
+    {path} holds no whole relay backup: its list of contents is not there. A backup that was broken
+    off has none. Nothing was changed.
+    """
+
+
+class DamagedBackup(Unproven):
+    """
+    In the backup {path}, {name} is damaged or is not what was saved, so nothing was restored and
+    nothing was changed. Use an older backup.
+    """
+
+
+MAIL: Final = "mail.db"
+BLOBS: Final = "blobs"
+_CONTENTS: Final = "backup.json"
+_SCHEMA: Final = "entrenous/backup/1"
+
+
+class _Contents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    schema: str
+    made_at: int
+    mail_sha256: str
+    blobs: list[tuple[str, int, str]]
+    missing: list[str]
+
+
+def save_backup(data: Path, out: Path, at: datetime) -> Backup:
+    """Copy the relay in ``data`` into the folder ``out``; the relay may be running.
+
+    Raises:
+        NotEmpty: there is something in ``out``.
+        BrokenDatabase: the relay's is damaged. Then, and after the others, ``out`` is empty again.
+        OSError, sqlite3.Error: the disk.
+    """
+    empty_folder(out)
+    try:
+        return _saved(data, out, at)
+    except BaseException:
+        _empty_again(out)
+        raise
+
+
+def _saved(data: Path, out: Path, at: datetime) -> Backup:
+    _copy_rows(data / MAIL, out / MAIL)
+    (out / BLOBS).mkdir(mode=0o700)
+    saved, missing = list[BlobEntry](), list[str]()
+    for entry in _blobs_of(out / MAIL):
+        if _link(data / BLOBS / entry.name, out / BLOBS / entry.name):
+            saved.append(entry)
+        else:
+            missing.append(entry.name)
+    sync_folder(out / BLOBS)
+    backup = Backup(at, _sha256(out / MAIL), tuple(saved), tuple(missing))
+    write_private(out / _CONTENTS, _written(backup))
+    return backup
+
+
+def read_backup(folder: Path) -> Backup:
+    """What a backup says that it holds; raises NoBackupHere, DamagedBackup."""
+    try:
+        untrusted_text = (folder / _CONTENTS).read_bytes()
+    except OSError:
+        raise NoBackupHere(path=folder) from None
+    try:
+        read = msgspec.json.decode(untrusted_text, type=_Contents)
+        made_at = datetime.fromtimestamp(read.made_at, UTC)
+    except (msgspec.MsgspecError, ValueError, OverflowError, OSError):
+        raise DamagedBackup(path=folder, name=_CONTENTS) from None
+    blobs = tuple(BlobEntry(*one) for one in read.blobs)
+    if read.schema != _SCHEMA or not all(_is_name(one.name) for one in blobs):
+        raise DamagedBackup(path=folder, name=_CONTENTS)
+    return Backup(made_at, read.mail_sha256, blobs, tuple(read.missing))
+
+
+def copy_back(folder: Path, backup: Backup, into: Path) -> frozenset[str]:
+    """Copy a backup's files into a new folder; each is looked at on the way.
+
+    Names of the blobs that are left out: they are missing, or have another hash than when they
+    were saved. One bad file does not cost all the others.
+
+    Raises:
+        DamagedBackup: the database is missing, has another hash than when it was saved, or was
+            damaged by then.
+        OSError: the disk.
+    """
+    (into / BLOBS).mkdir(mode=0o700, parents=True)
+    if not _copy_checked(folder / MAIL, into / MAIL, backup.mail_sha256) or database_fault(
+        into / MAIL
+    ):
+        raise DamagedBackup(path=folder, name=MAIL)
+    damaged = frozenset(
+        one.name
+        for one in backup.blobs
+        if not _copy_checked(folder / BLOBS / one.name, into / BLOBS / one.name, one.sha256)
+    )
+    sync_folder(into / BLOBS)
+    sync_folder(into)
+    return damaged
+
+
+def _empty_again(out: Path) -> None:
+    """So that the same command can be given again; what it found there was nothing."""
+    shutil.rmtree(out / BLOBS, ignore_errors=True)
+    for path in out.iterdir():
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _copy_rows(source: Path, target: Path) -> None:
+    """All rows as one moment has them; writers go on meanwhile."""
+    os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    with open_read_only(source) as old, contextlib.closing(sqlite3.connect(target)) as new:
+        old.backup(new)
+        new.execute("PRAGMA journal_mode=DELETE")
+    fault = database_fault(target)
+    if fault:
+        raise BrokenDatabase(path=source, why=fault)
+    with target.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _blobs_of(mail: Path) -> list[BlobEntry]:
+    with contextlib.closing(sqlite3.connect(mail)) as rows:
+        found = rows.execute("SELECT name, size, sha256 FROM held_blob ORDER BY name").fetchall()
+    return [BlobEntry(name, size, sha256.hex()) for name, size, sha256 in found]
+
+
+def _link(source: Path, target: Path) -> bool:
+    """A second link, or a copy on another disk; False if it has gone."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return _copy(source, target)
+    return True
+
+
+def _copy(source: Path, target: Path) -> bool:
+    try:
+        file = source.open("rb")
+    except FileNotFoundError:
+        return False
+    opener = lambda path, flags: os.open(path, flags, 0o600)  # noqa: E731
+    with file, open(target, "xb", opener=opener) as new:
+        shutil.copyfileobj(file, new, 1 << 20)
+        new.flush()
+        os.fsync(new.fileno())
+    return True
+
+
+def _copy_checked(source: Path, target: Path, sha256: str) -> bool:
+    """Whether it is there and right; else nothing is left.
+
+    Looks at the copy and not at the original: a file may be wrong on one of two disks only.
+    """
+    if _copy(source, target) and _sha256(target) == sha256:
+        return True
+    target.unlink(missing_ok=True)
+    return False
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_name(untrusted_name: str) -> bool:
+    """Names that a relay draws: hexadecimal digits, so none leads out of the folder."""
+    return bool(untrusted_name) and set(untrusted_name) <= set("0123456789abcdef")
+
+
+def _written(backup: Backup) -> bytes:
+    rows = [(one.name, one.size, one.sha256) for one in backup.blobs]
+    made_at = int(backup.made_at.timestamp())
+    contents = _Contents(_SCHEMA, made_at, backup.mail_sha256, rows, list(backup.missing))
+    return msgspec.json.encode(contents)
+
+
+_FRESH: Final = ".restoring"
+
+
+def back_up_relay(data: Path, out: Path) -> Backup:
+    """Save the relay in ``data``, which may be running, into a new or empty folder.
+
+    Raises:
+        NoRelayHere: there is none.
+        NotEmpty, BrokenDatabase, UnusableFolder, DiskFull, DiskFailed: nothing that could be taken
+            for a backup was left.
+    """
+    if not (data / OPEN_RELAY_MAIL).is_file():
+        raise NoRelayHere(path=data)
+    with explain_disk_failure(data):
+        try:
+            with folder_errors(out):
+                return save_backup(data, out, SystemClock().now())
+        except sqlite3.Error as why:
+            raise named_fault(why) from None
+
+
+def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> Restored:
+    """Put a backup back into a new or empty folder, which may be a disk of its own.
+
+    All is made and looked at in a folder inside of it; the database, without which there is no
+    relay, is moved out of that last.
+
+    Raises:
+        NoBackupHere, DamagedBackup: there is nothing that could be restored.
+        NotEmpty: there is something in ``data``.
+        UnusableFolder, DiskFull, DiskFailed, NewerDatabase, OlderDatabase: nothing was restored.
+    """
+    backup = read_backup(folder)
+    with folder_errors(data):
+        fresh = data / _FRESH
+        shutil.rmtree(fresh, ignore_errors=True)  # of one that was broken off
+        empty_folder(data)
+        try:
+            damaged = copy_back(folder, backup, fresh)
+            gone = damaged | frozenset(backup.missing)
+            lost = _without_doubt(fresh, gone, with_shares=with_shares)
+            for name in (BLOBS, OPEN_RELAY_MAIL):
+                (fresh / name).rename(data / name)
+                sync_folder(data)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return Restored(backup, lost, len(damaged))
+
+
+def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, int]:
+    """After a PostgreSQL, a bucket or a folder was put back by its own ways: forget what may have
+    ended since the backup, as :func:`restore_relay` does. No relay may be running.
+
+    Returns:
+        How many copies were lost, and how many blobs are not where their rows say.
+
+    Raises:
+        NoRelayHere, RelayStillRuns.
+        OtherDatabase: this is not the one that was put back; and what open_relay raises.
+    """
+    if settings.database is None and not (settings.data / OPEN_RELAY_MAIL).is_file():
+        raise NoRelayHere(path=settings.data)
+    check_same_database(settings)
+    host, _, port = settings.listen.rpartition(":")
+    if is_relay_at(host.strip("[]"), int(port), tls=settings.tls_cert is not None):
+        raise RelayStillRuns(listen=settings.listen)
+    with open_relay(settings.data, database=settings.database, blobs=settings.blobs) as relay:
+        return asyncio.run(_marked(relay, with_shares=with_shares))
+
+
+async def _marked(relay: Relay, *, with_shares: bool) -> tuple[int, int]:
+    held = await relay.mail.look(lambda view: view.find(HeldBlob))
+    missing = frozenset([blob.name for blob in held if not await _is_there(blob, relay)])
+    return await close_after_restore(relay, missing, with_shares=with_shares), len(missing)
+
+
+async def _is_there(blob: HeldBlob, relay: Relay) -> bool:
+    """Whether its last byte can be read; its hash is not looked at, for all would have to be."""
+    try:
+        last = await relay.blobs.read(blob.name, blob.size - 1, blob.size)
+        return bool([piece async for piece in last])
+    except NoSuchBlob:
+        return False
+
+
+def _without_doubt(fresh: Path, missing: frozenset[str], *, with_shares: bool) -> int:
+    with open_relay(fresh) as relay:
+        return asyncio.run(close_after_restore(relay, missing, with_shares=with_shares))

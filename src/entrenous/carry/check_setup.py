@@ -1,0 +1,260 @@
+"""Check everything that a relay needs, and count what it holds: no id, no name, nothing of one
+person.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from entrenous.base.environment import SystemClock, is_loopback
+from entrenous.base.errors import EntrenousError
+from entrenous.carry.open_relay import MAIL, check_same_database, postgres_fault
+from entrenous.carry.relay import Relay, RowView, last_sweep
+from entrenous.carry.relay_rows import (
+    HeldBlob,
+    HeldEnvelope,
+    HeldLetter,
+    HeldLock,
+    HeldMailbox,
+    HeldShare,
+    HeldToken,
+    HeldUpload,
+)
+from entrenous.carry.relay_settings import MEGABYTE, RelaySettings
+from entrenous.carry.restore import restored_at
+from entrenous.carry.store.sqlite_rows import REWRITE_COPIES
+from entrenous.carry.store.tables import VERSION
+from entrenous.serving.host_checks import (
+    are_metrics_at,
+    database_fault,
+    free_bytes,
+    is_private,
+    is_relay_at,
+    is_there,
+    is_writable,
+    listen_fault,
+    nearest_existing,
+)
+from entrenous.serving.tls import BadCertificate, Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One part that was looked at; ``words`` say what was found and, unless ``ok``, what to do."""
+
+    part: str
+    ok: bool
+    words: str
+
+
+_RENEW_BEFORE: Final = timedelta(days=14)
+_CLOCK_GRACE: Final = timedelta(minutes=2)
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- compared, not listened to
+
+
+def check_relay(settings: RelaySettings) -> tuple[Finding, ...]:
+    """Look at folder, disk, database, clock, TLS, address and, if they have one, the address of the
+    figures, in this order; changes nothing.
+
+    The relay may be running.
+    """
+    now = SystemClock().now()
+    looks: tuple[Callable[[RelaySettings, datetime], Finding], ...] = (
+        *(_folder, _disk, _database, _clock, _tls, _address),
+    )
+    found = tuple(look(settings, now) for look in looks)
+    if settings.metrics_listen is None:
+        return found
+    return (*found, _metrics(settings.listen, settings.metrics_listen))
+
+
+def _folder(settings: RelaySettings, _: datetime) -> Finding:
+    data = settings.data
+    if not is_there(data):
+        above = nearest_existing(data)
+        if not above.is_dir() or not is_writable(above):
+            return _fault("folder", f"{data} is not there and cannot be made: make it in {above}")
+        return _fine("folder", f"{data} is not there yet; the relay makes it")
+    if not data.is_dir() or not is_writable(data):
+        return _fault("folder", f"nothing can be kept in {data}: give it to the relay's account")
+    if not is_private(data):
+        return _fault("folder", f"others can look into {data}: chmod 700 {data}")
+    return _fine("folder", f"{data} can be written to, and is private")
+
+
+def _disk(settings: RelaySettings, _: datetime) -> Finding:
+    free, least = free_bytes(settings.data), settings.limits.free_bytes_min
+    words = f"{free // MEGABYTE:,} MB are free"
+    if free < least:
+        return _fault("disk", f"{words}, free_mb_min is {least // MEGABYTE:,}: no blob is taken")
+    rewrite = _rewrite_bytes(settings)
+    needs = f"a rewrite of the database needs {-(-rewrite // MEGABYTE):,}"
+    if free < rewrite:
+        return _fault("disk", f"{words}, {needs}: what was deleted may stay in it")
+    return _fine("disk", f"{words}; {needs}" if rewrite else words)
+
+
+def _rewrite_bytes(settings: RelaySettings) -> int:
+    """How much room SQLite needs beside the database to write it without what was deleted."""
+    mail = settings.data / MAIL
+    if settings.database is not None or not is_there(mail):
+        return 0
+    return REWRITE_COPIES * mail.stat().st_size
+
+
+def _database(settings: RelaySettings, _: datetime) -> Finding:
+    found = _any_database(settings)
+    if not found.ok:
+        return found
+    try:
+        check_same_database(settings)
+    except EntrenousError as why:
+        return _fault("database", " ".join(str(why).split()))
+    return found
+
+
+def _any_database(settings: RelaySettings) -> Finding:
+    if settings.database is not None:
+        return _postgresql(settings.database)
+    mail = settings.data / MAIL
+    if any(is_there(path) and not os.access(path, os.R_OK) for path in (settings.data, mail)):
+        return _fault("database", f"this account may not read {mail}: give it to the relay's")
+    if not is_there(mail):
+        return _fine("database", "there is none yet; the relay makes it")
+    fault = database_fault(mail, VERSION)
+    if fault:
+        remedy = "Restore a backup, or run the Entrenous that wrote it"
+        return _fault("database", f"{mail}: {fault}. {remedy}")
+    return _fine("database", "it is whole")
+
+
+def _postgresql(url: str) -> Finding:
+    fault = postgres_fault(url)
+    if fault:
+        return _fault("database", fault)
+    return _fine("database", "the PostgreSQL answers")
+
+
+def _clock(settings: RelaySettings, now: datetime) -> Finding:
+    """Expiry goes by this clock: one that went back keeps things too long."""
+    mail = settings.data / MAIL
+    is_old = is_there(mail)
+    written_at = datetime.fromtimestamp(mail.stat().st_mtime, now.tzinfo) if is_old else now
+    if written_at > now + _CLOCK_GRACE:
+        return _fault("clock", "the database was written later than it is now: set the clock")
+    return _fine("clock", f"it is {now:%Y-%m-%d %H:%M} UTC")
+
+
+def _tls(settings: RelaySettings, now: datetime) -> Finding:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return _plain(settings)
+    try:
+        since, until = Certificate(settings.tls_cert, settings.tls_key).holds()
+    except BadCertificate as bad:
+        return _fault("tls", " ".join(str(bad).split()))
+    if not is_private(settings.tls_key, others=0o007):
+        return _fault("tls", f"anybody can read {settings.tls_key}: chmod 640 {settings.tls_key}")
+    if not since <= now < until:
+        return _fault("tls", f"the certificate holds from {since:%Y-%m-%d} to {until:%Y-%m-%d}")
+    if until - now < _RENEW_BEFORE:
+        return _fault("tls", f"the certificate ends on {until:%Y-%m-%d}: renew it")
+    return _fine("tls", f"the certificate holds until {until:%Y-%m-%d}")
+
+
+def _plain(settings: RelaySettings) -> Finding:
+    host = settings.listen.rpartition(":")[0].strip("[]")
+    if settings.behind_proxy:
+        return _fine("tls", "a web server in front speaks it")
+    if is_loopback(host):
+        return _fine("tls", "none; only this machine reaches the relay")
+    words = f"nobody speaks TLS at {settings.listen}: set tls_cert and tls_key, or behind_proxy"
+    return _fault("tls", words)
+
+
+def _address(settings: RelaySettings, _: datetime) -> Finding:
+    host, port = _split(settings.listen)
+    if is_relay_at(host, port, tls=settings.tls_cert is not None):
+        return _fine("address", f"a relay answers at {settings.listen}")
+    fault = listen_fault(host, port)
+    if fault:
+        return _fault("address", f"{settings.listen} {fault}")
+    return _fine("address", f"{settings.listen} is free; no relay runs there now")
+
+
+def _metrics(listen: str, wanted: str) -> Finding:
+    """Where the figures are shown; "0.0.0.0" and "::" take the port of every address."""
+    (host, port), (other, its) = _split(listen), _split(wanted)
+    if port == its != 0 and (host == other or {host, other} & _EVERYWHERE):
+        return _fault("metrics", f"metrics_listen, {wanted}, is where the relay is: take another")
+    if are_metrics_at(other, its):
+        return _fine("metrics", f"figures are shown at {wanted}")
+    fault = listen_fault(other, its)
+    if fault:
+        return _fault("metrics", f"{wanted} {fault}: change metrics_listen")
+    return _fine("metrics", f"{wanted} is free; no figures are shown there now")
+
+
+def _split(listen: str) -> tuple[str, int]:
+    host, _colon, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _fine(part: str, words: str) -> Finding:
+    return Finding(part, ok=True, words=words)
+
+
+def _fault(part: str, words: str) -> Finding:
+    return Finding(part, ok=False, words=words)
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStats:
+    """Counts of rows, and bytes of blobs; nothing of one person.
+
+    ``envelopes`` are all that the relay remembers, those included that are over; ``letters`` wait
+    to be fetched; ``uploads`` are blobs that are not whole yet, with their announced sizes;
+    ``free_bytes`` is the room on the disk, None where nobody can tell; ``swept_at`` is when all was
+    last ended that was due, up to an hour late, None if it never was.
+    """
+
+    mailboxes: int
+    locks: int
+    tokens: int
+    letters: int
+    shares: int
+    envelopes: int
+    blobs: int
+    blob_bytes: int
+    uploads: int
+    upload_bytes: int
+    free_bytes: int | None
+    restored_at: datetime | None
+    swept_at: datetime | None
+
+
+async def stats_of(relay: Relay) -> RelayStats:
+    """Count what is there now."""
+    return await relay.mail.look(lambda view: _count(view, relay.blobs.room()))
+
+
+def _count(view: RowView, room: int | None) -> RelayStats:
+    blobs, blob_bytes = view.weigh(HeldBlob, "size")
+    swept = last_sweep(view)
+    uploads, upload_bytes = view.weigh(HeldUpload, "size")
+    return RelayStats(
+        mailboxes=view.count(HeldMailbox),
+        locks=view.count(HeldLock),
+        tokens=view.count(HeldToken),
+        letters=view.count(HeldLetter),
+        shares=view.count(HeldShare),
+        envelopes=view.count(HeldEnvelope),
+        blobs=blobs,
+        blob_bytes=blob_bytes,
+        uploads=uploads,
+        upload_bytes=upload_bytes,
+        free_bytes=room,
+        restored_at=restored_at(view),
+        swept_at=swept.at if swept else None,
+    )

@@ -1,0 +1,108 @@
+"""``entrenous relay backup``, ``relay restore`` and ``relay restored``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entrenous.carry.backup import back_up_relay, mark_restored, restore_relay
+from entrenous.carry.commands.settings_file import AsJson, DataFolder, SettingsFile, settings_of
+from entrenous.carry.relay_settings import MEGABYTE, NoBackupElsewhere, RelaySettings
+from entrenous.terminal.output import put_json, rfc3339_utc, say
+
+WithShares = Annotated[
+    bool,
+    typer.Option(
+        "--with-shares",
+        help="Keep shares: what was taken back or used up after the backup lives again.",
+    ),
+]
+
+
+def join(relay: typer.Typer) -> None:
+    """Add this module's commands to ``entrenous relay``."""
+    relay.command("backup")(backup)
+    relay.command("restore")(restore)
+    relay.command("restored")(restored)
+
+
+def backup(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty folder for it.")],
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Save a relay, as it is at one moment; it may be running."""
+    saved = back_up_relay(_in_its_folder(settings_of(settings, data)), out)
+    total = sum(blob.size for blob in saved.blobs)
+    if as_json:
+        told = {"blobs": len(saved.blobs), "blob_bytes": total, "missing": len(saved.missing)}
+        made_at = rfc3339_utc(saved.made_at)
+        put_json({"schema": "entrenous/relay-backup/1", "made_at": made_at, **told})
+        return
+    say(f"The relay is saved in {out}: {len(saved.blobs):,} blobs, {total // MEGABYTE:,} MB.")
+    say("It is as secret as the relay itself, and what is deleted there stays in it.")
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="BACKUP", help="The folder of a backup.")],
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+    with_shares: WithShares = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put a backup back into a new or empty folder. What nobody had opened is lost.
+
+    A share in a backup may have been taken back or used up since. So all are left out, and their
+    messages have to be sent again; `entrenous sent` tells the senders.
+    """
+    into = _in_its_folder(settings_of(settings, data))
+    done = restore_relay(source, into, with_shares=with_shares)
+    if as_json:
+        made_at = rfc3339_utc(done.backup.made_at)
+        told = {"made_at": made_at, "lost": done.lost, "damaged": done.damaged}
+        put_json({"schema": "entrenous/relay-restore/1", **told, "with_shares": with_shares})
+        return
+    say(f"The relay of {rfc3339_utc(done.backup.made_at)} is in {into}.")
+    _say_lost(done.lost)
+    if done.damaged:
+        say(f"  {done.damaged:,} blobs in the backup were not what was saved; they are left out.")
+    _say_what_devices_repeat()
+
+
+def restored(
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+    with_shares: WithShares = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say that a PostgreSQL, a bucket or a folder was put back by its own ways, before any relay
+    starts on it. What nobody had opened is lost, as after `relay restore`.
+    """
+    lost, missing = mark_restored(settings_of(settings, data), with_shares=with_shares)
+    if as_json:
+        told = {"lost": lost, "missing": missing, "with_shares": with_shares}
+        put_json({"schema": "entrenous/relay-restored/1", **told})
+        return
+    say("The relay knows that it was restored, and may be started.")
+    _say_lost(lost)
+    if missing:
+        say(f"  {missing:,} blobs are not there; what names them is lost too.")
+    _say_what_devices_repeat()
+
+
+def _say_lost(lost: int) -> None:
+    say(f"  {lost:,} copies that might have been opened are lost; `entrenous sent` says so.")
+
+
+def _say_what_devices_repeat() -> None:
+    say("  Tell your people to open Entrenous: within six hours of use their devices end once more")
+    say("  what they ended since then, such as copies taken back and devices that were revoked.")
+    say("  Until then the lock of a lost device answers again.")
+
+
+def _in_its_folder(wanted: RelaySettings) -> Path:
+    """Where a relay keeps everything; raises NoBackupElsewhere if that is not one folder."""
+    if wanted.database is not None or wanted.blobs is not None:
+        raise NoBackupElsewhere
+    return wanted.data

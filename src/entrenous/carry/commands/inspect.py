@@ -1,0 +1,70 @@
+"""``entrenous relay check`` and ``relay stats``."""
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from entrenous.carry.check_setup import check_relay, stats_of
+from entrenous.carry.commands.settings_file import AsJson, DataFolder, SettingsFile, settings_of
+from entrenous.carry.open_relay import open_present_relay
+from entrenous.carry.relay_settings import MEGABYTE
+from entrenous.terminal.output import put_json, rfc3339_utc, say
+from entrenous.terminal.session import NO, YES
+
+
+def join(relay: typer.Typer) -> None:
+    """Add this module's command to ``entrenous relay``."""
+    join_statistics(relay)
+    relay.command("check")(check)
+
+
+def check(
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+    listen: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Instead of what is set.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at settings, folder, disk, database, clock, TLS and address; the relay may be running.
+
+    Exit status 1 says that something has to be put right.
+    """
+    findings = check_relay(settings_of(settings, data, listen))
+    fine = all(finding.ok for finding in findings)
+    if as_json:
+        told = [{"part": one.part, "ok": one.ok, "words": one.words} for one in findings]
+        put_json({"schema": "entrenous/relay-check/1", "ok": fine, "findings": told})
+    else:
+        for one in findings:
+            say(f"{'ok ' if one.ok else 'no '} {one.part}: {one.words}")
+    raise typer.Exit(YES if fine else NO)
+
+
+def join_statistics(relay: typer.Typer) -> None:
+    """Add this module's command to ``entrenous relay``."""
+    relay.command("stats")(stats)
+
+
+def stats(settings: SettingsFile = None, data: DataFolder = None, as_json: AsJson = False) -> None:
+    """Say how much a relay holds, in numbers without names; it may be running."""
+    wanted = settings_of(settings, data)
+    with open_present_relay(wanted.data, wanted.database, wanted.blobs) as relay:
+        held = asyncio.run(stats_of(relay))
+    restored = rfc3339_utc(held.restored_at) if held.restored_at else None
+    swept = rfc3339_utc(held.swept_at) if held.swept_at else None
+    if as_json:
+        told = {**asdict(held), "restored_at": restored, "swept_at": swept}
+        put_json({"schema": "entrenous/relay-stats/1", **told})
+        return
+    say(f"{held.mailboxes:,} mailboxes, {held.locks:,} locks of devices, {held.tokens:,} tokens")
+    say(f"{held.letters:,} letters wait, {held.shares:,} shares are held")
+    say(f"{held.blobs:,} blobs, {held.blob_bytes // MEGABYTE:,} MB; {held.uploads:,} on their way")
+    if held.free_bytes is not None:
+        say(f"{held.free_bytes // MEGABYTE:,} MB are free")
+    if swept:
+        say(f"what was due by {swept} has ended")
+    if restored:
+        say(f"restored from a backup at {restored}")

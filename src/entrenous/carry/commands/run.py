@@ -1,0 +1,115 @@
+"""``entrenous relay run``."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from entrenous.base.environment import AddressTaken
+from entrenous.carry.commands.settings_file import DataFolder, SettingsFile, settings_of
+from entrenous.carry.open_relay import check_same_database, note_database, open_relay
+from entrenous.carry.relay import Relay
+from entrenous.carry.relay_settings import MetricsAddressTaken, RelaySettings, wake_bounds
+from entrenous.serving.connection_limits import connections_max
+from entrenous.serving.http_server import SecondApp, ServeOptions, serve
+from entrenous.serving.server_process import start_log
+from entrenous.serving.tls import Certificate
+from entrenous.terminal.output import put_json, say
+from entrenous.terminal.session import Apps, Session
+from entrenous.terminal.typed_input import host_and_port
+
+
+def join(relay: typer.Typer) -> None:
+    """Add this module's command to ``entrenous relay``."""
+    relay.command("run")(run)
+
+
+def run(
+    context: typer.Context,
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="127.0.0.1:7801; port 0 takes a free one."),
+    ] = None,
+    other_database: Annotated[
+        bool,
+        typer.Option(
+            "--other-database",
+            help="Serve another database than before, on purpose; its mailboxes are other ones.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line once it serves.")] = False,
+) -> None:
+    """Run a relay: it carries sealed messages and can never read one."""
+    wanted = settings_of(settings, data, listen)
+    host, port = host_and_port(wanted.listen)
+    certificate = _certificate(wanted)
+    start_log(wanted.log, sys.stderr)
+
+    def announce(url: str) -> None:
+        if as_json:
+            put_json({"schema": "entrenous/relay/1", "url": url})
+        else:
+            say(f"The relay serves at {url}. Stop it with Ctrl-C.")
+
+    elsewhere = partial(open_relay, database=wanted.database, blobs=wanted.blobs)
+    if not other_database:
+        check_same_database(wanted)
+    wakes = wake_bounds(connections_max(), behind_proxy=wanted.behind_proxy)
+    with elsewhere(wanted.data, replace(wanted.limits, wakes=wakes)) as relay:
+        note_database(relay, wanted)
+        app, beside = _apps(wanted, relay, _known_to(context))
+        with _told_which(beside):
+            serve(app, host, port, announce, _ways(certificate, beside, relay))
+
+
+@contextmanager
+def _told_which(beside: SecondApp | None) -> Iterator[None]:
+    """Of two addresses that may be taken, --listen names one alone.
+
+    Raises:
+        AddressTaken, MetricsAddressTaken.
+    """
+    try:
+        yield
+    except AddressTaken as taken:
+        listen = taken.facts["listen"]
+        if beside is not None and listen == f"{beside.host}:{beside.port}":
+            raise MetricsAddressTaken(listen=listen) from None
+        raise
+
+
+def _ways(certificate: Certificate | None, beside: SecondApp | None, relay: Relay) -> ServeOptions:
+    """Who waits for a letter goes home at a stop, and gives way to others."""
+    if relay.bell is None:
+        return ServeOptions(certificate, beside)
+    return ServeOptions(certificate, beside, relay.bell.hush, relay.bell.make_room)
+
+
+def _known_to(context: typer.Context) -> Apps:
+    """The applications that can be served. Not by way of a device: its vault, and the decoders of
+    pictures below it, would take twice the memory of a relay.
+    """
+    session = context.find_root().obj
+    if not isinstance(session, Session):
+        raise TypeError("a command runs inside cli.run")
+    return session.apps
+
+
+def _certificate(wanted: RelaySettings) -> Certificate | None:
+    if wanted.tls_cert is None or wanted.tls_key is None:
+        return None
+    return Certificate(wanted.tls_cert, wanted.tls_key)
+
+
+def _apps(wanted: RelaySettings, relay: Relay, apps: Apps) -> tuple[Any, SecondApp | None]:
+    """The relay's application; and the one that shows its figures, if that is asked for."""
+    if wanted.metrics_listen is None:
+        return apps["relay"](relay), None
+    app, metrics = apps["metered relay"](relay)
+    return app, SecondApp(metrics, *host_and_port(wanted.metrics_listen))

@@ -1,0 +1,69 @@
+"""``entrenous relay init``, and the options that every relay command shares: ``--settings``,
+``--data``, ``--json``.
+"""
+
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entrenous.base.errors import as_typed
+from entrenous.carry.relay_settings import RelaySettings, read_relay_settings
+from entrenous.terminal.output import put_json, say
+from entrenous.terminal.output_files import write_new
+from entrenous.terminal.typed_input import host_and_port
+
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option("--settings", metavar="FILE", help="The relay's TOML file; see relay init."),
+]
+DataFolder = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder for the database and the blobs."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def settings_of(file: Path | None, data: Path | None, listen: str | None = None) -> RelaySettings:
+    """The settings in a file, with what the command line says in their place.
+
+    Raises:
+        NoSettingsFile, UnreadableSettings, UnknownRelaySetting, BadRelaySetting.
+        typer.BadParameter: neither a file nor a folder was given.
+    """
+    if file is None and data is None:
+        raise typer.BadParameter("give --settings FILE or --data DIR")
+    settings = read_relay_settings(file) if file else RelaySettings(data or Path())
+    if data is not None:
+        settings = replace(settings, data=data)
+    if listen is not None:
+        host_and_port(listen)
+        settings = replace(settings, listen=listen)
+    return settings
+
+
+def join(relay: typer.Typer) -> None:
+    """Add this module's command to ``entrenous relay``."""
+    relay.command("init")(init)
+
+
+def init(
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where to write them; nothing is written over.")
+    ] = Path("relay.toml"),
+    as_json: AsJson = False,
+) -> None:
+    """Write a relay's default settings, in which every one is explained."""
+    write_new(out, default_settings())
+    if as_json:
+        put_json({"schema": "entrenous/relay-init/1", "settings": str(out)})
+        return
+    say(f"The settings are in {out}. Every line begins with #: it runs as it is.")
+    say(f"next: entrenous relay check --settings {as_typed(out)}")
+
+
+def default_settings() -> bytes:
+    """The default file."""
+    return (files("entrenous.carry.commands") / "default.toml").read_bytes()

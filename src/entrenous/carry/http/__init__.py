@@ -1,0 +1,1 @@
+"""The relay's HTTP interface (docs/spec/relay.md)."""

@@ -1,0 +1,89 @@
+"""Figures for Prometheus: responses by kind, how long they took, what is stored."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.base.program import this_program
+from entrenous.carry.check_setup import stats_of
+from entrenous.carry.relay import Relay
+
+_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
+_COUNT_AGAIN_S: Final = 60  # counting rows takes a while on a large relay
+#: What is held now, by the field of RelayStats that tells.
+_HELD: Final[Mapping[str, str]] = {
+    "mailboxes": "Mailboxes.",
+    "letters": "Sealed letters that wait to be fetched.",
+    "shares": "Shares that may still be given out.",
+    "envelopes": "Envelopes that the relay remembers, those included that are over.",
+    "tokens": "Send tokens.",
+    "blobs": "Blobs.",
+    "blob_bytes": "Bytes of all blobs.",
+    "uploads": "Blobs that are not whole yet.",
+    "free_bytes": "Room on the disk of the blobs, in bytes.",
+    "swept_at": "When all was last ended that was due, in seconds since 1970; up to an hour late.",
+}
+
+
+class Metrics:
+    """The figures of one relay; :meth:`answered` is told of each answer."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        about = asdict(this_program())
+        Info("entrenous_build", "Which program answers.", registry=self.registry).info(about)
+        self._answers = Counter(
+            "entrenous_answers", "Answers.", ("event", "status"), registry=self.registry
+        )
+        self._seconds = Histogram(
+            *("entrenous_answer_seconds", "How long answers took.", ("event",)),
+            registry=self.registry,
+            buckets=_BUCKETS_S,
+        )
+        self._held = {
+            name: Gauge(f"entrenous_{name}", words, registry=self.registry)
+            for name, words in _HELD.items()
+        }
+        self._counted_at = float("-inf")
+
+    def answered(self, event: str, status: int, took_s: float) -> None:
+        """Count one answer."""
+        self._answers.labels(event, str(status)).inc()
+        self._seconds.labels(event).observe(took_s)
+
+    async def text(self, relay: Relay) -> bytes:
+        """Everything in Prometheus' text format; what is held is at most a minute old."""
+        present = asyncio.get_running_loop().time()
+        if present - self._counted_at >= _COUNT_AGAIN_S:
+            self._counted_at = present
+            stats = await stats_of(relay)
+            for name, gauge in self._held.items():
+                gauge.set(_figure(getattr(stats, name)))
+        return generate_latest(self.registry)
+
+
+def _figure(value: float | datetime | None) -> float:
+    if value is None:
+        return float("nan")
+    return value.timestamp() if isinstance(value, datetime) else value
+
+
+def metrics_app(meters: Metrics, relay: Relay) -> Starlette:
+    """``GET /metrics``, and nothing else."""
+
+    async def show(_: Request) -> Response:
+        return Response(await meters.text(relay), media_type=CONTENT_TYPE_LATEST)
+
+    app = Starlette(routes=[Route("/metrics", show)])
+    app.router.redirect_slashes = False  # it knows no address but its own
+    return app

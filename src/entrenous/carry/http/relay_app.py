@@ -1,0 +1,230 @@
+"""The relay's ASGI application: every route, and the tasks that run beside it.
+
+The three requests that each letter costs (post, list, acknowledge) take a fast path past
+Starlette's routing.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from entrenous.base.errors import RelayClockAhead
+from entrenous.base.program import this_program
+from entrenous.carry.expire import expire_due, remove_orphan_blobs
+from entrenous.carry.http import routes
+from entrenous.carry.http import routes as blobs
+from entrenous.carry.http import routes as envelopes
+from entrenous.carry.http import routes as locks
+from entrenous.carry.http import routes as mailboxes
+from entrenous.carry.http import routes as wake
+from entrenous.carry.http.requests import ReceivedRequest, RelayRequest, query_of
+from entrenous.carry.http.responses import Handler, Watch, answer, answering, refuse, unwatched
+from entrenous.carry.relay import SWEEP_S, Relay
+from entrenous.carry.send_tokens import UploadsUnderWay
+from entrenous.serving.buffered_requests import BufferedRequest, Tell
+
+Answer = TypeVar("Answer")
+
+
+class EagerCoroutine(Generic[Answer]):
+    """Runs; ``tell`` gets what it returns. It must raise nothing."""
+
+    __slots__ = ("_coroutine", "_tell")
+
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, Answer], tell: Callable[[Answer], None]
+    ) -> None:
+        self._coroutine = coroutine
+        self._tell = tell
+        self._step()
+
+    def _step(self, _: object = None) -> None:
+        try:
+            waits = self._coroutine.send(None)
+        except StopIteration as ended:
+            self._tell(ended.value)
+            return
+        if waits is None:  # of no more than one turn of the loop
+            asyncio.get_running_loop().call_soon(self._step)
+        else:
+            waits._asyncio_future_blocking = False  # noqa: SLF001 -- as tasks do
+            waits.add_done_callback(self._step)
+
+
+_Quick = Callable[[RelayRequest, Relay], Coroutine[Any, Any, Response]]
+#: By method, and by whether an envelope is named.
+_HANDLERS: Final[Mapping[tuple[str, bool], _Quick]] = {
+    ("PUT", True): routes.post_envelope,
+    ("GET", False): routes.list_envelopes,
+    ("DELETE", True): routes.acknowledge_envelope,
+}
+
+
+class Asked:
+    """An :class:`entrenous.carry.http.requests.RelayRequest` for one of the three."""
+
+    __slots__ = ("_receive", "_scope", "headers", "path_params")
+
+    def __init__(self, scope: Scope, receive: Receive, path_params: Mapping[str, Any]) -> None:
+        self._scope = scope
+        self._receive = receive
+        self.path_params = path_params
+        self.headers: Mapping[str, str] = {
+            # The first of a name counts, as in Starlette.
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in reversed(scope["headers"])
+        }
+
+    @property
+    def query_params(self) -> Mapping[str, str]:
+        """What stands behind the question mark; the last of a name counts."""
+        return query_of(self._scope["query_string"].decode("latin-1"))
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body as it comes; raises ClientDisconnect."""
+        coming = True
+        while coming:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            coming = message.get("more_body", False)
+            yield message.get("body", b"")
+
+
+class FastPath:
+    """An ASGI application in front of ``app``, which gets all that is not one of the three."""
+
+    def __init__(self, app: ASGIApp, relay: Relay, watch: Watch) -> None:
+        self._app = app
+        self._relay = relay
+        self._watch = watch
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        params = _named(scope["path"]) if scope["type"] == "http" else None
+        handler = params and _HANDLERS.get((scope["method"], "envelope" in params))
+        if not params or not handler:
+            await self._app(scope, receive, send)
+            return
+        asked = Asked(scope, receive, params)
+        response = await answer(handler, self._relay, self._watch, scope["path"], asked)
+        await response(scope, receive, send)
+
+    def answer_whole(self, asked: BufferedRequest, tell: Tell) -> bool:
+        """Answer one that came whole, if it is one of the three."""
+        params = _named(asked.path)
+        handler = params and _HANDLERS.get((asked.method, "envelope" in params))
+        if not params or not handler:
+            return False
+        brought = ReceivedRequest(params, asked.query, asked.headers, asked.body)
+        answering = answer(handler, self._relay, self._watch, asked.path, brought)
+        EagerCoroutine(
+            answering, lambda said: tell(said.status_code, said.raw_headers, bytes(said.body))
+        )
+        return True
+
+
+def _named(path: str) -> Mapping[str, str] | None:
+    """Mailbox and envelope of ``/v1/mailboxes/{mailbox}/envelopes[/{envelope}]``."""
+    parts = path.split("/")
+    if len(parts) not in (5, 6) or not all(parts[1:]):
+        return None
+    if (parts[0], parts[1], parts[2], parts[4]) != ("", "v1", "mailboxes", "envelopes"):
+        return None
+    names = {"mailbox": parts[3]}
+    return names if len(parts) == 5 else {**names, "envelope": parts[5]}
+
+
+_MAILBOX: Final = "/v1/mailboxes/{mailbox}"
+_PREKEYS: Final = _MAILBOX + "/prekeys/{device}"
+_ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "/v1/status", mailboxes.look_at_status),
+    ("PUT", _MAILBOX, mailboxes.make_mailbox),
+    ("DELETE", _MAILBOX, locks.delete_mailbox),
+    ("PUT", _MAILBOX + "/close-lock", locks.put_close_lock),
+    ("PUT", _MAILBOX + "/lock", locks.put_lock),
+    ("POST", _MAILBOX + "/lock/evaluate", locks.evaluate_question),
+    ("POST", _MAILBOX + "/lock/opened", locks.hear_opened),
+    ("POST", _MAILBOX + "/lock/reset", locks.reset_lock),
+    ("POST", _MAILBOX + "/lock/renew", locks.hear_renewed),
+    ("GET", _MAILBOX + "/wake", wake.wait_for_letter),
+    ("PUT", _MAILBOX + "/card", mailboxes.publish_card),
+    ("GET", _MAILBOX + "/card", mailboxes.show_card),
+    ("PUT", _PREKEYS, mailboxes.publish_prekeys),
+    ("GET", _PREKEYS, mailboxes.tell_prekeys),
+    ("POST", _PREKEYS + "/claim", mailboxes.hand_out_prekeys),
+    ("POST", _MAILBOX + "/tokens", mailboxes.change_tokens),
+    ("PUT", _MAILBOX + "/tokens/{lock}", mailboxes.grant_token),
+    ("DELETE", _MAILBOX + "/tokens/{lock}", mailboxes.revoke_token),
+    ("PUT", _MAILBOX + "/blobs/{blob}", blobs.put_blob),
+    ("GET", _MAILBOX + "/blobs/{blob}", blobs.look_at_upload),
+    ("GET", "/v1/blobs/{blob}", blobs.get_blob),
+    ("PUT", _MAILBOX + "/envelopes/{envelope}", envelopes.post_envelope),
+    ("GET", _MAILBOX + "/envelopes", envelopes.list_envelopes),
+    ("DELETE", _MAILBOX + "/envelopes/{envelope}", envelopes.acknowledge_envelope),
+    ("POST", "/v1/shares/{envelope}/open", envelopes.release_share),
+    ("POST", "/v1/shares/{envelope}/finish", envelopes.finish_share),
+    ("POST", "/v1/envelopes/{envelope}/withdraw", envelopes.withdraw_envelope),
+    ("GET", "/v1/envelopes/{envelope}/state", envelopes.show_state),
+)
+
+
+def relay_app(relay: Relay, watch: Watch = unwatched) -> ASGIApp:
+    """The relay as an ASGI application; it closes nothing that ``relay`` holds.
+
+    ``watch`` is told of each answer.
+    """
+    this_program()  # git is asked before requests come, not while others wait
+    routes = [
+        Route(path, answering(handler, relay, watch), methods=[method])
+        for method, path, handler in _ROUTES
+    ]
+
+    @contextlib.asynccontextmanager
+    async def sweeping(_: Starlette) -> AsyncIterator[None]:
+        tasks = [
+            asyncio.create_task(_sweep(one, relay)) for one in (expire_due, remove_orphan_blobs)
+        ]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    app = Starlette(
+        routes=routes,
+        lifespan=sweeping,
+        exception_handlers={HTTPException: refuse},
+    )
+    app.router.redirect_slashes = False  # a token is sent nowhere else
+    app.state.coming = UploadsUnderWay(relay.limits.coming_bytes)
+    return FastPath(app, relay, watch)
+
+
+async def _sweep(forget: Callable[[Relay], Awaitable[None]], relay: Relay) -> None:
+    """Forget what is due, every minute, whatever happened the minute before.
+
+    Rows and bytes have a minute each of their own, for a bucket that is away takes many to say so.
+    """
+    while True:
+        log = logging.getLogger("entrenous.relay")
+        try:
+            await forget(relay)
+        except RelayClockAhead as why:
+            said = {"event": "clock-ahead", **why.facts}
+            log.warning("clock ahead by %(days)d days", said, extra={"said": said})
+        except Exception as why:  # noqa: BLE001 -- the next minute tries again
+            log.error(  # noqa: TRY400
+                "sweep failed: %(kind)s",
+                said := {"event": "sweep", "kind": type(why).__name__},
+                extra={"said": said},
+            )
+        await asyncio.sleep(SWEEP_S)

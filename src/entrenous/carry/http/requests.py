@@ -1,0 +1,156 @@
+"""Parse a request: its token, its ids, and a body that has to arrive in time."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, Protocol
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect
+
+from entrenous.base.errors import NotUnderstood, TooLarge, WrongToken
+from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, EnvelopeId, MailboxId
+from entrenous.base.limits import LOCK_BYTES, TOKEN_BYTES
+from entrenous.base.secret import Secret
+from entrenous.carry.relay import wait_allowed
+from entrenous.wire.encodings import from_base64url
+
+SMALL_BODY: Final = 4096
+_BODY_S: Final = 60.0  # the largest that is no blob, 557 KB, on a line of 10 KB a second
+
+
+class RelayRequest(Protocol):
+    """As much of a request as an answer needs: Starlette's, or that of quick.py."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By names in lower case."""
+        ...
+
+    @property
+    def path_params(self) -> Mapping[str, Any]:
+        """The parts of the address that a route names."""
+        ...
+
+    @property
+    def query_params(self) -> Mapping[str, str]:
+        """What stands behind the question mark."""
+        ...
+
+    def stream(self) -> AsyncIterator[bytes]:
+        """The body as it comes; raises ClientDisconnect."""
+        ...
+
+
+class ReceivedRequest:
+    """An :class:`Asking` that is here as a whole."""
+
+    __slots__ = ("_query", "body", "headers", "path_params")
+
+    def __init__(
+        self, path_params: Mapping[str, str], query: str, headers: Mapping[str, str], body: bytes
+    ) -> None:
+        self.path_params = path_params
+        self._query = query
+        self.headers = headers
+        self.body = body
+
+    @property
+    def query_params(self) -> Mapping[str, str]:
+        """What stands behind the question mark; the last of a name counts."""
+        return query_of(self._query)
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body at once."""
+        yield self.body
+
+
+def query_of(untrusted_text: str) -> Mapping[str, str]:
+    """What a query says; the last of a name counts."""
+    if "%" in untrusted_text or "+" in untrusted_text:
+        return dict(parse_qsl(untrusted_text, keep_blank_values=True))
+    pairs = (pair.partition("=") for pair in untrusted_text.split("&") if pair)
+    return {name: value for name, _, value in pairs}
+
+
+def token_of(request: RelayRequest) -> Secret:
+    """The bearer token; raises WrongToken if there is none that could be one."""
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise WrongToken
+    try:
+        return Secret(from_base64url(text, TOKEN_BYTES))
+    except NotUnderstood:
+        raise WrongToken from None
+
+
+def mailbox_of(request: RelayRequest) -> MailboxId:
+    """The mailbox in the address."""
+    return MailboxId(_id(request, "mailbox"))
+
+
+def device_of(request: RelayRequest) -> DeviceId:
+    """The device in the address."""
+    return DeviceId(_id(request, "device"))
+
+
+def envelope_of(request: RelayRequest) -> EnvelopeId:
+    """The envelope in the address."""
+    return EnvelopeId(_id(request, "envelope"))
+
+
+def blob_of(request: RelayRequest) -> BlobId:
+    """The blob in the address."""
+    return BlobId(_id(request, "blob"))
+
+
+def lock_in(request: RelayRequest) -> bytes:
+    """The lock in the address, 32 bytes."""
+    return from_base64url(request.path_params["lock"], LOCK_BYTES)
+
+
+def number(untrusted_text: str, most: int) -> int:
+    """A count from 0 to ``most`` in decimal digits."""
+    if not (untrusted_text.isascii() and untrusted_text.isdigit() and len(untrusted_text) < 20):
+        raise NotUnderstood
+    if int(untrusted_text) > most:
+        raise NotUnderstood
+    return int(untrusted_text)
+
+
+def is_large(request: RelayRequest) -> bool:
+    """Whether so much is still to come that whoever sends it should show a token that holds."""
+    if isinstance(request, ReceivedRequest):
+        return False
+    length = request.headers.get("content-length", "")
+    return not (length.isdigit() and len(length) < 5 and int(length) <= SMALL_BODY)
+
+
+async def body_of(request: RelayRequest, limit: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        TooLarge: it is longer than ``limit`` bytes; the rest is not read.
+        ClientDisconnect: it did not come, or not within a minute.
+    """
+    if isinstance(request, ReceivedRequest):
+        if len(request.body) > limit:
+            raise TooLarge(limit_bytes=limit)
+        return request.body
+    try:
+        async with wait_allowed(_BODY_S):
+            return b"".join([chunk async for chunk in chunks_of(request, limit)])
+    except TimeoutError:
+        raise ClientDisconnect from None
+
+
+async def chunks_of(request: RelayRequest, limit: int) -> AsyncIterator[bytes]:
+    """The body as it comes; raises TooLarge once it is longer than ``limit`` bytes."""
+    seen = 0
+    async for chunk in request.stream():
+        seen += len(chunk)
+        if seen > limit:
+            raise TooLarge(limit_bytes=limit)
+        yield chunk
+
+
+def _id(request: RelayRequest, name: str) -> bytes:
+    return from_base64url(request.path_params[name], ID_BYTES)

@@ -1,0 +1,449 @@
+"""The relay's routes: blobs, envelopes, shares, wake-ups, mailboxes and locks (docs/spec/relay.md)."""
+
+import asyncio
+import ipaddress
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+
+from entrenous.base.errors import NotUnderstood, TooLarge
+from entrenous.base.limits import (
+    BLOB_BYTES_MAX,
+    CARD_BYTES_MAX,
+    LOCK_BYTES,
+    ONE_TIME_KEYS,
+    PACE_BYTES_MIN,
+    PACE_S,
+    PAGE_MAX,
+    PREKEY_BYTES_MAX,
+    PROTOCOL_NEWEST,
+    SEALED_BYTES_MAX,
+    TOKEN_BATCH_MAX,
+    WAKE_S_MAX,
+)
+from entrenous.base.program import this_program
+from entrenous.carry.accept import accept, acknowledge, prove_sender, waiting_envelopes
+from entrenous.carry.device_lock import (
+    allow_more_tries,
+    answer_blinded,
+    make_lock,
+    note_opened,
+    renew_lock,
+)
+from entrenous.carry.hold import find_blob, upload_blob, uploaded_bytes
+from entrenous.carry.http.requests import (
+    SMALL_BODY,
+    RelayRequest,
+    blob_of,
+    body_of,
+    chunks_of,
+    device_of,
+    envelope_of,
+    is_large,
+    lock_in,
+    mailbox_of,
+    number,
+    token_of,
+)
+from entrenous.carry.http.responses import ShortResponse
+from entrenous.carry.mailbox import (
+    add_prekeys,
+    card_of,
+    claim_prekeys,
+    close_mailbox,
+    count_prekeys,
+    create_mailbox,
+    put_card,
+    set_close_lock,
+)
+from entrenous.carry.relay import Relay, wait_allowed
+from entrenous.carry.release import finish, open_share
+from entrenous.carry.restore import restored_at
+from entrenous.carry.send_tokens import add_tokens, prove_owner, register_token, withdraw_token
+from entrenous.carry.wake_ups import wait_for_envelope
+from entrenous.carry.withdraw import envelope_status, withdraw
+from entrenous.crypto.hashing import lock_of
+from entrenous.wire.encodings import from_base64url, to_base64url
+from entrenous.wire.relay_json import (
+    read_attempt,
+    read_batch,
+    read_close_lock,
+    read_envelope,
+    read_mailbox_locks,
+    read_opened,
+    read_prekeys,
+    read_question,
+    read_send_token,
+    read_unlock_lock,
+    write_answer,
+    write_bundle,
+    write_held,
+    write_key_count,
+    write_look,
+    write_share,
+    write_status,
+    write_upload,
+    write_waiting,
+)
+from entrenous.wire.relay_nouns import BlobDeposit, Protocol
+
+_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+
+
+class Beyond(Exception):
+    """The range lies outside of what there is (416)."""
+
+
+def range_of(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:
+    """Start and stop of the asked range; None for the whole.
+
+    What is no single range is ignored, as the RFC allows; so is one that holds only for another
+    version (``If-Range``).
+
+    Raises:
+        Beyond: it begins after the last byte.
+    """
+    found = _RANGE.fullmatch(headers.get("range", ""))
+    if not found or headers.get("if-range", etag) != etag:
+        return None
+    first, last = found.groups()
+    if not first:
+        return _last(int(last), size) if last else None
+    if last and int(last) < int(first):
+        return None
+    if int(first) >= size:
+        raise Beyond
+    return int(first), min(int(last) + 1, size) if last else size
+
+
+def _last(count: int, size: int) -> tuple[int, int]:
+    if count == 0:
+        raise Beyond
+    return max(0, size - count), size
+
+
+async def at_minimum_pace(
+    chunks: AsyncIterator[bytes], now_s: Callable[[], float] = time.monotonic
+) -> AsyncIterator[bytes]:
+    """Pass the bytes on, as long as a minute in which we wait for them brings enough, or the end.
+
+    While they are stored it is they who wait.
+
+    Raises:
+        ClientDisconnect: it did not; whoever sends them is as good as gone.
+    """
+    came, left_s = 0, PACE_S
+    while True:
+        since_s = now_s()
+        try:
+            async with wait_allowed(left_s):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise ClientDisconnect from None
+        came, left_s = came + len(chunk), left_s - (now_s() - since_s)
+        if came >= PACE_BYTES_MIN:  # what is beyond is no credit for a rest
+            came, left_s = 0, PACE_S
+        yield chunk
+
+
+_HASH_BYTES: Final = 32
+_LAST_SECOND: Final = 253_402_300_799  # of the year 9999
+_LENGTH_MAX: Final = 2**63 - 1
+
+
+async def put_blob(request: Request, relay: Relay) -> Response:
+    """``PUT /v1/mailboxes/{mailbox}/blobs/{blob}``"""
+    start = number(request.headers.get("entrenous-offset", "0"), BLOB_BYTES_MAX)
+    deposit, token = _deposit(request, start), token_of(request)
+    chunks = at_minimum_pace(chunks_of(request, BLOB_BYTES_MAX))
+    with request.app.state.coming.of(lock_of(token), deposit.size - start):
+        new = await upload_blob(deposit, token, chunks, relay, start)
+    return Response(status_code=201 if new else 200)
+
+
+async def look_at_upload(request: Request, relay: Relay) -> Response:
+    """``GET /v1/mailboxes/{mailbox}/blobs/{blob}``: how much of it came; the sender's look."""
+    came, size = await uploaded_bytes(blob_of(request), token_of(request), relay)
+    return Response(write_upload(came, size), media_type=JSON)
+
+
+async def get_blob(request: Request, relay: Relay) -> Response:
+    """``GET /v1/blobs/{blob}``, with ranges (RFC 9110 section 14); never counts, never consumes."""
+    held = await find_blob(blob_of(request), token_of(request), relay)
+    headers = {"Accept-Ranges": "bytes", "ETag": f'"{to_base64url(held.sha256)}"'}
+    try:
+        part = range_of(request.headers, held.size, headers["ETag"])
+    except Beyond:
+        headers["Content-Range"] = f"bytes */{held.size}"
+        return Response(status_code=416, headers=headers)
+    start, stop = part or (0, held.size)
+    if part:
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{held.size}"
+    headers["Content-Length"] = str(stop - start)
+    if request.method == "HEAD":
+        stop = start  # the server sends no body then, so nothing is read for one
+    chunks = await relay.blobs.read(held.name, start, stop)
+    kind = "application/octet-stream"
+    return StreamingResponse(chunks, 206 if part else 200, headers, media_type=kind)
+
+
+def _deposit(request: Request, start: int) -> BlobDeposit:
+    """What is announced; the body is its rest from ``start`` on."""
+    asked = request.headers
+    try:
+        length = number(asked["content-length"], _LENGTH_MAX)
+        seconds = number(asked["entrenous-expires-at"], _LAST_SECOND)
+        fetch, withdraw = asked["entrenous-fetch-lock"], asked["entrenous-withdraw-lock"]
+        sha256 = from_base64url(asked["entrenous-sha256"], _HASH_BYTES)
+    except KeyError:
+        raise NotUnderstood from None
+    size = start + length
+    if not size:
+        raise NotUnderstood
+    if size > BLOB_BYTES_MAX:
+        raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
+    locks = (from_base64url(fetch, LOCK_BYTES), from_base64url(withdraw, LOCK_BYTES))
+    expires_at = datetime.fromtimestamp(seconds, UTC)
+    return BlobDeposit(blob_of(request), mailbox_of(request), size, sha256, *locks, expires_at)
+
+
+_ENVELOPE_BODY: Final = 2 * SEALED_BYTES_MAX  # b64u takes a third more, the other members 4 KiB
+_SEQUENCE_MAX: Final = 2**53 - 1
+
+
+async def post_envelope(request: RelayRequest, relay: Relay) -> Response:
+    """``PUT /v1/mailboxes/{mailbox}/envelopes/{envelope}``"""
+    name, mailbox, token = envelope_of(request), mailbox_of(request), token_of(request)
+    if is_large(request):
+        await prove_sender(name, mailbox, token, relay)
+    envelope = read_envelope(await body_of(request, _ENVELOPE_BODY), name, mailbox)
+    new = await accept(envelope, token, relay)
+    return ShortResponse(201 if new else 200)
+
+
+async def list_envelopes(request: RelayRequest, relay: Relay) -> Response:
+    """``GET /v1/mailboxes/{mailbox}/envelopes``"""
+    after = number(request.query_params.get("after", "0"), _SEQUENCE_MAX)
+    limit = number(request.query_params.get("limit", str(PAGE_MAX)), _SEQUENCE_MAX)
+    page = await waiting_envelopes(mailbox_of(request), token_of(request), after, limit, relay)
+    return ShortResponse(200, write_waiting(page), JSON)
+
+
+async def acknowledge_envelope(request: RelayRequest, relay: Relay) -> Response:
+    """``DELETE /v1/mailboxes/{mailbox}/envelopes/{envelope}``"""
+    await acknowledge(mailbox_of(request), token_of(request), envelope_of(request), relay)
+    return ShortResponse(204)
+
+
+async def release_share(request: Request, relay: Relay) -> Response:
+    """``POST /v1/shares/{envelope}/open``"""
+    attempt = read_attempt(await body_of(request, SMALL_BODY))
+    share = await open_share(envelope_of(request), token_of(request), attempt, relay)
+    return Response(write_share(share), media_type=JSON)
+
+
+async def finish_share(request: Request, relay: Relay) -> Response:
+    """``POST /v1/shares/{envelope}/finish``"""
+    attempt = read_attempt(await body_of(request, SMALL_BODY))
+    await finish(envelope_of(request), token_of(request), attempt, relay)
+    return Response(status_code=204)
+
+
+async def withdraw_envelope(request: Request, relay: Relay) -> Response:
+    """``POST /v1/envelopes/{envelope}/withdraw``"""
+    status = await withdraw(envelope_of(request), token_of(request), relay)
+    return Response(write_look(status), media_type=JSON)
+
+
+async def show_state(request: Request, relay: Relay) -> Response:
+    """``GET /v1/envelopes/{envelope}/state``"""
+    status = await envelope_status(envelope_of(request), token_of(request), relay)
+    return Response(write_look(status), media_type=JSON)
+
+
+_SOMETHING: Final = b"{}"  # the same for whatever came, from whomever
+#: Whoever has to yield gives the connection back too.
+_CLOSE: Final = {"connection": "close"}
+_NETWORK_BYTES: Final = 8  # of an IPv6 address: one customer has all that follow
+
+
+async def wait_for_letter(request: Request, relay: Relay) -> Response:
+    """``GET /v1/mailboxes/{mailbox}/wake``"""
+    seconds = number(request.query_params.get("seconds", str(WAKE_S_MAX)), WAKE_S_MAX)
+    network = network_of(request.client.host) if request.client else b""
+    waiting = wait_for_envelope(mailbox_of(request), token_of(request), seconds, relay, network)
+    began_s = time.monotonic()
+    comes = waiting if relay.bell is None else _while_there(request, waiting)
+    if await comes:
+        return Response(_SOMETHING, media_type=JSON)
+    is_early = time.monotonic() - began_s < seconds - 1
+    return Response(status_code=204, headers=_CLOSE if is_early else None)
+
+
+def network_of(host: str) -> bytes:
+    """An IPv4 address, or the first 64 bits of an IPv6 one; b"" for anything else."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return b""
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.packed[:_NETWORK_BYTES]
+
+
+async def _while_there(request: Request, waiting: Coroutine[Any, Any, bool]) -> bool:
+    """What ``waiting`` returns. Who hangs up gives the place back at once, and not a minute later.
+
+    Raises:
+        ClientDisconnect: nobody is there who could be answered.
+    """
+    answer, gone = asyncio.create_task(waiting), asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ClientDisconnect
+        return answer.result()
+    finally:
+        for task in (answer, gone):
+            task.cancel()
+        await asyncio.gather(answer, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+JSON: Final = "application/json"
+_BATCH_BODY: Final = 2 * TOKEN_BATCH_MAX * 48 + SMALL_BODY
+_PREKEYS_BODY: Final = (ONE_TIME_KEYS * 2 + 2) * PREKEY_BYTES_MAX * 4 // 3 + SMALL_BODY
+
+
+async def look_at_status(_: Request, relay: Relay) -> Response:
+    """``GET /v1/status``"""
+    protocol = Protocol(relay.limits.floor, PROTOCOL_NEWEST)
+    restored = await relay.mail.look(restored_at)
+    return Response(write_status(protocol, restored, this_program()), media_type=JSON)
+
+
+async def make_mailbox(request: Request, relay: Relay) -> Response:
+    """``PUT /v1/mailboxes/{mailbox}``"""
+    owner_lock, close_lock = read_mailbox_locks(await body_of(request, SMALL_BODY))
+    new = await create_mailbox(mailbox_of(request), owner_lock, relay, close_lock)
+    return Response(status_code=201 if new else 200)
+
+
+async def publish_card(request: Request, relay: Relay) -> Response:
+    """``PUT /v1/mailboxes/{mailbox}/card``"""
+    card = await _owners_body(request, relay, CARD_BYTES_MAX)
+    await put_card(mailbox_of(request), token_of(request), card, relay)
+    return Response(status_code=204)
+
+
+async def show_card(request: Request, relay: Relay) -> Response:
+    """``GET /v1/mailboxes/{mailbox}/card``"""
+    card = await card_of(mailbox_of(request), token_of(request), relay)
+    return Response(card, media_type="application/cbor")
+
+
+async def publish_prekeys(request: Request, relay: Relay) -> Response:
+    """``PUT /v1/mailboxes/{mailbox}/prekeys/{device}``"""
+    prekeys = read_prekeys(await _owners_body(request, relay, _PREKEYS_BODY))
+    mailbox, device = mailbox_of(request), device_of(request)
+    count = await add_prekeys(mailbox, token_of(request), device, prekeys, relay)
+    return Response(write_key_count(count), media_type=JSON)
+
+
+async def tell_prekeys(request: Request, relay: Relay) -> Response:
+    """``GET /v1/mailboxes/{mailbox}/prekeys/{device}``"""
+    mailbox, device = mailbox_of(request), device_of(request)
+    count = await count_prekeys(mailbox, token_of(request), device, relay)
+    return Response(write_key_count(count), media_type=JSON)
+
+
+async def hand_out_prekeys(request: Request, relay: Relay) -> Response:
+    """``POST /v1/mailboxes/{mailbox}/prekeys/{device}/claim``"""
+    mailbox, device = mailbox_of(request), device_of(request)
+    bundle = await claim_prekeys(mailbox, token_of(request), device, relay)
+    return Response(write_bundle(bundle), media_type=JSON)
+
+
+async def grant_token(request: Request, relay: Relay) -> Response:
+    """``PUT /v1/mailboxes/{mailbox}/tokens/{lock}``"""
+    granted = read_send_token(await body_of(request, SMALL_BODY), lock_in(request))
+    new = await register_token(mailbox_of(request), token_of(request), granted, relay)
+    return Response(status_code=201 if new else 200)
+
+
+async def change_tokens(request: Request, relay: Relay) -> Response:
+    """``POST /v1/mailboxes/{mailbox}/tokens``"""
+    batch = read_batch(await _owners_body(request, relay, _BATCH_BODY))
+    held = await add_tokens(mailbox_of(request), token_of(request), batch, relay)
+    return Response(write_held(held), media_type=JSON)
+
+
+async def revoke_token(request: Request, relay: Relay) -> Response:
+    """``DELETE /v1/mailboxes/{mailbox}/tokens/{lock}``"""
+    await withdraw_token(mailbox_of(request), token_of(request), lock_in(request), relay)
+    return Response(status_code=204)
+
+
+async def _owners_body(request: Request, relay: Relay, limit: int) -> bytes:
+    """The whole body; of a large one nothing is read that its sender may not send."""
+    mailbox, token = mailbox_of(request), token_of(request)
+    if is_large(request):
+        await prove_owner(mailbox, token, relay)
+    return await body_of(request, limit)
+
+
+async def put_lock(request: Request, relay: Relay) -> Response:
+    """``PUT /v1/mailboxes/{mailbox}/lock``"""
+    unlock_lock = read_unlock_lock(await body_of(request, SMALL_BODY))
+    new = await make_lock(mailbox_of(request), token_of(request), unlock_lock, relay)
+    return Response(status_code=201 if new else 200)
+
+
+async def evaluate_question(request: Request, relay: Relay) -> Response:
+    """``POST /v1/mailboxes/{mailbox}/lock/evaluate``"""
+    blinded = read_question(await body_of(request, SMALL_BODY))
+    answered = await answer_blinded(mailbox_of(request), token_of(request), blinded, relay)
+    return Response(write_answer(answered), media_type=JSON)
+
+
+async def hear_opened(request: Request, relay: Relay) -> Response:
+    """``POST /v1/mailboxes/{mailbox}/lock/opened``"""
+    opening = read_opened(await body_of(request, SMALL_BODY))
+    await note_opened(mailbox_of(request), token_of(request), opening, relay)
+    return Response(status_code=204)
+
+
+async def reset_lock(request: Request, relay: Relay) -> Response:
+    """``POST /v1/mailboxes/{mailbox}/lock/reset``"""
+    await allow_more_tries(mailbox_of(request), token_of(request), relay)
+    return Response(status_code=204)
+
+
+async def hear_renewed(request: Request, relay: Relay) -> Response:
+    """``POST /v1/mailboxes/{mailbox}/lock/renew``"""
+    unlock_lock = read_unlock_lock(await body_of(request, SMALL_BODY))
+    await renew_lock(mailbox_of(request), token_of(request), unlock_lock, relay)
+    return Response(status_code=204)
+
+
+async def put_close_lock(request: Request, relay: Relay) -> Response:
+    """``PUT /v1/mailboxes/{mailbox}/close-lock``"""
+    close_lock = read_close_lock(await body_of(request, SMALL_BODY))
+    await set_close_lock(mailbox_of(request), token_of(request), close_lock, relay)
+    return Response(status_code=204)
+
+
+async def delete_mailbox(request: Request, relay: Relay) -> Response:
+    """``DELETE /v1/mailboxes/{mailbox}``"""
+    await close_mailbox(mailbox_of(request), token_of(request), relay)
+    return Response(status_code=204)

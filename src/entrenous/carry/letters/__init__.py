@@ -1,1 +1,0 @@
-"""Letters at the relay: taken, handed over, withdrawn."""

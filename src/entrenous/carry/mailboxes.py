@@ -1,0 +1,1 @@
+"""Mailboxes: who may use one, what lies in it apart from envelopes."""

@@ -1,0 +1,306 @@
+"""Open a relay: its database and its blobs, in a folder, PostgreSQL or S3.
+
+A folder remembers which database it was used with; another one knows none of its mailboxes, so
+no device there could open
+its vault (docs/spec/relay.md section 12). Nothing here leads to a key.
+"""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from entrenous.base.environment import SystemClock, SystemDice, UnusableFolder
+from entrenous.base.errors import DiskFailed, EntrenousError
+from entrenous.base.files import folder_errors, write_private
+from entrenous.carry.relay import BlobStore, Relay, RowStore, RowTransaction, RowView, WakeUps
+from entrenous.carry.relay_rows import BrokenDatabase, HeldMailbox, HeldRelay, UnusedDatabase
+from entrenous.carry.relay_settings import (
+    LacksPostgresql,
+    LacksS3,
+    Limits,
+    NoRelayHere,
+    OtherDatabase,
+    RelaySettings,
+    WakeBounds,
+)
+from entrenous.carry.store.file_blobs import FileBlobs
+from entrenous.carry.store.sqlite_rows import open_sqlite
+from entrenous.carry.wake_ups import LocalWakeUps
+from entrenous.serving.host_checks import database_fault, open_read_only
+
+MAIL: Final = "mail.db"
+
+
+@contextmanager
+def open_relay(
+    folder: Path,
+    limits: Limits | None = None,
+    *,
+    create: bool = True,
+    database: str | None = None,
+    blobs: str | None = None,
+) -> Iterator[Relay]:
+    """The relay whose database and blobs are in ``folder``, made if they are missing.
+
+    A ``database``, ``postgresql://...``, and a bucket for the ``blobs``, ``s3://...``, are used
+    instead of those in the folder; several relays may share them. The tables are created in an
+    empty database, if ``create`` is set.
+
+    Raises:
+        UnusableFolder, DiskFull, DiskFailed, NewerDatabase, OlderDatabase, UnusedDatabase.
+        BrokenDatabase: it is damaged; also what runs in here ends so if it found out.
+        DatabaseAway: the ``database`` cannot be reached.
+        BadDatabaseAddress: it cannot be read as one.
+        LacksPostgresql, LacksS3: a library.
+    """
+    limits = limits or Limits()
+    with explain_disk_failure(folder) if database is None else nullcontext():
+        with folder_errors(folder), ExitStack() as opened:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            store = FileBlobs(folder / "blobs") if blobs is None else _in_bucket(blobs)
+            mail, bell = (
+                _in_folder(folder, opened, limits.wakes, create=create)
+                if database is None
+                else _in_postgresql(database, opened, limits.wakes, create=create)
+            )
+            going = opened.pop_all()
+        with going:
+            yield Relay(mail, store, SystemClock(), SystemDice(), limits, bell)
+
+
+@contextmanager
+def explain_disk_failure(folder: Path) -> Iterator[None]:
+    """Where a relay's disk is said to fail, look whether it is the database or who may write there:
+    trying again would help against neither.
+
+    Raises:
+        BrokenDatabase, UnusableFolder, DiskFailed.
+    """
+    try:
+        yield
+    except DiskFailed:
+        mail = folder / MAIL
+        fault = database_fault(mail) if os.access(mail, os.R_OK) else ""
+        if fault:
+            raise BrokenDatabase(path=mail, why=fault) from None
+        for path, wanted in ((folder, os.W_OK | os.X_OK), (mail, os.R_OK | os.W_OK)):
+            if not os.access(path, wanted):
+                raise UnusableFolder(path=path) from None
+        raise
+
+
+def _in_bucket(url: str) -> BlobStore:
+    """Imported here, for not everybody has its library."""
+    try:
+        from entrenous.carry.store.s3_blobs import open_s3  # noqa: PLC0415
+    except ImportError:
+        raise LacksS3 from None
+    return open_s3(url)
+
+
+def postgres_fault(url: str) -> str | None:
+    """Why no relay can use that PostgreSQL, in words; None if one can."""
+    try:
+        with ExitStack() as opened:
+            _in_postgresql(url, opened, WakeBounds(), create=False)
+    except UnusedDatabase:
+        return None  # the start of a relay creates the tables
+    except EntrenousError as why:
+        return " ".join(str(why).split())
+    return None
+
+
+def _in_folder(
+    folder: Path, opened: ExitStack, wakes: WakeBounds, *, create: bool
+) -> tuple[RowStore, WakeUps]:
+    mail = opened.enter_context(closing(open_sqlite(folder / MAIL, create=create)))
+    return mail, LocalWakeUps(wakes)
+
+
+def _in_postgresql(
+    url: str, opened: ExitStack, wakes: WakeBounds, *, create: bool
+) -> tuple[RowStore, WakeUps]:
+    """Rows and bell in PostgreSQL; imported here, for not everybody has its library."""
+    try:
+        from entrenous.carry.store.postgres_rows import connect_to, open_postgres  # noqa: PLC0415
+        from entrenous.carry.store.postgres_wake_ups import PostgresWakeUps  # noqa: PLC0415
+    except ImportError:
+        raise LacksPostgresql from None
+    mail = opened.enter_context(closing(open_postgres(url, create=create)))
+    return mail, opened.enter_context(closing(PostgresWakeUps(partial(connect_to, url), wakes)))
+
+
+@contextmanager
+def open_present_relay(
+    folder: Path, database: str | None = None, blobs: str | None = None
+) -> Iterator[Relay]:
+    """The same, but nothing is made where there is no relay; it may be running.
+
+    Raises:
+        NoRelayHere: there is none.
+        UnusableFolder, DiskFull, DiskFailed, BrokenDatabase, NewerDatabase, OlderDatabase.
+        DatabaseAway: the ``database`` cannot be reached.
+        LacksPostgresql, LacksS3: a library.
+        UnusedDatabase: only the start of a relay creates its tables.
+    """
+    if database is None and not (folder / MAIL).is_file():
+        raise NoRelayHere(path=folder)
+    with open_relay(folder, create=False, database=database, blobs=blobs) as relay:
+        yield relay
+
+
+_ONLY: Final = 1
+_NAME_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Whose database it is, None where no relay has started with it; whether it has mailboxes."""
+
+    relay: bytes | None
+    is_filled: bool
+
+
+def contents_of(view: RowView) -> Contents:
+    """What a database says of itself."""
+    held = view.get(HeldRelay, _ONLY)
+    return Contents(held.name if held else None, bool(view.find(HeldMailbox, 1)))
+
+
+async def relay_id(relay: Relay) -> bytes:
+    """The 16 bytes that name this relay's database, drawn at its first start; all its copies, and
+    all relays that share it, have the same.
+    """
+    fresh = HeldRelay(_ONLY, relay.dice.token(_NAME_BYTES))
+
+    def work(desk: RowTransaction) -> bytes:
+        held = desk.get(HeldRelay, _ONLY)
+        if held is None:
+            desk.put(fresh)
+        return (held or fresh).name
+
+    return await relay.mail.together(work)
+
+
+_FILE: Final = "database.json"
+_SCHEMA: Final = "entrenous/relay-database/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Which database: its relay's id, and for people where it was, without user and password."""
+
+    relay: bytes
+    place: str
+
+
+class _Written(msgspec.Struct, frozen=True):
+    schema: str
+    relay: str
+    database: str
+
+
+def read_note(folder: Path) -> Note | None:
+    """The note in a folder; None where there is none, or none that can be read."""
+    try:
+        untrusted = msgspec.json.decode((folder / _FILE).read_bytes(), type=_Written)
+        return Note(bytes.fromhex(untrusted.relay), untrusted.database)
+    except (OSError, msgspec.DecodeError, ValueError):
+        return None
+
+
+def write_note(note: Note, folder: Path) -> None:
+    """Replace the note, durably; raises OSError."""
+    write_private(
+        folder / _FILE, msgspec.json.encode(_Written(_SCHEMA, note.relay.hex(), note.place))
+    )
+
+
+_NEW = Contents(None, is_filled=False)
+
+
+def check_same_database(settings: RelaySettings) -> None:
+    """Look before a relay starts; nothing is made or changed.
+
+    Raises:
+        OtherDatabase: the folder was used with another one, or has a filled one of its own beside
+            one that is empty.
+        DatabaseAway, BadDatabaseAddress, LacksPostgresql, NewerDatabase, OlderDatabase.
+    """
+    found, note = _contents(settings), read_note(settings.data)
+    if found is None:
+        return
+    if note is not None and note.relay != found.relay:
+        before = note.place
+    elif note is None and settings.database is not None and not found.is_filled:
+        beside = _database_in_folder(settings)
+        if beside is None or not beside.is_filled:
+            return
+        before = str(settings.data / MAIL)
+    else:
+        return
+    held = "holds other mailboxes" if found.is_filled else "is empty"
+    raise OtherDatabase(data=settings.data, before=before, now=_place(settings), held=held)
+
+
+def note_database(relay: Relay, settings: RelaySettings) -> None:
+    """Note in the folder which database it is used with from now on.
+
+    Raises:
+        UnusableFolder, DiskFull; and what the database raises.
+    """
+    note = Note(asyncio.run(relay_id(relay)), _place(settings))
+    if note != read_note(settings.data):
+        with folder_errors(settings.data):
+            write_note(note, settings.data)
+
+
+def _contents(settings: RelaySettings) -> Contents | None:
+    return (
+        _database_in_folder(settings)
+        if settings.database is None
+        else _database_in_postgresql(settings.database)
+    )
+
+
+def _database_in_folder(settings: RelaySettings) -> Contents | None:
+    """None of one that cannot be read: its relay says what is wrong with it."""
+    mail = settings.data / MAIL
+    try:
+        if not mail.is_file():
+            return _NEW
+        with open_read_only(mail) as rows:
+            is_filled = bool(rows.execute("SELECT 1 FROM held_mailbox LIMIT 1").fetchone())
+            found = rows.execute("SELECT name FROM held_relay").fetchone()
+    except (OSError, sqlite3.Error):
+        return None
+    return Contents(found[0] if found else None, is_filled)
+
+
+def _database_in_postgresql(url: str) -> Contents:
+    """Imported here, for not everybody has its library."""
+    try:
+        from entrenous.carry.store.postgres_rows import open_postgres  # noqa: PLC0415
+    except ImportError:
+        raise LacksPostgresql from None
+    try:
+        with closing(open_postgres(url, create=False)) as mail:
+            return asyncio.run(mail.look(contents_of))
+    except UnusedDatabase:
+        return _NEW
+
+
+def _place(settings: RelaySettings) -> str:
+    if settings.database is None:
+        return str(settings.data / MAIL)
+    from entrenous.serving.postgres_address import place_of  # noqa: PLC0415
+
+    return place_of(settings.database)

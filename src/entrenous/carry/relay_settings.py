@@ -1,0 +1,336 @@
+"""What an operator sets, and the TOML file it is read from (docs/spec/relay.md section 11).
+
+Strict: a misspelled key or an impossible value is an error that names it. Relative paths start
+at the file's folder.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from entrenous.base.errors import Malformed, NotFound, Refused, Unreachable
+from entrenous.base.limits import (
+    EXPIRY_DAYS_MAX,
+    LETTERS_WAITING_MAX,
+    LOOSE_BYTES_MAX,
+    MAILBOX_BYTES_MAX,
+    PROTOCOL_FLOOR,
+    PROTOCOL_NEWEST,
+    TOKEN_BYTES_COMING_MAX,
+)
+from entrenous.serving.server_process import LogKind
+
+MEGABYTE: Final = 1 << 20  # as settings and people count them
+_WAKES_AT_MAILBOX: Final = 8  # a device waits once, and again after a broken line
+_WAKES_FROM_NETWORK: Final = 16  # at least: a household's devices
+_NETWORKS: Final = 16  # that may have all the places of which one may have its share
+
+
+@dataclass(frozen=True, slots=True)
+class WakeBounds:
+    """How many may wait for letters at the same time: at one mailbox, from one network, in all.
+
+    ``network`` is None where the relay sees no address but that of a web server in front.
+    """
+
+    mailbox: int = _WAKES_AT_MAILBOX
+    network: int | None = None
+    total: int = 3072
+
+
+def wake_bounds(connections: int, *, behind_proxy: bool) -> WakeBounds:
+    """Three of four connections may wait; the fourth is left for all other requests."""
+    total = max(connections * 3 // 4, 1)
+    network = None if behind_proxy else max(total // _NETWORKS, _WAKES_FROM_NETWORK)
+    return WakeBounds(_WAKES_AT_MAILBOX, network, total)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a relay takes.
+
+    ``keep_days`` is the farthest expiry; ``letters`` and ``mailbox_bytes`` are of one mailbox;
+    ``coming_bytes`` of what one send token brings at the same time; below ``free_bytes_min`` on
+    its disk a relay takes no blobs. ``floor`` is the oldest protocol that it speaks;
+    ``mailbox_open`` whether new mailboxes are made. ``wakes`` follows from the files that the
+    process may open.
+    """
+
+    keep_days: int = EXPIRY_DAYS_MAX
+    letters: int = LETTERS_WAITING_MAX
+    mailbox_bytes: int = MAILBOX_BYTES_MAX
+    coming_bytes: int = TOKEN_BYTES_COMING_MAX
+    free_bytes_min: int = 0
+    floor: int = PROTOCOL_FLOOR
+    mailbox_open: bool = True
+    wakes: WakeBounds = WakeBounds()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.keep_days <= EXPIRY_DAYS_MAX:
+            raise ValueError(f"a relay keeps for 1 to {EXPIRY_DAYS_MAX} days")
+        if not PROTOCOL_FLOOR <= self.floor <= PROTOCOL_NEWEST:
+            raise ValueError("a relay speaks from a floor to the newest protocol")
+        if min(self.letters, self.mailbox_bytes, self.coming_bytes) < 1 or self.free_bytes_min < 0:
+            raise ValueError("a limit leaves room for something")
+
+    @property
+    def loose_bytes(self) -> int:
+        """Of blobs that no envelope names yet, in one mailbox."""
+        return min(LOOSE_BYTES_MAX, self.mailbox_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """How a relay serves; ``listen`` and ``metrics_listen`` are ``HOST:PORT``.
+
+    ``database`` is a PostgreSQL, ``postgresql://...``, and ``blobs`` a bucket, ``s3://...``;
+    without them both are in ``data``.
+    With ``tls_cert`` and ``tls_key`` it speaks TLS itself; ``behind_proxy`` says that a web server
+    on a way that nobody else sees does so for it.
+    """
+
+    data: Path
+    listen: str = "127.0.0.1:7801"
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    behind_proxy: bool = False
+    metrics_listen: str | None = None
+    log: LogKind = LogKind.ERRORS
+    database: str | None = None
+    blobs: str | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("a certificate and its key go together")
+
+
+class LacksPostgresql(Refused):
+    """
+    The settings name a PostgreSQL, and its library is not installed, so the relay did not start.
+    Install it, in the folder of Entrenous: .venv/bin/pip install -e '.[postgresql]'
+    """
+
+
+class LacksS3(Refused):
+    """
+    The settings name a bucket, and its library is not installed, so the relay did not start.
+    Install it, in the folder of Entrenous: .venv/bin/pip install -e '.[s3]'
+    """
+
+
+class NoBackupElsewhere(Refused):
+    """
+    This relay keeps its rows in PostgreSQL or its blobs in a bucket, which have ways of their own
+    to be backed up and restored, so nothing was done. After such a restore, and before the relay
+    starts: entrenous relay restored. docs/operate.md says what else there is to do.
+    """
+
+
+class OtherDatabase(Refused):
+    """
+    The relay in {data} was used with the database {before}, and its settings now name {now}, which
+    {held}. With that one no device of its people could open. So nothing was started, and nothing
+    was changed. Correct the setting `database`, or put a backup of {before} there. If you mean it,
+    say so once: entrenous relay run --other-database
+    """
+
+
+class RelayStillRuns(Refused):
+    """
+    A relay still answers at {listen}, so nothing was changed: it would go on handing out what this
+    command ends. Stop every relay on this database, then type the command again.
+    """
+
+
+class NoSettingsFile(NotFound):
+    """
+    There are no relay settings at {path}. Write the default ones, in which everything is
+    explained, and change what you need: entrenous relay init
+    """
+
+
+class NoRelayHere(NotFound):
+    """
+    No relay keeps anything in {path}. Nothing was changed. Name the folder that the relay was
+    started with: --data DIR
+    """
+
+
+class UnreadableSettings(Malformed):
+    """
+    The relay settings in {path} cannot be read: {why}. The relay did not start. Correct that
+    place, or write new settings: entrenous relay init
+    """
+
+
+class BadRelaySetting(Refused):
+    """
+    In {path}, {name} should be {wanted}. The relay did not start. Correct it, or put a # in front
+    of that line to have the default.
+    """
+
+
+class UnknownRelaySetting(Refused):
+    """
+    In {path}, {name} is no setting of a relay. It did not start, since a setting that is spelled
+    wrongly would do nothing. The names are in the default settings: entrenous relay init
+    """
+
+
+class MetricsAddressTaken(Unreachable):
+    """
+    The relay's figures cannot be shown at {listen}: another program or the relay itself uses this
+    address, it is not one of this machine's, or this account may not use it. The relay did not
+    start. Change metrics_listen in its settings.
+    """
+
+
+_MAILBOX_MB_MAX: Final = MAILBOX_BYTES_MAX // MEGABYTE
+_MB_MAX: Final = 2**40
+_PORT_DIGITS: Final = 5
+_TOO_LONG_OR_DEEP: Final = "a number is too long, or it is nested too deeply"
+
+
+class _Key(NamedTuple):
+    """What a setting wants, in words, and how its value is read; None if it is not that."""
+
+    wanted: str
+    read: Callable[[Any, Path], object]
+
+
+def _text(value: Any, _: Path) -> object:
+    return value if isinstance(value, str) and value else None
+
+
+def _path(value: Any, folder: Path) -> object:
+    return folder / value if isinstance(value, str) and value else None
+
+
+def _flag(value: Any, _: Path) -> object:
+    return value if isinstance(value, bool) else None
+
+
+def _listen(value: Any, _: Path) -> object:
+    host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    digits = port.isascii() and port.isdigit() and len(port) <= _PORT_DIGITS
+    return value if colon and host and digits and int(port) <= 65535 else None
+
+
+def _log(value: Any, _: Path) -> object:
+    return LogKind(value) if value in list(LogKind) else None  # a list or table has no hash
+
+
+def _count(least: int, most: int, unit: int = 1) -> Callable[[Any, Path], object]:
+    def read(value: Any, _: Path) -> object:
+        fits = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+        return value * unit if fits else None
+
+    return read
+
+
+def _database(value: Any, _: Path) -> object:
+    fits = isinstance(value, str) and value.startswith(("postgresql://", "postgres://"))
+    return value if fits else None
+
+
+def _bucket(value: Any, _: Path) -> object:
+    fits = isinstance(value, str) and re.fullmatch(r"s3://[a-z0-9.-]+(/[\w./-]*)?", value, re.ASCII)
+    return value if fits else None
+
+
+_ADDRESS: Final = "a host and a port, such as 127.0.0.1:7801"
+#: The file's keys that are fields of RelaySettings under the same name.
+_SETTINGS: Final[Mapping[str, _Key]] = {
+    "data": _Key("the path of a folder", _path),
+    "database": _Key("the address of a PostgreSQL, postgresql://...", _database),
+    "blobs": _Key("the address of a bucket, s3://bucket/prefix", _bucket),
+    "listen": _Key(_ADDRESS, _listen),
+    "tls_cert": _Key("the path of a PEM file", _path),
+    "tls_key": _Key("the path of a PEM file", _path),
+    "behind_proxy": _Key("true or false", _flag),
+    "metrics_listen": _Key(_ADDRESS, _listen),
+    "log": _Key('"errors", "text" or "json"', _log),
+}
+#: Those that are fields of Limits, by their names there.
+_LIMITS: Final[Mapping[str, tuple[str, _Key]]] = {
+    "floor": (
+        "floor",
+        _Key(
+            f"a protocol from {PROTOCOL_FLOOR} to {PROTOCOL_NEWEST}",
+            _count(PROTOCOL_FLOOR, PROTOCOL_NEWEST),
+        ),
+    ),
+    "keep_days": (
+        "keep_days",
+        _Key(f"1 to {EXPIRY_DAYS_MAX} days", _count(1, EXPIRY_DAYS_MAX)),
+    ),
+    "mailbox_open": ("mailbox_open", _Key("true or false", _flag)),
+    "quota_letters": (
+        "letters",
+        _Key(f"1 to {LETTERS_WAITING_MAX} letters", _count(1, LETTERS_WAITING_MAX)),
+    ),
+    "quota_mailbox_mb": (
+        "mailbox_bytes",
+        _Key(f"1 to {_MAILBOX_MB_MAX} megabytes", _count(1, _MAILBOX_MB_MAX, MEGABYTE)),
+    ),
+    "quota_coming_mb": (
+        "coming_bytes",
+        _Key("1 megabyte or more", _count(1, _MB_MAX, MEGABYTE)),
+    ),
+    "free_mb_min": (
+        "free_bytes_min",
+        _Key("0 megabytes or more", _count(0, _MB_MAX, MEGABYTE)),
+    ),
+}
+_SERVED_FREE_MB: Final = 1000  # of a relay that has a settings file, unless that says otherwise
+
+
+def read_relay_settings(path: Path) -> RelaySettings:
+    """The settings in a file.
+
+    Raises:
+        NoSettingsFile: there is none.
+        UnreadableSettings: it is no TOML, or may not be read.
+        UnknownRelaySetting, BadRelaySetting: a key, or its value.
+    """
+    table = _table(path)
+    for name in table:
+        if name not in _SETTINGS and name not in _LIMITS:
+            raise UnknownRelaySetting(path=path, name=name)
+    given = {name: _read(path, name, table) for name in _SETTINGS if name in table}
+    if ("tls_cert" in given) != ("tls_key" in given):
+        missing = "tls_key" if "tls_cert" in given else "tls_cert"
+        raise BadRelaySetting(path=path, name=missing, wanted="set too: a certificate and its key")
+    settings = RelaySettings(**{"data": path.parent / "relay-data", **given})
+    return replace(settings, limits=_limits(path, table))
+
+
+def _limits(path: Path, table: Mapping[str, Any]) -> Limits:
+    given = {_LIMITS[name][0]: _read(path, name, table) for name in _LIMITS if name in table}
+    defaults: dict[str, Any] = {"free_bytes_min": _SERVED_FREE_MB * MEGABYTE}
+    return Limits(**{**defaults, **given})
+
+
+def _read(path: Path, name: str, table: Mapping[str, Any]) -> Any:
+    key = _SETTINGS[name] if name in _SETTINGS else _LIMITS[name][1]
+    value = key.read(table[name], path.parent)
+    if value is None:
+        raise BadRelaySetting(path=path, name=name, wanted=key.wanted)
+    return value
+
+
+def _table(path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NoSettingsFile(path=path) from None
+    except tomllib.TOMLDecodeError as why:
+        raise UnreadableSettings(path=path, why=why) from None
+    except (OSError, UnicodeDecodeError):
+        raise UnreadableSettings(path=path, why="it is not readable text") from None
+    except (ValueError, RecursionError):  # tomllib lets these through
+        raise UnreadableSettings(path=path, why=_TOO_LONG_OR_DEEP) from None

@@ -1,0 +1,1 @@
+"""The relay's rows in SQLite or PostgreSQL, and its blobs in files or S3."""

@@ -1,0 +1,103 @@
+"""Wake-ups in every process on one PostgreSQL: LISTEN and NOTIFY."""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+
+from entrenous.base.identifiers import ID_BYTES, MailboxId
+from entrenous.carry.relay_settings import WakeBounds
+from entrenous.carry.wake_ups import LocalWakeUps
+
+_CHANNEL: Final = "entrenous_bell"
+_LOOK_S: Final = 0.5
+_AGAIN_S: Final = 1.0
+_UNTOLD_MAX: Final = 10_000  # rings that wait for a database that is away
+Connect = Callable[[], psycopg.Connection[Any]]
+
+
+class PostgresWakeUps:
+    """A :class:`entrenous.carry.relay.WakeUps`; ``connect`` makes a connection that commits by itself."""
+
+    def __init__(self, connect: Connect, bounds: WakeBounds | None = None) -> None:
+        self._connect = connect
+        self._local = LocalWakeUps(bounds)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._rung: queue.Queue[MailboxId | None] = queue.Queue(maxsize=_UNTOLD_MAX)
+        self._ended = threading.Event()
+        self._listening = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._with_database, args=(work,), daemon=True)
+            for work in (self._hear, self._tell)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def ring(self, mailbox: MailboxId) -> None:
+        """Wake whoever listens there, in any process."""
+        self._local.ring(mailbox)
+        with contextlib.suppress(queue.Full):
+            self._rung.put_nowait(mailbox)
+
+    @contextmanager
+    def listen(
+        self, mailbox: MailboxId, network: bytes = b""
+    ) -> Iterator[Callable[[float], Awaitable[bool]]]:
+        """Hear every ring from now on; the oldest in this process may yield."""
+        self._loop = asyncio.get_running_loop()
+        with self._local.listen(mailbox, network) as rings:
+            yield rings
+
+    def make_room(self) -> bool:
+        """Have one yield who listens in this process; False if nobody does."""
+        return self._local.make_room()
+
+    def hush(self) -> None:
+        """Wake everybody, now and from now on; in this process only, since only it stops."""
+        self._local.hush()
+
+    def is_heard(self, seconds: float) -> bool:
+        """Whether other processes are heard within so many seconds."""
+        return self._listening.wait(seconds)
+
+    def close(self) -> None:
+        """Tell and hear no more."""
+        self._ended.set()
+        with contextlib.suppress(queue.Full):
+            self._rung.put_nowait(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _with_database(self, work: Callable[[psycopg.Connection[Any]], None]) -> None:
+        """Do ``work`` on a connection, and again on another when that was lost."""
+        while not self._ended.is_set():
+            with contextlib.suppress(psycopg.Error), self._connect() as connection:
+                work(connection)
+            self._ended.wait(_AGAIN_S)
+
+    def _hear(self, connection: psycopg.Connection[Any]) -> None:
+        connection.execute(f"LISTEN {_CHANNEL}")
+        self._listening.set()
+        while not self._ended.is_set():
+            for notice in connection.notifies(timeout=_LOOK_S):
+                self._pass_on(notice.payload)
+
+    def _pass_on(self, untrusted_payload: str) -> None:
+        with contextlib.suppress(ValueError, RuntimeError):  # no id; or the loop was closed
+            mailbox = MailboxId(bytes.fromhex(untrusted_payload))
+            if len(mailbox) == ID_BYTES and self._loop is not None:
+                self._loop.call_soon_threadsafe(self._local.ring, mailbox)
+
+    def _tell(self, connection: psycopg.Connection[Any]) -> None:
+        while not self._ended.is_set():
+            rung = {self._rung.get()}
+            with contextlib.suppress(queue.Empty):
+                while len(rung) < _UNTOLD_MAX:
+                    rung.add(self._rung.get_nowait())
+            told = [_CHANNEL, [mailbox.hex() for mailbox in rung if mailbox is not None]]
+            connection.execute("SELECT pg_notify(%s, one) FROM unnest(%s::text[]) one", told)

@@ -1,0 +1,241 @@
+"""Blobs as runs of objects in an S3 bucket (docs/decisions/0016-s3-runs-of-objects.md)."""
+
+import asyncio
+import contextlib
+import hashlib
+import itertools
+import re
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from entrenous.base.errors import DamagedBlob, DiskFailed, NoSuchBlob
+from entrenous.carry.store.file_blobs import ExclusiveUploads, ReadSize
+
+PIECE_BYTES: Final = 16 << 20
+UPLOADS_MAX: Final = 16  # at the same time: each holds a piece in memory until that is full
+OWNER_UPLOADS_MAX: Final = 4  # of them into one mailbox
+_WHOLE: Final = "whole"
+_PIECE: Final = re.compile(r"(?P<number>[0-9]{5})(?P<writer>-[0-9a-f]+)(?:\.(?P<rest>[0-9]+))?")
+
+
+class _Came(NamedTuple):
+    """What is there of an unfinished one: its whole pieces, and the longest rest."""
+
+    pieces: list[str]
+    rest: str
+    rest_bytes: int
+
+
+@dataclass
+class _Writing:
+    """One who writes: under which word, what has its place, and the hash of all until there."""
+
+    name: str
+    word: str
+    digest: "hashlib._Hash"
+    pieces: list[str] = field(default_factory=list)
+
+    def next(self) -> str:
+        """The path of the next piece."""
+        return f"{self.name}/{len(self.pieces):05}-{self.word}"
+
+
+class S3Blobs:
+    """A :class:`entrenous.carry.relay.BlobStore` in a bucket, or below a prefix of one."""
+
+    def __init__(self, store: S3Store, piece_bytes: int = PIECE_BYTES) -> None:
+        self._store = store
+        self._piece = piece_bytes
+        self._writer = ExclusiveUploads(UPLOADS_MAX, OWNER_UPLOADS_MAX)
+
+    async def keep(
+        self,
+        name: str,
+        chunks: AsyncIterator[bytes],
+        sha256: bytes,
+        start: int = 0,
+        owner: bytes = b"",
+    ) -> None:
+        """Store a stream from ``start`` on; durable when it returns."""
+        with _errors(), self._writer.of(name, owner):
+            writing = _Writing(name, secrets.token_hex(4), hashlib.sha256())
+            held = await self._begun(writing, start)
+            try:
+                async for chunk in chunks:
+                    held += chunk
+                    while len(held) >= self._piece:
+                        await self._put(writing, bytes(held[: self._piece]))
+                        held = held[self._piece :]
+            except BaseException:
+                await self._put_rest(writing, bytes(held))
+                raise
+            await self._finish(writing, bytes(held), sha256)
+
+    async def size(self, name: str) -> int:
+        """How much of an unfinished one is here."""
+        with _errors():
+            if await self._whole(name) is not None:
+                return 0
+            came = await self._came(name)
+        return len(came.pieces) * self._piece + came.rest_bytes
+
+    async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes from ``start`` up to ``stop``."""
+        with _errors():
+            pieces = await self._whole(name)
+        if pieces is None:
+            raise NoSuchBlob
+        return self._stretch(pieces, start, stop)
+
+    async def drop(self, name: str) -> None:
+        """Remove it, and an unfinished one of its name.
+
+        First what makes it whole. A list of a bucket may lag behind, so pieces that have to be
+        there are named without it.
+        """
+        with _errors():
+            pieces = await self._whole(name) or []
+            await self._delete([f"{name}/{_WHOLE}"])
+            listed = [path for path, _ in await self._listed(name)]
+            await self._delete([*listed, *pieces])
+
+    def room(self) -> int | None:
+        """Nobody can tell."""
+        return None
+
+    async def _begun(self, writing: "_Writing", start: int) -> bytearray:
+        """Hash what is left as it is; the part of a piece that ``start`` lies in is held again."""
+        if not start:
+            return bytearray()
+        came, (full, more) = await self._came(writing.name), divmod(start, self._piece)
+        if full > len(came.pieces):
+            raise DamagedBlob
+        for path in came.pieces[:full]:
+            data = await self._get(path, 0, self._piece)
+            await asyncio.to_thread(writing.digest.update, data)
+            writing.pieces.append(path)
+        if not more:
+            return bytearray()
+        if full < len(came.pieces):
+            return bytearray(await self._get(came.pieces[full], 0, more))
+        if more > came.rest_bytes:
+            raise DamagedBlob
+        return bytearray(await self._get(came.rest, 0, more))
+
+    async def _finish(self, writing: "_Writing", last: bytes, sha256: bytes) -> None:
+        await asyncio.to_thread(writing.digest.update, last)
+        if writing.digest.digest() != sha256:
+            raise DamagedBlob
+        if last:
+            await self._put_next(writing, last)
+        name, whole = writing.name, f"{writing.name}/{_WHOLE}"
+        named = "\n".join(path.removeprefix(f"{name}/") for path in writing.pieces)
+        await obstore.put_async(self._store, whole, named.encode())
+        if not writing.pieces or not await self._is_there(writing.pieces[0]):
+            await self._delete([whole])
+            raise NoSuchBlob  # it was dropped meanwhile
+        # Only rests: another relay may be about to name its pieces instead of these.
+        await self._delete([path for path, _ in await self._listed(name) if "." in path])
+
+    async def _put_rest(self, writing: "_Writing", rest: bytes) -> None:
+        if rest:
+            await self._put_object(f"{writing.next()}.{len(rest)}", rest)
+
+    async def _put(self, writing: "_Writing", data: bytes) -> None:
+        await asyncio.to_thread(writing.digest.update, data)
+        await self._put_next(writing, data)
+
+    async def _put_next(self, writing: "_Writing", data: bytes) -> None:
+        await self._put_object(writing.next(), data)
+        writing.pieces.append(writing.next())
+
+    async def _put_object(self, path: str, data: bytes) -> None:
+        await obstore.put_async(self._store, path, data, use_multipart=False)
+
+    async def _get(self, path: str, start: int, stop: int) -> bytes:
+        try:
+            data = bytes(await obstore.get_range_async(self._store, path, start=start, end=stop))
+        except FileNotFoundError:
+            raise DamagedBlob from None
+        if len(data) < stop - start:
+            raise DamagedBlob
+        return data
+
+    async def _stretch(self, pieces: list[str], start: int, stop: int) -> AsyncIterator[bytes]:
+        stride = ReadSize()
+        while start < stop:
+            number, at = divmod(start, self._piece)
+            until = min(at + stride.bytes, self._piece, at + stop - start)
+            with _errors():
+                data = await obstore.get_range_async(
+                    self._store, pieces[number], start=at, end=until
+                )
+            start += until - at
+            stride.given()
+            yield bytes(data)
+            stride.taken()
+
+    async def _whole(self, name: str) -> list[str] | None:
+        """The pieces of a whole one; None if it is not whole."""
+        try:
+            found = await obstore.get_async(self._store, f"{name}/{_WHOLE}")
+        except FileNotFoundError:
+            return None
+        named = bytes(await found.bytes_async()).decode().split("\n")
+        return [f"{name}/{one}" for one in named]
+
+    async def _came(self, name: str) -> _Came:
+        """Of two that wrote the same piece either will do: the hash says whether all is right."""
+        whole, rests = dict[int, str](), dict[int, list[tuple[int, str]]]()
+        for path, size in sorted(await self._listed(name)):
+            found = _PIECE.fullmatch(path.removeprefix(f"{name}/"))
+            if found and found["rest"]:
+                rests.setdefault(int(found["number"]), []).append((size, path))
+            elif found and size == self._piece:
+                whole.setdefault(int(found["number"]), path)
+        pieces = [whole[at] for at in itertools.takewhile(whole.__contains__, itertools.count())]
+        rest_bytes, rest = max(rests.get(len(pieces), []), default=(0, ""))
+        return _Came(pieces, rest, rest_bytes)
+
+    async def _listed(self, name: str) -> list[tuple[str, int]]:
+        found = obstore.list(self._store, prefix=f"{name}/")
+        return [(one["path"], one["size"]) async for page in found for one in page]
+
+    async def _is_there(self, path: str) -> bool:
+        try:
+            await obstore.head_async(self._store, path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    async def _delete(self, paths: list[str]) -> None:
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                await obstore.delete_async(self._store, path)
+
+
+def open_s3(url: str) -> S3Blobs:
+    """Blobs in a bucket: ``s3://bucket`` or ``s3://bucket/prefix``.
+
+    Where it is, if not at Amazon, and who we are is told by the environment, as is usual:
+    AWS_ENDPOINT, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY; AWS_ALLOW_HTTP for one on
+    this machine.
+    """
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    return S3Blobs(S3Store(bucket, prefix=prefix.strip("/") or None))
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise NoSuchBlob from None
+    except BaseError as why:
+        raise DiskFailed from why

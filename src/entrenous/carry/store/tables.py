@@ -1,0 +1,194 @@
+"""The relay's rows as SQL tables, one for each kind of carry/relay_rows.py, and how values are
+written and read.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from functools import cache
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, get_args, get_type_hints
+
+import sqlalchemy as sql
+
+from entrenous.base.secret import Secret
+from entrenous.carry.relay_rows import (
+    HELD,
+    HeldBlob,
+    HeldCard,
+    HeldKey,
+    HeldLetter,
+    HeldShare,
+    HeldUpload,
+    LastingKeys,
+    NewerDatabase,
+    OlderDatabase,
+    UnusedDatabase,
+)
+from entrenous.wire.relay_nouns import EnvelopeState
+
+
+class Codec(NamedTuple):
+    """One type of value: its column, PostgreSQL's name for that, and both ways to the database."""
+
+    column: Callable[[], sql.types.TypeEngine[Any]]
+    postgres: str
+    write: Callable[[Any], object]
+    read: Callable[[Any], object]
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _seconds(when: datetime) -> int:
+    return int(when.timestamp())
+
+
+_CODECS: Final[dict[type, Codec]] = {
+    bytes: Codec(sql.LargeBinary, "bytea", _same, _same),
+    str: Codec(sql.String, "text", _same, _same),
+    int: Codec(sql.BigInteger, "bigint", _same, _same),
+    bool: Codec(sql.SmallInteger, "smallint", int, bool),
+    datetime: Codec(sql.BigInteger, "bigint", _seconds, _moment),
+    Secret: Codec(sql.LargeBinary, "bytea", Secret.reveal, Secret),
+    EnvelopeState: Codec(sql.String, "text", str, EnvelopeState),
+}
+
+
+@cache
+def codecs(kind: type) -> dict[str, Codec]:
+    """How each field of a kind is written and read, in the order of its fields."""
+    hints = get_type_hints(kind)
+    return {field.name: _CODECS[_plain(hints[field.name])] for field in fields(kind)}
+
+
+def is_optional(kind: type, name: str) -> bool:
+    """Whether that field may be None."""
+    return type(None) in get_args(get_type_hints(kind)[name])
+
+
+def write(kind: type, name: str, value: object) -> object:
+    """One value as the database takes it."""
+    return None if value is None else codecs(kind)[name].write(value)
+
+
+def read(kind: type, values: Sequence[Any]) -> Any:
+    """One row as its noun."""
+    row = list(values)
+    for at, convert in _unlike(kind, "read"):
+        if row[at] is not None:
+            row[at] = convert(row[at])
+    return kind(*row)
+
+
+def written(kind: type, row: Any) -> list[object]:
+    """One noun as its row."""
+    values = list(_fields_of(kind)(row))
+    for at, convert in _unlike(kind, "write"):
+        if values[at] is not None:
+            values[at] = convert(values[at])
+    return values
+
+
+@cache
+def _unlike(kind: type, way: str) -> tuple[tuple[int, Callable[[Any], object]], ...]:
+    """Where the database writes a field in another way than its noun."""
+    ways = [getattr(one, way) for one in codecs(kind).values()]
+    return tuple((at, convert) for at, convert in enumerate(ways) if convert is not _same)
+
+
+@cache
+def _fields_of(kind: type) -> Callable[[Any], tuple[Any, ...]]:
+    return attrgetter(*codecs(kind))
+
+
+def _plain(hint: Any) -> Any:
+    """The type below ``None |`` and NewType."""
+    for part in get_args(hint):
+        if part is not type(None):
+            return _plain(part)
+    return getattr(hint, "__supertype__", hint)
+
+
+VERSION: Final = 6  # of the schema; every change of a table, column or index takes the next number
+#: Beyond keys and due_at, what is looked for; the last columns are there to be added up.
+_INDEXES: Final[dict[type, tuple[tuple[str, ...], ...]]] = {
+    HeldLetter: (("mailbox", "sequence"),),
+    HeldBlob: (("envelope",), ("mailbox", "envelope", "size")),
+    HeldShare: (("mailbox",), ("group",)),
+    HeldUpload: (("mailbox", "size"),),
+}
+#: Rows too large to live in the leaves of their key's tree (sqlite.org/withoutrowid.html). SQLite
+#: would number them as they come; wording.py has it draw the numbers.
+BULKY: Final = (HeldLetter, HeldCard, HeldKey, LastingKeys)
+
+
+def schema() -> sql.MetaData:
+    """All tables and indexes, as the nouns have them."""
+    metadata = sql.MetaData()
+    for kind in HELD:
+        _table(kind, metadata)
+    return metadata
+
+
+def create_if_empty(connection: sql.Connection, found: int, *, create: bool) -> bool:
+    """Create all tables in an empty database, in the transaction of ``connection``.
+
+    Args:
+        connection: of a transaction beside which no other process writes.
+        found: the schema number that the database names; 0 if it names none.
+        create: False to refuse an empty database instead.
+
+    Returns:
+        Whether the tables were created; the caller then has to store VERSION.
+
+    Raises:
+        NewerDatabase, OlderDatabase: another version of Entrenous created the tables.
+        UnusedDatabase: it is empty, and ``create`` is False.
+    """
+    if found > VERSION:
+        raise NewerDatabase
+    if found == VERSION:
+        return False
+    inspector, tables = sql.inspect(connection), schema()
+    if found or any(inspector.has_table(name) for name in tables.tables):
+        raise OlderDatabase
+    if not create:
+        raise UnusedDatabase
+    tables.create_all(connection, checkfirst=False)
+    return True
+
+
+@cache
+def table_name(kind: type) -> str:
+    """HeldMailbox lies in held_mailbox."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
+
+
+def _table(kind: type, metadata: sql.MetaData) -> sql.Table:
+    table = sql.Table(
+        table_name(kind),
+        metadata,
+        *(_column(kind, name) for name in codecs(kind)),
+        sqlite_with_rowid=kind in BULKY,
+    )
+    for names in _INDEXES.get(kind, ()):
+        sql.Index(f"{table.name}_by_{names[0]}", *(table.c[name] for name in names))
+    if "due_at" in table.c:
+        sql.Index(f"{table.name}_by_due_at", table.c.due_at)
+    return table
+
+
+def _column(kind: type, name: str) -> sql.Column[Any]:
+    return sql.Column(
+        name,
+        codecs(kind)[name].column(),
+        primary_key=name in HELD[kind],
+        nullable=is_optional(kind, name),
+    )

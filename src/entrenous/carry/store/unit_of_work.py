@@ -1,0 +1,399 @@
+"""The unit of work of a group of requests: every row is read once, and written once at the end.
+
+What the requests will ask for is prefetched in one query for all of them.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from operator import attrgetter
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from entrenous.base.identifiers import MailboxId
+from entrenous.carry.relay import RowView
+from entrenous.carry.relay_rows import HELD, HeldLetter
+from entrenous.carry.store.statements import How, Query
+
+Key = tuple[Any, ...]
+UNKNOWN: Final = object()  # stands for a row that nobody has read
+
+
+@cache
+def _getter(names: tuple[str, ...]) -> Callable[[Any], Any]:
+    return attrgetter(*names)
+
+
+def values_of(names: tuple[str, ...], row: Any) -> Key:
+    """What these fields of a row hold."""
+    if not names:
+        return ()
+    found = _getter(names)(row)
+    return cast("Key", found) if len(names) > 1 else (found,)
+
+
+def key_of(kind: type, row: Any) -> Key:
+    """By what a row of that kind is found."""
+    return values_of(HELD[kind], row)
+
+
+def known(undo: tuple[type, Key, Any], kind: type, key: Key, row: Any) -> tuple[type, Key, Any]:
+    """What is to be put back, now that it was read."""
+    return (kind, key, row) if undo[2] is UNKNOWN and undo[:2] == (kind, key) else undo
+
+
+def has(row: Any, names: tuple[str, ...], values: Key) -> bool:
+    """Whether it is a row, and its fields hold these."""
+    return row is not None and row is not UNKNOWN and values_of(names, row) == values
+
+
+def recount(counts: dict[Key, int], names: tuple[str, ...], row: Any, by: int) -> None:
+    """Add ``by`` to the count in which a row is."""
+    if row is not None and row is not UNKNOWN:
+        values = values_of(names, row)
+        if values in counts:
+            counts[values] += by
+
+
+def relist(
+    lists: dict[Key, dict[Key, Any]], names: tuple[str, ...], key: Key, row: Any, now: Any
+) -> None:
+    """Put ``now`` where ``row`` belongs, or take it out."""
+    if row is not None and row is not UNKNOWN:
+        of = lists.get(values_of(names, row))
+        if of is not None and now is None:
+            of.pop(key, None)
+        elif of is not None:
+            of[key] = now
+
+
+Row = TypeVar("Row")
+
+
+class Prefetch:
+    """A :class:`entrenous.carry.relay.RowView` that holds nothing and remembers every question.
+
+    ``is_known`` tells of a row's kind and key whether nobody has to ask; ``pages`` says whether
+    letters are asked for.
+    """
+
+    def __init__(
+        self, is_known: Callable[[type, tuple[object, ...]], bool], *, pages: bool
+    ) -> None:
+        self._is_known = is_known
+        self._pages = pages
+        self._many: dict[tuple[How, type, tuple[str, ...]], dict[tuple[object, ...], None]] = {}
+        self._ones: dict[Query, None] = {}
+
+    def asks(self) -> Sequence[Query]:
+        """All questions; those of one form are one."""
+        many = [Query(*form, tuple(values)) for form, values in self._many.items()]
+        return [*many, *self._ones]
+
+    def get(self, kind: type[Row], *key: object) -> Row | None:
+        """A row will be asked for."""
+        if not self._is_known(kind, key):
+            self._add("rows", kind, HELD[kind], key)
+        return None
+
+    def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
+        """Rows will be; a list that ends early depends on too much to be read ahead."""
+        if limit is None:
+            self._add("rows", kind, tuple(fields), tuple(fields.values()))
+        return []
+
+    def count(self, kind: type[object], **fields: object) -> int:
+        """How many there are will be."""
+        self._add("counts", kind, tuple(fields), tuple(fields.values()))
+        return 0
+
+    def weigh(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
+        """How much they weigh will be."""
+        self._ones[Query("weigh", kind, tuple(fields), (what, *fields.values()))] = None
+        return 0, 0
+
+    def letters(
+        self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
+    ) -> list[HeldLetter]:
+        """Letters will be."""
+        if self._pages:
+            ask = Query("letters", HeldLetter, (), (mailbox, after, at, limit, full_bytes))
+            self._ones[ask] = None
+        return []
+
+    def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
+        """What is due will be."""
+        self._ones[Query("due", kind, (), (at, limit))] = None
+        return []
+
+    def _add(
+        self, how: How, kind: type, names: tuple[str, ...], values: tuple[object, ...]
+    ) -> None:
+        self._many.setdefault((how, kind, names), {})[values] = None
+
+
+class Rows(Protocol):
+    """The tables inside of a transaction."""
+
+    def answer(self, asks: Sequence[Query]) -> list[Any]:
+        """What each question's :meth:`Ask.read` makes of its rows."""
+        ...
+
+    def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:
+        """Store or replace rows; forget those of these keys."""
+        ...
+
+
+class _Entry:
+    """A row as the database has it now, and as it is to be."""
+
+    __slots__ = ("kept", "now")
+
+    def __init__(self, kept: Any, now: Any) -> None:
+        self.kept = kept
+        self.now = now
+
+
+def _is_row(value: Any) -> bool:
+    return value is not None and value is not UNKNOWN
+
+
+class UnitOfWork:
+    """A :class:`entrenous.carry.relay.RowTransaction` for one transaction.
+
+    ``pages_ahead`` says whether the pages of many mailboxes are read sooner together than one by
+    one, so that they are worth a look ahead.
+    """
+
+    def __init__(self, rows: Rows, *, pages_ahead: bool) -> None:
+        self._rows = rows
+        self._pages_ahead = pages_ahead
+        self._held: defaultdict[type, dict[Key, _Entry]] = defaultdict(dict)
+        self._changed: defaultdict[type, dict[Key, _Entry]] = defaultdict(dict)
+        self._counts: defaultdict[type, dict[tuple[str, ...], dict[Key, int]]] = defaultdict(dict)
+        self._lists: defaultdict[type, dict[tuple[str, ...], dict[Key, dict[Key, Any]]]]
+        self._lists = defaultdict(dict)
+        self._said: dict[Query, Any] = {}  # as long as no row of that kind changes
+        self._undo: list[tuple[type, Key, Any]] = []
+        self._touched: defaultdict[type, set[Key]] = defaultdict(set)
+
+    def look_ahead(self, looks: Iterable[Callable[[RowView], object]]) -> None:
+        """Read what these will ask for and is not known, all at once; before any work."""
+        ahead = Prefetch(lambda kind, key: key in self._held[kind], pages=self._pages_ahead)
+        for look in looks:
+            look(ahead)
+        asks = ahead.asks()
+        for ask, answer in zip(asks, self._rows.answer(asks) if asks else (), strict=True):
+            self._learn(ask, answer)
+
+    def begin(self) -> None:
+        """From here on, :meth:`undo` undoes."""
+        self._undo.clear()
+
+    def undo(self) -> None:
+        """Take back all that was written since :meth:`begin`."""
+        while self._undo:
+            kind, key, before = self._undo.pop()
+            self._set(kind, key, self._held[kind][key], before)
+
+    def flush(self) -> None:
+        """Write everything that waits."""
+        for kind in list(self._changed):
+            self._write(kind)
+
+    def settle(self, stay: Mapping[type, Callable[[Any], bool]]) -> None:
+        """After a commit: remember rows of the kinds that may ``stay`` as far as that says so."""
+        self._counts.clear()
+        self._lists.clear()
+        self._said.clear()
+        for kind, keys in self._touched.items():
+            held = self._held[kind]
+            if kind not in stay:
+                held.clear()
+                continue
+            for key in keys:
+                entry = held.get(key)
+                if entry and not (_is_row(entry.now) and stay[kind](entry.now)):
+                    del held[key]
+        self._touched.clear()
+
+    def __len__(self) -> int:
+        """How many rows are remembered."""
+        return sum(map(len, self._held.values()))
+
+    def get(self, kind: type[Row], *key: object) -> Row | None:
+        """The row, or None."""
+        entry = self._held[kind].get(key)
+        if entry is None or entry.now is UNKNOWN:
+            self._load(kind, [key])
+            entry = self._held[kind][key]
+        return cast("Row | None", entry.now)
+
+    def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
+        """Rows whose fields equal these."""
+        names, values = tuple(fields), tuple(fields.values())
+        if limit is not None:
+            self._write_now(kind)
+            return cast("list[Row]", self._one(Query("find", kind, names, (*values, limit))))
+        lists = self._lists[kind].get(names)
+        if lists is None or values not in lists:
+            found = self._one(Query("rows", kind, names, (values,)))
+            self._learn_list(kind, names, values, found)
+            lists = self._lists[kind][names]
+        rows = lists[values]
+        return [rows[key] for key in sorted(rows)]
+
+    def count(self, kind: type[Any], **fields: object) -> int:
+        """How many rows have fields that equal these."""
+        names, values = tuple(fields), tuple(fields.values())
+        counts = self._counts[kind].get(names)
+        if counts is None or values not in counts:
+            found = self._one(Query("counts", kind, names, (values,)))
+            self._learn_count(kind, names, values, found.get(values, 0))
+            counts = self._counts[kind][names]
+        return counts[values]
+
+    def weigh(self, kind: type[Any], what: str, **fields: object) -> tuple[int, int]:
+        """How many rows have fields that equal these or lack them; the sum of ``what``."""
+        ask = Query("weigh", kind, tuple(fields), (what, *fields.values()))
+        return cast("tuple[int, int]", self._still(ask))
+
+    def letters(
+        self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
+    ) -> list[HeldLetter]:
+        """Letters that wait in a mailbox."""
+        ask = Query("letters", HeldLetter, (), (mailbox, after, at, limit, full_bytes))
+        return cast("list[HeldLetter]", self._still(ask))
+
+    def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
+        """Rows whose time has come."""
+        return cast("list[Row]", self._still(Query("due", kind, (), (at, limit))))
+
+    def put(self, row: Any) -> None:
+        """Store or replace a row."""
+        kind: type = type(row)
+        self._change(kind, key_of(kind, row), row)
+
+    def drop(self, kind: type[Any], *key: object) -> None:
+        """Forget a row."""
+        self._change(kind, key, None)
+
+    # --- what is known ---
+
+    def _load(self, kind: type, keys: Sequence[Key]) -> None:
+        self._learn_rows(kind, keys, self._one(Query("rows", kind, HELD[kind], tuple(keys))))
+
+    def _learn(self, ask: Query, answer: Any) -> None:
+        """Take in what was read ahead: nothing has changed yet."""
+        if ask.how == "counts":
+            for values in ask.given:
+                self._learn_count(ask.kind, ask.names, values, answer.get(values, 0))
+        elif ask.how != "rows":
+            self._said[ask] = answer
+        elif ask.names == HELD[ask.kind]:
+            self._learn_rows(ask.kind, ask.given, answer)
+        else:
+            found: dict[Key, list[Any]] = {values: [] for values in ask.given}
+            for row in answer:
+                found[values_of(ask.names, row)].append(row)
+            for values, rows in found.items():
+                self._learn_list(ask.kind, ask.names, values, rows)
+
+    def _learn_rows(self, kind: type, keys: Sequence[Key], rows: list[Any]) -> None:
+        found = {key_of(kind, row): row for row in rows}
+        held = self._held[kind]
+        self._touched[kind].update(keys)
+        for key in keys:
+            row, entry = found.get(key), held.get(key)
+            if entry is None:
+                held[key] = _Entry(row, row)
+            elif entry.kept is UNKNOWN:
+                entry.kept = row
+                entry.now = row if entry.now is UNKNOWN else entry.now
+                self._undo = [known(undo, kind, key, row) for undo in self._undo]
+
+    def _learn_count(self, kind: type, names: tuple[str, ...], values: Key, count: int) -> None:
+        for entry in self._differing(kind):
+            count += has(entry.now, names, values) - has(entry.kept, names, values)
+        self._counts[kind].setdefault(names, {})[values] = count
+
+    def _learn_list(self, kind: type, names: tuple[str, ...], values: Key, rows: list[Any]) -> None:
+        found = {key_of(kind, row): row for row in rows}
+        self._learn_rows(kind, tuple(found), rows)
+        for entry in self._differing(kind):
+            if has(entry.kept, names, values):
+                found.pop(key_of(kind, entry.kept), None)
+            if has(entry.now, names, values):
+                found[key_of(kind, entry.now)] = entry.now
+        self._lists[kind].setdefault(names, {})[values] = found
+
+    def _differing(self, kind: type) -> list[_Entry]:
+        """What waits to be written, with what it replaces."""
+        changed = self._changed.get(kind)
+        if not changed:
+            return []
+        if blind := [key for key, entry in changed.items() if entry.kept is UNKNOWN]:
+            self._load(kind, blind)
+        return list(changed.values())
+
+    def _one(self, ask: Query) -> Any:
+        return self._rows.answer([ask])[0]
+
+    def _still(self, ask: Query) -> Any:
+        """A question that only the database answers, so that what waits is written first."""
+        if ask in self._said and not self._changed.get(ask.kind):
+            return self._said[ask]
+        self._write_now(ask.kind)
+        return self._one(ask)
+
+    # --- what is to be written ---
+
+    def _change(self, kind: type, key: Key, row: Any) -> None:
+        held = self._held[kind]
+        entry = held.get(key)
+        if entry is None:
+            if self._counts.get(kind) or self._lists.get(kind):
+                self._load(kind, [key])  # what it replaces may be in a count
+                entry = held[key]
+            else:
+                entry = held[key] = _Entry(UNKNOWN, UNKNOWN)
+        self._undo.append((kind, key, entry.now))
+        self._touched[kind].add(key)
+        self._set(kind, key, entry, row)
+
+    def _set(self, kind: type, key: Key, entry: _Entry, row: Any) -> None:
+        before, entry.now = entry.now, row
+        self._changed[kind][key] = entry
+        for names, counts in self._counts.get(kind, {}).items():
+            recount(counts, names, before, -1)
+            recount(counts, names, row, 1)
+        for names, lists in self._lists.get(kind, {}).items():
+            relist(lists, names, key, before, None)
+            relist(lists, names, key, row, row)
+
+    def _write_now(self, kind: type) -> None:
+        """In the midst of work: what it replaces has to be known, for it may be undone."""
+        if self._changed.get(kind):
+            self._differing(kind)
+            self._write(kind)
+        self._said = {ask: answer for ask, answer in self._said.items() if ask.kind is not kind}
+
+    def _write(self, kind: type) -> None:
+        changed = self._changed.pop(kind, {})
+        wanted = [(k, e) for k, e in changed.items() if e.now is not e.kept]
+        puts = [e.now for _, e in wanted if e.now is not None and e.now is not UNKNOWN]
+        drops = [key for key, entry in wanted if entry.now is None]
+        if puts or drops:
+            self._rows.write(kind, puts, drops)
+        for entry in changed.values():
+            entry.kept = entry.now
+
+
+class View:
+    """A :class:`entrenous.carry.relay.RowView` of a desk, by which nothing is put or dropped."""
+
+    __slots__ = ("count", "due", "find", "get", "letters", "weigh")
+
+    def __init__(self, desk: UnitOfWork) -> None:
+        self.get, self.find, self.count = desk.get, desk.find, desk.count
+        self.weigh, self.letters, self.due = desk.weigh, desk.letters, desk.due

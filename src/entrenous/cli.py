@@ -1,0 +1,248 @@
+"""The ``entrenous`` command: finds the command that was typed, runs it, and turns errors into exit
+statuses.
+
+Only the module of that command is imported, so that a quick command does not wait for OpenCV or a
+web server.
+"""
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Protocol, runtime_checkable
+
+import typer
+
+from entrenous.base.environment import BadSetting
+from entrenous.base.errors import DiskFailed, DiskFull, EntrenousError
+from entrenous.base.program import this_program
+from entrenous.terminal.lazy_commands import LazyGroup, Listed
+from entrenous.terminal.output import NO_ROOM, hint, say, unwrapped
+from entrenous.terminal.session import BUG, INTERRUPTED, USAGE, YES, Apps, Session, exit_of
+
+#: Every command, in the order of the help.
+COMMANDS: Final = {
+    "setup": Listed(
+        "entrenous.send.commands.setup",
+        "Make a device: its keys, and an encrypted vault that only your passphrase opens.",
+    ),
+    "invite": Listed(
+        "entrenous.send.commands.people",
+        "Make a link with which somebody can add you: for one person, unless you say otherwise.",
+    ),
+    "send": Listed(
+        "entrenous.send.commands.send",
+        "Send pictures, clips, voice notes or a text: to each person a marked and sealed copy.",
+    ),
+    "react": Listed(
+        "entrenous.send.commands.recall",
+        "Answer a message in a sign; everybody of its conversation whom you know sees it.",
+    ),
+    "inbox": Listed(
+        "entrenous.send.commands.inbox",
+        "Fetch what waits at the relay, and list what you were sent: what waits to be opened, "
+        "and the newest.",
+    ),
+    "open": Listed(
+        "entrenous.send.commands.inbox",
+        "Open a message: show its text, and write its files to a folder.",
+    ),
+    "recall": Listed("entrenous.send.commands.recall", "Take a message back from everybody."),
+    "sent": Listed(
+        "entrenous.send.commands.recall",
+        "What you sent, what became of each copy, and when: what waits to be opened, and the "
+        "newest. Nothing is sent by looking.",
+    ),
+    "mark": Listed(
+        "entrenous.send.commands.mark",
+        "Make one marked copy per person, to send by any other channel.",
+    ),
+    "trace": Listed(
+        "entrenous.trace.commands",
+        "Say whose copy a found file is, with the chance that an innocent copy fits as well.",
+    ),
+    "fingerprint": Listed(
+        "entrenous.stop.commands.fingerprint_command",
+        "The picture's PDQ fingerprint, as platforms compare it; nothing leaves this device.",
+    ),
+    "protect": Listed(
+        "entrenous.stop.commands.protect_command",
+        "Ask a platform to stop a picture, video or sound; only its fingerprints leave this "
+        "device.",
+    ),
+    "unprotect": Listed(
+        "entrenous.stop.commands.protect_command", "Withdraw a registration; it acts at once."
+    ),
+    "check-up": Listed(
+        "entrenous.learn.commands",
+        "Look for leak paths on this machine; nothing is kept, nothing leaves.",
+    ),
+    "learn": Listed(
+        "entrenous.learn.commands", "Five-minute lessons; each ends in one setting changed."
+    ),
+    "demo": Listed(
+        "entrenous.demo.commands",
+        "One photo sent, leaked, stopped, traced, and a case opened: all on this machine.",
+    ),
+    "person": Listed("entrenous.send.commands.people", "The people you write to."),
+    "circle": Listed("entrenous.send.commands.people", "People whom you send to together."),
+    "verdict": Listed("entrenous.trace.report.commands", "Verdicts: let others check them."),
+    "case": Listed(
+        "entrenous.respond.commands.case", "A file about one leak: what was seen, kept, asked."
+    ),
+    "evidence": Listed(
+        "entrenous.respond.commands.evidence", "Evidence: trusted time, and checks."
+    ),
+    "law": Listed(
+        "entrenous.respond.commands.law", "Legal routes: facts with a source, not advice."
+    ),
+    "relay": Listed("entrenous.carry.commands", "Carry sealed messages for others."),
+    "gate": Listed("entrenous.stop.commands.gate", "A platform's gate: refuse a picture unseen."),
+    "archive": Listed("entrenous.archive.commands", "Take what is yours to another device."),
+    "device": Listed("entrenous.send.commands.devices", "Your devices and their locks."),
+    "passphrase": Listed("entrenous.send.commands.vault_lock", "What opens this device's vault."),
+}
+_HELP: Final = "Private pictures that stay between us: send, carry, trace, stop, respond, learn."
+_VERSION: Final = "--version"
+_EVERY_OPTION: Final = {"auto_envvar_prefix": "ENTRENOUS", "help_option_names": ["-h", "--help"]}
+
+
+@runtime_checkable
+class _Usage(Protocol):
+    """What Typer raises for a wrong command line; newer ones carry their own Click, so by its
+    looks.
+    """
+
+    exit_code: int
+
+    def show(self) -> None: ...
+
+
+def run(arguments: list[str], apps: Apps) -> int:
+    """Run one command; the exit status is the one of ARCHITECTURE section 8."""
+    try:
+        with _disk_errors():
+            return _run(arguments, apps)
+    except EntrenousError as error:
+        _flush_stdout()
+        hint(unwrapped(str(error)))
+        return exit_of(error)
+    except (KeyboardInterrupt, typer.Abort):
+        hint("Stopped. Nothing is half done.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        _discard_stdout()
+        return YES
+    except Exception as bug:
+        if isinstance(bug, _Usage):
+            bug.show()
+            return USAGE
+        if os.environ.get("ENTRENOUS_DEBUG"):
+            raise
+        hint(
+            f"This is a fault in Entrenous ({type(bug).__name__}), not something you did. "
+            "Please report it; ENTRENOUS_DEBUG=1 shows where it happened."
+        )
+        return BUG
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """A disk that takes no more is no fault of ours, also where nothing closer to it says so.
+
+    Raises:
+        DiskFull, DiskFailed.
+    """
+    try:
+        yield
+    except OSError as why:
+        if why.errno not in NO_ROOM:
+            raise
+        raise (DiskFailed if why.errno == errno.EIO else DiskFull) from None
+
+
+def _flush_stdout() -> None:
+    """What is left of an answer that finds no room is let go."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard_stdout()
+
+
+def _discard_stdout() -> None:
+    """What is left of the answer goes nowhere; else the interpreter fails over it as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(arguments: list[str], apps: Apps) -> int:
+    descriptor, rest = _take_passphrase_fd(arguments)
+    session = Session(descriptor, apps)
+    answer: Any = program().main(rest, prog_name="entrenous", standalone_mode=False, obj=session)
+    if answer == INTERRUPTED:
+        raise KeyboardInterrupt  # newer Typers make a number of it; there is something to say
+    return answer if isinstance(answer, int) else YES
+
+
+def program() -> Any:
+    """The whole command line, for Click to run."""
+    app = typer.Typer(
+        cls=_Program,
+        help=_HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings=_EVERY_OPTION,
+        rich_markup_mode=None,
+    )
+    app.callback()(_options)
+    return typer.main.get_command(app)
+
+
+class _Program(LazyGroup):
+    listed = COMMANDS
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        say(str(this_program()))
+        raise typer.Exit
+
+
+def _options(
+    version: bool = typer.Option(
+        False,
+        _VERSION,
+        callback=_show_version,
+        is_eager=True,
+        allow_from_autoenv=False,
+        help="Show the version and the commit of this program, and end.",
+    ),
+    passphrase_fd: int | None = typer.Option(
+        None, "--passphrase-fd", help="Read the passphrase from this file descriptor."
+    ),
+) -> None:
+    """Private pictures that stay between us: send, carry, trace, stop, respond, learn."""
+    del version, passphrase_fd  # here for --help; both were heeded before the parser came to this
+
+
+def _take_passphrase_fd(arguments: list[str]) -> tuple[int | None, list[str]]:
+    """Find ``--passphrase-fd N`` wherever it stands, before or after the command."""
+    rest = list(arguments)
+    for place, word in enumerate(rest):
+        name, equals, value = word.partition("=")
+        if name != "--passphrase-fd":
+            continue
+        number = value if equals else "".join(rest[place + 1 : place + 2])
+        if not number.isdigit():
+            raise typer.BadParameter("--passphrase-fd needs the number of a file descriptor")
+        del rest[place : place + (1 if equals else 2)]
+        return int(number), rest
+    return _passphrase_fd_from_environment(), rest
+
+
+def _passphrase_fd_from_environment() -> int | None:
+    number = os.environ.get("ENTRENOUS_PASSPHRASE_FD")
+    if number is None or number.isdigit():
+        return None if number is None else int(number)
+    raise BadSetting(name="ENTRENOUS_PASSPHRASE_FD", wanted="the number of a file descriptor")

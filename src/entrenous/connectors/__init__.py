@@ -1,0 +1,1 @@
+"""Other people's systems: servers whose uploads a gate checks, and exchanges of banks."""

@@ -1,0 +1,260 @@
+"""ASGI middleware: asks the gate about each upload before the application has it.
+
+A request's body is read as it arrives; large ones wait on disk.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+import anyio
+
+from entrenous.connectors.upload_rules import (
+    FILES_MAX,
+    HEADER,
+    Reply,
+    SlowUpload,
+    files_of,
+    header_value,
+    headers_of,
+    limit_of,
+    problem,
+    reply_to,
+    rules_of,
+)
+from entrenous.stop.client.gate_answer import (
+    ClientSettings,
+    GateAnswer,
+    GateReason,
+    GateVerdict,
+    account_of,
+    read_client_settings,
+    strictest,
+)
+from entrenous.stop.client.upload_client import AsyncGateClient, TimeLeft, told_unasked
+from entrenous.stop.client.uploaded_files import Unreadable
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+AT_ONCE: Final = 16  # large bodies in memory; what comes beyond waits, with 64 kB read of each
+SMALL_BYTES: Final = 64 * 1024
+ROOM_S_MAX: Final = 10  # no place until then: as with a gate that is busy
+ARRIVAL_S_MAX: Final = 60  # a slow sender must not keep a place from others for longer
+
+
+class SenderGone(Exception):
+    """The sender left before all of it came; never leaves the middleware."""
+
+
+class NoRoom(Exception):
+    """So many large bodies are here already; never leaves the middleware."""
+
+
+class Place:
+    """One of the places for large bodies, once it is taken, and until it is left."""
+
+    def __init__(self, room: anyio.Semaphore) -> None:
+        self._room = room
+        self._is_taken = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _value: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.leave()
+
+    async def take(self) -> None:
+        """Wait for it; raises NoRoom."""
+        with anyio.move_on_after(ROOM_S_MAX):
+            await self._room.acquire()
+            self._is_taken = True
+        if not self._is_taken:
+            raise NoRoom
+
+    def leave(self) -> None:
+        """Give it to the next, if it was taken."""
+        if self._is_taken:
+            self._is_taken = False
+            self._room.release()
+
+
+class Body:
+    """A request's body; ``held`` is what came, and ``is_whole`` whether that is all of it."""
+
+    def __init__(self, receive: Receive, place: Place) -> None:
+        self.held = b""
+        self.is_whole = False
+        self._receive = receive
+        self._place = place
+        self._has_ended = False
+        self._is_given = False
+
+    async def arrive(self, limit: int) -> None:
+        """Hold the body, or a little more than ``limit`` bytes of it.
+
+        Raises:
+            SenderGone, NoRoom.
+            TimeoutError: it took too long.
+        """
+        with anyio.fail_after(ARRIVAL_S_MAX):
+            await self._hold(SMALL_BYTES)
+        if not self._has_ended:
+            await self._place.take()
+            with anyio.fail_after(ARRIVAL_S_MAX):
+                await self._hold(limit)
+        self.is_whole = self._has_ended and len(self.held) <= limit
+
+    async def _hold(self, limit: int) -> None:
+        pieces = [self.held]
+        size = len(self.held)
+        try:
+            while not self._has_ended and size <= limit:
+                message = await self._receive()
+                if message["type"] != "http.request":
+                    raise SenderGone
+                pieces.append(message.get("body", b""))
+                size += len(pieces[-1])
+                self._has_ended = not message.get("more_body", False)
+        finally:
+            self.held = b"".join(pieces)
+
+    async def again(self) -> Message:
+        """What the application receives; with the first of it, the place is free."""
+        if self._is_given:
+            return await self._receive()
+        self._is_given = True
+        data, self.held = self.held, b""
+        self._place.leave()
+        return {"type": "http.request", "body": data, "more_body": not self._has_ended}
+
+
+Send = Callable[[Message], Awaitable[None]]
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+NAME: Final = HEADER.lower().encode()
+
+
+class GateMiddleware:
+    """Wraps an ASGI application; WebSockets pass as they are.
+
+    Args:
+        app: the application.
+        setting: how the gate is asked, or the names and values of it.
+        paths: where uploads come.
+        on_hold: what becomes of a held one: see :class:`entrenous.connectors.upload_rules.Rules`.
+        client: what asks, if not the network.
+        account: whose request it is, by its scope, where the application knows: something that a
+            sender cannot choose, as the name of who is signed in. It leaves as a hash. Where it is
+            not known, the client's address counts.
+
+    Raises:
+        BadSetting.
+    """
+
+    def __init__(  # noqa: PLR0913 - all but two have a default
+        self,
+        app: App,
+        setting: ClientSettings | Mapping[str, Any],
+        *,
+        paths: Iterable[str] = ("/",),
+        on_hold: str = "publish",
+        client: AsyncGateClient | None = None,
+        account: Callable[[Scope], str | None] | None = None,
+    ) -> None:
+        known = setting if isinstance(setting, ClientSettings) else read_client_settings(setting)
+        self._app = app
+        self._setting = known
+        self._rules = rules_of(paths, on_hold)
+        self._client = client or AsyncGateClient(known)
+        self._account = account
+        self._room = anyio.Semaphore(AT_ONCE)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = [(name, value) for name, value in scope["headers"] if not _is_ours(name)]
+        target = scope.get("raw_path") or b""
+        if self._rules.look_at(scope["method"], scope["path"], target):
+            await self._look(scope, headers, receive, send)
+        else:
+            await self._app({**scope, "headers": headers}, receive, send)
+
+    async def _look(
+        self,
+        scope: MutableMapping[str, Any],
+        headers: list[tuple[bytes, bytes]],
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        name = self._account and self._account({**scope, "headers": headers})
+        account = account_of(name, (scope.get("client") or [""])[0])
+        async with Place(self._room) as place:
+            body = Body(receive, place)
+            try:
+                answer = await self._answer(body, headers, account)
+            except SenderGone:
+                return  # and with it what came
+            except TimeoutError:
+                await say(problem(SlowUpload(), 408), send)
+                return
+            if answer is not None:
+                reply = reply_to(answer, self._rules.on_hold, self._setting.appeal_url)
+                if reply is not None:
+                    await say(reply, send)
+                    return
+                headers = [*headers, (NAME, header_value(answer).encode())]
+            await self._app({**scope, "headers": headers}, body.again, send)
+
+    async def _answer(
+        self, body: Body, headers: list[tuple[bytes, bytes]], account: str
+    ) -> GateAnswer | None:
+        try:
+            await body.arrive(limit_of(self._setting.upload_bytes_max))
+        except NoRoom:
+            return told_unasked(GateReason.BUSY, self._setting)
+        if not body.is_whole:
+            return told_unasked(GateReason.TOO_LARGE, self._setting)
+        types = _values(headers, b"content-type")
+        codings = _values(headers, b"content-encoding")
+        try:
+            files = await anyio.to_thread.run_sync(files_of, body.held, types, codings)
+        except Unreadable:
+            return told_unasked(GateReason.UNREADABLE, self._setting)
+        if len(files) > FILES_MAX:
+            return told_unasked(GateReason.TOO_MANY, self._setting)
+        return await self._settled(files, account)
+
+    async def _settled(self, files: list[bytes], account: str) -> GateAnswer | None:
+        answers: list[GateAnswer] = []
+        left = TimeLeft(self._setting.budget_s)  # one for all of them
+        for untrusted_data in files:
+            answer = await self._client.ask(
+                untrusted_data, left, account, publishes_held=self._rules.publishes_held
+            )
+            answers.append(answer)
+            if answer.acts is GateVerdict.REFUSE:
+                break
+        return strictest(answers)
+
+
+def _is_ours(name: bytes) -> bool:
+    """Some servers behind take an underscore for a hyphen."""
+    return name.lower().replace(b"_", b"-") == NAME
+
+
+def _values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
+    return [value.decode("latin-1") for own, value in headers if own.lower() == name]
+
+
+async def say(reply: Reply, send: Send) -> None:
+    """Send a reply of our own."""
+    headers = [(name.lower().encode(), value.encode()) for name, value in headers_of(reply)]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

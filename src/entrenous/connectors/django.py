@@ -1,0 +1,161 @@
+"""Django: a validator for file fields, and an upload handler for every form."""
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from functools import cache
+from inspect import iscoroutinefunction
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.exceptions import SynchronousOnlyOperation, ValidationError
+from django.core.files.uploadhandler import FileUploadHandler, StopUpload
+from django.utils.deconstruct import deconstructible
+from django.utils.decorators import sync_and_async_middleware
+
+from entrenous.base.environment import BadSetting
+from entrenous.connectors.upload_rules import error_for, reply_text
+from entrenous.stop.client.gate_answer import (
+    GateAnswer,
+    GateReason,
+    GateVerdict,
+    account_of,
+    read_client_settings,
+)
+from entrenous.stop.client.upload_client import GateClient, told_unasked
+
+NAME: Final = "ENTRENOUS_GATE"
+#: Where the upload handler leaves its answers: ``request.entrenous``, by the name of the field.
+ON_REQUEST: Final = "entrenous"
+_ASKED: Final = ContextVar[Any]("entrenous_request", default=None)
+
+
+@cache
+def gate_client() -> GateClient:
+    """The client of this process, as base/environment.py describes it; raises BadSetting."""
+    given = getattr(settings, NAME, None)
+    if given is None:
+        raise BadSetting(name=NAME, wanted="set in base/environment.py, as docs/gate.md shows")
+    return GateClient(read_client_settings(given))
+
+
+@sync_and_async_middleware  # type: ignore[untyped-decorator]
+def with_account(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Middleware: lets validators know whose request they are asked in."""
+    if iscoroutinefunction(get_response):
+
+        async def answer_later(request: Any) -> Any:
+            token = _ASKED.set(request)
+            try:
+                answer: Awaitable[Any] = get_response(request)
+                return await answer
+            finally:
+                _ASKED.reset(token)
+
+        return answer_later
+
+    def answer(request: Any) -> Any:
+        token = _ASKED.set(request)
+        try:
+            return get_response(request)
+        finally:
+            _ASKED.reset(token)
+
+    return answer
+
+
+@deconstructible
+class GateValidator:
+    """Refuses a file that the gate refuses, and one that nobody could look at.
+
+    ``on_hold``: "publish" lets a file that is held for a claim pass as any other, and the gate
+    lists it as published; "mark" lets whatever is held pass with the answer as ``file.entrenous``
+    (of a model: until it is saved), and the view must keep it back.
+
+    Raises:
+        BadSetting: ``on_hold`` is something else.
+    """
+
+    def __init__(self, on_hold: str = "publish") -> None:
+        if on_hold not in ("publish", "mark"):
+            raise BadSetting(name="on_hold", wanted='"publish" or "mark"')
+        self.on_hold = on_hold
+
+    def __call__(self, file: Any) -> None:
+        """Raises ValidationError, code "stopped" or "held"."""
+        file.seek(0)
+        account, publishes = _account(_ASKED.get()), self.on_hold == "publish"
+        answer = gate_client().ask(file.chunks(), account=account, publishes_held=publishes)
+        file.seek(0)
+        file.entrenous = answer
+        error = error_for(answer, gate_client().setting.appeal_url)
+        if answer.acts is GateVerdict.REFUSE:
+            raise ValidationError(reply_text(error), code="stopped")
+        if answer.acts is GateVerdict.HOLD and self.on_hold != "mark":
+            raise ValidationError(reply_text(error), code="held")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GateValidator) and self.on_hold == other.on_hold
+
+    def __hash__(self) -> int:
+        return hash(self.on_hold)
+
+
+def _account(request: Any) -> str:
+    """The key of who is signed in, else where the request comes from: where nobody is, or where
+    that would be asked of a database out of an event loop.
+    """
+    try:
+        key = getattr(getattr(request, "user", None), "pk", None)
+    except SynchronousOnlyOperation:
+        key = None
+    address = getattr(request, "META", {}).get("REMOTE_ADDR", "")
+    return account_of("" if key is None else str(key), address)
+
+
+class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
+    """Asks about each file as soon as it is there; one that is not accepted never reaches the view.
+    One that is held for a claim does as any other, and the gate lists it as published.
+
+    The file is kept in memory until then, up to the hook's limit; larger ones are held. The answers
+    are ``request.entrenous``, by the name of the field. Where one was not accepted the form ends,
+    and the view finds the answer and no file.
+    """
+
+    on_hold = "publish"
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        """A file begins."""
+        super().new_file(*args, **kwargs)
+        self._held: bytearray | None = bytearray()
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
+        """Keep a piece, and hand it on."""
+        del start
+        if self._held is not None:
+            self._held += raw_data
+            if len(self._held) > gate_client().setting.upload_bytes_max:
+                self._held = None
+        return raw_data
+
+    def file_complete(self, file_size: int) -> None:
+        """Ask. Raises StopUpload for a file that is not accepted."""
+        del file_size
+        answer = self._answer()
+        answers: dict[str, list[GateAnswer]] = self.request.__dict__.setdefault(ON_REQUEST, {})
+        answers.setdefault(str(self.field_name), []).append(answer)
+        is_held = answer.acts is GateVerdict.HOLD and self.on_hold != "mark"
+        if is_held or answer.acts is GateVerdict.REFUSE:
+            raise StopUpload(connection_reset=False)
+
+    def _answer(self) -> GateAnswer:
+        data, self._held = self._held, None
+        if data is None:
+            return told_unasked(GateReason.TOO_LARGE, gate_client().setting)
+        account, publishes = _account(self.request), self.on_hold == "publish"
+        return gate_client().ask(bytes(data), account=account, publishes_held=publishes)
+
+
+class MarkingUploadHandler(GateUploadHandler):
+    """As its parent, but a held file reaches the view, which must keep it back."""
+
+    on_hold = "mark"

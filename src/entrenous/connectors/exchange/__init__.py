@@ -1,0 +1,1 @@
+"""Bank exchange over HTTP, with StopNCII, NCMEC and ThreatExchange (docs/spec/exchange.md)."""

@@ -1,0 +1,361 @@
+"""``entrenous gate exchange ...`` and ``gate follow``: who may fetch from us, what we fetch."""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Final
+
+import httpx
+import typer
+
+from entrenous.base.errors import EntrenousError, as_typed
+from entrenous.base.identifiers import BankName
+from entrenous.connectors.exchange.exchange_client import exchange_client, variable_of
+from entrenous.connectors.exchange.fetchers import check_source, fetch_from
+from entrenous.serving.server_process import LogKind, start_log
+from entrenous.stop.exchange_fetch import FetchSchedule
+from entrenous.stop.exchange_nouns import Fetched, FetchRuns, Source, SourceKind
+from entrenous.stop.exchange_serving import add_partner, forget_expired
+from entrenous.stop.exchange_stores import Exchange
+from entrenous.stop.gate_settings import gate_settings
+from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.platform import Platform
+from entrenous.stop.store.open_gate import exchange_of, open_existing, remove_source
+from entrenous.terminal.output import hint, put_json, say, unwrapped
+
+Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def join_sources(exchange: typer.Typer) -> None:
+    """Add this module's commands to ``entrenous gate exchange``."""
+    exchange.command("add")(source_add)
+    exchange.command("remove")(source_remove)
+    exchange.command("list")(source_list)
+
+
+def source_add(
+    name: Annotated[str, typer.Argument(help="2 to 40 of the characters a-z, 0-9 and -.")],
+    kind: Annotated[SourceKind, typer.Option(help="How it speaks.")],
+    place: Annotated[str, typer.Option("--from", metavar="URL|FILE", help="Address, or file.")],
+    bank: Annotated[str, typer.Option(metavar="NAME", help="Bank here; made if it is missing.")],
+    data: Data,
+    part: Annotated[
+        str, typer.Option(metavar="NAME", help="ThreatExchange's group, or HMA's bank.")
+    ] = "",
+    confirmed: Annotated[
+        bool, typer.Option("--confirmed", help="You stand behind it: fits are refused.")
+    ] = False,
+    credentials: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its credentials, mode 0600.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Know a place to fetch hashes from. Nothing is fetched yet."""
+    file = str(credentials.absolute()) if credentials else ""
+    if kind is SourceKind.FILE:
+        place = str(Path(place).absolute())
+    source = Source(name, kind, place, BankName(bank), part, confirmed, file)
+    check_source(source)
+    with open_existing(data) as (platform, _):
+        exchange_of(platform).sources.add(source)
+    if as_json:
+        put_json(_source(source) | {"schema": "entrenous/exchange-source/1"})
+        return
+    fetch = f"entrenous gate exchange fetch {as_typed(name)} --data {as_typed(data)}"
+    say(f"{name} is known. Fetch it: {fetch}")
+    if kind is not SourceKind.FILE and not file:
+        say(f"  Its credentials are taken from {variable_of(source)}.")
+
+
+def source_remove(
+    name: Annotated[str, typer.Argument(help="Its name.")],
+    data: Data,
+    withdraw: Annotated[
+        bool, typer.Option("--withdraw", help="What it brought matches nothing any more.")
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="What it brought stays, and nobody withdraws it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Know a source no more. Of what it brought, say what becomes of it."""
+    if withdraw and keep:
+        raise typer.BadParameter("give --withdraw or --keep")
+    wanted = True if withdraw else False if keep else None
+    with open_existing(data) as (platform, _):
+        removed = remove_source(name, exchange_of(platform), platform, withdraw=wanted)
+    if as_json:
+        said = {"schema": "entrenous/exchange-source/1", "name": name, "removed": True}
+        put_json(said | {"withdrawn": removed.withdrawn, "kept": removed.kept})
+        return
+    say(f"{name} is not fetched any more.")
+    if removed.withdrawn:
+        say(f"  {removed.withdrawn:,} claims that it brought are withdrawn.")
+    if removed.kept:
+        say(f"  {removed.kept:,} claims that it brought stay, also when they are withdrawn there.")
+
+
+def source_list(data: Data, as_json: AsJson = False) -> None:
+    """Sources, how many claims each has here, and when it was last read to its end."""
+    with open_existing(data) as (platform, _):
+        sources = exchange_of(platform).sources
+        known = [
+            (one, sources.live(one.name), sources.checkpoint(one.name)) for one in sources.sources()
+        ]
+    rows = [
+        _source(one)
+        | {"claims": live, "whole_at": at.whole_at.isoformat() if at.whole_at else None}
+        for one, live, at in known
+    ]
+    if as_json:
+        put_json({"schema": "entrenous/exchange-sources/1", "sources": rows})
+        return
+    for one, live, at in known:
+        when = f"{at.whole_at:%Y-%m-%d %H:%M} UTC" if at.whole_at else "never to its end"
+        say(f"{one.name} ({one.kind}) into {one.bank}: {live} claims, read {when}")
+    if not known:
+        say("This gate fetches from nowhere.")
+
+
+def _source(source: Source) -> dict[str, object]:
+    return {
+        "name": source.name,
+        "kind": source.kind,
+        "from": source.place,
+        "bank": source.bank,
+        "confirmed": source.confirmed,
+    }
+
+
+def join(gate: typer.Typer) -> None:
+    """Add this module's commands to ``entrenous gate``."""
+    join_follow(gate)
+    exchange = typer.Typer(help="Banks of fingerprints between platforms.", no_args_is_help=True)
+    partner = typer.Typer(help="Platforms that may fetch from yours.", no_args_is_help=True)
+    partner.command("add")(partner_add)
+    partner.command("list")(partner_list)
+    partner.command("remove")(partner_remove)
+    exchange.add_typer(partner, name="partner")
+    exchange.command("fetch")(fetch)
+    join_sources(exchange)
+    gate.add_typer(exchange, name="exchange")
+
+
+def partner_add(
+    name: Annotated[str, typer.Argument(help="2 to 40 of the characters a-z, 0-9 and -.")],
+    data: Data,
+    bank: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A bank that it may fetch; may be given several times."),
+    ] = None,
+    may_submit: Annotated[
+        bool, typer.Option("--may-submit", help="It may also bring hashes, as waiting claims.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a platform fetch your banks; prints its key, this once."""
+    banks = [BankName(one) for one in bank or [PEOPLE]]
+    with open_existing(data) as (platform, _):
+        for one in banks:
+            platform.bank.bank(one)
+        key = add_partner(name, banks, exchange_of(platform), submits=may_submit).reveal().decode()
+    if as_json:
+        said = {"schema": "entrenous/exchange-partner/1", "name": name, "banks": banks}
+        put_json(said | {"may_submit": may_submit, "key": key})
+        return
+    say(f"{name} may fetch: {', '.join(banks)}.")
+    say(f"  Its key, shown only now: {key}")
+    say("  Under /exchange/ncmec it is the password of that name; under /exchange/stopncii/v1 both")
+    say("  the function key and the subscription key. NCMEC clients must run with TZ=UTC.")
+
+
+def partner_list(data: Data, as_json: AsJson = False) -> None:
+    """Who may fetch what, and when they last asked."""
+    with open_existing(data) as (platform, _):
+        known = exchange_of(platform).partners.partners()
+    if as_json:
+        shown = [
+            {
+                "name": one.name,
+                "banks": one.banks,
+                "may_submit": one.submits,
+                "asked_at": one.asked_at.isoformat() if one.asked_at else None,
+            }
+            for one in known
+        ]
+        put_json({"schema": "entrenous/exchange-partners/1", "partners": shown})
+        return
+    for one in known:
+        asked = f"last asked {one.asked_at:%Y-%m-%d %H:%M} UTC" if one.asked_at else "never asked"
+        say(f"{one.name}: {', '.join(one.banks)}; {asked}")
+    if not known:
+        say("Nobody may fetch from this gate.")
+
+
+def partner_remove(
+    name: Annotated[str, typer.Argument(help="Its name.")], data: Data, as_json: AsJson = False
+) -> None:
+    """End a partner's key; what it was served is remembered no more."""
+    with open_existing(data) as (platform, _):
+        exchange_of(platform).partners.remove(name)
+    if as_json:
+        put_json({"schema": "entrenous/exchange-partner/1", "name": name, "removed": True})
+        return
+    say(f"{name} can no longer fetch. What it fetched before, it still has.")
+
+
+def fetch(
+    data: Data,
+    names: Annotated[list[str] | None, typer.Argument(help="Sources; all if none.")] = None,
+    accept_shrinking: Annotated[
+        bool,
+        typer.Option(
+            "--accept-shrinking",
+            help="Also when more than half is gone, or unreadable records came.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch, from where the last fetch ended; what a source withdrew is withdrawn."""
+    with open_existing(data) as (platform, _), exchange_client() as client:
+        exchange = exchange_of(platform)
+        forget_expired(exchange)
+        chosen = [
+            exchange.sources.source(name) for name in names or ()
+        ] or exchange.sources.sources()
+        done, failed = list[tuple[Source, Fetched]](), list[tuple[Source, EntrenousError]]()
+        for source in chosen:
+            try:
+                told = fetch_from(
+                    source, exchange, platform, client, accept_shrinking=accept_shrinking
+                )
+            except EntrenousError as error:
+                failed.append((source, error))
+            else:
+                done.append((source, told))
+    _tell(done, failed, as_json=as_json)
+    if failed:
+        raise failed[-1][1]
+
+
+def _tell(
+    done: Sequence[tuple[Source, Fetched]],
+    failed: Sequence[tuple[Source, EntrenousError]],
+    *,
+    as_json: bool,
+) -> None:
+    """One source that does not answer does not stop the others."""
+    if as_json:
+        rows = [_fetched(source, told) for source, told in done]
+        rows += [{"source": one.name, "error": unwrapped(str(why))} for one, why in failed]
+        put_json({"schema": "entrenous/exchange-fetch/1", "sources": rows})
+        return
+    for source, told in done:
+        say(
+            f"{source.name}: {told.made} new, {told.withdrawn} withdrawn, {told.refused} unreadable"
+        )
+        for reason in told.reasons:
+            say(f"  {reason}")
+        if told.kept:
+            say(f"  {told.kept} were not seen again. That is more than half, or some records could")
+            say("  not be read: nothing of that was withdrawn.")
+            say("  If that is meant: the same again with --accept-shrinking")
+    for source, why in failed[:-1]:
+        hint(f"{source.name}: {unwrapped(str(why))}")
+
+
+def _fetched(source: Source, told: Fetched) -> dict[str, object]:
+    return {
+        "source": source.name,
+        "records": told.records,
+        "made": told.made,
+        "withdrawn": told.withdrawn,
+        "refused": told.refused,
+        "reasons": told.reasons,
+        "kept": told.kept,
+    }
+
+
+_LOOK_S_MAX: Final = 30.0
+_LOOKS: Final = 10  # in each interval, at which sources are due
+_LOG: Final = logging.getLogger("entrenous.gate")
+
+
+def join_follow(gate: typer.Typer) -> None:
+    """Add this module's command to ``entrenous gate``."""
+    gate.command("follow", hidden=True)(follow)
+
+
+def follow(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")],
+) -> None:
+    """Fetch each source as often as the gate's settings say, until standard input ends."""
+    start_log(LogKind.ERRORS, sys.stderr)
+    every = timedelta(minutes=gate_settings(data).fetch_minutes)
+    if not every:
+        return
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    with open_existing(data) as (platform, _), exchange_client() as client:
+        rounds, exchange = FetchSchedule(every), exchange_of(platform)
+        look_s = min(_LOOK_S_MAX, every.total_seconds() / _LOOKS)
+        while True:
+            fetch_due(rounds, exchange, platform, client)
+            threading.Event().wait(look_s)
+
+
+def fetch_due(
+    rounds: FetchSchedule, exchange: Exchange, platform: Platform, client: httpx.Client
+) -> None:
+    """Fetch those sources that are due. One that fails does not stop the others; of a failure only
+    its kind is logged, for its words may tell of places.
+    """
+    for source in _due(rounds, exchange):
+        try:
+            told = fetch_from(source, exchange, platform, client)
+        except FetchRuns:
+            rounds.left_to_another(source.name, exchange.clock.now())
+        except EntrenousError as why:
+            wait = rounds.failed(source.name, exchange.clock.now())
+            said = {"event": "fetch-failed", "kind": type(why).__name__}
+            said["again_s"] = str(round(wait.total_seconds()))
+            _LOG.warning("fetch failed: %(kind)s", said, extra={"said": said})
+        else:
+            rounds.fetched(source.name)
+            _follow_tell(told)
+
+
+def _due(rounds: FetchSchedule, exchange: Exchange) -> list[Source]:
+    """None while the database is away."""
+    sources, now = exchange.sources, exchange.clock.now()
+    try:
+        return [
+            one
+            for one in sources.sources()
+            if rounds.is_due(one.name, sources.checkpoint(one.name), now)
+        ]
+    except EntrenousError as why:
+        said = {"event": "fetch-waits", "kind": type(why).__name__}
+        _LOG.warning("fetch waits: %(kind)s", said, extra={"said": said})
+        return []
+
+
+def _follow_tell(told: Fetched) -> None:
+    """What a person has to look at: nothing was withdrawn that was not seen again."""
+    if told.kept or told.refused:
+        said = {"event": "fetch-incomplete", "kept": told.kept, "unreadable": told.refused}
+        _LOG.warning("fetch incomplete: %(kept)d kept", said, extra={"said": said})
+
+
+def _end_with_input(end: Callable[[int], object] = os._exit) -> None:
+    """At once, also in the middle of a page or of waiting for a source: the next fetch goes on from
+    the checkpoint, as after a kill.
+    """
+    with suppress(OSError, ValueError):
+        sys.stdin.buffer.read()
+    end(0)

@@ -1,0 +1,240 @@
+"""Who asks, how often, how much of a body is read, and errors in each protocol's form."""
+
+import base64
+import binascii
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from html import escape
+from http import HTTPStatus
+from typing import Any, Final
+
+import anyio
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from entrenous.base.errors import EntrenousError
+from entrenous.base.secret import Secret
+from entrenous.stop.exchange_nouns import (
+    BadQuery,
+    ExchangePartner,
+    MayNotSubmit,
+    NotYet,
+    TooLong,
+    TooManyRequests,
+    WrongKey,
+)
+from entrenous.stop.exchange_serving import partner_with
+from entrenous.stop.exchange_stores import Exchange
+from entrenous.stop.nouns import BankUnreachable
+from entrenous.wire.problem_details import status_of
+
+NAMESPACE: Final = "https://hashsharing.ncmec.org/hashsharing/v2"
+
+
+def element(name: str, text: str = "", /, *inside: str, **attributes: object) -> str:
+    """One element; ``text`` is escaped, ``inside`` are elements already."""
+    said = "".join(f' {key}="{escape(str(value))}"' for key, value in attributes.items())
+    return f"<{name}{said}>{escape(text)}{''.join(inside)}</{name}>"
+
+
+def document(root: str, *inside: str) -> bytes:
+    """A document of these elements."""
+    head = '<?xml version="1.0" encoding="UTF-8"?>'
+    return f'{head}<{root} xmlns="{NAMESPACE}">{"".join(inside)}</{root}>'.encode()
+
+
+def answer(root: str, *inside: str, **headers: str) -> Response:
+    """A document as an answer that nobody stores."""
+    sent = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **headers}
+    return Response(document(root, *inside), 200, sent, media_type="application/xml")
+
+
+class ExchangeFault(EntrenousError):
+    """Something went wrong here. Nothing was changed; ask again later."""
+
+
+_STATUS: Final[Mapping[type[EntrenousError], int]] = {
+    WrongKey: 401,
+    MayNotSubmit: 403,
+    TooLong: 413,
+    TooManyRequests: 429,
+    NotYet: 429,  # which clients wait for, as Retry-After says
+}
+_RETRY: Final = "5"
+PRIVATE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+Handlers = dict[Any, Callable[[Request, Exception], Response]]
+_Say = Callable[[int, str], tuple[bytes, str]]
+
+
+def in_json() -> Handlers:
+    """For StopNCII's clients."""
+    return _handlers(_json)
+
+
+def in_xml() -> Handlers:
+    """For NCMEC's."""
+    return _handlers(_xml, challenge='Basic realm="exchange", charset="UTF-8"')
+
+
+def _handlers(say: _Say, challenge: str = "") -> Handlers:
+    def on_error(_request: Request, error: Exception) -> Response:
+        own = error if isinstance(error, EntrenousError) else ExchangeFault()
+        if isinstance(own, BankUnreachable):  # the database's own words are the operator's
+            own = BankUnreachable(why="it is busy or stopped")
+        status = status_of(type(own), _STATUS)
+        body, media_type = say(status, " ".join(str(own).split()))
+        headers = PRIVATE | _more(status, own, challenge)
+        return Response(body, status, headers, media_type=media_type)
+
+    def on_http_error(_request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        body, media_type = say(status, HTTPStatus(status).phrase)
+        return Response(body, status, PRIVATE, media_type=media_type)
+
+    return {
+        EntrenousError: on_error,
+        HTTPException: on_http_error,
+        ClientDisconnect: _on_hang_up,
+        Exception: on_error,
+    }
+
+
+def _on_hang_up(_request: Request, _error: Exception) -> Response:
+    """Whoever sent this went away in the middle: no fault of ours, and nobody reads the answer."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
+def _more(status: int, error: EntrenousError, challenge: str) -> dict[str, str]:
+    if status == HTTPStatus.UNAUTHORIZED and challenge:
+        return {"WWW-Authenticate": challenge}
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        return {"Retry-After": str(error.facts.get("seconds", _RETRY))}
+    return {}
+
+
+def _json(status: int, message: str) -> tuple[bytes, str]:
+    return msgspec.json.encode({"statusCode": status, "message": message}), "application/json"
+
+
+def _xml(_status: int, message: str) -> tuple[bytes, str]:
+    return document("error", element("message", message)), "application/xml"
+
+
+AT_ONCE: Final = 600
+A_SECOND: Final = 20
+WRONG_KEYS_A_MINUTE: Final = 10
+_COUNTED_MAX: Final = 10_000  # beyond, counting begins anew for everybody
+_NOTED_EVERY: Final = timedelta(minutes=1)
+_ARRIVAL_S_MAX: Final = 60
+
+
+@dataclass(slots=True)
+class _Bucket:
+    left: float
+    at: datetime
+
+
+@dataclass(slots=True)
+class Allowance:
+    """So many at once, and so many a second after that, of each name; in memory."""
+
+    at_once: int
+    a_second: float
+    buckets: dict[str, _Bucket] = field(default_factory=dict)
+
+    def take(self, name: str, now: datetime) -> None:
+        """One of that name's; raises TooManyRequests."""
+        if len(self.buckets) >= _COUNTED_MAX:
+            self.buckets.clear()
+        bucket = self.buckets.setdefault(name, _Bucket(self.at_once, now))
+        passed_s = max(0.0, (now - bucket.at).total_seconds())
+        bucket.left = min(self.at_once, bucket.left + passed_s * self.a_second)
+        bucket.at = now
+        if bucket.left < 1:
+            raise TooManyRequests(seconds=max(1, round((1 - bucket.left) / self.a_second)))
+        bucket.left -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Lets partners in. A right key is let in whoever else shares its address."""
+
+    exchange: Exchange
+    requests: Allowance = field(default_factory=lambda: Allowance(AT_ONCE, A_SECOND))
+    wrong: Allowance = field(
+        default_factory=lambda: Allowance(WRONG_KEYS_A_MINUTE, WRONG_KEYS_A_MINUTE / 60)
+    )
+
+    async def partner(
+        self, request: Request, key: Secret, name: str | None = None
+    ) -> ExchangePartner:
+        """Who shows this key; raises WrongKey, TooManyRequests."""
+        now = self.exchange.clock.now()
+        try:
+            partner = await run_in_threadpool(partner_with, key, self.exchange, name=name)
+        except WrongKey:
+            self.wrong.take(_network(request), now)
+            raise
+        self.requests.take(partner.name, now)
+        if partner.asked_at is None or now - partner.asked_at > _NOTED_EVERY:
+            await run_in_threadpool(self.exchange.partners.asked, partner.name, now)
+        return partner
+
+
+def basic(request: Request) -> tuple[str, Secret]:
+    """Name and key (RFC 7617); raises WrongKey."""
+    scheme, _, said = request.headers.get("authorization", "").partition(" ")
+    try:
+        pair = base64.b64decode(said.strip(), validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise WrongKey from None
+    name, colon, key = pair.partition(":")
+    if scheme.lower() != "basic" or not colon:
+        raise WrongKey
+    return name, Secret(key.encode())
+
+
+async def body_of(request: Request, bytes_max: int) -> bytes:
+    """The body; raises TooLong as soon as that is known, BadQuery if it does not come."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > bytes_max:
+        raise TooLong(limit_bytes=bytes_max)
+    body = bytearray()
+    try:
+        with anyio.fail_after(_ARRIVAL_S_MAX):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > bytes_max:
+                    raise TooLong(limit_bytes=bytes_max)
+    except TimeoutError as problem:
+        raise BadQuery(why="it took more than a minute to come") from problem
+    return bytes(body)
+
+
+def number_in(request: Request, name: str, default: int | None = None) -> int:
+    """A whole number of the query, 0 to 2**62; raises BadQuery."""
+    return whole_number(request.query_params.get(name, "" if default is None else str(default)))
+
+
+def whole_number(untrusted_text: str) -> int:
+    """From at most 18 ASCII digits; raises BadQuery."""
+    if not (untrusted_text.isascii() and untrusted_text.isdecimal() and len(untrusted_text) <= 18):
+        raise BadQuery(why="a number is missing or not one")
+    return int(untrusted_text)
+
+
+def _network(request: Request) -> str:
+    """Whose wrong keys are counted together: an address, of IPv6 the /64 network."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if address.version == 4:
+        return host
+    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))

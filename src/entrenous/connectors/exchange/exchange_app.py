@@ -1,0 +1,22 @@
+"""Both served forms in one application, to be mounted under /exchange (docs/spec/exchange.md)."""
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from entrenous.connectors.exchange.exchange_access import Door
+from entrenous.connectors.exchange.serve_ncmec import ncmec_app
+from entrenous.connectors.exchange.serve_stopncii import stopncii_app
+from entrenous.stop.exchange_stores import Exchange
+
+
+def exchange_app(exchange: Exchange) -> Starlette:
+    """``/stopncii/v1/...`` and ``/ncmec/v2/...``; a partner's requests count together."""
+    door = Door(exchange)
+    app = Starlette(
+        routes=[
+            Mount("/stopncii/v1", stopncii_app(door)),
+            Mount("/ncmec", ncmec_app(door)),
+        ]
+    )
+    app.router.redirect_slashes = False  # a key is sent nowhere else
+    return app

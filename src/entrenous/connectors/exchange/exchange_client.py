@@ -1,0 +1,248 @@
+"""Ask another exchange over HTTPS: bounded, patient, never redirected elsewhere (exchange.md, 6.2).
+
+A source's credentials come from the environment or from a file that only its owner reads (6.1).
+"""
+
+import base64
+import logging
+import os
+import ssl
+import stat
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from secrets import randbelow
+from typing import Final
+
+import httpx
+
+from entrenous.base.environment import is_loopback
+from entrenous.base.secret import Secret
+from entrenous.stop.exchange_nouns import (
+    BadPage,
+    BadSource,
+    NoCredentials,
+    OddCredentials,
+    OpenCredentials,
+    Source,
+    SourceKind,
+    SourceRefused,
+    SourceUnreachable,
+)
+
+_BYTES_MAX: Final = 4096
+_FORM: Final[Mapping[SourceKind, str]] = {
+    SourceKind.STOPNCII: "function key,subscription key",
+    SourceKind.NCMEC: "user:password",
+    SourceKind.THREATEXCHANGE: "app|secret",
+    SourceKind.HMA: "a token",
+}
+
+
+def variable_of(source: Source) -> str:
+    """The environment variable that may hold them."""
+    return f"ENTRENOUS_EXCHANGE_{source.name.upper().replace('-', '_')}"
+
+
+def headers_for(source: Source, environment: Mapping[str, str]) -> dict[str, str]:
+    """The headers that let us in.
+
+    Raises:
+        NoCredentials: there are none.
+        OddCredentials: they are not in the form of this kind.
+        OpenCredentials: others can read the file.
+    """
+    known = _read(source, environment)
+    if known is None:
+        if source.kind is SourceKind.HMA:
+            return {}
+        raise _missing(source)
+    return _headers(source, known.reveal().decode("latin-1"))
+
+
+def check_file(source: Source) -> None:
+    """Whether the file that is named for them, if any, will do; raises as :func:`headers_for`."""
+    if source.credentials:
+        known = _of_file(source)
+        if known is None:
+            raise _missing(source)
+        _headers(source, known.reveal().decode("latin-1"))
+
+
+def _headers(source: Source, text: str) -> dict[str, str]:
+    if not text.isprintable() or not text.isascii():
+        raise _odd(source)
+    if source.kind is SourceKind.STOPNCII:
+        function, comma, subscription = text.partition(",")
+        if not (function and comma and subscription):
+            raise _odd(source)
+        return {"x-functions-key": function, "Ocp-Apim-Subscription-Key": subscription}
+    if source.kind is SourceKind.NCMEC:
+        if ":" not in text:
+            raise _odd(source)
+        return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+    return {"Authorization": f"Bearer {text}"}
+
+
+def _read(source: Source, environment: Mapping[str, str]) -> Secret | None:
+    text = environment.get(variable_of(source), "").strip()
+    if text:
+        return Secret(text.encode())
+    return _of_file(source) if source.credentials else None
+
+
+def _of_file(source: Source) -> Secret | None:
+    """Looked at and read by one descriptor, so that it cannot be exchanged in between."""
+    path = Path(source.credentials)
+    try:
+        with path.open("rb") as file:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+                raise OpenCredentials(path=path)
+            text = file.read(_BYTES_MAX).strip()
+    except OSError:
+        raise _missing(source) from None
+    return Secret(text) if text else None
+
+
+def _odd(source: Source) -> OddCredentials:
+    return OddCredentials(name=source.name, form=_FORM.get(source.kind, "nothing"))
+
+
+def _missing(source: Source) -> NoCredentials:
+    form = _FORM.get(source.kind, "nothing")
+    return NoCredentials(name=source.name, variable=variable_of(source), form=form)
+
+
+PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+TRIES: Final = 6
+_FIRST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 60.0
+_READ: Final = (200, 404)  # what is missing may say what comes next
+_AGAIN: Final = frozenset({429, 500, 502, 503, 504})
+_TIMEOUT: Final = httpx.Timeout(60, connect=10)
+
+
+def exchange_client() -> httpx.Client:
+    """A client that speaks TLS 1.2 or newer, follows no redirect and asks no proxy.
+
+    httpx writes every address to its log, and addresses of some exchanges hold cursors that open
+    them: so it is told to be silent about those.
+    """
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    context = httpx.create_ssl_context(trust_env=False)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return httpx.Client(verify=context, timeout=_TIMEOUT, trust_env=False)
+
+
+def check_place(place: str) -> httpx.URL:
+    """The address of an exchange; raises BadSource unless it is https, or http to this machine."""
+    try:
+        url = httpx.URL(place)
+    except httpx.InvalidURL:
+        raise BadSource(why="that is no web address") from None
+    private = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))
+    if not private or not url.host or url.userinfo or url.query or url.fragment:
+        raise BadSource(why="its address looks like https://exchange.example/path")
+    return url
+
+
+def a_little_random() -> float:
+    """0.5 to 1.5, so that many who were turned away do not come back together."""
+    return 0.5 + randbelow(1001) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeHttp:
+    """One source over HTTP. ``headers`` hold its credentials."""
+
+    name: str
+    base: str
+    client: httpx.Client = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sleep_s: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = a_little_random
+
+    def get(
+        self, path: str, query: Mapping[str, str] | None = None, *, absent_ok: bool = False
+    ) -> bytes | None:
+        """The body of an answer with status 200; with ``absent_ok``, None for 404.
+
+        ``path`` is added to the base address, query and all.
+
+        Raises:
+            SourceUnreachable: it does not answer, after several tries.
+            SourceRefused: it answers with another status, redirects among them.
+            BadPage: the answer is longer than a page may be.
+        """
+        there, body = self.look(path, query, absent_ok=absent_ok)
+        return body if there else None
+
+    def look(
+        self, path: str, query: Mapping[str, str] | None = None, *, absent_ok: bool = True
+    ) -> tuple[bool, bytes]:
+        """The same; and with a 404 False, and what it said."""
+        try:
+            url = httpx.URL(self.base.rstrip("/") + path)
+        except httpx.InvalidURL:
+            raise BadPage(name=self.name, why="its next page has no address") from None
+        return self._ask(url.copy_merge_params(query) if query else url, absent_ok=absent_ok)
+
+    def follow(self, untrusted_url: str) -> bytes:
+        """What an answer said comes next, if that is at the same place; raises BadPage too."""
+        try:
+            url, own = httpx.URL(untrusted_url), httpx.URL(self.base)
+        except httpx.InvalidURL:
+            raise BadPage(name=self.name, why="its next page has no address") from None
+        if (url.scheme, url.host, url.port) != (own.scheme, own.host, own.port) or url.userinfo:
+            raise BadPage(name=self.name, why="its next page is at another place")
+        return self._ask(url, absent_ok=False)[1]
+
+    def _ask(self, url: httpx.URL, *, absent_ok: bool) -> tuple[bool, bytes]:
+        pause_s = _FIRST_PAUSE_S
+        for left in reversed(range(TRIES)):
+            status, body, wait_s = self._once(url)
+            if status == 200:
+                return True, body
+            if status == 404 and absent_ok:
+                return False, body
+            if status not in _AGAIN and status:
+                raise SourceRefused(name=self.name, status=status)
+            if left:
+                self.sleep_s(wait_s if wait_s is not None else pause_s * self.jitter())
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        why = f"status {status}" if status else "the connection failed"
+        raise SourceUnreachable(name=self.name, why=why)
+
+    def _once(self, url: httpx.URL) -> tuple[int, bytes, float | None]:
+        """Status (0 when the connection failed), body, and how long it wants us to wait."""
+        sent = {**self.headers, "Accept-Encoding": "identity"}
+        try:
+            with self.client.stream("GET", url, headers=sent) as answer:
+                body = self._whole(answer) if answer.status_code in _READ else b""
+                return answer.status_code, body, _retry_after_s(answer.headers)
+        except (httpx.HTTPError, httpx.StreamError):
+            return 0, b"", None
+
+    def _whole(self, answer: httpx.Response) -> bytes:
+        held = bytearray()
+        for chunk in answer.iter_bytes():
+            held += chunk
+            if len(held) > PAGE_BYTES_MAX:
+                raise BadPage(name=self.name, why="it is longer than 16 MB")
+        return bytes(held)
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """RFC 9110 section 10.2.3: seconds, or a date; at most a minute."""
+    said = headers.get("retry-after", "").strip()
+    if said.isascii() and said.isdecimal():
+        return float(min(int(said[:9]), _LONGEST_PAUSE_S))
+    try:
+        at = parsedate_to_datetime(said)
+        wait_s = (at - datetime.now(UTC)).total_seconds()  # noqa: TID251 -- theirs is a real date
+    except (ValueError, TypeError):
+        return None
+    return min(max(wait_s, 0.0), _LONGEST_PAUSE_S)

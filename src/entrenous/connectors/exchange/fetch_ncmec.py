@@ -1,0 +1,127 @@
+"""Fetch from NCMEC's hash sharing API, version 2 (docs/spec/exchange.md, 4.2, 6)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
+
+import msgspec
+
+from entrenous.base.environment import Clock
+from entrenous.connectors.exchange.exchange_client import PAGE_BYTES_MAX, ExchangeHttp
+from entrenous.connectors.exchange.untrusted_pages import (
+    BadRecord,
+    Element,
+    key,
+    pdq,
+    read_all,
+    read_xml,
+)
+from entrenous.stop.exchange_nouns import BadPage, BadXml, Page, Record
+
+_DATE: Final = "%Y-%m-%dT%H:%M:%SZ"
+_BEGINNING: Final = "1970-01-01T00:00:00Z"
+_SETTLED: Final = timedelta(seconds=5)  # what is newer may still be being written there
+_NEXT_HOLDS: Final = timedelta(hours=12)
+_NEXT_MAX: Final = 2000
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """A range that is being read, or (without ``to``) where the next one begins."""
+
+    start: str = _BEGINNING
+    to: str = ""
+    next: str = ""
+    asked: str = ""
+
+    @classmethod
+    def read(cls, token: str) -> Self:
+        return msgspec.json.decode(token, type=cls) if token else cls()
+
+    def written(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Ncmec:
+    """A checkpoint is a range with the page that comes next, as JSON."""
+
+    web: ExchangeHttp
+    clock: Clock
+    stale_after: timedelta | None = None
+
+    def pages(self, token: str) -> Iterator[Page]:
+        """To the end of the range up to five seconds ago."""
+        place = self._resumed(_Place.read(token))
+        if place.to <= place.start:
+            return
+        while place.to:
+            root = self._ask(place)
+            records, refused = read_all(_entries(root), read_entry)
+            place = self._after(root, place)
+            yield Page(records, place.written(), refused)
+
+    def _resumed(self, place: _Place) -> _Place:
+        """Where it broke off, if its page still holds; else the range again, up to now."""
+        now = self.clock.now()
+        held = place.asked and now - _moment(place.asked) <= _NEXT_HOLDS
+        if place.next and held:
+            return place
+        return _Place(place.start, (now - _SETTLED).strftime(_DATE))
+
+    def _ask(self, place: _Place) -> Element:
+        if place.next:
+            body = self.web.get(place.next)
+        else:
+            body = self.web.get("/v2/entries", {"from": place.start, "to": place.to})
+        try:
+            return read_xml(body or b"", PAGE_BYTES_MAX)
+        except BadXml as problem:
+            raise BadPage(name=self.web.name, why="it is not XML as we read it") from problem
+
+    def _after(self, root: Element, place: _Place) -> _Place:
+        if root.name != "queryResult":
+            raise BadPage(name=self.web.name, why="it is no queryResult")
+        following = root.one("paging", "next")
+        path = following.text.strip() if following is not None else ""
+        if not path:
+            return _Place(place.to)
+        if not path.startswith("/v2/") or len(path) > _NEXT_MAX or path == place.next:
+            raise BadPage(name=self.web.name, why="its next page is at another place")
+        asked = self.clock.now().strftime(_DATE)
+        return msgspec.structs.replace(place, next=path, asked=asked)
+
+
+def read_entry(entry: Element) -> Record | None:
+    """One entry; None for videos and for entries without a PDQ hash. Raises BadRecord."""
+    name = entry.name.lower()
+    if name not in ("image", "deletedimage"):
+        return None
+    member, entry_id = entry.one("member"), entry.one("id")
+    owner = key(member.attributes.get("id") if member is not None else None)
+    called = key(entry_id.text.strip() if entry_id is not None else None)
+    record = Record(f"{owner}-{called}", _seconds(entry.one("timestamp")))
+    if name == "deletedimage":
+        return record
+    prints = entry.one("fingerprints")
+    hashes = tuple(pdq(one.text) for one in prints.all("pdq")) if prints is not None else ()
+    return replace(record, hashes=hashes) if hashes else None
+
+
+def _entries(root: Element) -> Iterator[Element]:
+    for images in root.all("images"):
+        yield from images.children
+
+
+def _seconds(timestamp: Element | None) -> int:
+    try:
+        at = _moment(timestamp.text.strip()[:19] + "Z" if timestamp is not None else "")
+    except ValueError:
+        raise BadRecord("its timestamp is missing, or not a date") from None
+    if at.year < 1970:
+        raise BadRecord("its timestamp is too old")
+    return int(at.timestamp())
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, _DATE).replace(tzinfo=UTC)

@@ -1,0 +1,420 @@
+"""Fetch a source of any kind: StopNCII, ThreatExchange, HMA or a file (docs/spec/exchange.md, 6).
+
+NCMEC's XML has a module of its own, :mod:`.fetch_ncmec`.
+"""
+
+import csv
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import httpx
+import msgspec
+
+from entrenous.base.environment import Clock, SystemClock
+from entrenous.connectors.exchange.exchange_client import (
+    ExchangeHttp,
+    check_file,
+    check_place,
+    headers_for,
+)
+from entrenous.connectors.exchange.fetch_ncmec import Ncmec
+from entrenous.connectors.exchange.untrusted_pages import (
+    BadRecord,
+    fields,
+    json_page,
+    key,
+    list_in,
+    pdq,
+    read_all,
+    whole,
+    word,
+)
+from entrenous.stop.exchange_fetch import fetch_source
+from entrenous.stop.exchange_nouns import (
+    BadPage,
+    BadSource,
+    Fetched,
+    Page,
+    Record,
+    Source,
+    SourceKind,
+    SourceRefused,
+    SourceUnreachable,
+)
+from entrenous.stop.exchange_stores import Exchange, Fetcher
+from entrenous.stop.platform import Platform
+from entrenous.stop.store.exchange_partners import source_lock
+from entrenous.stop.store.open_gate import _engine
+
+
+def fetch_from(
+    source: Source,
+    exchange: Exchange,
+    platform: Platform,
+    client: httpx.Client,
+    *,
+    accept_shrinking: bool = False,
+) -> Fetched:
+    """Fetch a source, with its credentials from its file or the environment, while nobody else
+    does.
+
+    Raises:
+        FetchRuns, NoCredentials, OddCredentials, OpenCredentials, BadSource, and what
+            ``fetch_source`` raises.
+    """
+    fetcher = fetcher_of(source, client, exchange.clock, os.environ)
+    with source_lock(_engine(platform), source.name):
+        return fetch_source(source, fetcher, exchange, platform, accept_shrinking=accept_shrinking)
+
+
+_PAGE_SIZE: Final = "800"
+_BEGINNING: Final = "10"  # as the public client has it
+_TOKEN_MAX: Final = 2000
+_LIVE: Final = frozenset({"Unknown", "Received", "Active"})
+_ENDED: Final = frozenset({"Withdrawn", "Deleted"})
+
+
+@dataclass(frozen=True, slots=True)
+class StopNcii:
+    """A checkpoint is "start time", or "start time page token" within a fetch."""
+
+    web: ExchangeHttp
+    stale_after: timedelta | None = timedelta(days=30)
+
+    def pages(self, token: str) -> Iterator[Page]:
+        """To the end of the newest page. A page token of an earlier fetch that is refused is given
+        up at once, for its start time.
+        """
+        start, _, cursor = (token or _BEGINNING).partition(" ")
+        said = self._resumed(start, cursor)
+        more = True
+        while more:
+            said = said or self._ask(start, cursor)
+            more, cursor, following = self._next(said, cursor)
+            raw = list_in(self.web.name, said, "hashRecords")
+            records, refused = read_all(raw, read_record)
+            place = f"{start} {cursor}" if more else following
+            said = {}
+            yield Page(records, place, refused)
+
+    def _resumed(self, start: str, cursor: str) -> dict[str, object]:
+        try:
+            return self._ask(start, cursor)
+        except SourceRefused:
+            if not cursor:
+                raise
+            return self._ask(start, "")
+
+    def _ask(self, start: str, cursor: str) -> dict[str, object]:
+        query = {"startTimestamp": start, "pageSize": _PAGE_SIZE}
+        if cursor:
+            query["nextPageToken"] = cursor
+        return json_page(self.web.name, self.web.get("/FetchHashes", query) or b"")
+
+    def _next(self, said: dict[str, object], before: str) -> tuple[bool, str, str]:
+        more, cursor = said.get("hasMoreRecords"), said.get("nextPageToken") or ""
+        if not isinstance(more, bool) or not isinstance(cursor, str) or len(cursor) > _TOKEN_MAX:
+            raise BadPage(name=self.web.name, why="it does not say what comes next")
+        if more and cursor in ("", before):
+            raise BadPage(name=self.web.name, why="it says that there is more, and not where")
+        try:
+            following = str(whole(said.get("nextSetTimestamp")))
+        except BadRecord:
+            raise BadPage(name=self.web.name, why="it has no nextSetTimestamp") from None
+        return more, cursor, following
+
+
+def read_record(untrusted: object) -> Record | None:
+    """One record; None for hashes of another kind. Raises BadRecord."""
+    record = fields(untrusted)
+    if word(record.get("signalType")) != "ImagePDQ":
+        return None
+    bits, version = pdq(record.get("hashValue")), whole(record.get("lastModtimestamp"))
+    status = record.get("hashStatus")
+    if status in _ENDED:
+        return Record(bits.hex(), version)
+    if status not in _LIVE:
+        raise BadRecord("its status is unknown")
+    return Record(bits.hex(), version, (bits,))
+
+
+_FIELDS: Final = "id,indicator,type,last_updated,should_delete,descriptors"
+_LIMIT: Final = "500"
+_URL_MAX: Final = 4000
+_AHEAD: Final = timedelta(days=1)  # as far as their clock may differ from ours
+
+
+@dataclass(frozen=True, slots=True)
+class ThreatExchange:
+    """A checkpoint is the time of the newest update that was read.
+
+    Updates come in the order of their time; those of the last second are read twice. An address of
+    a next page is never kept: it may hold the token.
+    """
+
+    web: ExchangeHttp
+    group: str
+    clock: Clock = field(default_factory=SystemClock)
+    stale_after: timedelta | None = timedelta(days=85)
+
+    def pages(self, token: str) -> Iterator[Page]:
+        """To the newest update."""
+        newest = int(token or 0)
+        query = {"start_time": str(newest), "limit": _LIMIT, "fields": _FIELDS, "types": "HASH_PDQ"}
+        body = self.web.get(f"/{self.group}/threat_updates/", query) or b""
+        seen = set[str]()
+        while True:
+            page = json_page(self.web.name, body)
+            raw = list_in(self.web.name, page, "data")
+            records, refused = read_all(raw, self._read)
+            newest = max([newest, *(record.version for record in records)])
+            yield Page(records, str(newest), refused)
+            following = self._next(page)
+            if not following or following in seen:
+                return
+            seen.add(following)
+            body = self.web.follow(following)
+
+    def _read(self, untrusted: object) -> Record | None:
+        """One that is dated ahead would hide, as a checkpoint, all that comes until then."""
+        record = read_update(untrusted)
+        ahead_s = (self.clock.now() + _AHEAD).timestamp()
+        if record is not None and record.version > ahead_s:
+            raise BadRecord("it is dated ahead")
+        return record
+
+    def _next(self, page: dict[str, Any]) -> str:
+        paging = page.get("paging")
+        following = paging.get("next") if isinstance(paging, dict) else None
+        if following is None:
+            return ""
+        if not isinstance(following, str) or len(following) > _URL_MAX:
+            raise BadPage(name=self.web.name, why="its next page has no address")
+        return following
+
+
+def read_update(untrusted: object) -> Record | None:
+    """One update; None for indicators of another type. Raises BadRecord."""
+    update = fields(untrusted)
+    if word(update.get("type", "HASH_PDQ")) != "HASH_PDQ":
+        return None
+    name, version = key(update.get("id")), whole(update.get("last_updated"))
+    deleted = update.get("should_delete", False)
+    if not isinstance(deleted, bool):
+        raise BadRecord("should_delete is neither true nor false")
+    if deleted or "descriptors" not in update:
+        return Record(name, version)
+    return Record(name, version, (pdq(update.get("indicator")),))
+
+
+_AT_ONCE: Final = 100  # numbers in one page of ours
+_GAP_MAX: Final = 1_000  # missing in a row: the end; what other banks have is not missing
+_NUMBER_MAX: Final = 2**63 - 1
+_ON: Final = 1  # disable_until_ts: 0 is off, 1 on, anything else off until then
+
+
+class _NextSaid(msgspec.Struct):
+    """Of what a gate of Entrenous says with a 404."""
+
+    next: Annotated[int, msgspec.Meta(ge=1, le=_NUMBER_MAX)] | msgspec.UnsetType | None = (
+        msgspec.UNSET
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Hma:
+    """A checkpoint is "next number, how many were missing in a row"."""
+
+    web: ExchangeHttp
+    bank: str
+    clock: Clock
+    stale_after: timedelta | None = timedelta(0)
+
+    def pages(self, token: str) -> Iterator[Page]:
+        """Every number; first whether the bank is there at all, so that a wrong address does not
+        look like an empty one.
+        """
+        self._check_bank()
+        number, missing = map(int, (token or "1 0").split(" "))
+        while missing < _GAP_MAX:
+            records, refused = list[Record](), list[str]()
+            for _ in range(_AT_ONCE):
+                if missing >= _GAP_MAX:
+                    break
+                found = self._content(number, refused)
+                if isinstance(found, Missing):
+                    number, missing = found.goes_on(number, missing)
+                else:
+                    number, missing = number + 1, 0
+                    records.extend(found)
+            yield Page(tuple(records), f"{number} {missing}", tuple(refused))
+
+    def _check_bank(self) -> None:
+        said = json_page(self.web.name, self.web.get(f"/c/bank/{self.bank}") or b"")
+        if said.get("name") != self.bank:
+            raise BadPage(name=self.web.name, why="that is not the bank")
+
+    def _content(self, number: int, refused: list[str]) -> "tuple[Record, ...] | Missing":
+        """One number's record, none if it cannot be read or is another bank's."""
+        path = f"/c/bank/{self.bank}/content/{number}"
+        there, body = self.web.look(path, {"include_signals": "true"})
+        if not there:
+            return read_missing(body)
+        try:
+            record = self._record(number, json_page(self.web.name, body))
+        except (BadRecord, BadPage) as problem:
+            refused.append(f"content {number}: {_form(problem)}")
+            return ()
+        return () if record is None else (record,)
+
+    def _record(self, number: int, content: dict[str, Any]) -> Record | None:
+        if fields(content.get("bank")).get("name") != self.bank:
+            return None
+        name = key(content.get("id", number))
+        until = content.get("disable_until_ts", _ON)
+        if until != _ON and not self._over(until):
+            return Record(name, 0)
+        signals = content.get("signals")
+        hashed = signals.get("pdq") if isinstance(signals, dict) else None
+        return None if hashed is None else Record(name, 0, (pdq(hashed),))
+
+    def _over(self, until: object) -> bool:
+        """Whether a time until which it is off has passed; 0 is off for good."""
+        passed = isinstance(until, int) and 0 < until < self.clock.now().timestamp()
+        return passed and not isinstance(until, bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """No content has this number there. ``said``: and its server said which one is the ``next``,
+    None for no other.
+    """
+
+    said: bool = False
+    next: int | None = None
+
+    def goes_on(self, number: int, missing: int) -> tuple[int, int]:
+        """Which number comes after this one, and how many are missing in a row by then. Never back:
+        else a server could keep us.
+        """
+        if not self.said or (self.next is not None and self.next <= number):
+            return number + 1, missing + 1
+        return (number, _GAP_MAX) if self.next is None else (self.next, 0)
+
+
+def read_missing(untrusted_body: bytes) -> Missing:
+    """What a 404 says of where that bank goes on; HMA's own says nothing of it."""
+    try:
+        said = msgspec.json.decode(untrusted_body, type=_NextSaid)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Missing()
+    return Missing() if said.next is msgspec.UNSET else Missing(said=True, next=said.next)
+
+
+def _form(problem: Exception) -> str:
+    return str(problem) if isinstance(problem, BadRecord) else "it is not JSON"
+
+
+_FILES_AT_ONCE: Final = 1000  # lines in a page
+_LINE_MAX: Final = 4096  # bytes
+_HEADINGS: Final = frozenset({"hash", "hex", "pdq"})
+_TYPED: Final = re.compile(r"([a-z0-9_]{1,40}) +(\S+)")  # as ``tx`` writes it
+
+
+@dataclass(frozen=True, slots=True)
+class HashFile:
+    """Every fetch reads all of it, a thousand lines at a time; a checkpoint is not needed."""
+
+    name: str
+    path: Path
+    stale_after: timedelta | None = timedelta(0)
+
+    def pages(self, token: str) -> Iterator[Page]:
+        """To the end of the file; from the beginning, whatever the checkpoint says."""
+        del token
+        try:
+            with self.path.open("rb") as file:
+                yield from self._pages(_lines(self.name, file))
+        except OSError as problem:
+            why = problem.strerror or "it cannot be read"
+            raise SourceUnreachable(name=self.name, why=why) from None
+
+    def _pages(self, lines: Iterable[str]) -> Iterator[Page]:
+        left, done = iter(lines), 0
+        while batch := list(islice(left, _FILES_AT_ONCE)):
+            records, refused = read_all(batch, read_line)
+            done += len(batch)
+            yield Page(records, str(done), refused)
+
+
+def read_line(untrusted_line: str) -> Record | None:
+    """The hash of one line: alone, in the first column, or after "pdq". None for an empty line, a
+    comment, a heading, a hash of another type. Raises BadRecord.
+    """
+    text = _first_column(untrusted_line)
+    if not text or text.startswith("#") or text in _HEADINGS:
+        return None
+    typed = _TYPED.fullmatch(text)
+    if typed and typed[1] != "pdq":
+        return None
+    bits = pdq(typed[2] if typed else text)
+    return Record(bits.hex(), 0, (bits,))
+
+
+def _first_column(line: str) -> str:
+    """Lower-case; one line at a time: an odd quote in one does not swallow the next."""
+    try:
+        row = next(csv.reader([line]), [""])
+    except csv.Error:
+        row = [line]
+    return row[0].strip().lower() if row else ""
+
+
+def _lines(name: str, file: Iterable[bytes]) -> Iterator[str]:
+    for line in file:
+        if len(line) > _LINE_MAX:
+            raise BadPage(name=name, why="a line is longer than 4,096 bytes")
+        yield line.decode("utf-8", errors="replace").strip("\ufeff\r\n")
+
+
+def check_source(source: Source) -> None:
+    """Whether what is known of it now can be fetched with, without asking it anything.
+
+    Raises:
+        BadSource: its address is not a private one, or its file is not there.
+        NoCredentials, OpenCredentials, OddCredentials: of its file; the environment is not looked
+            at, for it may be another one when this is fetched.
+    """
+    if source.kind is not SourceKind.FILE:
+        check_place(source.place)
+        check_file(source)
+    elif not Path(source.place).is_file():
+        raise BadSource(why="there is no such file")
+
+
+def fetcher_of(
+    source: Source, client: httpx.Client, clock: Clock, environment: Mapping[str, str]
+) -> Fetcher:
+    """Ready to fetch, with credentials from ``environment`` or the source's file.
+
+    Raises:
+        BadSource: its address is not a private one.
+        NoCredentials, OpenCredentials, OddCredentials.
+    """
+    if source.kind is SourceKind.FILE:
+        return HashFile(source.name, Path(source.place))
+    check_place(source.place)
+    web = ExchangeHttp(source.name, source.place, client, headers_for(source, environment))
+    if source.kind is SourceKind.STOPNCII:
+        return StopNcii(web)
+    if source.kind is SourceKind.NCMEC:
+        return Ncmec(web, clock)
+    if source.kind is SourceKind.THREATEXCHANGE:
+        return ThreatExchange(web, source.part, clock)
+    return Hma(web, source.part, clock)

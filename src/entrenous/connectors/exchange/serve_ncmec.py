@@ -1,0 +1,294 @@
+"""Serve NCMEC's hash sharing API, version 2 (docs/spec/exchange.md, 4)."""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Self
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.connectors.exchange.exchange_access import (
+    Door,
+    answer,
+    basic,
+    body_of,
+    element,
+    in_xml,
+    number_in,
+)
+from entrenous.connectors.exchange.untrusted_pages import Element, read_xml
+from entrenous.stop.exchange_nouns import (
+    OURSELVES,
+    PAGE_MAX,
+    AheadOfTime,
+    BadQuery,
+    BadXml,
+    ExchangePartner,
+    NotYet,
+    Said,
+)
+from entrenous.stop.exchange_serving import (
+    Slice,
+    dated,
+    look,
+    moment,
+    number_before,
+    seconds,
+    settle,
+    slice_for,
+)
+from entrenous.stop.exchange_stores import Exchange
+from entrenous.stop.registration import AGAINST, MATCHING, Change, ClaimState, Stance
+
+_DATE: Final = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Whose a bank is, as far as the partner that asks may know."""
+
+    ours: str
+    asking: ExchangePartner
+    by_bank: Mapping[BankName, ExchangePartner]
+
+    @classmethod
+    def of(cls, partner: ExchangePartner, exchange: Exchange) -> Self:
+        """Other partners are named only for banks that this one may fetch."""
+        others = {one.own_bank: one for one in exchange.partners.partners()}
+        shown = {bank: others[bank] for bank in partner.banks if bank in others}
+        return cls(exchange.name, partner, shown)
+
+    def members(self) -> list[tuple[int, str]]:
+        """Numbers and names, in order."""
+        known = {OURSELVES: self.ours, self.asking.number: self.asking.name}
+        known |= {one.number: one.name for one in self.by_bank.values()}
+        return sorted(known.items())
+
+    def owner(self, bank: BankName) -> tuple[int, str]:
+        """Who brought what is in that bank."""
+        one = self.by_bank.get(bank)
+        return (OURSELVES, self.ours) if one is None else (one.number, one.name)
+
+
+def member(number: int, name: str) -> str:
+    """One member."""
+    return element("member", name, id=number)
+
+
+def entries(page: Slice, times: Sequence[int], numbers: Numbers, exchange: Exchange) -> str:
+    """The element with a page's entries; there is at least one."""
+    written = [moment(at_s).strftime(_DATE) for at_s in times]
+    claims = [one.claim for one in page.changes if one.state in MATCHING]
+    said = dict[ClaimId, list[Said]]()
+    for opinion in exchange.partners.said(claims):
+        said.setdefault(opinion.claim, []).append(opinion)
+    inside = [
+        _entry(one, at, numbers, said.get(one.claim, []))
+        for one, at in zip(page.changes, written, strict=True)
+    ]
+    return element("images", "", *inside, maxTimestamp=max(written))
+
+
+def _entry(change: Change, at: str, numbers: Numbers, said: Sequence[Said]) -> str:
+    head = (
+        member(*numbers.owner(change.bank)),
+        element("timestamp", at),
+        element("id", change.claim),
+    )
+    if change.state not in MATCHING:
+        return element("deletedImage", "", *head)
+    confirmed = change.state is ClaimState.CONFIRMED
+    # The public client keeps the last of several: the one that was registered first.
+    prints = (element("pdq", bits.hex()) for bits in reversed(change.hashes))
+    return element(
+        "image",
+        "",
+        *head,
+        element("classification", "confirmed" if confirmed else "unconfirmed"),
+        element("fingerprints", "", *prints),
+        *_feedback(said),
+    )
+
+
+def _feedback(said: Sequence[Said]) -> list[str]:
+    agree = [member(one.number, one.partner) for one in said if one.stance not in AGAINST]
+    inside = list[str]()
+    if agree:
+        members = element("members", "", *agree)
+        inside.append(element("affirmativeFeedback", "", members, type="PDQ"))
+    against = [one for one in said if one.stance in AGAINST]
+    if against:
+        reasons = (part for one in against for part in _reason(one))
+        whole = element("reasons", "", *reasons)
+        inside.append(element("negativeFeedback", "", whole, type="PDQ"))
+    return [element("feedback", "", *inside)] if inside else []
+
+
+def _reason(one: Said) -> tuple[str, str]:
+    members = element("members", "", member(one.number, one.partner))
+    return element("reason", "", name=one.stance), members
+
+
+BODY_BYTES_MAX: Final = 16_000
+REASONS: Final = {
+    "6f0a3c1e-8d52-4b1f-9a53-5b8e0f7f2c01": Stance.NOT_INTIMATE,
+    "6f0a3c1e-8d52-4b1f-9a53-5b8e0f7f2c02": Stance.DISPUTED,
+}
+_AHEAD_S_MAX: Final = 120
+_HALF_HOUR_S: Final = 1800
+_NEAR_S: Final = 60
+_FURTHEST_S: Final = 14 * 3600  # the widest time zone
+_DATE_FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
+_LOG: Final = logging.getLogger("entrenous.exchange")
+_WARNING: Final = '199 - "this looks like local time sent as UTC: set TZ=UTC where the client runs"'
+
+
+def ncmec_app(door: Door) -> Starlette:
+    """Its addresses, under whatever base address they are mounted at."""
+    api = _Api(door, door.exchange)
+    feedback = "/v2/entries/{member:int}/{entry}/PDQ/feedback"
+    routes = [
+        Route("/v2/status", api.status),
+        Route("/v2/members", api.members),
+        Route("/v2/entries", api.entries),
+        Route("/v2/feedback/PDQ/reasons", api.reasons),
+        Route(feedback, api.feedback, methods=["PUT"]),
+    ]
+    app = Starlette(routes=routes, exception_handlers=in_xml())
+    app.router.redirect_slashes = False  # a key is sent nowhere else
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    from_s: int
+    to_s: int
+    after: int | None  # None: of a first page, by time
+    upto: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Api:
+    door: Door
+    exchange: Exchange
+
+    async def status(self, request: Request) -> Response:
+        """Who asks."""
+        partner = await self._partner(request)
+        return answer("status", member(partner.number, partner.name))
+
+    async def members(self, request: Request) -> Response:
+        """Whom entries may come from: ourselves, and who asks."""
+        partner = await self._partner(request)
+        numbers = await run_in_threadpool(Numbers.of, partner, self.exchange)
+        return answer("members", *(member(*one) for one in numbers.members()))
+
+    async def reasons(self, request: Request) -> Response:
+        """Why somebody may disagree."""
+        await self._partner(request)
+        known = (
+            element("feedbackReason", "", guid=guid, name=stance)
+            for guid, stance in REASONS.items()
+        )
+        inside = element("availableFeedbackReasons", "", *known, type="PDQ")
+        return answer("feedbackReasons", inside)
+
+    async def entries(self, request: Request) -> Response:
+        """Entries that changed in a range of time, a page of them."""
+        partner = await self._partner(request)
+        wanted = self._range(request)
+        headers = self._warning(partner, wanted)
+        inside = await run_in_threadpool(self._page, partner, wanted)
+        return answer("queryResult", *inside, **headers)
+
+    async def feedback(self, request: Request) -> Response:
+        """An opinion of one entry."""
+        partner = await self._partner(request)
+        stance = _stance(read_xml(await body_of(request, BODY_BYTES_MAX), BODY_BYTES_MAX))
+        entry = ClaimId(request.path_params["entry"][:64])
+        await run_in_threadpool(self.exchange.opinions.give, partner, {entry: stance})
+        return answer("feedbackSubmissionResult")
+
+    async def _partner(self, request: Request) -> ExchangePartner:
+        name, key = basic(request)
+        return await self.door.partner(request, key, name)
+
+    def _range(self, request: Request) -> _Range:
+        from_s, to_s = _date(request, "from"), _date(request, "to")
+        ahead_s = to_s - seconds(self.exchange.clock.now())
+        if ahead_s > _AHEAD_S_MAX:
+            raise AheadOfTime(minutes=round(ahead_s / 60))
+        if ahead_s > 0:  # what changes until then would fall before the next range
+            raise NotYet(seconds=ahead_s)
+        if "start" not in request.query_params:
+            return _Range(from_s, to_s, None, 0, PAGE_MAX)
+        size = min(max(number_in(request, "size", PAGE_MAX), 1), PAGE_MAX)
+        return _Range(from_s, to_s, number_in(request, "start"), number_in(request, "max"), size)
+
+    def _warning(self, partner: ExchangePartner, wanted: _Range) -> dict[str, str]:
+        behind_s = seconds(self.exchange.clock.now()) - wanted.to_s
+        halves = round(behind_s / _HALF_HOUR_S)
+        off_s = abs(behind_s - halves * _HALF_HOUR_S)
+        if wanted.after is not None or halves < 1 or behind_s > _FURTHEST_S or off_s > _NEAR_S:
+            return {}
+        said = {"event": "local-time-as-utc", "partner": partner.name}
+        words = "partner %(partner)s may send local time as UTC"
+        _LOG.warning(words, said, extra={"said": said})
+        return {"Warning": _WARNING}
+
+    def _page(self, partner: ExchangePartner, wanted: _Range) -> list[str]:
+        seen = look(self.exchange)
+        after, upto = wanted.after, wanted.upto
+        if after is None:
+            seen = settle(wanted.to_s, seen, self.exchange)
+            after = number_before(wanted.from_s, self.exchange)
+            upto = self.exchange.served.number_before(wanted.to_s)
+        page = slice_for(partner, after, min(upto, seen.number), wanted.size, self.exchange.feed)
+        times = dated([one.number for one in page.changes], self.exchange)
+        numbers = Numbers.of(partner, self.exchange) if page.changes else None
+        inside = [] if numbers is None else [entries(page, times, numbers, self.exchange)]
+        return [*inside, *_paging(wanted, page, upto)]
+
+
+def _paging(wanted: _Range, page: Slice, upto: int) -> list[str]:
+    if not page.more:
+        return []
+    said = {"from": _written(wanted.from_s), "to": _written(wanted.to_s)}
+    said |= {"start": str(page.reached), "size": str(wanted.size), "max": str(upto)}
+    query = "&".join(f"{name}={value}" for name, value in said.items())
+    return [element("paging", "", element("next", f"/v2/entries?{query}"))]
+
+
+def _stance(root: Element) -> Stance:
+    if root.name != "feedbackSubmission":
+        raise BadXml(why="it is no feedbackSubmission")
+    if root.one("affirmative") is not None:
+        return Stance.CONFIRMED
+    reasons = root.one("negative", "reasonIds")
+    guids = [guid.text.strip() for guid in reasons.all("guid")] if reasons is not None else []
+    if not guids or any(guid not in REASONS for guid in guids):
+        raise BadQuery(why="it needs affirmative, or negative with a reason's guid")
+    return REASONS[guids[0]]
+
+
+def _date(request: Request, name: str) -> int:
+    text = request.query_params.get(name, "")
+    if not _DATE_FORM.fullmatch(text):
+        raise BadQuery(why="from and to look like 2026-11-26T12:00:00Z")
+    try:
+        at = datetime.strptime(text[:19] + "Z", _DATE).replace(tzinfo=UTC)
+    except ValueError as problem:
+        raise BadQuery(why="from and to look like 2026-11-26T12:00:00Z") from problem
+    return seconds(at)
+
+
+def _written(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime(_DATE)

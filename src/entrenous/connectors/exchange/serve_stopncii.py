@@ -1,0 +1,262 @@
+"""Serve StopNCII's hash API, version 1 (docs/spec/exchange.md, 3)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.limits import PDQ_BYTES
+from entrenous.base.secret import Secret
+from entrenous.connectors.exchange.exchange_access import (
+    PRIVATE,
+    Door,
+    body_of,
+    in_json,
+    number_in,
+    whole_number,
+)
+from entrenous.stop.exchange_nouns import (
+    PAGE_MAX,
+    BadQuery,
+    ExchangePartner,
+    Mark,
+    MayNotSubmit,
+    Said,
+    Served,
+    WrongKey,
+)
+from entrenous.stop.exchange_serving import (
+    OfHash,
+    Slice,
+    by_hash,
+    dated,
+    look,
+    number_before,
+    slice_for,
+)
+from entrenous.stop.exchange_stores import Exchange
+from entrenous.stop.registration import AGAINST, MATCHING, ClaimState, Stance
+
+Form = TypeVar("Form")
+Thing = TypeVar("Thing")
+BODY_BYTES_MAX: Final = 1_000_000
+DEFAULT_PAGE: Final = 800
+_CASES_MAX: Final = 100  # named in one record; all are counted
+_SIGNAL: Final = frozenset(
+    {"ImagePDQ", "StopNCIISignalType.ImagePDQ"}
+)  # the second by an oversight
+_STANCE: Final[Mapping[str, Stance | None]] = {
+    "Blocked": Stance.CONFIRMED,
+    "NotBlocked": Stance.DISPUTED,
+    "Unknown": None,
+    "None": None,
+    "QualityUnknown": None,
+    "PendingReview": None,
+    "Withdrawn": None,
+    "Deleted": None,
+}
+_STATUS: Final[Mapping[ClaimState, str]] = {
+    ClaimState.WAITING: "Active",
+    ClaimState.CONFIRMED: "Active",
+    ClaimState.SUSPENDED: "Deleted",
+    ClaimState.WITHDRAWN: "Withdrawn",
+}
+
+
+class _Feedback(msgspec.Struct):
+    hashValue: str  # noqa: N815 (theirs)
+    feedbackValue: str  # noqa: N815
+    tags: list[str] = []
+
+
+class _Feedbacks(msgspec.Struct):
+    hashFeedbacks: list[_Feedback]  # noqa: N815
+
+
+class _Submitted(msgspec.Struct):
+    signalType: str  # noqa: N815
+    hashValue: str  # noqa: N815
+
+
+class _Submission(msgspec.Struct):
+    hashRecords: list[_Submitted]  # noqa: N815
+
+
+def stopncii_app(door: Door) -> Starlette:
+    """The three addresses, under whatever base address they are mounted at."""
+    api = _Api(door, door.exchange)
+    routes = [
+        Route("/FetchHashes", api.fetch),
+        Route("/SubmitHashes", api.submit, methods=["POST"]),
+        Route("/SubmitFeedback", api.feedback, methods=["POST"]),
+    ]
+    app = Starlette(routes=routes, exception_handlers=in_json())
+    app.router.redirect_slashes = False  # a key is sent nowhere else
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Api:
+    door: Door
+    exchange: Exchange
+
+    async def fetch(self, request: Request) -> Response:
+        """A page of hashes, in the order of their newest change."""
+        partner = await self._partner(request)
+        start_s = number_in(request, "startTimestamp", 0)
+        size = min(number_in(request, "pageSize", DEFAULT_PAGE), PAGE_MAX)
+        if size < 1:
+            raise BadQuery(why="a page has at least one record")
+        token = request.query_params.get("nextPageToken", "")
+        page = await run_in_threadpool(self._page, partner, start_s, size, token)
+        return JSONResponse(page, headers=PRIVATE)
+
+    async def feedback(self, request: Request) -> Response:
+        """Opinions of hashes that this partner was served."""
+        partner = await self._partner(request)
+        form = _read(await body_of(request, BODY_BYTES_MAX), _Feedbacks).hashFeedbacks
+        said = {_bits(one.hashValue): _stance(one.feedbackValue) for one in _few(form)}
+        unknown = await run_in_threadpool(self._give, partner, said)
+        return JSONResponse({"count": len(said) - unknown, "unknown": unknown}, headers=PRIVATE)
+
+    async def submit(self, request: Request) -> Response:
+        """Hashes as waiting claims, all or none."""
+        partner = await self._partner(request)
+        if not partner.submits:
+            raise MayNotSubmit
+        form = _read(await body_of(request, BODY_BYTES_MAX), _Submission).hashRecords
+        if any(one.signalType not in _SIGNAL for one in _few(form)):
+            raise BadQuery(why="only ImagePDQ is taken here")
+        hashes = {_bits(one.hashValue): None for one in form}
+        await run_in_threadpool(self.exchange.submissions.submit, partner, list(hashes))
+        return JSONResponse({"count": len(hashes)}, headers=PRIVATE)
+
+    async def _partner(self, request: Request) -> ExchangePartner:
+        """Both headers must carry the same partner's key."""
+        shown = request.headers.get("ocp-apim-subscription-key", "")
+        if Secret(shown.encode()) != Secret(request.headers.get("x-functions-key", "").encode()):
+            raise WrongKey
+        return await self.door.partner(request, Secret(shown.encode()))
+
+    def _page(
+        self, partner: ExchangePartner, start_s: int, size: int, token: str
+    ) -> dict[str, Any]:
+        seen = look(self.exchange)
+        if token:
+            after, upto = _token(token)
+        else:  # only a start time shows what a client has kept: it may be killed between pages
+            after, upto = number_before(start_s, self.exchange), seen.number
+            self.exchange.served.has_read(partner, after)
+        page = slice_for(partner, after, min(upto, seen.number), size, self.exchange.feed)
+        hashes = by_hash(partner, page, seen.number, self.exchange)
+        records = _records(hashes, self.exchange)
+        return {
+            "count": len(records),
+            "nextPageToken": f"{page.reached}.{upto}" if page.more else None,
+            "nextSetTimestamp": self._checkpoint(page, upto, seen, start_s),
+            "hasMoreRecords": page.more,
+            "hashRecords": records,
+        }
+
+    def _checkpoint(self, page: Slice, upto: int, seen: Mark, start_s: int) -> int:
+        """From where nothing is missed, also for a client that keeps it after every page."""
+        if page.more:
+            return dated([page.reached], self.exchange)[0] if page.reached else start_s
+        if upto >= seen.number:
+            return seen.at_s + 1  # the present would pass over what a slower clock dates before it
+        return dated([upto], self.exchange)[0] + 1
+
+    def _give(self, partner: ExchangePartner, said: Mapping[bytes, Stance | None]) -> int:
+        """How many hashes this partner was not served."""
+        on = self.exchange.served.on_hashes(partner.banks, list(said))
+        told = self.exchange.served.told_of(partner, [case.claim for _, case in on])
+        served = [(bits, case) for bits, case in on if case.claim in told]
+        given = {
+            case.claim: stance
+            for bits, case in served
+            if (stance := said[bits]) is not None and case.state is not ClaimState.WITHDRAWN
+        }
+        if given:
+            self.exchange.opinions.give(partner, given)
+        return len(said.keys() - {bits for bits, _ in served})
+
+
+def _records(hashes: Sequence[OfHash], exchange: Exchange) -> list[dict[str, Any]]:
+    claims = {case.claim for one in hashes for case in one.cases}
+    said = dict[ClaimId, list[Said]]()
+    for opinion in exchange.partners.said(claims):
+        said.setdefault(opinion.claim, []).append(opinion)
+    return [_record(one, said, exchange.name) for one in hashes]
+
+
+def _record(one: OfHash, said: Mapping[ClaimId, list[Said]], ours: str) -> dict[str, Any]:
+    ended = "Withdrawn" if one.withdrawn else "Deleted"
+    return {
+        "lastModtimestamp": one.at_s,
+        "signalType": "ImagePDQ",
+        "hashValue": one.bits.hex(),
+        "hashStatus": "Active" if one.live else ended,
+        "caseNumbers": {case.claim: _STATUS[case.state] for case in _some(one.cases)},
+        "CSPFeedbacks": _feedbacks(one, said, ours),
+    }
+
+
+def _some(cases: Sequence[Served]) -> Sequence[Served]:
+    """Not more than a client can use; those that are live before others."""
+    return sorted(cases, key=lambda case: case.state not in MATCHING)[:_CASES_MAX]
+
+
+def _feedbacks(one: OfHash, said: Mapping[ClaimId, list[Said]], ours: str) -> list[dict[str, Any]]:
+    """Of a hash that ended, ours alone, against it: their client looks at nothing else (3.3)."""
+    if not one.live:
+        tag = "withdrawn" if one.withdrawn else "suspended"
+        return [{"feedbackValue": "NotBlocked", "tags": [tag], "source": ours}]
+    about = [opinion for case in one.cases for opinion in said.get(case.claim, ())]
+    by_partner = {opinion.partner: _feedback(opinion) for opinion in about}
+    own = [{"feedbackValue": "Blocked", "tags": [], "source": ours}] if one.confirmed else []
+    return [*own, *by_partner.values()]
+
+
+def _feedback(opinion: Said) -> dict[str, Any]:
+    value = "NotBlocked" if opinion.stance in AGAINST else "Blocked"
+    return {"feedbackValue": value, "tags": [], "source": opinion.partner}
+
+
+def _token(untrusted_text: str) -> tuple[int, int]:
+    after, dot, upto = untrusted_text.partition(".")
+    if not dot:
+        raise BadQuery(why="this page token is none of ours")
+    return whole_number(after), whole_number(upto)
+
+
+def _read(untrusted_body: bytes, form: type[Form]) -> Form:
+    try:
+        return msgspec.json.decode(untrusted_body, type=form)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+        raise BadQuery(why="this is not JSON in StopNCII's form") from problem
+
+
+def _few(things: list[Thing]) -> list[Thing]:
+    if len(things) > PAGE_MAX:
+        raise BadQuery(why=f"at most {PAGE_MAX} at once")
+    return things
+
+
+def _bits(untrusted_hex: str) -> bytes:
+    text = untrusted_hex.lower()
+    if len(text) != 2 * PDQ_BYTES or not set(text) <= set("0123456789abcdef"):
+        raise BadQuery(why="a hash has 64 hexadecimal digits")
+    return bytes.fromhex(text)
+
+
+def _stance(untrusted_value: str) -> Stance | None:
+    if untrusted_value not in _STANCE:
+        raise BadQuery(why="there is no such feedback value")
+    return _STANCE[untrusted_value]

@@ -1,0 +1,177 @@
+"""Read what another exchange sends: XML within bounds, and a page's records one by one.
+
+A bad record is skipped and counted, the page counts (docs/spec/exchange.md, 4.5, 6.3).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+from xml.parsers import expat
+
+import msgspec
+
+from entrenous.base.limits import PDQ_BYTES
+from entrenous.stop.exchange_nouns import BadPage, BadXml, Record, TooLong
+
+DEPTH_MAX: Final = 16
+ELEMENTS_MAX: Final = 400_000
+
+
+@dataclass(slots=True)
+class Element:
+    """One element: its name without the namespace, its attributes, its own text, its children."""
+
+    name: str
+    attributes: dict[str, str]
+    text: str = ""
+    children: list["Element"] = field(default_factory=list)
+
+    def all(self, name: str) -> Iterator["Element"]:
+        """Children of that name."""
+        return (child for child in self.children if child.name == name)
+
+    def one(self, *names: str) -> "Element | None":
+        """The first child of that name, and so on down; None where there is none."""
+        found: Element | None = self
+        for name in names:
+            found = next(found.all(name), None) if found is not None else None
+        return found
+
+
+def read_xml(untrusted_data: bytes, bytes_max: int) -> Element:
+    """The root element.
+
+    Raises:
+        TooLong: it has more than ``bytes_max`` bytes.
+        BadXml: it is no well-formed XML in UTF-8, declares a document type, or is too deep or wide.
+    """
+    if len(untrusted_data) > bytes_max:
+        raise TooLong(limit_bytes=bytes_max)
+    builder = _Builder()
+    parser = expat.ParserCreate(encoding="UTF-8", namespace_separator=" ")
+    parser.buffer_text = True
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.text
+    parser.StartDoctypeDeclHandler = builder.doctype
+    try:
+        untrusted_data.decode("utf-8")  # a byte order mark would overrule what we said above
+        parser.Parse(untrusted_data, True)
+    except (expat.ExpatError, ValueError) as problem:
+        raise BadXml(why="it is not well-formed") from problem
+    return builder.root
+
+
+class _Builder:
+    """Listens to expat and keeps the tree."""
+
+    def __init__(self) -> None:
+        self._top = Element("", {})
+        self._open = [self._top]
+        self._count = 0
+
+    @property
+    def root(self) -> Element:
+        return self._top.children[0]
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._count += 1
+        if len(self._open) > DEPTH_MAX or self._count > ELEMENTS_MAX:
+            raise BadXml(why="it has too many elements, or too deep ones")
+        element = Element(name.rpartition(" ")[2], attributes)
+        self._open[-1].children.append(element)
+        self._open.append(element)
+
+    def end(self, _name: str) -> None:
+        self._open.pop()
+
+    def text(self, text: str) -> None:
+        self._open[-1].text += text
+
+    def doctype(self, *_declared: object) -> None:
+        raise BadXml(why="it declares a document type")
+
+
+Raw = TypeVar("Raw")
+_KEY_MAX: Final = 200  # characters
+_VERSION_MAX: Final = 2**53
+_RECORDS_MAX: Final = 20_000  # on one page
+
+
+class BadRecord(Exception):
+    """Why one record was passed over; about its form, never its content."""
+
+
+def read_all(
+    raw: Iterable[Raw], read: Callable[[Raw], Record | None]
+) -> tuple[tuple[Record, ...], tuple[str, ...]]:
+    """Those that can be read, and for each other one why not. None is of no concern to us."""
+    records, refused = list[Record](), list[str]()
+    for number, one in enumerate(raw, start=1):
+        try:
+            record = read(one)
+        except BadRecord as problem:
+            refused.append(f"record {number}: {problem}")
+            continue
+        if record is not None:
+            records.append(record)
+    return tuple(records), tuple(refused)
+
+
+def json_page(name: str, untrusted_body: bytes) -> dict[str, Any]:
+    """A JSON object; raises BadPage."""
+    try:
+        page = msgspec.json.decode(untrusted_body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+        raise BadPage(name=name, why="it is not JSON") from problem
+    if not isinstance(page, dict):
+        raise BadPage(name=name, why="it is not an object")
+    return page
+
+
+def list_in(name: str, page: dict[str, Any], key: str) -> list[Any]:
+    """The list of records of a page; raises BadPage."""
+    found = page.get(key)
+    if not isinstance(found, list) or len(found) > _RECORDS_MAX:
+        raise BadPage(name=name, why="its records are not a list, or too many")
+    return found
+
+
+def fields(raw: object) -> dict[str, Any]:
+    """A record as an object; raises BadRecord."""
+    if not isinstance(raw, dict):
+        raise BadRecord("it is not an object")
+    return raw
+
+
+def pdq(untrusted_hex: object) -> bytes:
+    """32 bytes; raises BadRecord."""
+    text = untrusted_hex.strip().lower() if isinstance(untrusted_hex, str) else ""
+    if len(text) != 2 * PDQ_BYTES or not set(text) <= set("0123456789abcdef"):
+        raise BadRecord("its hash is not 64 hexadecimal digits")
+    return bytes.fromhex(text)
+
+
+def whole(untrusted: object) -> int:
+    """A number of seconds or a counter, 0 to 2**53, also as digits; raises BadRecord."""
+    number = untrusted
+    if isinstance(untrusted, str) and untrusted.isascii() and untrusted.isdecimal():
+        number = int(untrusted[:20])
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < _VERSION_MAX:
+        raise BadRecord("its time is not a number of seconds")
+    return number
+
+
+def key(untrusted: object) -> str:
+    """What the source calls it; raises BadRecord."""
+    text = str(untrusted) if isinstance(untrusted, int | str) else ""
+    if not 0 < len(text) <= _KEY_MAX:
+        raise BadRecord("its name is missing, or too long")
+    return text
+
+
+def word(untrusted: object) -> str:
+    """Of what kind it is; raises BadRecord."""
+    if not isinstance(untrusted, str):
+        raise BadRecord("it does not say of what kind it is")
+    return untrusted

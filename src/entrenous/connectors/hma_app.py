@@ -1,0 +1,213 @@
+"""The gate as Meta's Hasher-Matcher-Actioner answers, to be mounted at /hma (docs/spec/hma.md)."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from entrenous.base.errors import EntrenousError
+from entrenous.connectors.hma_curation import Curation, Exchanges
+from entrenous.connectors.hma_matching import Matching, Pictures, said
+from entrenous.connectors.hma_requests import (
+    CONTENT,
+    SIGNAL,
+    NotOffered,
+    on_error,
+    on_http_error,
+    only_pdq,
+)
+from entrenous.stop.exchange_stores import SourceStore
+from entrenous.stop.http.access import GateAccess, require_operator
+from entrenous.stop.http.answers import PRIVATE, on_hang_up
+from entrenous.stop.nouns import BankUnreachable
+from entrenous.stop.platform import Platform
+from entrenous.stop.stores import ListingStore
+
+ALIVE = "I-AM-ALIVE"
+NOT_LOADED = "INDEX-NOT-LOADED"
+_ALWAYS_ON = "PDQ is all that is compared; put a bank into shadow instead."
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """One handler per address."""
+
+    platform: Platform
+
+    async def status(self, _request: Request) -> Response:
+        """Does the database answer? The index follows it."""
+        try:
+            await run_in_threadpool(self.platform.bank.log_head)
+        except BankUnreachable:
+            return PlainTextResponse(NOT_LOADED, 503, PRIVATE)
+        return PlainTextResponse(ALIVE, headers=PRIVATE)
+
+    async def live(self, _request: Request) -> Response:
+        """Always."""
+        return PlainTextResponse(ALIVE, headers=PRIVATE)
+
+    async def home(self, request: Request) -> Response:
+        """There are no pages; lead to the status."""
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/status", 302)
+
+    async def index_status(self, request: Request) -> Response:
+        """How many hashes, and of when the newest row is."""
+        only_pdq(request)
+        size, at = await run_in_threadpool(self._size)
+        return said({SIGNAL: {"present": True, "built_to": at, "size": size}})
+
+    async def signal_index(self, request: Request) -> Response:
+        """The same, in other words: what is stored is compared."""
+        only_pdq(request)
+        size, at = await run_in_threadpool(self._size)
+        full = {"db_size": size, "index_size": size, "index_out_of_date": False}
+        return said({SIGNAL: full | {"newest_db_item": at, "index_built_to": at}})
+
+    async def signal_types(self, _request: Request) -> Response:
+        """PDQ, always on."""
+        return said([{"name": SIGNAL, "enabled_ratio": 1.0}])
+
+    async def content_types(self, _request: Request) -> Response:
+        """Photos; clips are not compared here."""
+        return said([{"name": CONTENT, "enabled": True}, {"name": "video", "enabled": False}])
+
+    async def change_signal_type(self, _request: Request) -> Response:
+        """Refused, with what to do instead."""
+        raise NotOffered(instead=_ALWAYS_ON)
+
+    def _size(self) -> tuple[int, int]:
+        head = self.platform.bank.log_head()
+        newest = self.platform.bank.log(head.number - 1, 1)
+        at = int(newest[0].at.timestamp()) if newest else -1
+        return self.platform.bank.counts().hashes, at
+
+
+def described(paths: dict[str, list[str]]) -> dict[str, Any]:
+    """An OpenAPI 3.1 description: paths, methods, and who may ask."""
+    bearer = {"operator": {"type": "http", "scheme": "bearer"}}
+    done = {"responses": {"200": {"description": "docs/spec/hma.md"}}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Open Media Match API", "version": version("entrenous")},
+        "security": [{"operator": []}],
+        "components": {"securitySchemes": bearer},
+        "paths": {path: {method.lower(): done for method in some} for path, some in paths.items()},
+    }
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+Row = tuple[str, str, Handler]
+_CHANGES: Final = "POST PUT DELETE"
+_EVERY: Final = f"GET {_CHANGES}"
+_ANGLED: Final = str.maketrans("{}", "<>")  # Flask's way to write a path
+
+
+def hma_app(
+    platform: Platform, access: GateAccess, listings: ListingStore, sources: SourceStore
+) -> Starlette:
+    """HMA's addresses over this platform's banks, for whoever has the operator's token."""
+    about = About(platform)
+    pictures = Pictures.of(platform, access)
+    rows = [
+        *_about(about),
+        *_matching(Matching(platform, pictures)),
+        *_curation(Curation(platform, pictures, listings)),
+        *_exchanges(Exchanges(sources)),
+    ]
+
+    async def site_map(_request: Request) -> Response:
+        return said(sorted(path.translate(_ANGLED) for path in _paths(rows)))
+
+    async def openapi(_request: Request) -> Response:
+        return said(described(_paths(rows)))
+
+    rows += [("GET", "/site-map", site_map), ("GET", "/openapi/openapi.json", openapi)]
+    app = Starlette(
+        routes=[
+            Route("/status", about.status),
+            Route("/status/live", about.live),
+            *(_route(row, access) for row in rows),
+        ],
+        exception_handlers={
+            EntrenousError: on_error,
+            HTTPException: on_http_error,
+            ClientDisconnect: on_hang_up,
+            Exception: on_error,
+        },
+    )
+    app.router.redirect_slashes = False  # as the gate's own
+    return app
+
+
+def _about(about: About) -> list[Row]:
+    return [
+        ("GET", "/", about.home),
+        ("GET", "/m/index/status", about.index_status),
+        ("GET", "/c/signal_type", about.signal_types),
+        ("GET", "/c/signal_type/index", about.signal_index),
+        ("PUT", "/c/signal_type/{signal_type}", about.change_signal_type),
+        ("GET", "/c/content_type", about.content_types),
+    ]
+
+
+def _exchanges(exchanges: Exchanges) -> list[Row]:
+    return [
+        ("GET", "/c/exchanges", exchanges.exchanges),
+        (_CHANGES, "/c/exchanges", exchanges.not_here),
+        ("GET", "/c/exchanges/apis", exchanges.apis),
+        (_EVERY, "/c/exchanges/{rest:path}", exchanges.not_here),
+        ("GET", "/c/exchange/{exchange}", exchanges.exchange),
+        ("GET", "/c/exchange/{exchange}/status", exchanges.status),
+        (_CHANGES, "/c/exchange/{rest:path}", exchanges.not_here),
+    ]
+
+
+def _matching(matching: Matching) -> list[Row]:
+    return [
+        ("GET", "/h/hash", matching.hash_url),
+        ("POST", "/h/hash", matching.hash_file),
+        ("GET", "/m/raw_lookup", matching.raw_lookup),
+        ("GET", "/m/lookup", matching.lookup),
+        ("POST", "/m/lookup", matching.lookup_file),
+        ("POST", "/m/compare", matching.compare),
+    ]
+
+
+def _curation(curation: Curation) -> list[Row]:
+    return [
+        ("GET", "/c/banks", curation.banks),
+        ("POST", "/c/banks", curation.make_bank),
+        ("GET", "/c/bank/{bank}", curation.bank),
+        ("PUT", "/c/bank/{bank}", curation.change_bank),
+        ("DELETE", "/c/bank/{bank}", curation.drop_bank),
+        ("POST", "/c/bank/{bank}/signal", curation.add_signal),
+        ("POST", "/c/bank/{bank}/content", curation.add_photo),
+        ("GET", "/c/bank/{bank}/content/{content}", curation.content),
+        ("PUT", "/c/bank/{bank}/content/{content}", curation.change_content),
+        ("DELETE", "/c/bank/{bank}/content/{content}", curation.delete_content),
+    ]
+
+
+def _route(row: Row, access: GateAccess) -> Route:
+    methods, path, handler = row
+
+    async def guarded(request: Request) -> Response:
+        require_operator(request, access)
+        return await handler(request)
+
+    return Route(path, guarded, methods=methods.split())
+
+
+def _paths(rows: list[Row]) -> dict[str, list[str]]:
+    paths: dict[str, list[str]] = {"/status": ["GET"], "/status/live": ["GET"]}
+    for methods, path, _ in rows:
+        plain = path.replace(":path", "")
+        paths.setdefault(plain, []).extend(methods.split())
+    return paths

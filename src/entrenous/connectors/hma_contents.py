@@ -1,0 +1,288 @@
+"""Contents by number: a bank's registrations of one distinct hash (docs/spec/hma.md, 2.2)."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Self
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.connectors.hma_requests import (
+    SIGNAL,
+    BadParameter,
+    Missing,
+    NoSuchContent,
+    NotOffered,
+    NotYours,
+    hma_name,
+    member,
+)
+from entrenous.stop.nouns import CONTENT_ID_CHARS_MAX, PEOPLE, Bank, Listing
+from entrenous.stop.platform import Platform
+from entrenous.stop.register import list_again, list_hashes
+from entrenous.stop.registration import Claim, ClaimEvent, ClaimState
+from entrenous.stop.stores import ListingStore
+
+NOTE_CHARS_MAX: Final = 255
+LONGEST_OFF: Final = timedelta(days=5 * 365)
+_OFF, _ON = 0, 1  # what is no time, of "disable_until_ts"
+_NO_COIN: Final = (
+    "No coin is flipped here: a bank is acted on, or it is in shadow and only written down. Send "
+    '"enabled_ratio" 1 or 0, or ask a share of your uploads yourself.'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Of a new content: ``note`` is kept as its reason, ``content_id`` beside it; "" for none."""
+
+    note: str
+    content_id: str
+
+    @classmethod
+    def of(cls, untrusted_note: object, untrusted_metadata: object) -> Self:
+        """Of metadata, ``content_id`` alone is kept, and the rest not looked at.
+
+        Raises:
+            BadParameter.
+        """
+        metadata = {} if untrusted_metadata is None else untrusted_metadata
+        if not isinstance(metadata, dict):
+            raise BadParameter(why='"metadata" is a JSON object')
+        content_id = metadata.get("content_id")
+        return cls(_note(untrusted_note), "" if content_id is None else _content_id(content_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A change of a content: ``on`` and ``note`` stay as they are where they are None; ``until`` is
+    when it is on again, None for not by itself.
+    """
+
+    on: bool | None = None
+    until: datetime | None = None
+    note: str | None = None
+
+    @classmethod
+    def of(cls, wanted: dict[str, Any], now: datetime) -> Self:
+        """From the body of a PUT; raises Missing, BadParameter."""
+        note = _note(wanted["note"]) if "note" in wanted else None
+        if "disable_until_ts" not in wanted:
+            if note is None:
+                raise Missing(name="disable_until_ts")
+            return cls(note=note)
+        at_s = member(wanted, "disable_until_ts", int)
+        if not 0 <= at_s <= (now + LONGEST_OFF).timestamp():
+            raise BadParameter(why='"disable_until_ts" is 0, 1, or a time within five years')
+        if at_s == _OFF:
+            return cls(on=False, note=note)
+        until = datetime.fromtimestamp(at_s, UTC)
+        if at_s == _ON or until <= now:
+            return cls(on=True, note=note)
+        return cls(on=False, until=until, note=note)
+
+
+def parsed(untrusted_json: str) -> object:
+    """A parameter that holds JSON; None for an empty one. Raises BadParameter."""
+    try:
+        return json.loads(untrusted_json) if untrusted_json else None
+    except (ValueError, RecursionError) as problem:
+        raise BadParameter(why='"metadata" is no JSON') from problem
+
+
+def ratio_of(untrusted_ratio: object) -> float:
+    """0 or 1; raises NotOffered for what lies between, BadParameter for what is none."""
+    try:
+        ratio = float(str(untrusted_ratio))
+    except ValueError:
+        ratio = math.nan
+    if isinstance(untrusted_ratio, bool) or not 0 <= ratio <= 1:
+        raise BadParameter(why='"enabled_ratio" is a number from 0 to 1')
+    if 0 < ratio < 1:
+        raise NotOffered(instead=_NO_COIN)
+    return ratio
+
+
+def _note(untrusted_note: object) -> str:
+    if untrusted_note is None:
+        return ""
+    if not isinstance(untrusted_note, str) or len(untrusted_note) > NOTE_CHARS_MAX:
+        raise BadParameter(why=f'"note" is text of at most {NOTE_CHARS_MAX} characters')
+    return untrusted_note
+
+
+def _content_id(untrusted_id: object) -> str:
+    text = str(untrusted_id) if isinstance(untrusted_id, int) else untrusted_id
+    if not isinstance(text, str) or len(text) > CONTENT_ID_CHARS_MAX or not text.isprintable():
+        what = f"text of at most {CONTENT_ID_CHARS_MAX} printable characters"
+        raise BadParameter(why=f'"content_id" of the metadata is {what}')
+    return text
+
+
+NUMBER_DIGITS_MAX: Final = 18  # of the 63 bits that the tables hold
+_PAGE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """``claims`` of one bank on one hash of 32 bytes; ``on`` when they match."""
+
+    number: int
+    bank: Bank
+    bits: bytes
+    claims: tuple[Claim, ...]
+    on: bool
+
+    @property
+    def listed(self) -> tuple[Claim, ...]:
+        """Those that no person registered."""
+        return tuple(claim for claim in self.claims if claim.holder_sha256 is None)
+
+
+def content(number: int, bank: Bank, platform: Platform) -> Content:
+    """The content of that number in that bank; raises NoSuchContent, which says the next number.
+
+    One that is on, or not there, is found at once; for one that is off, all claims are walked.
+    """
+    there = platform.bank.next_content(bank.name, number - 1)
+    if there != number:
+        raise NoSuchContent(next=there)
+    found = platform.bank.claims_on({number})
+    live = tuple(claim for _, claim in found if claim.bank == bank.name)
+    bits = _bits_on(number, live[0], platform) if live else _bits_numbered(number, platform)
+    if bits is None:
+        raise NoSuchContent
+    claims = live or tuple(_suspended_on(bits, bank, platform))
+    if not claims:
+        raise NoSuchContent
+    return Content(number, bank, bits, claims, on=bool(live))
+
+
+def add(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple[int, Claim | None]:
+    """List a hash in a bank, waiting: its content's number, and the claim unless one was there.
+
+    Raises NotYours for the bank that people fill.
+    """
+    if bank.name == PEOPLE:
+        raise NotYours(why="Only people themselves register in that bank; make one of your own")
+    for number, claim in _claims_at(bits, platform):
+        if claim.bank == bank.name and claim.holder_sha256 is None:
+            return number, None
+    made = list_hashes([bits], bank.name, note, platform)
+    numbers = (number for number, claim in _claims_at(bits, platform) if claim.id == made.id)
+    at = next(numbers, None)
+    if at is None:  # withdrawn again in this moment
+        raise NoSuchContent
+    return at, made
+
+
+def switch_off(
+    one: Content, until: datetime | None, platform: Platform, listings: ListingStore
+) -> None:
+    """Suspend what is listed: it matches nothing, until then; raises NotYours.
+
+    The time is kept before: who dies in between leaves what matches.
+    """
+    for claim in _own(one):
+        listings.keep([claim.id], Listing(named(one, listings), until))
+        platform.bank.move(claim.id, ClaimEvent.SUSPEND)
+
+
+def switch_on(one: Content, platform: Platform, listings: ListingStore) -> Claim | None:
+    """Let a suspended content match again; the claim that does, or None when it is on already."""
+    listed = _own(one)
+    return None if one.on else list_again(listed, [one.bits], platform, listings)
+
+
+def name(one: Content, content_id: str, listings: ListingStore) -> None:
+    """Keep what the platform calls it, in the place of what it called it before."""
+    until = _until(one, listings)
+    listings.keep([claim.id for claim in _own(one)], Listing(content_id, until))
+
+
+def named(one: Content, listings: ListingStore) -> str:
+    """What the platform calls it; "" for nothing."""
+    names = (known.content_id for known in _kept(one, listings).values())
+    return next((content_id for content_id in names if content_id), "")
+
+
+def annotate(one: Content, note: str, listings: ListingStore) -> None:
+    """Write another note; raises NotYours."""
+    listings.annotate([claim.id for claim in _own(one)], note)
+
+
+def delete(one: Content, platform: Platform) -> int:
+    """Withdraw what is listed, for good; raises NotYours."""
+    return min(platform.bank.withdraw(*(claim.id for claim in _own(one))), 1)
+
+
+def described(one: Content, listings: ListingStore) -> dict[str, Any]:
+    """As HMA shows a content; of what we do not keep there is nothing."""
+    notes = [claim.reason for claim in one.listed if claim.reason]
+    until = None if one.on else _until(one, listings)
+    return {
+        "id": one.number,
+        "disable_until_ts": int(until.timestamp()) if until else int(one.on),
+        "original_media_uri": None,
+        "bank": bank_described(one.bank),
+        "note": notes[0] if notes else None,
+    }
+
+
+def bank_described(bank: Bank) -> dict[str, Any]:
+    """As HMA shows a bank: in shadow, none of its matches is acted on."""
+    ratio = 0.0 if bank.shadow else 1.0
+    return {"name": hma_name(bank.name), "matching_enabled_ratio": ratio}
+
+
+def signals_of(one: Content) -> dict[str, str]:
+    """Its one hash."""
+    return {SIGNAL: one.bits.hex()}
+
+
+def _own(one: Content) -> tuple[Claim, ...]:
+    if not one.listed:
+        raise NotYours(why="A person registered this, and it is theirs to take back")
+    return one.listed
+
+
+def _until(one: Content, listings: ListingStore) -> datetime | None:
+    """The time at which the last of its claims matches again."""
+    times = [known.on_at for known in _kept(one, listings).values() if known.on_at]
+    return max(times, default=None)
+
+
+def _kept(one: Content, listings: ListingStore) -> Mapping[ClaimId, Listing]:
+    return listings.listings([claim.id for claim in one.listed])
+
+
+def _claims_at(bits: bytes, platform: Platform) -> tuple[tuple[int, Claim], ...]:
+    """Claims that match on this very hash. (An index may know a number that is no more.)"""
+    near = platform.index.near([bits], part=False)
+    return platform.bank.claims_on({one.entry for one in near if one.distance == 0})
+
+
+def _bits_on(number: int, claim: Claim, platform: Platform) -> bytes | None:
+    """Which of the claim's hashes has that number; None when a window of a picture has it."""
+    hashes = platform.bank.hashes_of(claim.id)
+    near = platform.index.near(hashes, part=False) if hashes else ()
+    exact = (one for one in near if (one.entry, one.distance) == (number, 0))
+    return next((hashes[one.query] for one in exact), None)
+
+
+def _bits_numbered(number: int, platform: Platform) -> bytes | None:
+    entries = platform.bank.entries(number - 1)
+    if entries and entries[0].number == number and not entries[0].part:
+        return entries[0].bits
+    return None
+
+
+def _suspended_on(bits: bytes, bank: Bank, platform: Platform) -> Iterator[Claim]:
+    after = 0
+    while changes := platform.bank.changes(after, _PAGE):
+        for change in changes:
+            suspended = change.state is ClaimState.SUSPENDED and change.bank == bank.name
+            if suspended and bits in change.hashes:
+                yield platform.bank.claim(change.claim)
+        after = changes[-1].number

@@ -1,0 +1,285 @@
+"""``/c``: banks and their contents, and exchanges to be read only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from entrenous.base.limits import PDQ_QUALITY_MIN
+from entrenous.connectors.hma_contents import (
+    NUMBER_DIGITS_MAX,
+    Changed,
+    Content,
+    Said,
+    add,
+    annotate,
+    bank_described,
+    content,
+    delete,
+    described,
+    name,
+    named,
+    parsed,
+    ratio_of,
+    signals_of,
+    switch_off,
+    switch_on,
+)
+from entrenous.connectors.hma_matching import Pictures, said
+from entrenous.connectors.hma_requests import (
+    NAME_CHARS_MAX,
+    SIGNAL,
+    BadParameter,
+    NoSuchContent,
+    NotOffered,
+    bank_called,
+    bits_of,
+    flag,
+    hma_name,
+    json_object,
+    member,
+    new_name,
+    no_url,
+    only_pdq,
+    shown_banks,
+)
+from entrenous.fingerprint.nouns import TooFlat
+from entrenous.stop.banks import PolicyChange, set_policy
+from entrenous.stop.exchange_nouns import NoSuchSource, Source, SourceKind
+from entrenous.stop.exchange_stores import SourceStore
+from entrenous.stop.http.background_work import afterwards
+from entrenous.stop.judge.look_back import look_back_now
+from entrenous.stop.nouns import Bank
+from entrenous.stop.platform import Platform
+from entrenous.stop.registration import Claim
+from entrenous.stop.stores import ListingStore
+
+_APIS: Final[Mapping[SourceKind, str]] = {
+    SourceKind.THREATEXCHANGE: "fb_threatexchange",
+    SourceKind.FILE: "local_file",
+    SourceKind.NCMEC: "ncmec",
+    SourceKind.STOPNCII: "stop_ncii",
+    SourceKind.HMA: "hma",  # HMA itself fetches from none
+}
+_BY_COMMAND: Final = (
+    "On the gate's own machine, where credentials stay out of HTTP: entrenous gate exchange add, "
+    "and entrenous gate exchange fetch"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanges:
+    """One handler per address."""
+
+    sources: SourceStore
+
+    async def apis(self, _request: Request) -> Response:
+        """What a gate can fetch from."""
+        return said(sorted(_APIS.values()))
+
+    async def exchanges(self, _request: Request) -> Response:
+        """The names of all sources."""
+        sources = await run_in_threadpool(self.sources.sources)
+        return said(sorted(hma_name(one.name) for one in sources))
+
+    async def exchange(self, request: Request) -> Response:
+        """What kind of source it is; its address may be private."""
+        source = await run_in_threadpool(self._called, request.path_params["exchange"])
+        return said({"name": hma_name(source.name), "api": _APIS[source.kind], "enabled": True})
+
+    async def status(self, request: Request) -> Response:
+        """How far it was read. That a fetch runs or failed is not kept, so not told."""
+        name = request.path_params["exchange"]
+        return said(await run_in_threadpool(self._status, name))
+
+    async def not_here(self, _request: Request) -> Response:
+        """Refused, with what to do instead."""
+        raise NotOffered(instead=_BY_COMMAND)
+
+    def _status(self, untrusted_name: str) -> dict[str, Any]:
+        source = self._called(untrusted_name)
+        checkpoint = self.sources.checkpoint(source.name)
+        whole_at = _seconds(checkpoint.whole_at)
+        return {
+            "checkpoint_ts": whole_at,
+            "fetched_items": self.sources.live(source.name),
+            "last_fetch_complete_ts": whole_at,
+            "last_fetch_succeeded": True if checkpoint.at_end else None,
+            "running_fetch_start_ts": None,
+            "up_to_date": checkpoint.at_end,
+        }
+
+    def _called(self, untrusted_name: str) -> Source:
+        known = {hma_name(one.name): one for one in self.sources.sources()}
+        if untrusted_name not in known:
+            raise NoSuchSource(name=untrusted_name[:NAME_CHARS_MAX])
+        return known[untrusted_name]
+
+
+def _seconds(at: datetime | None) -> int | None:
+    return None if at is None else int(at.timestamp())
+
+
+_HOW_TO_DROP: Final = (
+    'Claims belong to their bank. Send PUT {"enabled": false} to stop acting on it, or DELETE its '
+    "contents one by one."
+)
+_NO_METADATA: Final[dict[str, Any]] = {"collab_metadata": {}, "user_metadata": {}}
+_NO_RENAMING: Final = "Claims belong to their bank by name. Make a new one beside it."
+
+
+@dataclass(frozen=True, slots=True)
+class Curation:
+    """One handler per address: read the request, call what does it, render the answer."""
+
+    platform: Platform
+    pictures: Pictures
+    listings: ListingStore
+
+    async def banks(self, _request: Request) -> Response:
+        """All but what reviewers let through."""
+        banks = await run_in_threadpool(shown_banks, self.platform)
+        return said([bank_described(bank) for bank in banks])
+
+    async def make_bank(self, request: Request) -> Response:
+        """With the gate's cautious policy."""
+        wanted = await json_object(request)
+        bank = await run_in_threadpool(self._make, member(wanted, "name", str), _shadow(wanted))
+        return said(bank_described(bank), 201)
+
+    async def bank(self, request: Request) -> Response:
+        """By name."""
+        return said(bank_described(await self._bank(request)))
+
+    async def change_bank(self, request: Request) -> Response:
+        """Put it into shadow, or out of it."""
+        bank, wanted = await self._bank(request), await json_object(request)
+        if wanted.get("name", request.path_params["bank"]) != request.path_params["bank"]:
+            raise NotOffered(instead=_NO_RENAMING)
+        change = PolicyChange(shadow=_shadow(wanted))
+        bank = await run_in_threadpool(set_policy, bank.name, change, self.platform)
+        return said(bank_described(bank))
+
+    async def drop_bank(self, request: Request) -> Response:
+        """Refused, with what to do instead."""
+        await self._bank(request)
+        raise NotOffered(instead=_HOW_TO_DROP)
+
+    async def add_signal(self, request: Request) -> Response:
+        """A hash."""
+        bank, wanted = await self._bank(request), await json_object(request)
+        bits = bits_of(member(wanted, SIGNAL, str))
+        if unknown := set(wanted) - {SIGNAL, "note", "metadata"}:
+            raise BadParameter(why=f"{len(unknown)} of its signal types are not known here")
+        said = Said.of(wanted.get("note"), wanted.get("metadata"))
+        return await self._add(bits, bank, said)
+
+    async def add_photo(self, request: Request) -> Response:
+        """A picture, of which only the hash is kept."""
+        no_url(request)
+        only_pdq(request)
+        bank = await self._bank(request)
+        hashed, form = await self.pictures.fingerprint(request)
+        words = {**request.query_params, **form.untrusted_fields}
+        said_of_it = Said.of(words.get("note"), parsed(words.get("metadata", "")))
+        if hashed.quality < PDQ_QUALITY_MIN:
+            raise TooFlat(quality=hashed.quality)
+        return await self._add(hashed.bits, bank, said_of_it)
+
+    async def content(self, request: Request) -> Response:
+        """By number."""
+        bank = await self._bank(request)
+        one = await run_in_threadpool(content, _number(request), bank, self.platform)
+        answer = await run_in_threadpool(described, one, self.listings)
+        if _asked(request, "include_signals"):
+            answer["signals"] = signals_of(one)
+        if _asked(request, "include_metadata"):
+            own = await run_in_threadpool(named, one, self.listings) or None
+            answer["metadata"] = {"content_id": own, "content_uri": None, "json": {}, "collab": {}}
+        return said(answer)
+
+    async def change_content(self, request: Request) -> Response:
+        """Switch it off, perhaps until a time, or on again; write another note."""
+        bank, wanted = await self._bank(request), await json_object(request)
+        change = Changed.of(wanted, self.platform.clock.now())
+        one, made = await run_in_threadpool(self._change, _number(request), bank, change)
+        answer = await run_in_threadpool(described, one, self.listings)
+        answer |= {"signals": signals_of(one)} | _NO_METADATA
+        return _later(answer, self._afterwards(made))
+
+    async def delete_content(self, request: Request) -> Response:
+        """Withdraw it, for good."""
+        bank = await self._bank(request)
+        return said({"deleted": await run_in_threadpool(self._delete, _number(request), bank)})
+
+    async def _bank(self, request: Request) -> Bank:
+        return await run_in_threadpool(bank_called, request.path_params["bank"], self.platform)
+
+    async def _add(self, bits: bytes, bank: Bank, said_of_it: Said) -> Response:
+        number, made = await run_in_threadpool(self._list, bits, bank, said_of_it)
+        answer = {"id": number, "signals": {SIGNAL: bits.hex()}}
+        return _later(answer, self._afterwards(made))
+
+    def _make(self, untrusted_name: str, shadow: bool | None) -> Bank:  # noqa: FBT001 (in a thread)
+        bank = Bank(new_name(untrusted_name, self.platform), shadow=bool(shadow))
+        self.platform.bank.set_bank(bank)
+        return bank
+
+    def _list(self, bits: bytes, bank: Bank, said_of_it: Said) -> tuple[int, Claim | None]:
+        number, made = add(bits, bank, said_of_it.note, self.platform)
+        if said_of_it.content_id:
+            name(content(number, bank, self.platform), said_of_it.content_id, self.listings)
+        return number, made
+
+    def _change(self, number: int, bank: Bank, change: Changed) -> tuple[Content, Claim | None]:
+        one, made = content(number, bank, self.platform), None
+        if change.note is not None:
+            annotate(one, change.note, self.listings)
+            one = content(number, bank, self.platform)
+        if change.on:
+            made = switch_on(one, self.platform, self.listings)
+        elif change.on is not None:
+            switch_off(one, change.until, self.platform, self.listings)
+        return content(number, bank, self.platform), made
+
+    def _delete(self, number: int, bank: Bank) -> int:
+        try:
+            return delete(content(number, bank, self.platform), self.platform)
+        except NoSuchContent:
+            return 0
+
+    def _afterwards(self, made: Claim | None) -> BackgroundTask | None:
+        """Look at what was let through before the claim was made, as for a person's claim."""
+        if made is None:
+            return None
+        return BackgroundTask(afterwards, look_back_now, self.platform)
+
+
+def _later(answer: dict[str, Any], afterwards: BackgroundTask | None) -> Response:
+    response = said(answer)
+    response.background = afterwards
+    return response
+
+
+def _number(request: Request) -> int:
+    """Raises NoSuchContent for what no number of ours looks like."""
+    text = request.path_params["content"]
+    if not (text.isascii() and text.isdecimal() and len(text) <= NUMBER_DIGITS_MAX):
+        raise NoSuchContent
+    return int(text)
+
+
+def _asked(request: Request, name: str) -> bool:
+    return flag(request.query_params.get(name, ""), name)
+
+
+def _shadow(wanted: dict[str, Any]) -> bool | None:
+    """What ``enabled_ratio`` or ``enabled`` ask for; None when neither is there."""
+    if "enabled_ratio" in wanted:
+        return ratio_of(wanted["enabled_ratio"]) == 0
+    return not flag(wanted["enabled"], "enabled") if "enabled" in wanted else None

@@ -1,0 +1,277 @@
+"""``/h`` and ``/m``: hash a picture, and look up what lies near a hash."""
+
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import anyio
+from python_multipart.multipart import parse_options_header
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from entrenous.base.identifiers import BankName
+from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS
+from entrenous.connectors.hma_requests import (
+    SIGNAL,
+    BadParameter,
+    NoFetching,
+    NoPhoto,
+    bits_of,
+    flag,
+    hma_name,
+    json_object,
+    member,
+    names_wanted,
+    needed,
+    no_url,
+    only_pdq,
+)
+from entrenous.fingerprint.nouns import Fingerprint, Match
+from entrenous.fingerprint.pdq import distance, fingerprint
+from entrenous.stop.banks import banks_as_they_act
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.answers import PRIVATE
+from entrenous.stop.http.request_body import (
+    FORM_BYTES_MAX,
+    BrokenForm,
+    LongForm,
+    fields_of,
+    read_body,
+    too_large,
+)
+from entrenous.stop.judge.scan import Seen, first_scan
+from entrenous.stop.judge.weigh import answered, called_for, release_of
+from entrenous.stop.nouns import RELEASED, Bank, GateBusy
+from entrenous.stop.platform import Platform
+from entrenous.stop.registration import Claim
+from entrenous.stop.upload_record import Outcome
+
+_PHOTO: Final = b"photo"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The file, and the form's other fields as text."""
+
+    untrusted_photo: bytes
+    untrusted_fields: dict[str, str]
+
+
+async def read_form(request: Request, limit_bytes: int) -> Form:
+    """The field "photo" and the others, the first of each name.
+
+    Raises:
+        TooLarge: as soon as that is known, before the rest is read.
+        NoPhoto: this is no such form, it is broken, or that field is missing or empty.
+        TwoFiles: that field is there twice.
+    """
+    declared, options = parse_options_header(request.headers.get("content-type", ""))
+    if declared != b"multipart/form-data":
+        raise NoPhoto
+    body = await read_body(request, limit_bytes + FORM_BYTES_MAX)
+    form = await run_in_threadpool(form_of, body, options.get(b"boundary", b""))
+    if len(form.untrusted_photo) > limit_bytes:
+        raise too_large(limit_bytes)
+    return form
+
+
+def form_of(untrusted_form: bytes, boundary: bytes) -> Form:
+    """The fields of a whole form; raises TwoFiles, and NoPhoto, also for one of much else."""
+    try:
+        fields = fields_of(untrusted_form, boundary, file=_PHOTO)
+    except (BrokenForm, LongForm) as problem:
+        raise NoPhoto from problem
+    photo = fields.pop(_PHOTO, b"")
+    if not photo:
+        raise NoPhoto
+    return Form(photo, {_text(name): _text(value) for name, value in fields.items()})
+
+
+def _text(untrusted_data: bytes) -> str:
+    return untrusted_data.decode(errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A claim that matches, ``distance`` bits away, and the number of the hash that it is on."""
+
+    number: int
+    distance: int
+    claim: Claim
+    bank: Bank
+
+
+def fits_near(seen: Seen, platform: Platform) -> list[Fit]:
+    """Every claim on a whole picture's hash within its bank's radius of one of these; nearest
+    first.
+    """
+    closest: dict[int, int] = {}
+    for one in platform.index.near([bits for _, bits in seen], part=False):
+        closest[one.entry] = min(one.distance, closest.get(one.entry, one.distance))
+    claims = platform.bank.claims_on(closest)
+    banks: dict[BankName, Bank] = {bank.name: bank for bank in banks_as_they_act(platform)}
+    fits = [Fit(entry, closest[entry], claim, banks[claim.bank]) for entry, claim in claims]
+    inside = [fit for fit in fits if fit.distance <= fit.bank.radius]
+    return sorted(inside, key=lambda fit: (fit.distance, fit.number))
+
+
+def all_of(fits: list[Fit], wanted: Collection[str] | None) -> list[Fit]:
+    """Those in banks of these names, or in all, whatever the gate would do; one of each content."""
+    first: dict[int, Fit] = {}
+    for fit in _in_banks(fits, wanted):
+        first.setdefault(fit.number, fit)
+    return list(first.values())
+
+
+def acted_on(fits: list[Fit], wanted: Collection[str] | None) -> dict[str, list[dict[str, Any]]]:
+    """Those that the gate would act on, by bank: not in shadow, and not what was answered by a
+    reviewer who let this picture through (stop.weigh.answered).
+    """
+    released = [release_of(_match(fit), fit.claim) for fit in fits if fit.bank.name == RELEASED]
+    answer: dict[str, list[dict[str, Any]]] = {}
+    for fit in _in_banks(fits, wanted):
+        outcome = called_for(_match(fit), fit.claim, fit.bank)
+        is_answered = outcome is not Outcome.LET_THROUGH and answered(
+            outcome, _match(fit), fit.claim, released
+        )
+        if fit.bank.shadow or is_answered:
+            continue
+        said = described(fit)
+        contents = answer.setdefault(hma_name(fit.bank.name), [])
+        if said not in contents:
+            contents.append(said)
+    return answer
+
+
+def described(fit: Fit) -> dict[str, Any]:
+    """As HMA has it: the distance is text."""
+    return {"bank_content_id": fit.number, "distance": str(fit.distance)}
+
+
+def _in_banks(fits: list[Fit], wanted: Collection[str] | None) -> Iterator[Fit]:
+    shown = (fit for fit in fits if fit.bank.name != RELEASED)
+    return (fit for fit in shown if wanted is None or hma_name(fit.bank.name) in wanted)
+
+
+def _match(fit: Fit) -> Match:
+    return Match(fit.claim.bank, fit.claim.id, fit.distance, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What decodes and hashes pictures, so many at once."""
+
+    platform: Platform
+    limit_bytes: int
+    places: anyio.CapacityLimiter
+
+    @classmethod
+    def of(cls, platform: Platform, access: GateAccess) -> Self:
+        """With the gate's limits."""
+        places = anyio.CapacityLimiter(access.uploads_at_once)
+        return cls(platform, access.upload_bytes_max, places)
+
+    async def fingerprint(self, request: Request) -> tuple[Fingerprint, Form]:
+        """Of the form's picture, from all of its pixels; and the form."""
+        async with self._place(request):
+            form = await read_form(request, self.limit_bytes)
+            return await run_in_threadpool(self._hashed, form.untrusted_photo), form
+
+    async def views(self, request: Request) -> Seen:
+        """The gate's fast look at the form's picture; nothing when it is flat."""
+        async with self._place(request):
+            form = await read_form(request, self.limit_bytes)
+            return await run_in_threadpool(self._seen, form.untrusted_photo)
+
+    def _hashed(self, untrusted_photo: bytes) -> Fingerprint:
+        return fingerprint(self.platform.read_picture(untrusted_photo))
+
+    def _seen(self, untrusted_photo: bytes) -> Seen:
+        _, views = first_scan(untrusted_photo, self.platform)
+        return () if views.quality < PDQ_QUALITY_MIN else views.whole
+
+    @asynccontextmanager
+    async def _place(self, request: Request) -> AsyncIterator[None]:
+        """One of the places; raises GateBusy when all are taken."""
+        try:
+            self.places.acquire_on_behalf_of_nowait(request)
+        except anyio.WouldBlock as problem:
+            raise GateBusy from problem
+        try:
+            yield
+        finally:
+            self.places.release_on_behalf_of(request)
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """One handler per address: read the request, ask, render the answer."""
+
+    platform: Platform
+    pictures: Pictures
+
+    async def hash_url(self, request: Request) -> Response:
+        """Refused: an address is never fetched."""
+        needed(request, "url")
+        raise NoFetching
+
+    async def hash_file(self, request: Request) -> Response:
+        """A picture's PDQ hash; an empty one when it is too flat to be compared."""
+        no_url(request)
+        only_pdq(request)
+        hashed, _ = await self.pictures.fingerprint(request)
+        return said({SIGNAL: hashed.hex if hashed.quality >= PDQ_QUALITY_MIN else ""})
+
+    async def raw_lookup(self, request: Request) -> Response:
+        """All contents near a hash, also of banks in shadow."""
+        seen = _signal(request)
+        with_distance = flag(request.query_params.get("include_distance", ""), "include_distance")
+        fits = await run_in_threadpool(self._all_of, seen, request.query_params.get("banks", ""))
+        matches = [described(fit) if with_distance else fit.number for fit in fits]
+        return said({"matches": matches})
+
+    async def lookup(self, request: Request) -> Response:
+        """Contents near a hash that the gate would act on, by bank."""
+        no_url(request)
+        seen = _signal(request)
+        banks = request.query_params.get("banks", "")
+        return said(await run_in_threadpool(self._acted_on, seen, banks))
+
+    async def lookup_file(self, request: Request) -> Response:
+        """The same for a picture, in all orientations; nothing for a flat one."""
+        no_url(request)
+        only_pdq(request)
+        seen = await self.pictures.views(request)
+        banks = request.query_params.get("banks", "")
+        return said({SIGNAL: await run_in_threadpool(self._acted_on, seen, banks)})
+
+    async def compare(self, request: Request) -> Response:
+        """Whether two hashes match, and their distance."""
+        asked = await json_object(request)
+        pair = member(asked, SIGNAL, list)
+        if len(asked) > 1 or len(pair) != 2:
+            raise BadParameter(why=f'{{"{SIGNAL}": [hash, hash]}} is expected')
+        one, other = (Fingerprint(SIGNAL, bits_of(signal), 0) for signal in pair)
+        bits = distance(one, other)
+        return said({SIGNAL: [bits <= PDQ_RADIUS, {"distance": bits}]})
+
+    def _all_of(self, seen: Seen, untrusted_banks: str) -> Any:
+        wanted = names_wanted(untrusted_banks, self.platform)
+        return all_of(fits_near(seen, self.platform), wanted)
+
+    def _acted_on(self, seen: Seen, untrusted_banks: str) -> Any:
+        wanted = names_wanted(untrusted_banks, self.platform)
+        return acted_on(fits_near(seen, self.platform) if seen else [], wanted)
+
+
+def said(answer: Any, status: int = 200) -> JSONResponse:
+    """A JSON answer that nobody keeps."""
+    return JSONResponse(answer, status, PRIVATE)
+
+
+def _signal(request: Request) -> Seen:
+    signal = needed(request, "signal")
+    only_pdq(request, needs=True)
+    return (("", bits_of(signal)),)

@@ -1,0 +1,221 @@
+"""Errors as HMA's clients expect them, parameters of a request, and names of banks."""
+
+import re
+from collections.abc import Collection, Mapping
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from entrenous.base.errors import EntrenousError, Malformed, NotFound, Refused
+from entrenous.base.identifiers import BankName
+from entrenous.base.limits import CLAIM_BYTES_MAX, PDQ_BYTES
+from entrenous.base.picture import TooManyPixels
+from entrenous.fingerprint.nouns import BadFingerprint, TooFlat
+from entrenous.stop.http.access import WrongToken
+from entrenous.stop.http.answers import PRIVATE, GateFault, log_bug
+from entrenous.stop.http.request_body import TooLarge, TooSlow, read_body
+from entrenous.stop.nouns import RELEASED, Bank, GateBusy, NoSuchBank
+from entrenous.stop.platform import Platform
+from entrenous.wire.problem_details import status_of
+
+
+class BadParameter(Malformed):
+    """This request cannot be understood, so nothing was done: {why}."""
+
+
+class Missing(Malformed):
+    """This request lacks the parameter "{name}", so nothing was done."""
+
+
+class NoFetching(Malformed):
+    """
+    This gate fetches nothing from addresses, for that would let a stranger send it into your own
+    network. Send the file itself: multipart/form-data, in a field "photo".
+    """
+
+
+class NoPhoto(Malformed):
+    """
+    There is no picture in this request. Send it as multipart/form-data, in a field "photo".
+    """
+
+
+class NoSuchContent(NotFound):
+    """There is no content with this number in that bank."""
+
+
+class BankThere(Refused):
+    """A bank of this name exists already, so nothing was made."""
+
+
+class NotYours(Refused):
+    """{why}, so nothing was changed here."""
+
+
+class TwoBanks(Refused):
+    """
+    Two of this gate's banks are called so in HMA's letters, so nothing was changed. Use the command
+    line: entrenous gate bank
+    """
+
+
+class NotOffered(Refused):
+    """This gate does not offer that here. {instead}"""
+
+
+_STATUS: Final[Mapping[type[EntrenousError], int]] = {
+    TooFlat: 400,
+    WrongToken: 401,
+    BankThere: 403,
+    NotYours: 403,
+    TooSlow: 408,
+    TwoBanks: 409,
+    TooLarge: 413,
+    TooManyPixels: 413,
+    Missing: 422,
+    GateBusy: 429,
+    NotOffered: 501,
+}
+_RETRY: Final = {"Retry-After": "5"}
+_HEADERS: Final = {401: {"WWW-Authenticate": "Bearer"}, 429: _RETRY, 503: _RETRY}
+
+
+def on_error(_request: Request, error: Exception) -> Response:
+    """Our own errors say themselves what a person reads; a bug is in the server's log only."""
+    own = error if isinstance(error, EntrenousError) else GateFault()
+    if own is not error:
+        log_bug(error)
+    status = status_of(type(own), _STATUS)
+    said: dict[str, Any] = {"message": " ".join(str(own).split())}
+    if isinstance(own, NoSuchContent) and "next" in own.facts:
+        said["next"] = own.facts["next"]
+    return JSONResponse(said, status, PRIVATE | _HEADERS.get(status, {}))
+
+
+def on_http_error(_request: Request, error: Exception) -> Response:
+    """What the web framework refuses: no such address, no such method."""
+    assert isinstance(error, HTTPException)  # noqa: S101 (registered for this class only)
+    said = {"message": HTTPStatus(error.status_code).phrase}
+    return JSONResponse(said, error.status_code, PRIVATE | dict(error.headers or {}))
+
+
+SIGNAL: Final = "pdq"
+CONTENT: Final = "photo"
+_HEX: Final = frozenset("0123456789abcdefABCDEF")
+_TRUE: Final = frozenset({"true", "1", "yes", "on"})
+_FALSE: Final = frozenset({"false", "0", "no", "off", ""})
+_T = TypeVar("_T")
+
+
+def needed(request: Request, name: str) -> str:
+    """One parameter of the address; raises Missing."""
+    value = request.query_params.get(name)
+    if value is None:
+        raise Missing(name=name)
+    return value
+
+
+def flag(untrusted_value: object, name: str) -> bool:
+    """True or false, as JSON or as text; raises BadParameter."""
+    text = str(untrusted_value).lower()
+    if text not in _TRUE | _FALSE:
+        raise BadParameter(why=f'"{name}" is true or false')
+    return text in _TRUE
+
+
+def no_url(request: Request) -> None:
+    """Raises NoFetching when the request wants an address to be fetched."""
+    if "url" in request.query_params:
+        raise NoFetching
+
+
+def only_pdq(request: Request, *, needs: bool = False) -> None:
+    """Raises BadParameter unless the signal and content types asked for are ours; Missing."""
+    query = request.query_params
+    wanted = [needed(request, "signal_type")] if needs else query.getlist("signal_type")
+    wanted += [one.strip() for one in query.get("types", "").split(",") if one.strip()]
+    if any(one != SIGNAL for one in wanted):
+        raise BadParameter(why=f'the only signal type here is "{SIGNAL}"')
+    if query.get("content_type", CONTENT) != CONTENT:
+        raise BadParameter(why=f'the only content type here is "{CONTENT}"')
+
+
+def bits_of(untrusted_signal: object) -> bytes:
+    """A PDQ hash of 32 bytes, from 64 hexadecimal digits; raises BadFingerprint."""
+    if not isinstance(untrusted_signal, str) or len(untrusted_signal) != 2 * PDQ_BYTES:
+        raise BadFingerprint
+    if not set(untrusted_signal) <= _HEX:
+        raise BadFingerprint
+    return bytes.fromhex(untrusted_signal)
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """The body; raises BadParameter, TooLarge."""
+    body = await read_body(request, CLAIM_BYTES_MAX)
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+        raise BadParameter(why="the body is no JSON object") from problem
+
+
+def member(said: dict[str, Any], name: str, kind: type[_T]) -> _T:
+    """One member of a JSON object; raises Missing, BadParameter."""
+    if name not in said:
+        raise Missing(name=name)
+    value = said[name]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise BadParameter(why=f'"{name}" has the wrong type')
+    return value
+
+
+NAME_CHARS_MAX: Final = 64
+_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
+
+
+def hma_name(name: str) -> str:
+    """E.g. ``FROM_ALLY`` for ``from-ally``."""
+    said = re.sub(r"[^A-Z0-9_]", "_", name.upper())
+    return said if _NAME.fullmatch(said) else f"_{said}"
+
+
+def shown_banks(platform: Platform) -> tuple[Bank, ...]:
+    """All but the one that holds what reviewers let through, which is no list to match."""
+    return tuple(bank for bank in platform.bank.banks() if bank.name != RELEASED)
+
+
+def bank_called(untrusted_name: str, platform: Platform) -> Bank:
+    """The one bank of that name; raises NoSuchBank, TwoBanks."""
+    banks = [bank for bank in shown_banks(platform) if hma_name(bank.name) == untrusted_name]
+    if not banks:
+        raise NoSuchBank(bank=untrusted_name[:NAME_CHARS_MAX])
+    if len(banks) > 1:
+        raise TwoBanks
+    return banks[0]
+
+
+def new_name(untrusted_name: str, platform: Platform) -> BankName:
+    """What a bank that is made here is called by us; raises BadParameter, BankThere."""
+    if len(untrusted_name) > NAME_CHARS_MAX or not _NAME.fullmatch(untrusted_name):
+        why = f"a name has A-Z, 0-9 and _, no digit first, at most {NAME_CHARS_MAX} of them"
+        raise BadParameter(why=why)
+    if untrusted_name in {hma_name(bank.name) for bank in platform.bank.banks()}:
+        raise BankThere
+    return BankName(untrusted_name.lower())
+
+
+def names_wanted(untrusted_csv: str, platform: Platform) -> Collection[str] | None:
+    """HMA's names of the banks that a look-up is limited to, from a list with commas; None for an
+    empty list, which means all. Raises NoSuchBank.
+    """
+    wanted = [name.strip() for name in untrusted_csv.split(",") if name.strip()]
+    if not wanted:
+        return None
+    known = {hma_name(bank.name) for bank in shown_banks(platform)}
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise NoSuchBank(bank=unknown[0][:NAME_CHARS_MAX])
+    return frozenset(wanted)

@@ -1,0 +1,190 @@
+"""A reverse proxy for servers without plug-ins: uploads are checked, all else passes unchanged."""
+
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
+from functools import partial
+from typing import Any, Final
+
+import anyio
+import httpx
+
+from entrenous.base.environment import BadSetting
+from entrenous.base.errors import Unreachable
+from entrenous.connectors.asgi import NAME, App, GateMiddleware, Receive, Send, say
+from entrenous.connectors.upload_rules import problem
+from entrenous.stop.client.gate_answer import ClientSettings, refuse_odd
+
+# RFC 9110, section 7.6.1; and what a client says to the server that it is connected with
+_HOP: Final = frozenset(
+    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding")
+) | {b"upgrade", b"expect", b"proxy-authenticate", b"proxy-authorization"}
+# "Connection" is the sender's to write: it may not take away what was decided, nor what makes the
+# server behind read the request as the gate did.
+_KEPT: Final = frozenset(
+    (NAME, b"host", b"content-type", b"content-length", b"content-encoding", b"x-forwarded-for")
+)
+_NAME: Final = re.compile(r"[A-Za-z0-9-]{1,100}")
+_TIMEOUT: Final = httpx.Timeout(300, connect=10)
+_LIMITS: Final = httpx.Limits(max_connections=256, keepalive_expiry=4)
+
+
+class UpstreamAway(Unreachable):
+    """
+    The server behind this one does not answer. Nothing was kept here. Try again in a while.
+    """
+
+
+class UpstreamSlow(Unreachable):
+    """
+    The server behind this one took too long to answer. It is not known whether it acted. Look
+    before you try again.
+    """
+
+
+def proxy_app(
+    upstream: str,
+    setting: ClientSettings | Mapping[str, Any],
+    *,
+    paths: Iterable[str] = ("/",),
+    on_hold: str = "publish",
+    account_header: str = "",
+) -> App:
+    """An ASGI application in front of the server at ``upstream`` (https, or http to this machine).
+
+    ``account_header`` says whose request it is; the web server before us must have written it.
+
+    Raises:
+        BadSetting.
+    """
+    name = _header_name(account_header)
+    account = partial(_said_in, name) if name else None
+    return GateMiddleware(
+        Upstream(upstream), setting, paths=paths, on_hold=on_hold, account=account
+    )
+
+
+def _header_name(text: str) -> bytes:
+    if text and not _NAME.fullmatch(text):
+        raise BadSetting(name="account_header", wanted="the name of a header, such as X-User")
+    return text.lower().encode()
+
+
+def _said_in(name: bytes, scope: MutableMapping[str, Any]) -> str:
+    """None, where it is there twice: one of them may be the sender's own."""
+    values = [value for own, value in scope["headers"] if own.lower() == name]
+    return values[0].decode("latin-1") if len(values) == 1 else ""
+
+
+class Upstream:
+    """Hands each request on, and the answer back. Raises BadSetting."""
+
+    def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        refuse_odd("upstream", url)
+        self._base = httpx.URL(url.rstrip("/"))
+        self._http = httpx.AsyncClient(
+            transport=transport,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=_TIMEOUT,
+            limits=_LIMITS,
+        )
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """One request, or the server's start and stop."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._pass_on(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1003})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._http.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _pass_on(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        request = httpx.Request(
+            scope["method"],
+            self._address(scope),
+            headers=_forwarded(_passed(scope["headers"]), scope),
+            content=_body(receive) if _has_body(scope["headers"]) else None,
+            extensions={"timeout": _TIMEOUT.as_dict()},
+        )
+        try:
+            answer = await self._http.send(request, stream=True)
+        except httpx.TimeoutException:
+            await say(problem(UpstreamSlow(), 504), send)
+            return
+        except httpx.HTTPError:
+            await say(problem(UpstreamAway(), 502), send)
+            return
+        try:
+            async with anyio.create_task_group() as both:
+                both.start_soon(_until_gone, receive, both.cancel_scope)
+                await _answer(answer, send)
+                both.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await answer.aclose()
+
+    def _address(self, scope: MutableMapping[str, Any]) -> httpx.URL:
+        """As it was asked for, byte by byte, below the address of the server behind."""
+        path = scope.get("raw_path") or scope["path"].encode()
+        query = b"?" + scope["query_string"] if scope["query_string"] else b""
+        return self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + path + query)
+
+
+async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    """End an answer that nobody reads any more; some have no end of their own."""
+    while (await receive())["type"] == "http.request":
+        pass
+    scope.cancel()
+
+
+async def _answer(answer: httpx.Response, send: Send) -> None:
+    given = _passed((name.lower(), value) for name, value in answer.headers.raw)
+    headers = [(name, value) for name, value in given if name != b"date"]  # our server gives it
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+    async for chunk in answer.aiter_raw():
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _body(receive: Receive) -> AsyncIterator[bytes]:
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise httpx.ReadError("the sender is gone")
+        if message.get("body"):
+            yield message["body"]
+        if not message.get("more_body", False):
+            return
+
+
+def _has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    names = {name.lower(): value for name, value in headers}
+    return b"transfer-encoding" in names or names.get(b"content-length", b"0") != b"0"
+
+
+def _passed(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Without what is meant for one hop only, by its name or because "Connection" says so."""
+    given = list(headers)
+    named = b",".join(value for name, value in given if name.lower() == b"connection")
+    drop = _HOP | ({name.strip().lower() for name in named.split(b",")} - _KEPT)
+    return [(name, value) for name, value in given if name.lower() not in drop]
+
+
+def _forwarded(
+    headers: list[tuple[bytes, bytes]], scope: MutableMapping[str, Any]
+) -> list[tuple[bytes, bytes]]:
+    """With who was connected here added to the list of those that were connected before."""
+    name = b"x-forwarded-for"
+    client = scope.get("client")
+    chain = [value for own, value in headers if own.lower() == name]
+    chain.append((client[0] if client else "unknown").encode())
+    return [(own, value) for own, value in headers if own.lower() != name] + [
+        (name, b", ".join(chain))
+    ]

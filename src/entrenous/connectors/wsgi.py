@@ -1,0 +1,180 @@
+"""WSGI middleware (PEP 3333): asks the gate about each upload before the application has it."""
+
+import io
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from entrenous.connectors.upload_rules import (
+    FILES_MAX,
+    HEADER,
+    Reply,
+    files_of,
+    header_value,
+    headers_of,
+    limit_of,
+    reply_to,
+    rules_of,
+    settled,
+)
+from entrenous.stop.client.gate_answer import (
+    ClientSettings,
+    GateAnswer,
+    GateReason,
+    account_of,
+    read_client_settings,
+)
+from entrenous.stop.client.upload_client import (
+    CHUNK_BYTES,
+    GateClient,
+    Readable,
+    TimeLeft,
+    told_unasked,
+)
+from entrenous.stop.client.uploaded_files import Unreadable
+
+KEY: Final = "HTTP_" + HEADER.upper().replace("-", "_")
+
+
+def _remote_user(environ: Mapping[str, Any]) -> str:
+    """Who is signed in, as servers and what authenticates in front of us say (RFC 3875, 4.1.11);
+    no header can set it.
+    """
+    return str(environ.get("REMOTE_USER") or "")
+
+
+class GateMiddleware:
+    """Wraps a WSGI application.
+
+    Args:
+        app: the application.
+        setting: how the gate is asked, or the names and values of it.
+        paths: where uploads come.
+        on_hold: what becomes of a held one: see :class:`entrenous.connectors.upload_rules.Rules`.
+        client: what asks, if not the network.
+        account: whose request it is, by its environ, where the application knows: something that a
+            sender cannot choose. It leaves as a hash. REMOTE_USER, if not given. Where it is not
+            known, the client's address counts.
+
+    Raises:
+        BadSetting.
+    """
+
+    def __init__(  # noqa: PLR0913 - all but two have a default
+        self,
+        app: Any,
+        setting: ClientSettings | Mapping[str, Any],
+        *,
+        paths: Iterable[str] = ("/",),
+        on_hold: str = "publish",
+        client: GateClient | None = None,
+        account: Callable[[Mapping[str, Any]], str | None] = _remote_user,
+    ) -> None:
+        known = setting if isinstance(setting, ClientSettings) else read_client_settings(setting)
+        self._app = app
+        self._rules = rules_of(paths, on_hold)
+        self._client = client or GateClient(known)
+        self._setting = known
+        self._account = account
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer one request."""
+        environ.pop(KEY, None)  # nobody but this middleware says so
+        if not self._rules.look_at(environ["REQUEST_METHOD"], _path(environ)) or not _has_body(
+            environ
+        ):
+            return cast("Iterable[bytes]", self._app(environ, start_response))
+        answer = self._answer(environ)
+        if answer is not None:
+            reply = reply_to(answer, self._rules.on_hold, self._setting.appeal_url)
+            if reply is not None:
+                return _say(reply, start_response)
+            environ[KEY] = header_value(answer)
+        return cast("Iterable[bytes]", self._app(environ, start_response))
+
+    def _answer(self, environ: dict[str, Any]) -> GateAnswer | None:
+        """The answer about the request's uploads; its body can be read again afterwards."""
+        body = _Body(environ)
+        whole = body.read_up_to(limit_of(self._setting.upload_bytes_max))
+        environ["wsgi.input"] = io.BufferedReader(body)
+        if whole is None:
+            return told_unasked(GateReason.TOO_LARGE, self._setting)
+        try:
+            files = files_of(whole, _given(environ, "CONTENT_TYPE"), _coded(environ))
+        except Unreadable:
+            return told_unasked(GateReason.UNREADABLE, self._setting)
+        if len(files) > FILES_MAX:
+            return told_unasked(GateReason.TOO_MANY, self._setting)
+        left = TimeLeft(self._setting.budget_s)  # one for all of them
+        account = account_of(self._account(environ), environ.get("REMOTE_ADDR", ""))
+        held = self._rules.publishes_held
+        ask = partial(self._client.ask, left=left, account=account, publishes_held=held)
+        return settled(files, ask)
+
+
+class _Body(io.RawIOBase):
+    """A request's body: what was read already, then what is still to come."""
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._rest: Readable = environ["wsgi.input"]
+        declared = environ.get("CONTENT_LENGTH", "")
+        self._left: int | None = int(declared) if declared.isdecimal() else None
+        self._read = io.BytesIO()
+
+    def read_up_to(self, limit: int) -> bytes | None:
+        """The whole body, if it has at most ``limit`` bytes; to be read from its start again."""
+        held = bytearray()
+        is_whole = self._left is None or self._left <= limit
+        while is_whole and (chunk := self._more(min(CHUNK_BYTES, limit + 1 - len(held)))):
+            held += chunk
+            is_whole = len(held) <= limit
+        self._read = io.BytesIO(bytes(held))
+        return bytes(held) if is_whole else None
+
+    def readable(self) -> bool:
+        """As a file says it."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """As a file does it."""
+        data = self._read.read(len(buffer)) or self._more(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _more(self, size: int) -> bytes:
+        size = size if self._left is None else min(size, self._left)
+        data = self._rest.read(size) if size > 0 else b""
+        if self._left is not None:
+            self._left -= len(data)
+        return data
+
+
+def _path(environ: Mapping[str, Any]) -> str:
+    """As a person writes it: WSGI hands the bytes of a path on as if they were Latin-1."""
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    try:
+        return cast("str", path).encode("latin-1").decode(errors="replace")
+    except UnicodeEncodeError:  # a server that decoded it already
+        return cast("str", path)
+
+
+def _has_body(environ: Mapping[str, Any]) -> bool:
+    """A body without a length has an end only if the server says so."""
+    declared = environ.get("CONTENT_LENGTH", "")
+    return declared.isdecimal() or bool(environ.get("wsgi.input_terminated"))
+
+
+def _given(environ: Mapping[str, Any], name: str) -> list[str]:
+    return [environ[name]] if environ.get(name) else []
+
+
+def _coded(environ: Mapping[str, Any]) -> list[str]:
+    return _given(environ, "HTTP_CONTENT_ENCODING")
+
+
+def _say(reply: Reply, start_response: Any) -> list[bytes]:
+    status = HTTPStatus(reply.status)
+    start_response(f"{status.value} {status.phrase}", headers_of(reply))
+    return [reply.body]

@@ -1,1 +1,0 @@
-"""Skills without surroundings: bytes and arrays in, bytes and arrays out."""

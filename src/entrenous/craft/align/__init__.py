@@ -1,1 +1,0 @@
-"""Lay a found picture over the sent one."""

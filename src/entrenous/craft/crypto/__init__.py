@@ -1,1 +1,0 @@
-"""Keys, sessions, sealing, signing, hashing: the only importer of cryptographic libraries."""

@@ -1,1 +1,0 @@
-"""Perceptual hashes and their distance."""

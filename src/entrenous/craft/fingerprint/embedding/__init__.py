@@ -1,1 +1,0 @@
-"""A picture as 512 numbers that a network gives it: kept as bytes, compared by their angle."""

@@ -1,1 +1,0 @@
-"""Landmarks: a few hundred local features of a picture, to find it among ten thousand others."""

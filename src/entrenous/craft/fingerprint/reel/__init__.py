@@ -1,1 +1,0 @@
-"""A video as the PDQ hashes of its frames."""

@@ -1,1 +1,0 @@
-"""A sound as Chromaprint's 32-bit words."""

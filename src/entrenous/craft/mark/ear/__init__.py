@@ -1,1 +1,0 @@
-"""What a leak tells of a mark, before anybody knows a key."""

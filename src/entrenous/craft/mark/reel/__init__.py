@@ -1,1 +1,0 @@
-"""Marks in moving pictures: what follows the camera, and what a run of frames says."""

@@ -1,1 +1,0 @@
-"""Is a received file a copy as this program writes one, whole, and nothing else?"""

@@ -1,1 +1,0 @@
-"""From scores to a Verdict, with a bound on false accusation."""

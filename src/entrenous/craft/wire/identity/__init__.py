@@ -1,1 +1,0 @@
-"""What says who somebody is, as bytes."""

@@ -1,1 +1,0 @@
-"""What goes into letters and blobs, as bytes."""

@@ -1,1 +1,0 @@
-"""The JSON of the relay's interface (docs/spec/relay.md)."""

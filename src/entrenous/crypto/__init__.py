@@ -1,0 +1,1 @@
+"""Hashes, keys, signatures and encryption: the only importer of cryptographic libraries."""

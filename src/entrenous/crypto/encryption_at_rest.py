@@ -1,0 +1,381 @@
+"""Encryption at rest: age files under a key or a passphrase, and values in a platform's store.
+
+Each blob of a copy and each large file in the vault has a key that exists for it alone
+(docs/spec/content.md 3). A file
+under a passphrase has a fixed cost (age-encryption.org/v1, recipient scrypt). The key of a
+platform's store is kept elsewhere.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import io
+import re
+import secrets
+from typing import BinaryIO, Final
+
+import pyrage
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import equal_in_constant_time
+from entrenous.crypto.key_derivation import derive
+from entrenous.crypto.nouns import BadKey, BlobChanged, BlobRef, DoesNotOpen
+
+_ALPHABET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+_HEADER: Final = re.compile(
+    rb"age-encryption\.org/v1\n"
+    rb"(?:-> [!-~]+(?: [!-~]+)*\n(?:[A-Za-z0-9+/]{64}\n)*[A-Za-z0-9+/]{0,63}\n)+"
+    rb"--- "
+)
+_PREFIX: Final = "age-secret-key-"
+_CHUNK: Final = 1024 * 1024  # bytes
+_FRONT: Final = 64 * 1024  # a header of ours has 200 bytes; a longer one than this is refused
+
+
+def identity_of(key: Secret) -> Secret:
+    """The age identity, ``AGE-SECRET-KEY-1...`` in ASCII, whose X25519 private key is ``key``.
+
+    This is bech32 (BIP 173) in upper case, as the age specification has it.
+
+    Raises:
+        ValueError: ``key`` has not 32 bytes.
+    """
+    if len(key) != 32:
+        raise ValueError("an X25519 key has 32 bytes")
+    groups = _fives(key.reveal())
+    letters = "".join(_ALPHABET[group] for group in groups + _checksum(_PREFIX, groups))
+    return Secret(f"{_PREFIX}1{letters}".upper().encode())
+
+
+def key_of(untrusted_identity: Secret) -> Secret:
+    """The X25519 private key, 32 bytes, of an age identity: what :func:`identity_of` wrote.
+
+    Raises:
+        ValueError: this is none.
+    """
+    text = untrusted_identity.reveal().decode(errors="replace")
+    try:
+        pyrage.x25519.Identity.from_str(text)  # knows the alphabet, the length and the check sum
+    except pyrage.IdentityError:
+        raise ValueError("this is no age identity") from None
+    letters = text.lower().removeprefix(f"{_PREFIX}1")[:-6]
+    bits = "".join(f"{_ALPHABET.index(letter):05b}" for letter in letters)
+    return Secret(int(bits[:256], 2).to_bytes(32, "big"))
+
+
+def encrypt_blob(key: Secret, padded: bytes) -> bytes:
+    """An age v1 file whose only recipient is the public half of ``key``."""
+    return pyrage.encrypt(padded, [_identity(key).to_public()])  # type: ignore[no-any-return]
+
+
+def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
+    """What :func:`encrypt_blob` encrypted; all of it or nothing.
+
+    Stricter than pyrage, which also reads armored files, and stanzas whose last line is missing.
+
+    Raises:
+        DoesNotOpen: another key, or bytes that were changed, cut short or lengthened.
+    """
+    if not _HEADER.match(untrusted_data):
+        raise DoesNotOpen
+    try:
+        return pyrage.decrypt(untrusted_data, [_identity(key)])  # type: ignore[no-any-return]
+    except pyrage.DecryptError:
+        raise DoesNotOpen from None
+
+
+def encrypt_stream(key: Secret, reader: BinaryIO, writer: BinaryIO) -> None:
+    """:func:`encrypt_blob` of all that ``reader`` yields, with a few chunks of 64 KiB in memory.
+
+    Raises:
+        OSError: what ``reader`` or ``writer`` raised.
+    """
+    source, kept = _Chained(b"", reader), _Noting(writer)
+    try:
+        pyrage.encrypt_io(source, kept, [_identity(key).to_public()])
+    except (pyrage.EncryptError, OSError):
+        kept.insist()
+        source.insist()
+        raise
+    kept.insist()
+
+
+def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) -> None:
+    """:func:`decrypt_blob`, a chunk of 64 KiB at a time.
+
+    Each chunk is authenticated before it is written; that the last one is the last is only known at
+    the end, so what was written before an error must not be used.
+
+    Raises:
+        DoesNotOpen: another key, or bytes that were changed, cut short or lengthened.
+        OSError: what ``writer`` raised.
+    """
+    untrusted_front = untrusted_reader.read(_FRONT)
+    if not _HEADER.match(untrusted_front):
+        raise DoesNotOpen
+    source = _Chained(untrusted_front, untrusted_reader)
+    kept = _Noting(writer)
+    try:
+        pyrage.decrypt_io(source, kept, [_identity(key)])
+    except pyrage.DecryptError:
+        raise DoesNotOpen from None
+    except OSError:
+        kept.insist()
+        source.insist()
+        raise DoesNotOpen from None
+    kept.insist()
+
+
+def check_blob(expected: BlobRef, untrusted_reader: BinaryIO) -> None:
+    """Return only if all that is read are the bytes that the letter named.
+
+    Raises:
+        BlobChanged: another size or hash.
+    """
+    seen, size = hashlib.sha256(), 0
+    while chunk := untrusted_reader.read(_CHUNK):
+        seen.update(chunk)
+        size += len(chunk)
+    if size != expected.size or not equal_in_constant_time(seen.digest(), expected.sha256):
+        raise BlobChanged
+
+
+class _Chained:
+    """What was read ahead, then the rest."""
+
+    def __init__(self, front: bytes, rest: BinaryIO) -> None:
+        self._front, self._rest = io.BytesIO(front), rest
+        self.failed: OSError | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._front.read(size) or self._rest.read(size)
+        except OSError as why:
+            self.failed = why
+            raise
+
+    def insist(self) -> None:
+        """Raise what the reader raised, if it did."""
+        if self.failed is not None:
+            raise self.failed from None
+
+
+class _Noting:
+    """Passes on, and notes a failure of the writer: pyrage's own are of the same kind, and it
+    forgets one that comes with the last bytes.
+    """
+
+    def __init__(self, writer: BinaryIO) -> None:
+        self._writer = writer
+        self.failed: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._writer.write(data)
+        except OSError as why:
+            self.failed = why
+            raise
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def insist(self) -> None:
+        """Raise what the writer raised, if it did."""
+        if self.failed is not None:
+            raise self.failed from None
+
+
+def _identity(key: Secret) -> pyrage.x25519.Identity:
+    return pyrage.x25519.Identity.from_str(identity_of(key).reveal().decode())
+
+
+def _fives(data: bytes) -> list[int]:
+    """Groups of 5 bits, the last filled with zeros."""
+    bits = "".join(f"{byte:08b}" for byte in data)
+    return [int(bits[at : at + 5].ljust(5, "0"), 2) for at in range(0, len(bits), 5)]
+
+
+def _checksum(prefix: str, groups: list[int]) -> list[int]:
+    spread = [ord(char) >> 5 for char in prefix] + [0] + [ord(char) & 31 for char in prefix]
+    rest = _polymod([*spread, *groups, 0, 0, 0, 0, 0, 0]) ^ 1
+    return [rest >> 5 * (5 - at) & 31 for at in range(6)]
+
+
+def _polymod(groups: list[int]) -> int:
+    rest = 1
+    for group in groups:
+        top = rest >> 25
+        rest = (rest & 0x1FFFFFF) << 5 ^ group
+        for at, factor in enumerate(_GENERATOR):
+            rest ^= factor if top >> at & 1 else 0
+    return rest
+
+
+_CONTEXT: Final = b"entrenous/1 sealed file\x00"
+
+
+def seal_file(key: Secret, data: bytes, name: bytes = b"") -> bytes:
+    """An age file, about 200 bytes plus 16 for each 64 KiB longer; ``name`` is bound to it."""
+    return encrypt_blob(derive(key, _CONTEXT + name), data)
+
+
+def unseal_file(key: Secret, untrusted_sealed: bytes, name: bytes = b"") -> bytes:
+    """What :func:`seal_file` sealed under the same key and name.
+
+    Raises:
+        DoesNotOpen: another key or name, or the file was changed or cut short.
+    """
+    return decrypt_blob(derive(key, _CONTEXT + name), untrusted_sealed)
+
+
+def seal_stream(key: Secret, reader: BinaryIO, writer: BinaryIO, name: bytes = b"") -> None:
+    """:func:`seal_file` of all that ``reader`` yields, a chunk at a time.
+
+    Raises:
+        OSError: what ``reader`` or ``writer`` raised.
+    """
+    encrypt_stream(derive(key, _CONTEXT + name), reader, writer)
+
+
+def unseal_stream(
+    key: Secret, untrusted_sealed: BinaryIO, writer: BinaryIO, name: bytes = b""
+) -> None:
+    """:func:`unseal_file`, a chunk at a time; after an error, what was written is not to be used.
+
+    Raises:
+        DoesNotOpen: another key or name, or the file was changed or cut short.
+        OSError: what ``writer`` raised.
+    """
+    decrypt_stream(derive(key, _CONTEXT + name), untrusted_sealed, writer)
+
+
+NOISE_BYTES: Final = 48
+PRICE: Final = 18  # scrypt's N is 2 to the power of it: 256 MiB and about a second; age's own
+_PRICE_MAX: Final = 20  # 1 GiB; a stranger's file asks for no more
+_PART: Final = 16  # bytes of a file key, of a salt and of a nonce
+_PASSPHRASE_CHUNK: Final = 64 * 1024
+_SALT: Final = b"age-encryption.org/v1/scrypt"
+_FIRST: Final = bytes(12)
+_ONLY: Final = bytes(11) + b"\1"  # the nonce of the first chunk when it is the last one too
+_FILE: Final = re.compile(
+    rb"(age-encryption\.org/v1\n"
+    rb"-> scrypt (?P<salt>[A-Za-z0-9+/]{22}) (?P<price>[1-9][0-9]?)\n"
+    rb"(?P<body>[A-Za-z0-9+/]{43})\n"
+    rb"---) (?P<mac>[A-Za-z0-9+/]{43})\n"
+    rb"(?P<nonce>.{16})(?P<chunk>.{16,65552})",
+    re.DOTALL,
+)
+
+
+def seal_under(passphrase: Secret, data: bytes, noise: bytes, price: int) -> bytes:
+    """An age file of at most 64 KiB; ``noise`` are 48 random bytes that were never used before.
+
+    Raises:
+        ValueError: more data, or another amount of noise.
+    """
+    if len(noise) != NOISE_BYTES or len(data) > _PASSPHRASE_CHUNK:
+        raise ValueError("a small file under a passphrase needs 48 random bytes")
+    file_key, salt, nonce = (noise[at : at + _PART] for at in range(0, NOISE_BYTES, _PART))
+    body = ChaCha20Poly1305(_wrapping(passphrase, salt, price)).encrypt(_FIRST, file_key, None)
+    stanza = b"-> scrypt %b %d\n%b\n" % (_text(salt), price, _text(body))
+    header = b"age-encryption.org/v1\n" + stanza + b"---"
+    chunk = ChaCha20Poly1305(_payload(file_key, nonce)).encrypt(_ONLY, data, None)
+    return header + b" " + _text(_mac(file_key, header)) + b"\n" + nonce + chunk
+
+
+def open_under(passphrase: Secret, untrusted_file: bytes) -> bytes:
+    """What such a file holds; all of it or nothing.
+
+    Raises:
+        BadKey: the passphrase is another one.
+        DoesNotOpen: no such file, a changed one, or one that asks for more than 1 GiB of memory.
+    """
+    found = _FILE.fullmatch(untrusted_file)
+    if found is None or int(found["price"]) > _PRICE_MAX:
+        raise DoesNotOpen
+    salt, body, mac = (_bytes(found[name]) for name in ("salt", "body", "mac"))
+    try:
+        wrapping = ChaCha20Poly1305(_wrapping(passphrase, salt, int(found["price"])))
+        file_key = wrapping.decrypt(_FIRST, body, None)
+    except InvalidTag:
+        raise BadKey from None
+    if not equal_in_constant_time(_mac(file_key, found[1]), mac):
+        raise DoesNotOpen
+    try:
+        payload = ChaCha20Poly1305(_payload(file_key, found["nonce"]))
+        return payload.decrypt(_ONLY, found["chunk"], None)
+    except InvalidTag:
+        raise DoesNotOpen from None
+
+
+def _wrapping(passphrase: Secret, salt: bytes, price: int) -> bytes:
+    words, block = passphrase.reveal(), 8
+    room = 128 * block * 2**price + 1024**2
+    return hashlib.scrypt(words, salt=_SALT + salt, n=2**price, r=block, p=1, maxmem=room, dklen=32)
+
+
+def _mac(file_key: bytes, header: bytes) -> bytes:
+    return hmac.digest(derive(Secret(file_key), b"header").reveal(), header, "sha256")
+
+
+def _payload(file_key: bytes, nonce: bytes) -> bytes:
+    return derive(Secret(file_key), b"payload", salt=nonce).reveal()
+
+
+def _text(data: bytes) -> bytes:
+    return base64.b64encode(data).rstrip(b"=")
+
+
+def _bytes(text: bytes) -> bytes:
+    try:
+        data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+    except binascii.Error:
+        raise DoesNotOpen from None
+    if _text(data) != text:  # another spelling of the same bytes
+        raise DoesNotOpen
+    return data
+
+
+KEY_BYTES: Final = 32
+NAME_BYTES: Final = 8
+_NONCE_BYTES: Final = 12
+_NAME: Final = b"entrenous/1 held key\0"
+
+
+def name_of(key: Secret) -> bytes:
+    """By which it is known which key sealed something: eight bytes, which do not tell the key."""
+    return hashlib.sha256(_NAME + key.reveal()).digest()[:NAME_BYTES]
+
+
+def seal_stored(key: Secret, data: bytes, about: bytes) -> bytes:
+    """``data``, sealed: a nonce, ciphertext as long as the data, and a tag of 16 bytes.
+
+    Raises:
+        ValueError: the key has not 32 bytes.
+    """
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    return nonce + _cipher(key).encrypt(nonce, data, about)
+
+
+def open_stored(key: Secret, sealed: bytes, about: bytes) -> bytes:
+    """What was sealed.
+
+    Raises:
+        DoesNotOpen: by another key, about something else, or changed since.
+        ValueError: the key has not 32 bytes.
+    """
+    nonce, shut = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+    try:
+        return _cipher(key).decrypt(nonce, shut, about)
+    except (InvalidTag, ValueError):  # ValueError: a nonce that was cut short
+        raise DoesNotOpen from None
+
+
+def _cipher(key: Secret) -> AESGCM:
+    if len(key) != KEY_BYTES:
+        raise ValueError("a key for held bytes has 32 bytes")
+    return AESGCM(key.reveal())

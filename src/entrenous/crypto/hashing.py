@@ -1,0 +1,147 @@
+"""SHA-256, also of streams, comparison in constant time, and Merkle trees (RFC 9162, section 2.1).
+
+Commitments to marks are leaves of such a tree (docs/spec/content.md section 6).
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import BinaryIO, Final
+
+from entrenous.base.secret import Secret
+
+_LOCK: Final = b"entrenous/1 lock\x00"
+
+
+def sha256(data: bytes) -> bytes:
+    """SHA-256 (FIPS 180-4), 32 bytes."""
+    return hashlib.sha256(data).digest()
+
+
+class Hashing:
+    """Passes on what is written, and knows the size and the SHA-256 of all of it."""
+
+    def __init__(self, writer: BinaryIO) -> None:
+        self._writer, self._hash = writer, hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        """Write all of it."""
+        self._writer.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Let nothing wait."""
+        self._writer.flush()
+
+    def digest(self) -> bytes:
+        """SHA-256 of what was written, 32 bytes."""
+        return self._hash.digest()
+
+
+class HashingReader:
+    """Passes on what is read, and knows the SHA-256 of all of it."""
+
+    def __init__(self, reader: BinaryIO) -> None:
+        self._reader, self._hash = reader, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """As much as the reader gives."""
+        data = self._reader.read(size)
+        self._hash.update(data)
+        return data
+
+    def rest(self) -> bytes:
+        """Read on to the end; the SHA-256 of everything, 32 bytes."""
+        while self.read(1024 * 1024):
+            pass
+        return self._hash.digest()
+
+
+def lock_of(token: Secret) -> bytes:
+    """What a relay keeps of a token, 32 bytes (docs/spec/content.md section 4)."""
+    return sha256(_LOCK + token.reveal())
+
+
+def equal_in_constant_time(one: bytes, other: bytes) -> bool:
+    """Whether both are equal, in a time that depends on their lengths only."""
+    return hmac.compare_digest(one, other)
+
+
+def leaf_of(context: bytes, statement: bytes) -> bytes:
+    """The hash of a leaf, 32 bytes: that of ``context || 0x00 || statement``."""
+    return sha256(b"\x00" + context + b"\x00" + statement)
+
+
+def root_of(leaves: Sequence[bytes]) -> bytes:
+    """The root of a tree (section 2.1.1), 32 bytes, from the hashes of its leaves.
+
+    Raises:
+        ValueError: there is no leaf.
+    """
+    if not leaves:
+        raise ValueError("a tree has at least one leaf")
+    if len(leaves) == 1:
+        return leaves[0]
+    split = _split(len(leaves))
+    return _node(root_of(leaves[:split]), root_of(leaves[split:]))
+
+
+def path_of(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
+    """The hashes that lead from one leaf to the root (section 2.1.3.1), the lowest first.
+
+    Raises:
+        ValueError: there is no such leaf.
+    """
+    if not 0 <= index < len(leaves):
+        raise ValueError("there is no such leaf")
+    if len(leaves) == 1:
+        return ()
+    split = _split(len(leaves))
+    if index < split:
+        return (*path_of(leaves[:split], index), root_of(leaves[split:]))
+    return (*path_of(leaves[split:], index - split), root_of(leaves[:split]))
+
+
+def root_from(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
+    """The root of the tree of ``size`` leaves in which ``path`` leads from this leaf at ``index``;
+    None if no path of this length does (section 2.1.3.2).
+    """
+    if not 0 <= index < size:
+        return None
+    place, last, found = index, size - 1, leaf
+    for other in path:
+        if last == 0:
+            return None
+        if place & 1 or place == last:
+            found = _node(other, found)
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            found = _node(found, other)
+        place, last = place >> 1, last >> 1
+    return found if last == 0 else None
+
+
+def _split(size: int) -> int:
+    """The largest power of two below ``size``."""
+    return 1 << (size - 1).bit_length() - 1
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\x01" + left + right)
+
+
+_MARK: Final = b"entrenous/2 mark\x00"
+
+
+def mark_commitment(mark: bytes) -> bytes:
+    """The commitment, 32 bytes, to what wire/receipt.py wrote of a copy's mark."""
+    return sha256(_MARK + mark)
+
+
+def marks_hash(marks: bytes) -> bytes:
+    """The hash, 32 bytes, of all commitments of a message (``write_marks``)."""
+    return sha256(marks)

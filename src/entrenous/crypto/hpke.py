@@ -1,0 +1,93 @@
+"""HPKE (RFC 9180, base mode) over X-Wing: ML-KEM-768 and X25519 together."""
+
+import hashlib
+from typing import Final
+
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from entrenous.base.secret import Secret
+from entrenous.crypto.nouns import BadKey, NotBound
+
+PRIVATE_BYTES: Final = 32
+PUBLIC_BYTES: Final = 1216
+OVERHEAD_BYTES: Final = 1136  # 1,120 of encapsulation, 16 of authentication tag
+_MLKEM_PUBLIC: Final = 1184
+
+
+class NoPostQuantum(RuntimeError):
+    """The installed ``cryptography`` has no ML-KEM-768; nothing weaker is used instead."""
+
+
+def new_key(seed: bytes) -> Secret:
+    """The private key that grows from 32 random bytes (the draft's own private form).
+
+    Raises:
+        ValueError: ``seed`` has another length.
+    """
+    if len(seed) != PRIVATE_BYTES:
+        raise ValueError("an X-Wing key grows from 32 bytes")
+    return Secret(seed)
+
+
+def public_key(private: Secret) -> bytes:
+    """The public key, 1,216 bytes: ML-KEM-768's, then X25519's."""
+    mlkem, x25519 = _expand(private)
+    return mlkem.public_key().public_bytes_raw() + x25519.public_key().public_bytes_raw()
+
+
+def seal_to(untrusted_public: bytes, info: bytes, plaintext: bytes) -> bytes:
+    """Encapsulation and ciphertext, 1,136 bytes longer than ``plaintext``; ``info`` is bound.
+
+    Raises:
+        BadKey: not an X-Wing key, or one whose X25519 half gives no secret.
+        NoPostQuantum: the installed library cannot do it.
+    """
+    if len(untrusted_public) != PUBLIC_BYTES:
+        raise BadKey
+    suite = _suite()
+    try:
+        key = hpke.MLKEM768X25519PublicKey(
+            MLKEM768PublicKey.from_public_bytes(untrusted_public[:_MLKEM_PUBLIC]),
+            X25519PublicKey.from_public_bytes(untrusted_public[_MLKEM_PUBLIC:]),
+        )
+        return suite.encrypt(plaintext, key, info)
+    except ValueError:
+        raise BadKey from None
+
+
+def open_with(private: Secret, info: bytes, untrusted_sealed: bytes) -> bytes:
+    """What :func:`seal_to` sealed to this key with this ``info``.
+
+    Raises:
+        NotBound: another key, another ``info``, or other bytes.
+        NoPostQuantum: the installed library cannot do it.
+    """
+    suite = _suite()
+    try:
+        return suite.decrypt(
+            untrusted_sealed, hpke.MLKEM768X25519PrivateKey(*_expand(private)), info
+        )
+    except (InvalidTag, ValueError):
+        raise NotBound(what="its seal is for another device, key or sender") from None
+
+
+def _suite() -> hpke.Suite:
+    try:
+        return hpke.Suite(
+            hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305
+        )
+    except (AttributeError, UnsupportedAlgorithm) as why:
+        raise NoPostQuantum("update the package cryptography, or its OpenSSL") from why
+
+
+def _expand(private: Secret) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:
+    """ExpandDecapsulationKey of the draft, section 5.2: SHAKE-256 to 96 bytes."""
+    both = hashlib.shake_256(private.reveal()).digest(96)
+    try:
+        mlkem = MLKEM768PrivateKey.from_seed_bytes(both[:64])
+    except UnsupportedAlgorithm as why:
+        raise NoPostQuantum("update the package cryptography, or its OpenSSL") from why
+    return mlkem, X25519PrivateKey.from_private_bytes(both[64:])

@@ -1,0 +1,190 @@
+"""Sealing and opening letters: Olm inside, HPKE around, and the hash that binds both
+(docs/spec/letter.md 2 to 4).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import vodozemac
+
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import equal_in_constant_time, sha256
+from entrenous.crypto.hpke import OVERHEAD_BYTES, open_with, seal_to
+from entrenous.crypto.identity_keys import pickled_account, unpickled_account
+from entrenous.crypto.nouns import BadKey, BadLetter, LetterTooLong, NotBound
+
+SIZES: Final = (2048, 4096, 8192, 16384, 32768, 65536, 131072)  # bytes inside HPKE, section 1
+_BINDING: Final = b"entrenous/2 binding\x00"
+_NO_KEY: Final = bytes(32)  # device.py has the reason
+_PREKEY_TYPE: Final = 0
+_NORMAL_TYPE: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OuterLetter:
+    """A letter whose outer seal held. Its sender is still unproven, and so is the header."""
+
+    info_sha256: bytes
+    untrusted_header: bytes
+    olm_type: int
+    olm: bytes
+
+    @property
+    def begins(self) -> bool:
+        """Whether it may begin a session: it carries what its recipient needs to do so."""
+        return self.olm_type == _PREKEY_TYPE
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A letter whose seals and binding held, and the session's state after it."""
+
+    header: bytes
+    body: bytes
+    session: Secret
+
+
+def begin_session(account: Secret, curve25519: bytes, prekey: bytes) -> Secret:
+    """A session to a device, from its identity key and one of its prekeys (32 bytes each).
+
+    Raises:
+        BadKey: one of them is no key, or one that gives no secret.
+    """
+    try:
+        session = unpickled_account(account).create_outbound_session(
+            vodozemac.Curve25519PublicKey.from_bytes(curve25519),
+            vodozemac.Curve25519PublicKey.from_bytes(prekey),
+        )
+    except ValueError:
+        raise BadKey from None
+    return _pickled(session)
+
+
+def seal_letter(
+    session: Secret, to: bytes, info: bytes, header: bytes, body: bytes
+) -> tuple[bytes, Secret]:
+    """The sealed letter without its outer address, and the session's state after it.
+
+    ``to`` is the recipient's public X-Wing key (1,216 bytes); ``info``, ``header`` and ``body`` are
+    encoded (send/formats/letter_format.py). The result is 1,136 bytes longer than one of ``SIZES``.
+
+    Raises:
+        LetterTooLong: header and body do not fit the largest size.
+        BadKey: ``to`` is no key.
+    """
+    opened = _unpickled(session)
+    message = opened.encrypt(_binding(sha256(info), header) + body)
+    olm_type, olm = message.to_parts()
+    return seal_to(to, info, _framed(header, olm_type, olm)), _pickled(opened)
+
+
+def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> OuterLetter:
+    """Take off the outer seal.
+
+    Raises:
+        NotBound: sealed to another key or with another ``info``, or changed on the way.
+        BadLetter: the seal holds but what is inside is no letter.
+    """
+    if len(untrusted_sealed) - OVERHEAD_BYTES not in SIZES:
+        raise BadLetter
+    untrusted_frame = open_with(private, info, untrusted_sealed)
+    header, olm_type, olm = _unframed(untrusted_frame)
+    return OuterLetter(sha256(info), header, olm_type, olm)
+
+
+def belongs_to(session: Secret, around: OuterLetter) -> bool:
+    """Whether a letter that may begin a session in fact belongs to this one."""
+    try:
+        prekey = _message(around).to_pre_key()
+    except BadLetter:
+        return False
+    return prekey is not None and _unpickled(session).session_matches(prekey)
+
+
+def open_letter(session: Secret, around: OuterLetter) -> Opened:
+    """Take off the inner seal with a session that exists.
+
+    Raises:
+        NotBound: another session's letter, one that this session has opened before, one that was
+            changed, or one whose inside names another outside; also one that was overtaken when
+            more than 40 others were: the session keeps the keys of the newest 40 only.
+        BadLetter: what is inside is no Olm message.
+    """
+    opened = _unpickled(session)
+    message = _message(around)
+    try:
+        plaintext = opened.decrypt(message)
+    except ValueError:
+        raise NotBound(what="it is not the next of its session") from None
+    return Opened(around.untrusted_header, _body(around, plaintext), _pickled(opened))
+
+
+def open_first_letter(
+    account: Secret, curve25519: bytes, around: OuterLetter
+) -> tuple[Opened, Secret]:
+    """Take off the inner seal with a session that this letter begins; also the account after it.
+
+    ``curve25519`` (32 bytes) is the sender's. The letter proves that its sender holds that key;
+    that it is a certified device's key is for the caller to check against a card.
+
+    Raises:
+        NotBound: made with another key, with a one-time key that was used before, or changed.
+        BadLetter: what is inside is no Olm message, or one that cannot begin a session.
+    """
+    opened = unpickled_account(account)
+    prekey = _message(around).to_pre_key()
+    if prekey is None:
+        raise BadLetter
+    try:
+        key = vodozemac.Curve25519PublicKey.from_bytes(curve25519)
+        session, plaintext = opened.create_inbound_session(key, prekey)
+    except ValueError:
+        raise NotBound(what="its first key is another's, or was used before") from None
+    letter = Opened(around.untrusted_header, _body(around, plaintext), _pickled(session))
+    return letter, pickled_account(opened)
+
+
+def _binding(info_sha256: bytes, header: bytes) -> bytes:
+    return sha256(_BINDING + info_sha256 + sha256(header))
+
+
+def _body(around: OuterLetter, plaintext: bytes) -> bytes:
+    if not equal_in_constant_time(
+        plaintext[:32], _binding(around.info_sha256, around.untrusted_header)
+    ):
+        raise NotBound(what="its inside names another outside")
+    return plaintext[32:]
+
+
+def _framed(header: bytes, olm_type: int, olm: bytes) -> bytes:
+    frame = len(header).to_bytes(4, "big") + header + bytes([olm_type]) + olm
+    framed = len(frame).to_bytes(4, "big") + frame
+    size = next((size for size in SIZES if size >= len(framed)), None)
+    if size is None:
+        raise LetterTooLong(limit_bytes=SIZES[-1])
+    return framed.ljust(size, b"\x00")
+
+
+def _unframed(untrusted: bytes) -> tuple[bytes, int, bytes]:
+    """Header, Olm type, Olm ciphertext; exactly what :func:`_framed` would have written."""
+    frame = untrusted[4 : 4 + int.from_bytes(untrusted[:4], "big")]
+    split = 4 + int.from_bytes(frame[:4], "big")
+    header, olm_type, olm = frame[4:split], frame[split : split + 1], frame[split + 1 :]
+    if olm_type not in (b"\x00", b"\x01") or _framed(header, olm_type[0], olm) != untrusted:
+        raise BadLetter
+    return header, olm_type[0], olm
+
+
+def _message(around: OuterLetter) -> vodozemac.AnyOlmMessage:
+    try:
+        return vodozemac.AnyOlmMessage.from_parts(around.olm_type, around.olm)
+    except ValueError:
+        raise BadLetter from None
+
+
+def _pickled(session: vodozemac.Session) -> Secret:
+    return Secret(session.pickle(_NO_KEY).encode())
+
+
+def _unpickled(session: Secret) -> vodozemac.Session:
+    return vodozemac.Session.from_pickle(session.reveal().decode(), _NO_KEY)

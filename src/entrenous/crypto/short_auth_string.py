@@ -1,0 +1,150 @@
+"""Short authentication strings (docs/spec/people.md section 3): X25519, HKDF, and the emoji of the
+Matrix specification.
+"""
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import sha256
+from entrenous.crypto.key_derivation import derive
+from entrenous.crypto.nouns import BadKey
+
+
+class Sign(NamedTuple):
+    """An emoji, and what it is called in English."""
+
+    emoji: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShortString:
+    """What both people see if nobody stands between them: seven signs, and three numbers that say
+    nearly as much, for who sees no pictures.
+    """
+
+    signs: tuple[Sign, ...]
+    numbers: tuple[int, int, int]
+
+
+_COMMIT: Final = b"entrenous/2 sas commit\x00"
+_STRING: Final = b"entrenous/2 sas\x00"
+_AGREE: Final = b"entrenous/2 sas mac\x00"
+
+
+def public_of(private: Secret) -> bytes:
+    """The public key, 32 bytes, of a private one of 32 random bytes."""
+    return _opened(private).public_key().public_bytes_raw()
+
+
+def commitment_to(public: bytes) -> bytes:
+    """What says, before the other side has shown its own, which key this will be; 32 bytes."""
+    return sha256(_COMMIT + public)
+
+
+def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortString:
+    """What both sides compare, after ``transcript`` (send/formats/letter_format.py).
+
+    Raises:
+        BadKey: the other side's key is none.
+    """
+    info = _STRING + sha256(transcript).hex().encode()
+    bits = derive(_shared(private, public), info, 6).reveal()
+    number = int.from_bytes(bits, "big")
+    signs = tuple(SIGNS[number >> 42 - 6 * place & 63] for place in range(7))
+    first, second, third = (1000 + (number >> 35 - 13 * place & 8191) for place in range(3))
+    return ShortString(signs, (first, second, third))
+
+
+def agreement(private: Secret, public: bytes, transcript: bytes, by: bytes) -> bytes:
+    """The proof, 32 bytes, that whoever ``by`` names saw this transcript and agreed.
+
+    Raises:
+        BadKey: the other side's key is none.
+    """
+    return derive(_shared(private, public), _AGREE + sha256(transcript) + by).reveal()
+
+
+def _shared(private: Secret, public: bytes) -> Secret:
+    try:
+        return Secret(_opened(private).exchange(X25519PublicKey.from_public_bytes(public)))
+    except ValueError:
+        raise BadKey from None
+
+
+def _opened(private: Secret) -> X25519PrivateKey:
+    return X25519PrivateKey.from_private_bytes(private.reveal())
+
+
+SIGNS: Final = tuple(
+    Sign(*line.split(maxsplit=1))
+    for line in """
+    🐶 dog
+    🐱 cat
+    🦁 lion
+    🐎 horse
+    🦄 unicorn
+    🐷 pig
+    🐘 elephant
+    🐰 rabbit
+    🐼 panda
+    🐓 rooster
+    🐧 penguin
+    🐢 turtle
+    🐟 fish
+    🐙 octopus
+    🦋 butterfly
+    🌷 flower
+    🌳 tree
+    🌵 cactus
+    🍄 mushroom
+    🌏 globe
+    🌙 moon
+    ☁️ cloud
+    🔥 fire
+    🍌 banana
+    🍎 apple
+    🍓 strawberry
+    🌽 corn
+    🍕 pizza
+    🎂 cake
+    ❤️ heart
+    😀 smiley
+    🤖 robot
+    🎩 hat
+    👓 glasses
+    🔧 spanner
+    🎅 santa
+    👍 thumbs up
+    ☂️ umbrella
+    ⌛ hourglass
+    ⏰ clock
+    🎁 gift
+    💡 light bulb
+    📕 book
+    ✏️ pencil
+    📎 paperclip
+    ✂️ scissors
+    🔒 lock
+    🔑 key
+    🔨 hammer
+    ☎️ telephone
+    🏁 flag
+    🚂 train
+    🚲 bicycle
+    ✈️ aeroplane
+    🚀 rocket
+    🏆 trophy
+    ⚽ ball
+    🎸 guitar
+    🎺 trumpet
+    🔔 bell
+    ⚓ anchor
+    🎧 headphones
+    📁 folder
+    📌 pin
+    """.strip().splitlines()
+)

@@ -1,0 +1,101 @@
+"""The key of a device's vault: from the passphrase, the relay's part and the device's secret."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from argon2.low_level import Type, hash_secret_raw
+
+from entrenous.base.secret import Secret
+from entrenous.crypto.key_derivation import derive
+
+SALT_BYTES: Final = 16
+DEVICE_SECRET_BYTES: Final = 32
+STRETCHED_BYTES: Final = 32
+OUTPUT_BYTES: Final = 64  # of the relay's part (crypto/oprf.py)
+_FIRST: Final = b"entrenous/1 vault"
+_CONTEXT: Final = b"entrenous/2 vault"
+_ASKED: Final = b"entrenous/2 oprf input"
+_OFFLINE: Final = b"entrenous/2 offline"
+NO_OUTPUT: Final = Secret(b"")  # of a vault that no relay has a part of
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one guess at the passphrase costs, in argon2id's parameters (RFC 9106).
+
+    It is stored in clear beside the vault, so that it can be raised later. The bounds keep a
+    tampered file from asking for more memory than there is; one that asks for less gives another
+    key, which opens nothing.
+    """
+
+    memory_kib: int = 65_536
+    passes: int = 3
+    lanes: int = 4
+
+    def __post_init__(self) -> None:
+        if not 19_456 <= self.memory_kib <= 4_194_304:
+            raise ValueError("argon2id needs 19 MiB to 4 GiB")
+        if not 2 <= self.passes <= 64 or not 1 <= self.lanes <= 64:
+            raise ValueError("argon2id needs 2 to 64 passes and 1 to 64 lanes")
+
+
+DEFAULT_COST: Final = Cost()
+
+
+def stretch(passphrase: Secret, salt: bytes, cost: Cost = DEFAULT_COST) -> Secret:
+    """argon2id (RFC 9106) of the passphrase, 32 bytes.
+
+    Raises:
+        ValueError: the salt has fewer than 16 bytes.
+    """
+    if len(salt) < SALT_BYTES:
+        raise ValueError("a passphrase is stretched with a salt of 16 bytes")
+    return Secret(
+        hash_secret_raw(
+            passphrase.reveal(),
+            salt,
+            time_cost=cost.passes,
+            memory_cost=cost.memory_kib,
+            parallelism=cost.lanes,
+            hash_len=STRETCHED_BYTES,
+            type=Type.ID,
+        )
+    )
+
+
+def vault_key(stretched: Secret, output: Secret, device_secret: bytes, salt: bytes) -> Secret:
+    """32 bytes: HKDF over what the owner knows, what the relay adds, and what the device has.
+
+    ``output`` is the relay's part (64 bytes), or :data:`NO_OUTPUT`.
+
+    Raises:
+        ValueError: a part has another length; joined, two sets of parts could look alike.
+    """
+    _refuse_sizes(stretched, device_secret)
+    if len(output) not in (0, OUTPUT_BYTES):
+        raise ValueError("a relay's part of a vault key has 64 bytes")
+    every = Secret(stretched.reveal() + output.reveal() + device_secret)
+    return derive(every, _CONTEXT, salt=salt)
+
+
+def first_vault_key(stretched: Secret, device_secret: bytes, salt: bytes) -> Secret:
+    """The key of a vault whose head is of the first schema (docs/spec/content.md section 5)."""
+    _refuse_sizes(stretched, device_secret)
+    return derive(Secret(stretched.reveal() + device_secret), _FIRST, salt=salt)
+
+
+def asked_of_relay(stretched: Secret) -> Secret:
+    """What the relay is asked about, blinded: 32 bytes, never the passphrase itself."""
+    return derive(stretched, _ASKED)
+
+
+def offline_key(stretched: Secret) -> Secret:
+    """The key under which the relay's part lies on the device in an offline window, 32 bytes."""
+    return derive(stretched, _OFFLINE)
+
+
+def _refuse_sizes(stretched: Secret, device_secret: bytes) -> None:
+    if len(stretched) != STRETCHED_BYTES or len(device_secret) != DEVICE_SECRET_BYTES:
+        raise ValueError(
+            "a vault key needs a stretched passphrase and a device secret, 32 bytes each"
+        )

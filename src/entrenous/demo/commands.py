@@ -1,0 +1,174 @@
+"""``entrenous demo``: run the steps, print one line for each, and leave a summary and a page in a
+fresh folder.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.base.errors import EntrenousError, Refused
+from entrenous.base.picture import UnwritableFolder
+from entrenous.demo import steps
+from entrenous.demo import steps as ending
+from entrenous.demo.result_page import write_page
+from entrenous.demo.sample_photos import main_photo
+from entrenous.demo.stage import Outcome, Stage, Story
+from entrenous.terminal.output import hint, say
+from entrenous.terminal.session import NO, YES
+
+
+class NotOurs(Refused):
+    """
+    {path} holds files, and no demonstration made it, so nothing in it was touched. Choose another
+    folder: entrenous demo --out DIR
+    """
+
+
+MARKER: Final = ".entrenous-demo"
+_TOLD: Final = "A demonstration of Entrenous made this folder, and the next one empties it.\n"
+
+
+def fresh_folder(out: Path) -> None:
+    """Make the folder, or empty the one that an earlier demonstration made.
+
+    Only a file of our own says that a demonstration made it: names such as "summary.json" or
+    "photo.jpg" may be anybody's.
+
+    Raises:
+        NotOurs: it holds something, and no demonstration made it; nothing was touched.
+        UnwritableFolder: it cannot be made or emptied.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        left = list(out.iterdir())
+        if left and not (out / MARKER).is_file():
+            raise NotOurs(path=out)
+        (out / MARKER).write_text(_TOLD, encoding="utf-8")
+        for place in left:
+            _remove(place)
+    except OSError:
+        raise UnwritableFolder(path=out) from None
+
+
+def _remove(place: Path) -> None:
+    """A link is removed, not what it leads to; the marker stays, in case we are interrupted."""
+    if place.name == MARKER:
+        return
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        place.unlink()
+
+
+SUMMARY: Final = "summary.json"
+STEPS: Final[tuple[tuple[str, Callable[[Story], Outcome]], ...]] = (
+    ("carry", steps.start_servers),
+    ("setup", steps.set_up_people),
+    ("send", steps.send_photo),
+    ("stop", steps.register_photo),
+    ("leak", steps.leak_a_copy),
+    ("trace", ending.trace_leak),
+    ("recall", ending.take_back),
+    ("respond", ending.open_demo_case),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedStep:
+    """One step that was run."""
+
+    step: int
+    name: str
+    outcome: Outcome
+    ok: bool
+    seconds: float
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    photo: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Your own photo instead of NASA's.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the result; emptied first.")
+    ] = Path("demo-out"),
+) -> None:
+    """One photo sent, leaked, stopped, traced, and a case opened: all on this machine."""
+    data = main_photo(photo)
+    fresh_folder(out)
+    sent = out / f"photo{_suffix(data)}"
+    sent.write_bytes(data)
+    say("Entrenous: one private photo, on this machine only. Nothing leaves it.")
+    say()
+    with Stage(out / "world") as stage:
+        people = (stage.actor("ana"), stage.actor("ben"), stage.actor("caro"))
+        story = Story(stage, out, sent, *people)
+        told = _tell(story)
+        ok = len(told) == len(STEPS) and all(one.ok for one in told)
+        if ok:
+            told.append(_timed(9, "summary", write_page, story))
+            ok = told[-1].ok
+    _summarise(out, told, ok=ok)
+    raise typer.Exit(YES if ok else NO)
+
+
+def _tell(story: Story) -> list[FinishedStep]:
+    told = []
+    for number, (name, step) in enumerate(STEPS, 1):
+        told.append(_timed(number, name, step, story))
+        if not told[-1].ok:
+            break
+    return told
+
+
+def _timed(number: int, name: str, step: Callable[[Story], Outcome], story: Story) -> FinishedStep:
+    began = time.monotonic()
+    try:
+        outcome, ok = step(story), True
+    except EntrenousError as error:
+        outcome, ok = Outcome(str(error)), False
+    seconds = round(time.monotonic() - began, 2)
+    say(f"{number}  {outcome.words}  ({seconds:.1f} s)")
+    return FinishedStep(number, name, outcome, ok, seconds)
+
+
+def _summarise(out: Path, told: list[FinishedStep], *, ok: bool) -> None:
+    summary = {
+        "schema": "entrenous/demo/1",
+        "ok": ok,
+        "seconds": round(sum(one.seconds for one in told), 2),
+        "steps": [
+            {
+                "step": one.step,
+                "name": one.name,
+                "ok": one.ok,
+                "seconds": one.seconds,
+                "outcome": one.outcome.words,
+                **one.outcome.facts,
+            }
+            for one in told
+        ],
+    }
+    text = json.dumps(summary, indent=2, ensure_ascii=False)
+    (out / SUMMARY).write_text(text + "\n", encoding="utf-8")
+    say()
+    if ok:
+        say("Everything was as it should be.")
+        say(f"Look at it: {out / 'index.html'}    Figures: {out / SUMMARY}")
+    else:
+        hint("The demonstration stopped early; the line above says where and why.")
+
+
+def _suffix(data: bytes) -> str:
+    kinds = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp", b"GI": ".gif", b"BM": ".bmp"}
+    return kinds.get(data[:2], ".heic" if data[4:8] == b"ftyp" else ".picture")

@@ -1,0 +1,150 @@
+"""``index.html``: the demonstration on one page that needs no script and no other file; its
+pictures are data URLs.
+"""
+
+import base64
+import hashlib
+import io
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+import numpy as np
+from PIL import Image, ImageDraw, ImageOps
+
+from entrenous.demo.sample_photos import carried, open_picture
+from entrenous.demo.stage import Outcome, Story
+from entrenous.trace.explain.wording import in_digits, odds
+
+SIDE_PX: Final = 900
+GAIN: Final = 24  # what the difference of two copies is multiplied by
+_FADED: Final = 0.35
+_LINE: Final = (79, 157, 222)
+
+
+def opened(path: Path) -> Image.Image:
+    """A picture, upright, in RGB."""
+    with open_picture(path.read_bytes()) as picture:
+        return ImageOps.exif_transpose(picture).convert("RGB")
+
+
+def difference(one: Image.Image, other: Image.Image) -> Image.Image:
+    """How two copies differ, multiplied by ``GAIN`` around middle grey."""
+    a, b = (np.asarray(picture, np.int16) for picture in (one, other))
+    return Image.fromarray(np.clip(128 + GAIN * (a - b), 0, 255).astype(np.uint8))
+
+
+def laid_over(leak: Image.Image, original: Image.Image, homography: Sequence[float]) -> Image.Image:
+    """The leak in its place on the faded original, with a line around it.
+
+    ``homography`` maps the original's pixels to the leak's, row by row, as ``trace --json`` has it.
+    """
+    scaled = tuple(number / homography[8] for number in homography[:8])
+    how = Image.Transform.PERSPECTIVE
+    placed = leak.transform(original.size, how, scaled, Image.Resampling.BICUBIC)
+    inside = Image.new("L", leak.size, 255).transform(original.size, how, scaled)
+    faded = Image.blend(
+        original.convert("L").convert("RGB"), Image.new("RGB", original.size, "white"), _FADED
+    )
+    faded.paste(placed, mask=inside)
+    _outline(faded, inside)
+    return faded
+
+
+def as_data(picture: Image.Image) -> str:
+    """A picture as a data: address, at most ``SIDE_PX`` on its longest side."""
+    small = picture.copy()
+    small.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=86, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _outline(picture: Image.Image, inside: Image.Image) -> None:
+    box = inside.getbbox()
+    if box is not None:
+        width = max(2, max(picture.size) // 200)
+        ImageDraw.Draw(picture).rectangle(box, outline=_LINE, width=width)
+
+
+_SCORE_SHOWN: Final = 60.0  # the longest bar of the plot, in standard deviations
+_NAMES_FROM: Final = 5.9  # the score from which one of two copies is named; docs/spec/mark.md
+
+
+def write_page(story: Story) -> Outcome:
+    """9: a page with the pictures, the verdict and the case."""
+    style = _read("page.css")
+    page = _template().render(
+        style=style,
+        policy=_policy(style),
+        pictures=_pictures(story),
+        left_behind=carried(story.photo.read_bytes()),
+        gain=GAIN,
+        message=story.message,
+        decision=story.decision,
+        match=story.decision["matches"][0],
+        verdict=_verdict(story),
+        case=story.case,
+        clock=story.case["deadlines"][0],
+        notice=story.notice,
+        recall_words=story.recall_words,
+    )
+    (story.out / "index.html").write_text(page, encoding="utf-8")
+    return Outcome("The story, with its pictures, is on one page.")
+
+
+def _pictures(story: Story) -> dict[str, str]:
+    original = opened(story.photo)
+    ben, caro = opened(story.copies["ben"]), opened(story.copies["caro"])
+    leak = opened(story.leak)
+    return {
+        "original": as_data(original),
+        "ben": as_data(ben),
+        "caro": as_data(caro),
+        "difference": as_data(difference(ben, caro)),
+        "leak": as_data(leak),
+        "overlay": as_data(laid_over(leak, original, story.trace["warp"]["homography"])),
+    }
+
+
+def _verdict(story: Story) -> dict[str, Any]:
+    chance, score = story.trace["chance"], story.trace["score"]
+    most = max(_SCORE_SHOWN, *score.values())
+    rows = [
+        {
+            "who": who.capitalize(),
+            "score": score[who],
+            "chance": in_digits(chance[who]),
+            "width": round(100 * max(score[who], 0.0) / most, 1),
+            "named": who in story.trace["named"],
+        }
+        for who in sorted(score, key=score.__getitem__, reverse=True)
+    ]
+    return {
+        "rows": rows,
+        "line": round(100 * _NAMES_FROM / most, 1),
+        "odds": odds(chance["caro"]),
+        "kept": story.trace["warp"]["kept"],
+    }
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(_read("page.html.j2"))
+
+
+def _policy(style: str) -> str:
+    """Nothing may run or load: the one style sheet is named by its hash, pictures are in the
+    page.
+    """
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; "
+        "form-action 'none'"
+    )
+
+
+def _read(name: str) -> str:
+    return files("entrenous.demo").joinpath(name).read_text(encoding="utf-8")

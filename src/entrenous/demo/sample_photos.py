@@ -1,0 +1,123 @@
+"""The photographs of the demonstration: harmless ones from installed packages, or the person's own."""
+
+import io
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import pillow_heif
+from PIL import Image
+
+from entrenous.base.errors import NotFound
+from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.terminal.output_files import read_file
+
+
+class PhotoMissing(NotFound):
+    """
+    The demonstration's photo comes with scikit-image, which is not installed here. Use your own:
+    entrenous demo --photo PATH, or run: make demo
+    """
+
+
+# Somewhere in the Atlantic, off any coast: a position that is nobody's home.
+LATITUDE: Final = (Fraction(30), Fraction(0), Fraction(1234, 100))
+LONGITUDE: Final = (Fraction(40), Fraction(0), Fraction(5678, 100))
+# EXIF 2.32 tag numbers
+_MAKE, _MODEL, _SOFTWARE, _DATE, _ORIENTATION = 0x010F, 0x0110, 0x0131, 0x0132, 0x0112
+_GPS_IFD: Final = 0x8825
+_THUMBNAIL_IFD: Final = 1
+_JPEG_START: Final = b"\xff\xd8"
+_APP1: Final = b"\xff\xe1"
+_ISO_MEDIA: Final = b"ftyp"
+
+
+def main_photo(given: Path | None) -> bytes:
+    """The photo that is sent, with a position planted in it where its format lets us.
+
+    Raises:
+        NoSuchFile, NotAPicture, CutShort, TooManyPixels, PhotoMissing.
+
+    ``given`` is the person's own; else the NASA portrait of Eileen Collins that scikit-image
+    carries.
+    """
+    if given is None:
+        return with_position(_from_scikit("astronaut"))
+    untrusted_photo = read_file(given)
+    decode_untrusted(untrusted_photo)  # says what is wrong with it before anything is started
+    return with_position(untrusted_photo)
+
+
+def open_picture(photo: bytes) -> Image.Image:
+    """A picture with whatever its file carries; AVIF and HEIC too."""
+    if photo[4:8] == _ISO_MEDIA:
+        pillow_heif.register_heif_opener()
+    return Image.open(io.BytesIO(photo))
+
+
+def second_photo() -> bytes:
+    """Another photo, for the message that is taken back."""
+    return _from_scikit("chelsea")
+
+
+def unrelated_photo() -> bytes:
+    """A photo that nobody registered."""
+    return _from_scikit("coffee")
+
+
+def with_position(photo: bytes) -> bytes:
+    """The same JPEG with GPS data in it; its pixels are not touched. Other formats as they are."""
+    if not photo.startswith(_JPEG_START):
+        return photo
+    exif = Image.Exif()
+    exif[_MAKE] = "Example Camera"
+    exif[_DATE] = "2026:11:25 12:00:00"
+    exif.get_ifd(_GPS_IFD).update(
+        {1: "N", 2: tuple(map(float, LATITUDE)), 3: "W", 4: tuple(map(float, LONGITUDE))}
+    )
+    with open_picture(photo) as opened:
+        turned = opened.getexif().get(_ORIENTATION)
+    if turned is not None:
+        exif[_ORIENTATION] = turned
+    segment = exif.tobytes()
+    head = _APP1 + (len(segment) + 2).to_bytes(2, "big") + segment
+    return _JPEG_START + head + photo[len(_JPEG_START) :]
+
+
+def carried(photo: bytes) -> tuple[tuple[str, str], ...]:
+    """What a file says besides its pixels, as far as the page shows it: label and value."""
+    with open_picture(photo) as opened:
+        exif = opened.getexif()
+        known = {
+            "Place": _place(exif.get_ifd(_GPS_IFD)),
+            "Camera": " ".join(str(exif[tag]) for tag in (_MAKE, _MODEL) if tag in exif),
+            "Date": str(exif.get(_DATE, "")),
+            "Program": str(exif.get(_SOFTWARE, "")),
+            "Hidden picture": "an embedded thumbnail" if exif.get_ifd(_THUMBNAIL_IFD) else "",
+            "Comment": "a text" if opened.info.get("comment") else "",
+            "XMP": "a block of metadata" if opened.info.get("xmp") else "",
+        }
+    return tuple((label, value) for label, value in known.items() if value)
+
+
+def _place(gps: Mapping[int, Any]) -> str:
+    try:
+        return f"{_angle(gps[2])} {gps[1]}, {_angle(gps[4])} {gps[3]}"
+    except (KeyError, TypeError, ValueError):
+        return "a GPS position" if gps else ""
+
+
+def _angle(parts: Iterable[Any]) -> str:
+    degrees, minutes, seconds = map(float, parts)
+    return f"{degrees:.0f}° {minutes:.0f}' {seconds:.2f}\""
+
+
+def _from_scikit(name: str) -> bytes:
+    try:
+        from skimage import data  # noqa: PLC0415 - only the demonstration needs it
+    except ImportError:
+        raise PhotoMissing from None
+    file = io.BytesIO()
+    Image.fromarray(getattr(data, name)()).convert("RGB").save(file, "JPEG", quality=95)
+    return file.getvalue()

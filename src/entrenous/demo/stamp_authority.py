@@ -1,0 +1,187 @@
+"""A local RFC 3161 stamp authority for the demonstration and for tests: ``openssl ts`` behind HTTP.
+
+``python -m entrenous.demo.stamp_authority --dir D --listen 127.0.0.1:0`` makes a certificate
+authority in D once, serves, and prints where:
+``{"schema":"entrenous/tsa/1","url":"http://127.0.0.1:PORT","ca":"D/ca.pem"}``. Its stamps
+prove nothing to anybody else.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from entrenous.base.errors import Unreachable
+
+
+class NoOpenssl(Unreachable):
+    """
+    The stamp authority for tests needs the openssl program, and it is not installed here. Install
+    it (Debian: apt install openssl), or use a stamp authority on the web.
+    """
+
+
+SCHEMA: Final = "entrenous/tsa/1"
+CA: Final = "ca.pem"
+_QUERY: Final = "application/timestamp-query"
+_REPLY: Final = "application/timestamp-reply"
+_QUERY_BYTES_MAX: Final = 16 * 1024
+_DAYS: Final = "3650"
+_OPENSSL_S: Final = 30.0
+# No "certs =": openssl would then write the certificates as an unsorted SET, which is not DER and
+# which strict readers refuse. The policy is the example of openssl's own manual.
+_CONFIG: Final = """\
+[req]
+distinguished_name = name
+prompt = no
+[name]
+CN = Entrenous demonstration
+[ca]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+[signer]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = critical, timeStamping
+[tsa]
+default_tsa = one
+[one]
+serial = serial
+signer_cert = signer.pem
+signer_key = signer.key
+signer_digest = sha256
+default_policy = 1.2.3.4.1
+digests = sha256, sha384, sha512
+accuracy = secs:1
+ordering = no
+tsa_name = no
+ess_cert_id_chain = no
+ess_cert_id_alg = sha256
+"""
+
+
+class LocalStampAuthority:
+    """Keys, certificates and serial numbers in one folder; openssl does the signing."""
+
+    def __init__(self, folder: Path) -> None:
+        program = shutil.which("openssl")
+        if program is None:
+            raise NoOpenssl
+        self._program = program
+        self._folder = folder
+        self._one_at_a_time = threading.Lock()  # openssl reads, raises and writes the serial file
+
+    @property
+    def ca(self) -> Path:
+        """The certificate to trust, PEM."""
+        return self._folder / CA
+
+    def prepare(self) -> None:
+        """Make keys and certificates unless the folder has them."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.ca.exists():
+            return
+        (self._folder / "tsa.cnf").write_text(_CONFIG)
+        (self._folder / "serial").write_text("01\n")
+        self._make_signer()
+        self._make_ca()
+
+    def answer(self, untrusted_query: bytes) -> bytes:
+        """The DER TimeStampResp to a DER TimeStampReq, be it a stamp or a refusal."""
+        with self._one_at_a_time, tempfile.TemporaryDirectory(dir=self._folder) as between:
+            query, reply = Path(between) / "query", Path(between) / "reply"
+            query.write_bytes(untrusted_query)
+            self._run(
+                *("ts", "-reply", "-config", "tsa.cnf", "-section", "one"),
+                *("-queryfile", str(query.resolve()), "-out", str(reply.resolve())),
+            )
+            return reply.read_bytes()
+
+    def _make_signer(self) -> None:
+        self._run(*_new_key("signer.key"), "-out", "signer.csr", "-subj", "/CN=Entrenous stamps")
+
+    def _make_ca(self) -> None:
+        """The certificate to trust comes last: its file says that all the others are there."""
+        self._run(*_new_key("ca.key"), "-x509", "-extensions", "ca", "-days", _DAYS, "-out", "new")
+        self._run(
+            *("x509", "-req", "-in", "signer.csr", "-CA", "new", "-CAkey", "ca.key", "-days"),
+            *(_DAYS, "-extfile", "tsa.cnf", "-extensions", "signer", "-out", "signer.pem"),
+        )
+        (self._folder / "new").rename(self.ca)
+
+    def _run(self, *arguments: str) -> None:
+        subprocess.run(  # noqa: S603 -- a fixed program, fixed options, no shell
+            [self._program, *arguments],
+            cwd=self._folder,
+            check=True,
+            capture_output=True,
+            timeout=_OPENSSL_S,
+        )
+
+
+def _new_key(name: str) -> tuple[str, ...]:
+    return (
+        *("req", "-new", "-config", "tsa.cnf", "-nodes", "-newkey", "ec"),
+        *("-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", name),
+    )
+
+
+def server_for(authority: LocalStampAuthority, host: str, port: int) -> ThreadingHTTPServer:
+    """A server, already bound, that answers RFC 3161 queries by POST on any path.
+
+    Raises:
+        ValueError: ``host`` is not a loopback address; this authority is not for others.
+    """
+    if not ip_address(host).is_loopback:
+        raise ValueError("this stamp authority serves only its own machine, e.g. on 127.0.0.1")
+
+    class Desk(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            size = int(self.headers.get("Content-Length") or 0)
+            if self.headers.get("Content-Type") != _QUERY or not 0 < size <= _QUERY_BYTES_MAX:
+                self.send_error(400)
+                return
+            try:
+                reply = authority.answer(self.rfile.read(size))
+            except (subprocess.SubprocessError, OSError):
+                self.send_error(500)
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", _REPLY)
+            self.send_header("Content-Length", str(len(reply)))
+            self.end_headers()
+            self.wfile.write(reply)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing: who had what stamped, and when, is nobody's business."""
+
+    return ThreadingHTTPServer((host, port), Desk)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve until stopped."""
+    parser = argparse.ArgumentParser(description="A stamp authority for demonstrations and tests.")
+    parser.add_argument("--dir", type=Path, required=True, help="folder for its keys")
+    parser.add_argument("--listen", default="127.0.0.1:0", help="address and port; 0 picks one")
+    chosen = parser.parse_args(arguments)
+    host, _, port = chosen.listen.rpartition(":")
+    authority = LocalStampAuthority(chosen.dir.resolve())
+    authority.prepare()
+    with server_for(authority, host, int(port)) as server:
+        url = f"http://{host}:{server.server_address[1]}"
+        line = {"schema": SCHEMA, "url": url, "ca": str(authority.ca)}
+        sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
+        sys.stdout.flush()
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

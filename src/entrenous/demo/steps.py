@@ -1,0 +1,237 @@
+"""The steps of the demonstration: servers, people, a photo, its leak; then the trace, the recall
+and the case.
+"""
+
+import io
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from PIL import Image
+
+from entrenous.base.environment import SystemClock
+from entrenous.base.limits import ALPHA
+from entrenous.demo.sample_photos import carried, open_picture, second_photo, unrelated_photo
+from entrenous.demo.stage import Actor, Outcome, Story, require, require_status
+from entrenous.device.client.http_courier import new_client
+from entrenous.stop.nouns import GateUnreachable
+from entrenous.trace.explain.wording import in_digits
+
+_PATIENCE_S = 60
+
+
+def upload_to_gate(data: bytes, gate: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The gate's decision about a file, as the operator sees it; raises GateUnreachable."""
+    url, token = gate["url"], Path(gate["operator_token_file"]).read_text()
+    try:
+        with new_client() as client:
+            answer = client.post(
+                f"{url}/v1/uploads",
+                files={"file": ("upload", data)},
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=_PATIENCE_S,
+            )
+        answer.raise_for_status()
+    except httpx.HTTPError as problem:
+        raise GateUnreachable(url=url) from problem
+    decision: dict[str, Any] = answer.json()
+    return decision
+
+
+KEPT: Final = 0.70  # share of the area
+_OFFSET: Final = (0.55, 0.30)  # where in the free margin the crop begins, across and down
+_RESIZED: Final = 0.8
+_QUALITY: Final = 50
+
+
+def leak(copy: bytes) -> bytes:
+    """A screenshot-like crop to 70 % of the area, resized, saved as JPEG of quality 50."""
+    with open_picture(copy) as opened:
+        picture = opened.convert("RGB")
+    side = KEPT**0.5
+    width, height = round(side * picture.width), round(side * picture.height)
+    left = round(_OFFSET[0] * (picture.width - width))
+    top = round(_OFFSET[1] * (picture.height - height))
+    cut = picture.crop((left, top, left + width, top + height))
+    size = (round(_RESIZED * width), round(_RESIZED * height))
+    file = io.BytesIO()
+    cut.resize(size, Image.Resampling.LANCZOS).save(file, "JPEG", quality=_QUALITY)
+    return file.getvalue()
+
+
+STOPPED: Final = ("hold", "refuse")
+
+
+def start_servers(story: Story) -> Outcome:
+    """1: a relay and a platform's gate, each with its own SQLite database, on free ports."""
+    folder, listen = story.stage.folder, ("--listen", "127.0.0.1:0")
+    relay = ("entrenous", "relay", "run", "--data", str(folder / "relay"), *listen, "--json")
+    gate = ("entrenous", "gate", "run", "--data", str(folder / "gate"), *listen, "--json")
+    tsa = ("entrenous.demo.stamp_authority", "--dir", str(folder / "tsa"), *listen)
+    story.relay_url = str(story.stage.serve("relay", *relay)["url"])
+    story.gate = story.stage.serve("gate", *gate)
+    story.authority = story.stage.serve("stamp authority", *tsa)
+    return Outcome(
+        "A relay and a platform's gate are running, each with a database of its own.",
+        {"relay": story.relay_url, "gate": story.gate["url"]},
+    )
+
+
+def set_up_people(story: Story) -> Outcome:
+    """2: Ana, Ben and Caro, each with an encrypted vault of their own; Ana adds both by link."""
+    for person in (story.ana, story.ben, story.caro):
+        require_status(2, person.does("setup", "--name", person.name, "--relay", story.relay_url))
+    for person in (story.ben, story.caro):
+        link = str(require_status(2, person.does("invite", "--for", "ana", "--json"))["link"])
+        require_status(
+            2, story.ana.does("person", "add", "-", "--as", person.name, "--json", typed=link)
+        )
+    vaults = [(person.home / "vault.db").read_bytes() for person in (story.ana, story.ben)]
+    sealed = all(not vault.startswith(b"SQLite format 3") for vault in vaults)
+    require(2, hold=sealed, what="a vault is not encrypted")
+    return Outcome("Ana, Ben and Caro have a vault each; Ana knows both by their links.")
+
+
+def send_photo(story: Story) -> Outcome:
+    """3: one photo to both; metadata stripped, a marked copy each, sealed per device, padded."""
+    ana, to = story.ana, ("--to", "ben", "--to", "caro", "--confirm", "ben", "--confirm", "caro")
+    sent = require_status(3, ana.does("send", str(story.photo), *to, "--json"))
+    story.message = str(sent["message"])
+    for person in (story.ben, story.caro):
+        story.copies[person.name] = _opened(person, story)
+    before = dict(carried(story.photo.read_bytes()))
+    after = [carried(copy.read_bytes()) for copy in story.copies.values()]
+    require(3, hold=not any(after), what=f"a copy still carries {after}")
+    different = len({copy.read_bytes() for copy in story.copies.values()}) == len(story.copies)
+    require(3, hold=different, what="two people got the same copy")
+    gone = "its GPS position is gone" if "Place" in before else "it carried no GPS position"
+    return Outcome(
+        f"Ana sent {story.message} to both; each opened a copy of their own; {gone}.",
+        {
+            "message": story.message,
+            "gps_in_original": "Place" in before,
+            "gps_in_copies": False,
+            "left_behind": before,
+        },
+    )
+
+
+def register_photo(story: Story) -> Outcome:
+    """4: Ana registers the photo with the platform; only fingerprints leave her device."""
+    command = ("protect", str(story.photo), "--gate", str(story.gate["url"]), "--json")
+    claim = require_status(4, story.ana.does(*command))
+    return Outcome(
+        "Ana registered the photo with the platform; only fingerprints left her device.",
+        {"claim": claim["claim"], "kind": claim["kind"], "state": claim["state"]},
+    )
+
+
+def leak_a_copy(story: Story) -> Outcome:
+    """5: Caro's copy leaks; the gate stops it and says which bank and distance; another passes."""
+    story.leak = story.out / "leak.jpg"
+    story.leak.write_bytes(leak(story.copies["caro"].read_bytes()))
+    story.decision = upload_to_gate(story.leak.read_bytes(), story.gate)
+    other = upload_to_gate(unrelated_photo(), story.gate)
+    require(5, hold=story.decision["decision"] in STOPPED, what="the leak went through the gate")
+    require(5, hold=other["decision"] == "let through", what="an unrelated photo was stopped")
+    match = story.decision["matches"][0]
+    verb = {"hold": "holds it for a person to look at", "refuse": "refuses it"}
+    return Outcome(
+        f"Caro's copy, cropped to {100 * KEPT:.0f} %, is uploaded: the gate "
+        f"{verb[story.decision['decision']]} (bank {match['bank']}, distance {match['distance']}, "
+        f"{match['how']}); an unrelated photo passes.",
+        {"decision": story.decision["decision"], "match": match, "unrelated": other["decision"]},
+    )
+
+
+def _opened(person: Actor, story: Story) -> Path:
+    waiting = require_status(3, person.does("inbox", "--json"))["messages"]
+    name = next(message["message"] for message in waiting if message["state"] == "waiting")
+    out = str(story.out / f"{person.name}-received")
+    files = require_status(3, person.does("open", str(name), "--out", out, "--json"))["files"]
+    return Path(files[0])
+
+
+PAGE: Final = "https://example.org/a-page-where-ana-saw-it"
+ROUTE: Final = "us-tida-removal"
+_REFUSED: Final = 3
+
+
+def trace_leak(story: Story) -> Outcome:
+    """6: Ana traces the leaked file; it names Caro's copy and tells both chances."""
+    story.trace = require_status(6, story.ana.does("trace", str(story.leak), "--json"))
+    chance = story.trace["chance"]
+    require(6, hold=story.trace["named"] == ["caro"], what=f"named {story.trace['named']}")
+    require(6, hold=chance["caro"] <= ALPHA < chance["ben"], what="the chances do not fit")
+    return Outcome(
+        "Ana traces the leak: it is Caro's copy. The chance that an innocent copy fits as well is "
+        f"{in_digits(chance['caro'])}; for Ben's copy it is {in_digits(chance['ben'])}.",
+        {"named": ["caro"], "chance": chance, "score": story.trace["score"]},
+    )
+
+
+def take_back(story: Story) -> Outcome:
+    """7: Ana takes back a second message that Ben has not opened; it stays closed for good."""
+    photo = story.out / "second-photo.jpg"
+    photo.write_bytes(second_photo())
+    sent = require_status(7, story.ana.does("send", str(photo), "--to", "ben", "--json"))
+    second = str(sent["message"])
+    waiting = require_status(7, story.ben.does("inbox", "--json"))["messages"]
+    arrived = any(m["message"] == second and m["state"] == "waiting" for m in waiting)
+    require(7, hold=arrived, what="the second message did not arrive")
+    require_status(7, story.ana.does("recall", second, "--json"))
+    out = str(story.out / "never")
+    first = story.ben.does("open", second, "--out", out, "--json")
+    again = story.ben.does("open", second, "--out", out, "--json")
+    require_status(7, first, status=_REFUSED)
+    require_status(7, again, status=_REFUSED)
+    require(7, hold=not (story.out / "never").exists(), what="something was written")
+    story.recall_words = first.words
+    return Outcome(
+        f"Ana took {second} back before Ben opened it; it cannot be opened any more.",
+        {"message": second, "ben_reads": first.words},
+    )
+
+
+def open_demo_case(story: Story) -> Outcome:
+    """8: a case from the trace: a sighting, a stamp, one route, its notice, the platform's
+    clock.
+    """
+    ana = story.ana
+    number = str(story.trace["trace"])
+    about = ("--adults", "--intimate", "--place", "US")
+    opened = require_status(8, ana.does("case", "open", "--from-trace", number, *about, "--json"))
+    name = str(opened["case"])
+    kept = ("--url", PAGE, "--what", "the picture as it was found")
+    require_status(8, ana.does("case", "add", name, str(story.leak), *kept, "--json"))
+    tsa = ("--authority", str(story.authority["url"]), "--ca", str(story.authority["ca"]))
+    stamp = require_status(8, ana.does("evidence", "stamp", name, *tsa, "--json"))
+    story.notice = require_status(8, ana.does("case", "notice", name, "--route", ROUTE, "--json"))
+    drafted = require_status(8, ana.does("case", "show", name, "--json"))
+    story.case = require_status(8, ana.does("case", "notice", name, "--sent", "1", "--json"))
+    clock = story.case["deadlines"][0]
+    _check_case(drafted, story)
+    return Outcome(
+        f"Ana opened {name}: the evidence is stamped ({stamp['at']}), a notice under the "
+        f"{story.notice['law']} is drafted. Once she sends it, {clock['in_words']}.",
+        {
+            "case": name,
+            "stamped_at": stamp["at"],
+            "route": ROUTE,
+            "due_at": clock["due_at"],
+            "law": clock["law"],
+            "provision": clock["provision"],
+            "missing_in_notice": story.notice["missing"],
+        },
+    )
+
+
+def _check_case(drafted: object, story: Story) -> None:
+    clock = story.case["deadlines"][0]
+    due_at = datetime.fromisoformat(str(clock["due_at"])).astimezone(UTC)
+    hours = (due_at - SystemClock().now()).total_seconds() / 3600
+    require(8, hold=47 < hours <= 48, what=f"the platform's clock shows {hours:.1f} hours")
+    require(8, hold=story.case["stamps"] != [], what="the evidence has no stamp")
+    require(8, hold=bool(drafted), what="the case cannot be shown")

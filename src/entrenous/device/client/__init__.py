@@ -1,0 +1,1 @@
+"""Relays as a device sees them, over HTTP (docs/spec/relay.md)."""

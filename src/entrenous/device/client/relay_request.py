@@ -1,0 +1,363 @@
+"""One request to a relay: repeat it while the relay does not answer, and read what the answer
+means.
+
+Random pauses separate a device's own requests from what it sends to others, so that the relay
+cannot
+join them by their time (docs/spec/relay.md, section 14).
+"""
+
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Final, TypeVar
+
+import httpx
+
+from entrenous.base.environment import Dice, is_loopback
+from entrenous.base.errors import (
+    DamagedBlob,
+    DatabaseAway,
+    DiskFailed,
+    DiskFull,
+    EntrenousError,
+    Expired,
+    IdInUse,
+    MailboxesClosed,
+    MailboxFull,
+    NoPrekeys,
+    NoSuchBlob,
+    NoSuchEnvelope,
+    NoSuchMailbox,
+    NotARelay,
+    NotEncrypted,
+    NotProven,
+    NotUnderstood,
+    ProtocolTooOld,
+    RelayClockAhead,
+    RelayFull,
+    RelayUnreachable,
+    TakenBack,
+    TooFarAhead,
+    TooLarge,
+    TooMany,
+    TooManyRegistered,
+    UsedUp,
+    WrongOffset,
+    WrongToken,
+)
+from entrenous.base.limits import PACE_BYTES_MIN, PROTOCOL_VERSION
+from entrenous.base.secret import Secret
+from entrenous.crypto.nouns import NotAPoint
+from entrenous.device.client.connections import SMALL_BYTES, Pace, keeping
+from entrenous.wire.encodings import to_base64url
+from entrenous.wire.problem_details import MEDIA_TYPE, read_problem
+from entrenous.wire.relay_nouns import Locked, LockExists, NoLock, RolledBack
+
+Answer = TypeVar("Answer")
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 2.0
+#: For how long a relay that let a request time out is not asked again: longer than a command needs
+#: for the rest of what it does. How long a time-out is, the client says, not ENTRENOUS_PATIENCE.
+_SILENT_S: Final = 600.0
+#: What happens when a program dies at the other end, or is not there yet. Time-outs are not in it:
+#: who has waited for one has been patient already.
+_LOST: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
+
+
+class Patience:
+    """Repeats requests until ``seconds`` have passed since that relay last answered.
+
+    After that, and after a request that timed out, requests to the same relay fail at once: a
+    command waits for a relay once, however many requests it makes.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        now_s: Callable[[], float] = time.monotonic,
+        sleep_s: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._seconds = seconds
+        self._now_s = now_s
+        self._sleep_s = sleep_s
+        self._until = dict[str, float]()
+        self._silent_until = dict[str, float]()
+
+    def __call__(self, host: str, request: Callable[[], Answer]) -> Answer:
+        """What ``request`` returns, once it does.
+
+        Raises:
+            httpx.HTTPError: what ``request`` raised, when there is no point in waiting (longer).
+        """
+        if self._now_s() < self._silent_until.get(host, float("-inf")):
+            raise httpx.ConnectTimeout("it let a request time out before")
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                answer = request()
+            except httpx.TimeoutException:
+                self._silent_until[host] = self._now_s() + _SILENT_S
+                raise
+            except _LOST:
+                if not self._may_wait(host, pause_s):
+                    raise
+                self._sleep_s(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            else:
+                self._until.pop(host, None)
+                return answer
+
+    def _may_wait(self, host: str, pause_s: float) -> bool:
+        now_s = self._now_s()
+        return now_s + pause_s <= self._until.setdefault(host, now_s + self._seconds)
+
+
+#: What a relay may say went wrong.
+_KNOWN: Final[tuple[type[EntrenousError], ...]] = (
+    *(DamagedBlob, DatabaseAway, DiskFailed, DiskFull, Expired, IdInUse, NoPrekeys, NoSuchBlob),
+    NoSuchEnvelope,
+    *(NoSuchMailbox, NotUnderstood, ProtocolTooOld, TakenBack, TooFarAhead, TooLarge, TooMany),
+    *(UsedUp, WrongToken),
+    *(MailboxFull, TooManyRegistered),
+    *(MailboxesClosed, RelayClockAhead, WrongOffset),
+    *(Locked, LockExists, NoLock, NotAPoint, RolledBack),
+)
+SPOKEN: Final = "Entrenous-Protocol"  # in every request and in every answer of a relay
+PAGE_BYTES_MAX: Final = 16 * 1024 * 1024  # fifty of the largest, as older relays send: 11 MB
+
+
+class Errand(Enum):
+    """Whom a request's token tells the relay about (docs/spec/relay.md section 14)."""
+
+    OWN = auto()  # this device: its mailbox, its lock, or what came to it
+    LETTER = auto()  # whoever the letter is for
+    LOOK = auto()  # the letters whose state is asked for
+    OF_NOBODY = auto()  # nobody; or it cannot wait
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request below ``/v1/`` of a relay; its answer may have ``limit`` bytes.
+
+    A ``body`` in chunks comes with its ``Content-Length`` in the headers.
+    """
+
+    method: str
+    path: str
+    token: Secret | None = None
+    body: bytes | Iterable[bytes] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    limit: int = SMALL_BYTES
+    errand: Errand = Errand.OWN
+
+
+#: Makes one request to the relay at a URL; what :func:`ask` answers and raises.
+Asks = Callable[[str, Ask], bytes]
+#: Takes an answer that is a success, as it comes; ``begun`` may be called for it more than once.
+Takes = Callable[[httpx.Response], None]
+#: Makes one request that is begun anew for every try; what :func:`converse` does and raises.
+Streams = Callable[[str, Callable[[], Ask], Takes], None]
+
+
+def ask(client: httpx.Client, url: str, what: Ask, patience: Patience) -> bytes:
+    """The body of the relay's answer.
+
+    Raises:
+        RelayUnreachable, NotARelay, NotEncrypted: no relay was asked, or none answered.
+        NotProven: who answered is not that relay, as far as certificates show.
+        EntrenousError: what the relay says went wrong.
+    """
+    held = b""
+
+    def take(answer: httpx.Response) -> None:
+        nonlocal held
+        held = _whole(answer, what.limit)
+
+    converse(client, url, lambda: what, take, patience, _least_bytes(what))
+    return held
+
+
+def converse(  # noqa: PLR0913, PLR0917
+    client: httpx.Client,
+    url: str,
+    each_try: Callable[[], Ask],
+    take: Takes,
+    patience: Patience,
+    least_bytes: int,
+) -> None:
+    """Ask, and let ``take`` have the answer; both happen anew when the connection was lost.
+
+    All tries together have to move ``least_bytes`` in every minute; a relay that is slower counts
+    as one that does not answer.
+
+    Raises:
+        As :func:`ask`, and what ``take`` raises.
+    """
+    base = _address(url)
+    host = base.netloc.decode()
+
+    def exchange() -> EntrenousError | None:
+        what = each_try()
+        target = f"{str(base).rstrip('/')}/v1/{what.path}"
+        headers = _headers(what)
+        with (
+            _proven(host),
+            client.stream(what.method, target, content=what.body, headers=headers) as answer,
+        ):
+            if answer.is_success and SPOKEN in answer.headers:
+                take(answer)
+                return None
+            return _error(answer, _whole(answer, SMALL_BYTES), host)
+
+    try:
+        with keeping(Pace(least_bytes)):
+            error = patience(host, exchange)
+    except httpx.HTTPError:
+        raise RelayUnreachable(host=host) from None
+    except (httpx.InvalidURL, UnicodeError):  # no name that could be looked up
+        raise NotARelay(host=host) from None
+    if error is not None:
+        raise error
+
+
+@contextmanager
+def _proven(host: str) -> Iterator[None]:
+    """Tells one who is not that relay from none at all: there is no point in waiting for them."""
+    try:
+        yield
+    except httpx.ConnectError as problem:
+        reason: BaseException | None = problem
+        while reason is not None and not isinstance(reason, ssl.SSLCertVerificationError):
+            reason = reason.__cause__ or reason.__context__
+        if reason is None:
+            raise
+        raise NotProven(host=host) from None
+
+
+def _headers(what: Ask) -> dict[str, str]:
+    headers = {SPOKEN: str(PROTOCOL_VERSION), **what.headers}
+    if what.token is not None:
+        headers["Authorization"] = f"Bearer {to_base64url(what.token.reveal())}"
+    return headers
+
+
+def _least_bytes(what: Ask) -> int:
+    """What is large may go by a slow line: cut short, it would be begun anew, in vain."""
+    body = len(what.body) if isinstance(what.body, bytes) else 0
+    is_small = what.limit <= SMALL_BYTES and body <= SMALL_BYTES // 2
+    return SMALL_BYTES if is_small else PACE_BYTES_MIN
+
+
+def _address(url: str) -> httpx.URL:
+    """The relay's address; raises NotEncrypted for plain http to another machine."""
+    try:
+        base = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise NotARelay(host=url) from None
+    if base.scheme == "https" or (base.scheme == "http" and is_loopback(base.host)):
+        return base
+    if base.scheme == "http":
+        raise NotEncrypted(url=url)
+    raise NotARelay(host=url)
+
+
+def _whole(answer: httpx.Response, limit: int) -> bytes:
+    """The body, as long as it is no longer than we asked for."""
+    held = bytearray()
+    for chunk in answer.iter_raw():
+        held += chunk
+        if len(held) > limit:
+            raise NotUnderstood
+    return bytes(held)
+
+
+def end_of(answer: httpx.Response) -> None:
+    """Read an answer that says no more than that it is one, so that its connection can go on."""
+    _whole(answer, SMALL_BYTES)
+
+
+def _error(answer: httpx.Response, untrusted_body: bytes, host: str) -> EntrenousError:
+    """What the relay says went wrong, or that nothing sensible answers there."""
+    if answer.headers.get("content-type") == MEDIA_TYPE:
+        error = read_problem(untrusted_body, _KNOWN)
+        if isinstance(error, DiskFull):
+            return RelayFull()
+        if error is not None:
+            return error
+    slow = answer.status_code == HTTPStatus.REQUEST_TIMEOUT  # this line is, and not the relay
+    if slow or answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return RelayUnreachable(host=host)
+    return NotARelay(host=host)
+
+
+_DRAWN_BYTES: Final = 8
+
+
+class PausedRequests:
+    """Lets a random part of ``longest_s`` seconds pass wherever a device turns from one errand to
+    another: from its own to somebody's letter, back, or to the next letter.
+
+    The n-th letter in a row waits up to 1/n of that, so that many recipients cost little more than
+    one. ``rest`` closes connections that idle, before the pause. The pause begins when the errand
+    before it ended, so work in between is part of it.
+    """
+
+    def __init__(
+        self,
+        longest_s: float,
+        dice: Dice,
+        rest: Callable[[], None] | None = None,
+        now_s: Callable[[], float] = time.monotonic,
+        sleep_s: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._longest_s = longest_s
+        self._dice = dice
+        self._rest = rest
+        self._now_s = now_s
+        self._sleep_s = sleep_s
+        self._lock = threading.Lock()
+        self._last: tuple[Errand, bytes] | None = None
+        self._in_a_row = 0
+        self._ended_s = self._due_s = now_s()
+
+    @contextmanager
+    def during(self, what: Ask) -> Iterator[None]:
+        """Wait until this request may leave; it ends with the context."""
+        if what.errand is Errand.OF_NOBODY:
+            yield
+            return
+        pause_s = self._pause_s(_which(what))
+        if pause_s > 0:
+            if self._rest is not None:
+                self._rest()
+            self._sleep_s(pause_s)
+        try:
+            yield
+        finally:
+            self._ended_s = self._now_s()
+
+    def _pause_s(self, errand: tuple[Errand, bytes]) -> float:
+        with self._lock:
+            if self._last is None:
+                self._last = errand
+            elif errand != self._last:
+                in_a_row = errand[0] is Errand.LETTER and self._last[0] is Errand.LETTER
+                self._in_a_row = self._in_a_row + 1 if in_a_row else 1
+                self._due_s = self._ended_s + self._drawn_s() / self._in_a_row
+                self._last = errand
+            return self._due_s - self._now_s()
+
+    def _drawn_s(self) -> float:
+        drawn = int.from_bytes(self._dice.token(_DRAWN_BYTES), "big")
+        return self._longest_s * drawn / (1 << 8 * _DRAWN_BYTES)
+
+
+def _which(what: Ask) -> tuple[Errand, bytes]:
+    """Requests of one errand are the same here: every own one, and those with a letter's token."""
+    is_letter = what.errand is Errand.LETTER and what.token is not None
+    return what.errand, what.token.reveal() if is_letter and what.token is not None else b""

@@ -1,0 +1,280 @@
+"""Open, unlock or shut a device with its recovery sheet (docs/spec/lock.md, section 6)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from entrenous.base.environment import Settings
+from entrenous.base.errors import (
+    Malformed,
+    NoSuchMailbox,
+    NotFound,
+    Refused,
+    Unproven,
+    Unreachable,
+    WrongToken,
+)
+from entrenous.base.files import folder_errors
+from entrenous.base.identifiers import ID_BYTES, MailboxId, PersonId
+from entrenous.base.limits import TOKEN_BYTES
+from entrenous.base.secret import Secret
+from entrenous.device.device import courier_of
+from entrenous.device.lock_errors import (
+    DeviceShut,
+    MailboxUnknown,
+    SheetFreesNothing,
+    SheetOfAnother,
+    SheetOfNoDevice,
+    WrongPassphrase,
+)
+from entrenous.device.store.vault_folder import (
+    AskRelay,
+    RelayPart,
+    Unlocked,
+    has_vault,
+    note_freed,
+    read_head,
+    unlock,
+)
+from entrenous.wire.relay_nouns import NoLock, RelayLock
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverySheet:
+    """The master key of a person, and what opens, frees or shuts one of her devices.
+
+    ``master`` has 64 bytes (crypto/identity_keys.py), ``output`` the 64 of the relay's part.
+    """
+
+    person: PersonId
+    master: Secret
+    relay_url: str
+    mailbox: MailboxId
+    close: Secret
+    output: Secret
+
+    def __post_init__(self) -> None:
+        lengths = (len(self.person), len(self.master), len(self.mailbox))
+        if lengths != (32, 64, ID_BYTES) or (len(self.close), len(self.output)) != (
+            TOKEN_BYTES,
+            64,
+        ):
+            raise ValueError("a recovery sheet has a part of another length")
+
+
+@dataclass(slots=True)
+class BySheet:
+    """Gets the relay's part by asking, or from the recovery sheet where the relay is silent; the
+    sheet was ``used`` then.
+    """
+
+    ask: AskRelay
+    sheet: RecoverySheet
+    used: bool = False
+
+    def __call__(self, lock: RelayLock, stretched: Secret) -> RelayPart:
+        """The relay's part for a stretched passphrase.
+
+        Raises:
+            EarlierSheet: the relay is silent, and this sheet is for another lock.
+            Locked, DeviceShut, WrongPassphrase; RelayUnreachable, of a lock after the sheet's.
+        """
+        try:
+            return self.ask(lock, stretched)
+        except Unreachable:
+            if (lock.relay_url, lock.mailbox) == (self.sheet.relay_url, self.sheet.mailbox):
+                self.used = True
+                return RelayPart(self.sheet.output, kept_here=True)
+            if self.used:
+                raise
+            raise EarlierSheet from None
+
+
+def unlock_by_sheet(home: Path, words: Secret, ask: AskRelay, sheet: RecoverySheet) -> Unlocked:
+    """Open a vault whose relay may be gone, with what a recovery sheet holds of its part.
+
+    Raises:
+        SheetDoesNotOpen, EarlierSheet; and as device/store/vault_folder.py unlock does.
+    """
+    by_sheet = BySheet(ask, sheet)
+    try:
+        return unlock(home, words, by_sheet)
+    except WrongPassphrase:
+        if by_sheet.used:
+            raise SheetDoesNotOpen from None
+        raise
+
+
+def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
+    """Give the device of a recovery sheet ten more tries; needs no vault.
+
+    Returns:
+        Whether that is the device in ``settings.home``; False where there is none.
+
+    Raises:
+        SheetOfAnother: it is not the device that is there; the relay was not asked.
+        DeviceShut, SheetOfNoDevice: its lock was deleted; that of the device there, or of another.
+        MailboxUnknown, SheetOfNoDevice: the relay knows nothing of it.
+        SheetFreesNothing: the relay does not take this sheet's close token.
+        RelayUnreachable.
+    """
+    with folder_errors(settings.home):
+        here = has_vault(settings.home)
+        if here and not _is_of(settings.home, sheet):
+            raise SheetOfAnother(home=settings.home)
+    with courier_of(settings, patience_s=settings.patience_s) as courier:
+        try:
+            courier.allow_more_tries(sheet.relay_url, sheet.mailbox, sheet.close)
+        except NoLock:
+            raise (DeviceShut if here else SheetOfNoDevice) from None
+        except NoSuchMailbox:
+            raise (MailboxUnknown if here else SheetOfNoDevice) from None
+        except WrongToken:
+            raise SheetFreesNothing from None
+    if here:
+        with folder_errors(settings.home):
+            note_freed(settings.home)
+    return here
+
+
+def shut_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
+    """Delete the mailbox of the sheet's device, and with it its part of its vault's lock; needs no
+    vault. When this returns no passphrase opens that one any more. May be repeated.
+
+    Raises:
+        SheetOfThisDevice: it is the device in ``settings.home``.
+        SheetShutsNothing: the relay does not take this sheet's close token.
+        UnknownToRelay: it knows nothing of that mailbox, nor that it was deleted.
+        NotShutYet: the relay does not answer; TooMany, ProtocolTooOld.
+    """
+    with folder_errors(settings.home):
+        if has_vault(settings.home) and _is_of(settings.home, sheet):
+            raise SheetOfThisDevice(home=settings.home)
+    with courier_of(settings, patience_s=settings.patience_s) as courier:
+        try:
+            courier.close_mailbox(sheet.relay_url, sheet.mailbox, sheet.close)
+        except NoSuchMailbox:  # which does not show that there is no lock: it may be back later
+            raise UnknownToRelay from None
+        except WrongToken:
+            raise SheetShutsNothing from None
+        except Unreachable as why:
+            raise NotShutYet(why=why) from None
+
+
+def _is_of(home: Path, sheet: RecoverySheet) -> bool:
+    """Whether the vault in this folder is locked at the sheet's mailbox; raises BadRecord."""
+    head = read_head(home)
+    locks = (terms.lock for terms in (head.now, head.next) if terms is not None)
+    return any(lock is not None and lock.mailbox == sheet.mailbox for lock in locks)
+
+
+class NotASheet(Malformed):
+    """
+    This is no recovery sheet, or a character of it is wrong or missing. It begins with
+    entrenous-recovery:2: and nothing of what follows may be left out. Compare it with the paper,
+    then try again.
+    """
+
+
+class MasterAway(Refused):
+    """
+    Your master key is not on this device: it is on the recovery sheet that you wrote. Give that
+    one too: --recovery FILE
+    """
+
+
+class OthersSheet(Refused):
+    """
+    This recovery sheet belongs to somebody else, so nothing was changed.
+    """
+
+
+class EarlierSheet(Refused):
+    """
+    The relay does not answer, and this recovery sheet is not for the relay and the mailbox that
+    this device has now, so it cannot open it: it belongs to another device, or was written before a
+    move. Nothing was changed. Try the newest sheet that was written on this device.
+    """
+
+
+class SheetDoesNotOpen(Refused):
+    """
+    The relay does not answer, and with this recovery sheet and that passphrase the device does not
+    open. Nothing was changed. Either the passphrase was mistyped, or the sheet was written before
+    the passphrase was last changed. Mind Caps Lock and the keyboard's language; else try the newest
+    sheet that was written on this device.
+    """
+
+
+class NothingToRecover(Refused):
+    """
+    This device has no relay, or was set up before there were recovery sheets, so there is nothing
+    that a sheet could recover. Nothing was written.
+    """
+
+
+class CloseNotChangedYet(Unreachable):
+    """
+    Your relay has yet to hear what shuts this device from now on: that changes when another device
+    of yours was lost. A sheet of now would not shut it, so none was written. Try again when the
+    relay answers: entrenous device recovery --out FILE
+    """
+
+
+class LockNotMovedYet(Unreachable):
+    """
+    This device moved to another relay, and its lock has yet to follow. A sheet of now would not
+    open it there, so none was written. The lock follows when this device next opens and that relay
+    answers. Type the same again: entrenous device recovery --out FILE
+    """
+
+
+class NoDeviceToRevokeOn(NotFound):
+    """
+    There is no Entrenous device in {home}, and only another device of yours can look {name} up. So
+    nothing was changed. If that was your only one, its recovery sheet shuts it from any machine:
+    entrenous device revoke --lost --recovery FILE. That shuts the device which the sheet was
+    written on, whatever it is called.
+    """
+
+
+class SheetOfThisDevice(Refused):
+    """
+    This recovery sheet was written on the device in {home}, which is here and not lost. So nothing
+    was changed. To shut it all the same, for good and with every copy of its folder, keep what is
+    in it first: entrenous archive export --out DIR, then shut it from an empty folder:
+    ENTRENOUS_HOME=DIR entrenous device revoke --lost --recovery FILE
+    """
+
+
+class SheetShutsNothing(Unproven):
+    """
+    The relay does not take what this recovery sheet shuts a device with, so the lost device is not
+    shut. That was replaced since: when another device of yours was revoked as lost. Try the newest
+    sheet that was written on the lost device, or, on another device of yours: entrenous device
+    revoke NAME --lost
+    """
+
+
+class UnknownToRelay(NotFound):
+    """
+    The relay that this recovery sheet names does not know the device which the sheet was written
+    on, so nothing was shut now. If that device was revoked more than 30 days ago, it is shut. Else
+    the relay's operator may have started it with another database, or restored a backup that is
+    older than the device: tell the operator, and type the same command again later.
+    """
+
+
+class TokenOfBefore(Unproven):
+    """
+    {name} is NOT shut: your relay does not take what this device knows to shut it with. That was
+    replaced, and {name} had no time to tell. Another device of yours may know the newest one, and
+    shuts it as soon as it hears. On each of them, now: entrenous inbox. The newest recovery sheet
+    that was written on {name} shuts it too: entrenous device revoke --lost --recovery FILE
+    """
+
+
+class NotShutYet(Unreachable):
+    """
+    The lost device is not shut yet. {why} Nothing here does it later by itself: type the same
+    command again until it says that the device is shut, on this machine or any other.
+    """

@@ -1,0 +1,235 @@
+"""Sent copies as their owner sees them: under the names that people have now, with the receipts
+that came.
+
+A trace is kept with the labels of the ledger, which stay as they were when the copies were made.
+By now the person may have another name, and somebody else may have the old one. This lies below the
+verbs: `trace` and `respond` show traces under present names, and put receipts into a report.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import count
+from typing import Final, TypeVar
+
+from entrenous.base.copies import Copy, CopyProof, Proofs, Receipted, ReceiptEvent, breaks_a_line
+from entrenous.base.identifiers import EnvelopeId, MessageId, MessageName, PersonId, RecipientId
+from entrenous.device.device import Device
+from entrenous.device.identities import card_with, current_names
+from entrenous.device.sent_messages import Message, SealedCopy, UnknownMessage
+from entrenous.device.vault_tables import (
+    COVERED,
+    RECEIPT,
+    RECEIPT_CARD,
+    SEALED,
+    load_record,
+    load_records,
+)
+from entrenous.watermark.verdict import Trace, Verdict
+from entrenous.wire.relay_nouns import EnvelopeState
+
+T = TypeVar("T")
+
+
+Call = Callable[[PersonId | None, str], str]
+"""What to call a person whose copy was made for this label; None is nobody whom we know by keys."""
+
+
+def as_made(_: PersonId | None, label: str) -> str:
+    """What she was called when her copy was made."""
+    return label
+
+
+def by_label(copies: Iterable[Copy], values: Iterable[T]) -> dict[RecipientId, T]:
+    """One value per copy, by the sender's name for it; a person's further devices are numbered."""
+    return dict(zip(_labels([copy.to for copy in copies]), values, strict=True))
+
+
+def called(copies: Sequence[Copy], call: Call) -> Mapping[RecipientId, RecipientId]:
+    """What to call each copy now, by its label in the ledger. An older version took any label; what
+    would end a line, or act on the screen, is a mark here.
+    """
+    names = (RecipientId(_seen(call(copy.person, copy.to))) for copy in copies)
+    now = [replace(copy, to=name) for copy, name in zip(copies, names, strict=True)]
+    return by_label(copies, by_label(now, now))
+
+
+def pseudonyms(labels: Iterable[str], named: Collection[str]) -> list[str]:
+    """The labels with those that are not named replaced by "copy 1", "copy 2" and so on, after
+    their places; where a named copy is called so, by a number behind all places.
+    """
+    known, shown = list(labels), {label.casefold() for label in named}
+    further = (one for one in map(_copy, count(len(known) + 1)) if one not in shown)
+    own = ((label, _copy(place)) for place, label in enumerate(known, 1))
+    return [
+        label if label in named else mask if mask not in shown else next(further)
+        for label, mask in own
+    ]
+
+
+def _labels(wanted: Sequence[RecipientId]) -> list[RecipientId]:
+    """Each once: no device of one person is called as another person is."""
+    people, labels = set(wanted), dict[RecipientId, None]()
+    for name in wanted:
+        label, number = name, 2
+        while label in labels or (label != name and label in people):
+            label, number = RecipientId(f"{name} (device {number})"), number + 1
+        labels[label] = None
+    return list(labels)
+
+
+def _copy(number: int) -> str:
+    return f"copy {number}"
+
+
+def _seen(label: str) -> str:
+    return "".join("\ufffd" if breaks_a_line(char) else char for char in label)
+
+
+def kept_as(trace: Trace, device: Device) -> Trace | None:
+    """The trace as this device keeps it: under another number, and of messages by other names, if
+    an archive brought both here; None if it is not here.
+    """
+    wanted = trace.at, trace.leak_sha256
+    kept = device.ledger.traces()
+    return next((one for one in kept if (one.at, one.leak_sha256) == wanted), None)
+
+
+def as_called(trace: Trace, call: Call, device: Device) -> Trace:
+    """The same trace; the copies of messages that are still here are called as ``call`` says."""
+    verdict, message = trace.verdict, trace.message
+    others = (
+        replace(part, verdict=_called(part.verdict, _names(part.message, call, device)))
+        for part in trace.others
+    )
+    named = verdict if message is None else _called(verdict, _names(message, call, device))
+    return replace(trace, verdict=named, others=tuple(others))
+
+
+def _names(name: MessageName, call: Call, device: Device) -> Mapping[RecipientId, RecipientId]:
+    names = dict[RecipientId, RecipientId]()
+    with suppress(UnknownMessage):
+        for copies in _copies(device.ledger.find(name)):
+            names |= called(copies, call)
+    return names
+
+
+def _copies(message: Message) -> Iterator[Sequence[Copy]]:
+    """Of one file after the other."""
+    yield from (one.copies for one in message.pictures)
+    yield from (one.copies for one in message.clips)
+    yield from (one.copies for one in message.sounds)
+
+
+def _called(verdict: Verdict, names: Mapping[RecipientId, RecipientId]) -> Verdict:
+    """As it is where the ledger has other copies: names are not given to what may be another's."""
+    if not verdict.score.keys() <= names.keys():
+        return verdict
+    return Verdict(
+        finding=verdict.finding,
+        named=tuple(names[who] for who in verdict.named),
+        chance={names[who]: value for who, value in verdict.chance.items()},
+        score={names[who]: value for who, value in verdict.score.items()},
+        likelihood_ratio={names[who]: value for who, value in verdict.likelihood_ratio.items()},
+    )
+
+
+def trace_here(trace: Trace | None, device: Device) -> Trace | None:
+    """The trace that a case was opened from, under the number that it has here; None if it is not
+    here. A case keeps its trace as it was, also when an archive moved both.
+    """
+    kept = None if trace is None else kept_as(trace, device)
+    return None if kept is None else as_called(kept, current_names(device), device)
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What a receipt for one of our own copies covers: the hash of its manifest (32 bytes), and the
+    commitments to its marks.
+    """
+
+    manifest: bytes
+    marks: tuple[bytes | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenReceipt:
+    """A receipt whose proof held: what was signed, and the list under which it was.
+
+    ``proof`` is an encoded :class:`ReceiptProof`.
+    """
+
+    event: ReceiptEvent
+    at: datetime
+    statement: bytes
+    proof: bytes
+    head: bytes
+
+
+_EXPORTED: Final = "opened and exported"
+_ENDED: Final = (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of a copy, in a few words, and when; ``signed`` by the device that has it."""
+
+    state: str
+    at: datetime | None
+    signed: bool
+
+
+def fate_of(copy: SealedCopy, message: Message, device: Device) -> Fate:
+    """What is known of a copy: its device's receipts count for more than what its relay says."""
+    signed = {one.event: one for one in _receipts(copy.envelope, device)}
+    opened, delivered = signed.get(ReceiptEvent.OPENED), signed.get(ReceiptEvent.DELIVERED)
+    exported = signed.get(ReceiptEvent.EXPORTED)
+    if copy.state in _ENDED:
+        return Fate(copy.fate, copy.ended_at, signed=False)
+    if exported is not None:
+        return Fate(_EXPORTED, exported.at, signed=True)
+    if opened is not None:
+        return Fate(EnvelopeState.OPENED.value, opened.at, signed=True)
+    told = {
+        EnvelopeState.OPENED: copy.opened_at,
+        EnvelopeState.LOST: None,
+        EnvelopeState.EXPIRED: message.expires_at,
+    }
+    if copy.state in told:
+        return Fate(copy.fate, told[copy.state], signed=False)
+    if delivered is not None:
+        return Fate(EnvelopeState.DELIVERED.value, delivered.at, signed=True)
+    return Fate(copy.fate, copy.delivered_at, signed=False)
+
+
+def proofs_of(message: MessageId, device: Device) -> Proofs:
+    """What every device that was sent a copy of this message signed, and what it covers; receipts
+    under a list that no card here proves are left out.
+    """
+    every = load_records(SealedCopy, SEALED, device.vault)
+    proofs, cards = list[CopyProof](), dict[bytes, bytes]()
+    for copy in (copy for copy in every if copy.message == message):
+        covered = load_record(Covered, COVERED, copy.envelope.hex(), device.vault)
+        if covered is None:
+            continue
+        receipts = _receipts(copy.envelope, device)
+        proven = {one.head: _card(copy.person, one.head, device) for one in receipts}
+        cards |= {head: card for head, card in proven.items() if card}
+        receipts = [one for one in receipts if one.head in cards]
+        said = tuple(Receipted(one.statement, one.proof) for one in receipts)
+        proofs.append(CopyProof(message, copy.person, copy.device, covered.marks, said))
+    return Proofs(tuple(proofs), tuple(sorted(set(cards.values()))))
+
+
+def _card(person: PersonId, head: bytes, device: Device) -> bytes | None:
+    """The card that proves a receipt's list; a list that we had not seen when it came may be in the
+    history of a later card.
+    """
+    return device.vault.get(RECEIPT_CARD, head.hex()) or card_with(person, head, device)
+
+
+def _receipts(envelope: EnvelopeId, device: Device) -> list[ProvenReceipt]:
+    keys = device.vault.keys(RECEIPT, envelope.hex())
+    found = (load_record(ProvenReceipt, RECEIPT, key, device.vault) for key in keys)
+    return [one for one in found if one is not None]

@@ -1,0 +1,211 @@
+"""One connection to a vault's SQLCipher database, held by one process at a time."""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import sqlcipher3
+
+from entrenous.base.errors import BadRecord, DiskFailed, DiskFull
+from entrenous.base.secret import Secret
+from entrenous.device.lock_errors import VaultBusy, WrongPassphrase
+
+# Its folder's lock keeps everybody else out, so SQLite needs no file that is shared with others: it
+# would be made at each opening, and a full disk has no room for it, not even to read.
+_SETTINGS: Final = (
+    "PRAGMA locking_mode = EXCLUSIVE",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA secure_delete = ON",
+    "PRAGMA temp_store = MEMORY",
+)
+_RECORDS: Final = """
+CREATE TABLE record (
+  drawer TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (drawer, key)
+) WITHOUT ROWID
+"""
+_FILES: Final = "CREATE TABLE file (name TEXT PRIMARY KEY) WITHOUT ROWID"
+_TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table'"
+_NO_ROOM_TO_SHARE: Final = 4874  # SQLITE_IOERR_SHMSIZE
+_IO_ERROR: Final = 10  # SQLITE_IOERR, the low byte of all its kinds
+_READS: Final = ("SELECT", "PRAGMA")  # statements that put nothing into it
+
+
+class Database:
+    """A vault's tables, opened with its key, and made where there are none."""
+
+    def __init__(self, folder: Path, key: Secret) -> None:
+        """Open that in ``folder``, or make it.
+
+        Raises:
+            WrongPassphrase: ``key`` is not its.
+            DiskFull, DiskFailed.
+        """
+        with full_disk_named():
+            self._connection = _connect(folder / "vault.db", key)
+            self.just_created = _create_if_empty(self._connection)
+            """Whether the tables are new, so that no file in the folder is left over from them."""
+        self._depth = 0
+        self._before_change: Callable[[], object] | None = None
+
+    def close(self) -> None:
+        """Let go of its files."""
+        self._connection.close()
+
+    def before_first_change(self, do: Callable[[], object]) -> None:
+        """Have this done once, before whatever is changed next; if it fails, nothing is."""
+        self._before_change = do
+
+    def rekey(self, key: Secret) -> None:
+        """Encrypt all of it anew, in one transaction; durable when it returns."""
+        self.run(f"PRAGMA rekey = \"x'{key.reveal().hex()}'\"")
+        self.run("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def run(self, statement: str, *values: object) -> Any:
+        """Run one statement.
+
+        Raises:
+            DiskFull: there was no room for it.
+            DiskFailed: the disk reported an error.
+            BadRecord: a page of the database is damaged.
+        """
+        with full_disk_named():
+            if self._before_change is not None and not statement.startswith(_READS):
+                self._before_change()
+                self._before_change = None
+            try:
+                return self._connection.execute(statement, values)
+            except sqlcipher3.DatabaseError as why:
+                if "malformed" in str(why) or "not a database" in str(why):
+                    raise BadRecord(kind="page of the vault") from None
+                raise
+
+    @property
+    def is_together(self) -> bool:
+        """Whether a ``together`` is open."""
+        return self._depth > 0
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """All changes inside, or none of them; nested uses join the outer one."""
+        self._depth += 1
+        try:
+            if self._depth == 1:  # in here, so that Ctrl-C leaves no transaction without its end
+                self.run("BEGIN IMMEDIATE")
+            yield
+        except BaseException:
+            self._end("ROLLBACK")
+            raise
+        self._end("COMMIT")
+
+    def _end(self, word: str) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._connection.in_transaction:
+            try:
+                self.run(word)
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+def is_right_key(folder: Path, key: Secret) -> bool:
+    """Whether ``key`` is that of the vault in ``folder``, which nobody else may hold meanwhile."""
+    try:
+        Database(folder, key).close()
+    except WrongPassphrase:
+        return False
+    return True
+
+
+def _connect(path: Path, key: Secret) -> Any:
+    new = not path.exists()
+    connection = sqlcipher3.connect(str(path), isolation_level=None)
+    if new:
+        path.chmod(0o600)
+    connection.execute("PRAGMA cipher_log_level = NONE")  # what goes wrong is said in our words
+    connection.execute(f"PRAGMA key = \"x'{key.reveal().hex()}'\"")
+    try:
+        for statement in (*_SETTINGS, _TABLES):
+            connection.execute(statement)
+    except sqlcipher3.DatabaseError as why:
+        connection.close()
+        if "not a database" in str(why):
+            raise WrongPassphrase from None
+        raise
+    return connection
+
+
+def _create_if_empty(connection: Any) -> bool:
+    """Create the tables in a new vault, all at once; whether it was new."""
+    if connection.execute(_TABLES).fetchone() is not None:
+        return False
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in (_RECORDS, _FILES):
+            connection.execute(statement)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
+    return True
+
+
+@contextlib.contextmanager
+def full_disk_named() -> Iterator[None]:
+    """Say DiskFull for whatever SQLite or the system says when there is no room, and DiskFailed
+    where a disk does not do as it was asked. What is damaged is neither.
+    """
+    try:
+        yield
+    except sqlcipher3.OperationalError as why:
+        code = getattr(why, "sqlite_errorcode", 0)  # none on what sqlcipher3 itself refuses
+        if "full" in str(why) or code == _NO_ROOM_TO_SHARE:
+            raise DiskFull from None
+        if code & 0xFF == _IO_ERROR:
+            raise DiskFailed from None
+        raise
+    except OSError as why:
+        if why.errno in (28, 122):  # ENOSPC, EDQUOT
+            raise DiskFull from None
+        raise
+
+
+_PAUSE_S = 0.05  # flock(2) waits for ever or not at all, so a wait with an end has to ask again
+
+
+def lock_folder(folder: Path, wait_s: float) -> int:
+    """A handle on the folder's lock; closing it, or the end of the process, lets go.
+
+    Raises:
+        VaultBusy: another process kept it for longer than ``wait_s``.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                os.close(handle)
+                raise VaultBusy from None
+            time.sleep(_PAUSE_S)
+        else:
+            if _is_there(handle, folder):
+                return handle
+            os.close(handle)  # it was taken away with a set-up that came to nothing
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def _is_there(handle: int, folder: Path) -> bool:
+    """Whether this is the file that whoever comes next would ask for, and not one of before."""
+    try:
+        return os.path.samestat(os.fstat(handle), (folder / "lock").stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,116 @@
+"""What sent pictures look like: a small record each, searched to find a leaked one."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.base.identifiers import MessageId
+from entrenous.base.picture import Picture
+from entrenous.fingerprint.keypoints import Vocabulary
+from entrenous.fingerprint.linear_scan import Words, as_words
+from entrenous.fingerprint.nouns import Candidate
+from entrenous.fingerprint.pdq import orientations, seen_pixels
+from entrenous.fingerprint.picture_gallery import Gallery
+from entrenous.fingerprint.picture_record import Layouts, PictureRecord, read_picture_record
+
+_FLAT_BITS: Final = 100  # fingerprints that differ in more say nothing
+_WORTH: Final = 0.5  # of one bit less, in points' weight
+_FIRM: Final = 12  # points that agree: what coarse colours say is not asked for
+Counts = NDArray[np.int64]
+Place = tuple[MessageId, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looks:
+    """Every distinct look, and which sent pictures have it; ``hashes`` are (L, 4) words.
+
+    ``damaged`` are pictures whose record cannot be read.
+    """
+
+    places: tuple[tuple[Place, ...], ...]
+    hashes: Words
+    gallery: Gallery
+    layouts: Layouts
+    damaged: tuple[Place, ...]
+
+    @classmethod
+    def read(cls, records: Iterable[tuple[str, bytes]]) -> Self:
+        """Gather all that are kept, each with its key; equal looks become one."""
+        places: dict[PictureRecord, list[Place]] = {}
+        damaged: list[Place] = []
+        for key, record in records:
+            one, name = read_picture_record(record), key.partition(" ")
+            place = MessageId(bytes.fromhex(name[0])), int(name[2])
+            (damaged if one is None else places.setdefault(one, [])).append(place)
+        return cls(
+            tuple(tuple(some) for some in places.values()),
+            as_words([one.bits for one in places]),
+            Gallery.of([one.points for one in places]),
+            Layouts.of([one.cells for one in places]),
+            tuple(damaged),
+        )
+
+    @property
+    def messages(self) -> frozenset[MessageId]:
+        """Messages whose pictures were all looked at."""
+        return frozenset(message for places in self.places for message, _ in places)
+
+    def near(self, found: Picture, limit: int) -> list[Candidate]:
+        """Pictures with the ``limit`` likeliest looks, the likeliest first.
+
+        Where few points agree with any, those whose colours lie alike are put between.
+        """
+        bits = nearest_bits(self.hashes, found)
+        worth = np.maximum(_FLAT_BITS - bits, 0) * _WORTH
+        where: dict[int, frozenset[int]] = {}
+        for vote in self.gallery.votes(seen_pixels(found), Vocabulary.shipped()):
+            worth[vote.row] += vote.weight
+            where[vote.row] = vote.where
+        order = np.lexsort((bits, -worth))
+        if max(map(len, where.values()), default=0) < _FIRM and len(order):
+            order = _in_turn(order, np.argsort(self.layouts.differences(seen_pixels(found))))
+        return list(self._candidates(order[:limit].tolist(), where, bits))
+
+    def _candidates(
+        self, order: list[int], where: Mapping[int, frozenset[int]], bits: Counts
+    ) -> Iterator[Candidate]:
+        explained: set[int] = set()
+        for look in order:
+            agreeing = where.get(look, frozenset())
+            fresh = len(agreeing - explained)
+            explained |= agreeing
+            for place in self.places[look]:
+                yield Candidate(*place, look, len(agreeing), fresh, int(bits[look]))
+
+
+def _in_turn(one: Counts, other: Counts) -> Counts:
+    """The first of both orders, then the second of both, and so on, each look once."""
+    both = np.stack([one, other], axis=1).ravel()
+    return both[np.sort(np.unique(both, return_index=True)[1])]
+
+
+def nearest_bits(hashes: Words, found: Picture) -> Counts:
+    """In how many bits each hash differs from the found picture's, turned and mirrored as fits."""
+    seen = [one.bits for one in orientations(found).values() if one.bits]
+    if not seen:
+        return np.full(len(hashes), 256, np.int64)
+    apart = np.bitwise_count(hashes[:, None] ^ as_words(seen)[None]).sum(axis=2, dtype=np.int64)
+    return np.asarray(apart.min(axis=1))
+
+
+def by_fingerprint(
+    found: Picture, pictures: Sequence[tuple[Place, bytes]], first_look: int
+) -> list[Candidate]:
+    """Pictures of which only the fingerprint is known, the nearest first."""
+    if not pictures:
+        return []
+    bits = nearest_bits(as_words([hash_ for _, hash_ in pictures]), found)
+    order = [int(at) for at in np.argsort(bits, kind="stable")]
+    places = [pictures[at][0] for at in order]
+    return [
+        Candidate(message, place, first_look + at, 0, 0, int(bits[at]), learnt=False)
+        for at, (message, place) in zip(order, places, strict=True)
+    ]

@@ -1,0 +1,415 @@
+"""The folder of a device: create a vault, unlock it, change its key.
+
+With the small files beside the vault: its head, the offline window, and the note that a recovery
+sheet freed it (docs/spec/lock.md).
+"""
+
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from entrenous.base.errors import BadRecord
+from entrenous.base.files import sweep_unfinished, sync_folder, write_private
+from entrenous.base.identifiers import ID_BYTES, MailboxId
+from entrenous.base.limits import TOKEN_BYTES, UNLOCK_TOKENS_KEPT
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import decrypt_blob, encrypt_blob
+from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.crypto.vault_key import (
+    DEVICE_SECRET_BYTES,
+    NO_OUTPUT,
+    OUTPUT_BYTES,
+    SALT_BYTES,
+    Cost,
+    first_vault_key,
+    offline_key,
+    stretch,
+    vault_key,
+)
+from entrenous.device.lock_errors import (
+    FewTriesLeft,
+    NoVaultHere,
+    VaultBusy,
+    VaultExists,
+    WeakPassphrase,
+    WrongPassphrase,
+)
+from entrenous.device.store.database import is_right_key, lock_folder
+from entrenous.device.store.sqlcipher_vault import WAIT_S, SqlcipherVault
+from entrenous.wire.cbor import BadCbor, as_bytes, as_list, as_time, decode, encode
+from entrenous.wire.relay_nouns import Locked, RelayLock
+
+PASSPHRASE_LEAST: Final = 8  # NIST SP 800-63B section 5.1.1.2
+_FEW: Final = 3  # tries, from which on it is said how many are left
+
+
+@dataclass(frozen=True, slots=True)
+class RelayPart:
+    """The relay's part of a key (64 bytes; none: 0), the tries left, or that it was kept here;
+    ``outdated``: the relay does not know the newest token yet, so older copies still open.
+    """
+
+    output: Secret = NO_OUTPUT
+    tries: int | None = None
+    kept_here: bool = False
+    outdated: bool = False
+
+
+#: Gets the relay's part of the key for a stretched passphrase.
+AskRelay = Callable[[RelayLock, Secret], RelayPart]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How one key is derived; ``first`` is the way of the first schema, without a relay."""
+
+    salt: bytes
+    cost: Cost
+    lock: RelayLock | None = None
+    first: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.salt) < SALT_BYTES:
+            raise ValueError("a salt has 16 bytes")
+        if self.first and self.lock is not None:
+            raise ValueError("a vault of the first schema has no relay's lock")
+
+
+@dataclass(frozen=True, slots=True)
+class Unlocked:
+    """A vault that is open, and what its key was made of.
+
+    ``asked`` is how many questions to the relay that took, ``missed`` how many tries had opened
+    nothing since its last opening.
+    """
+
+    home: Path
+    vault: SqlcipherVault
+    terms: Terms
+    stretched: Secret
+    part: RelayPart
+    pending: Terms | None = None
+    asked: int = 0
+    missed: int = 0
+
+
+def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
+    """Make a new, empty vault in ``home``, which need not exist; no relay has a part of its key.
+
+    Raises:
+        VaultExists, WeakPassphrase, VaultBusy, DiskFull.
+    """
+    made = create(home, passphrase)
+    _begin(home, made.terms)
+    return made.vault
+
+
+def create(home: Path, passphrase: Secret) -> Unlocked:
+    """As :func:`create_vault`, with what its key was made of; but it is a device only from its
+    first change on, and a folder that nothing came into is taken by the next set-up.
+    """
+    refuse_weak(passphrase)
+    held = lock_folder(home, WAIT_S)  # two set-ups at once must not write over each other's keys
+    try:
+        _refuse_existing(home)
+        sweep_unfinished(home)
+        return _make(home, passphrase, held)
+    except BaseException:
+        with suppress(OSError):  # a vault that failed to open has closed it
+            os.close(held)
+        raise
+
+
+def refuse_weak(passphrase: Secret) -> None:
+    """Raise WeakPassphrase unless this may protect a vault."""
+    if len(passphrase.reveal().decode(errors="replace")) < PASSPHRASE_LEAST:
+        raise WeakPassphrase(least=PASSPHRASE_LEAST)
+
+
+def discard_vault(home: Path) -> None:
+    """Remove a vault that was just made and could not be set up; the folder itself stays."""
+    for name in ("vault.json", "device.key"):
+        (home / name).unlink(missing_ok=True)
+    for place in home.glob("vault.db*"):
+        place.unlink()
+
+
+def clear_away(home: Path, *, folder_too: bool) -> None:
+    """Of a folder in which a set-up came to nothing, and whose vault is closed: what that left
+    there; with ``folder_too`` the folder, if nothing else is in it. A device stays as it is.
+    """
+    with suppress(OSError, VaultBusy):  # somebody else is about to set one up
+        held = lock_folder(home, 0)
+        try:
+            if has_vault(home):
+                return
+            with suppress(OSError):
+                (home / "files").rmdir()
+            (home / "lock").unlink()  # whoever waits for it sees that (hold.py)
+        finally:
+            os.close(held)
+        if folder_too:
+            home.rmdir()
+
+
+def no_relay(_: RelayLock, __: Secret) -> RelayPart:
+    """What is known without asking: nothing, so only a vault without a relay's lock opens."""
+    return RelayPart()
+
+
+def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
+    """Open the vault in ``home``; a change of its key that a crash cut short is completed.
+
+    Raises:
+        NoVaultHere, WrongPassphrase, VaultBusy, BadRecord (the head is damaged).
+        Locked, DeviceShut, RelayUnreachable: what ``ask`` raises.
+    """
+    if not has_vault(home):
+        raise NoVaultHere(home=home)
+    held = lock_folder(home, WAIT_S)
+    try:
+        sweep_unfinished(home)  # before the passphrase is right: part of a key may be in it
+        return _opened(home, passphrase, ask, held)
+    except BaseException:
+        with suppress(OSError):  # a vault that failed to open has closed it
+            os.close(held)
+        raise
+
+
+def new_terms(lock: RelayLock | None) -> Terms:
+    """A fresh salt at today's cost."""
+    return Terms(secrets.token_bytes(SALT_BYTES), Cost(), lock)
+
+
+def change_key(unlocked: Unlocked, terms: Terms, stretched: Secret, part: RelayPart) -> Unlocked:
+    """Encrypt the vault under another key; it opens after a crash at any point (lock.md 3)."""
+    home = unlocked.home
+    write_head(home, Head(unlocked.terms, terms))
+    unlocked.vault.rekey(_key(home, terms, stretched, part.output))
+    write_head(home, Head(terms))
+    return replace(unlocked, terms=terms, stretched=stretched, part=part, pending=None)
+
+
+def lock_empty(unlocked: Unlocked, terms: Terms, part: RelayPart) -> Unlocked:
+    """As :func:`change_key`, for a vault that nothing came into: it stays no device until its first
+    change, and its head says from the first on how it is locked.
+    """
+    home = unlocked.home
+    unlocked.vault.rekey(_key(home, terms, unlocked.stretched, part.output))
+    unlocked.vault.before_first_change(lambda: _begin(home, terms))
+    return replace(unlocked, terms=terms, part=part)
+
+
+def _refuse_existing(home: Path) -> None:
+    if has_vault(home):
+        raise VaultExists(home=home)
+
+
+def _make(home: Path, passphrase: Secret, held: int) -> Unlocked:
+    terms = new_terms(None)
+    write_private(home / "device.key", secrets.token_bytes(DEVICE_SECRET_BYTES))
+    for left_over in home.glob("vault.db*"):  # of a set-up that was interrupted before its head
+        left_over.unlink()
+    stretched = stretch(passphrase, terms.salt, terms.cost)
+    vault = SqlcipherVault(home, _key(home, terms, stretched, NO_OUTPUT), held=held)
+    vault.before_first_change(lambda: _begin(home, terms))
+    return Unlocked(home, vault, terms, stretched, RelayPart())
+
+
+def _begin(home: Path, terms: Terms) -> None:
+    """Before anything is in the vault: what is in one without a head would be lost."""
+    if not has_vault(home):
+        write_head(home, Head(terms))
+
+
+def _opened(home: Path, passphrase: Secret, ask: AskRelay, held: int) -> Unlocked:
+    head, part, asked = read_head(home), RelayPart(), 0
+    for terms in filter(None, (head.now, head.next)):
+        stretched = stretch(passphrase, terms.salt, terms.cost)
+        part = ask(terms.lock, stretched) if terms.lock else RelayPart()
+        asked += part.tries is not None
+        key = _key(home, terms, stretched, part.output)
+        if head.next is None or is_right_key(home, key):
+            vault = _vault(home, key, held, part)
+            return _settled(Unlocked(home, vault, terms, stretched, part, asked=asked), head)
+    raise _wrong(part)
+
+
+def _vault(home: Path, key: Secret, held: int, part: RelayPart) -> SqlcipherVault:
+    try:
+        return SqlcipherVault(home, key, held=held)
+    except WrongPassphrase:
+        raise _wrong(part) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How the key is derived, and how it is if a change of it was completed by a crash."""
+
+    now: Terms
+    next: Terms | None = None
+
+
+def _settled(unlocked: Unlocked, head: Head) -> Unlocked:
+    """Drop the other key from the head; but a first lock is still made with the same token."""
+    first_lock = head.now.lock is None and head.next is not None and head.next.lock is not None
+    if unlocked.terms is head.now and first_lock:
+        return replace(unlocked, pending=head.next)
+    if head.next is not None:
+        write_head(unlocked.home, Head(unlocked.terms))
+    return unlocked
+
+
+def _wrong(part: RelayPart) -> WrongPassphrase | Locked:
+    if part.tries is None or part.tries > _FEW:
+        return WrongPassphrase()
+    return FewTriesLeft(tries=part.tries) if part.tries else Locked()
+
+
+def _key(home: Path, terms: Terms, stretched: Secret, output: Secret) -> Secret:
+    try:
+        secret = (home / "device.key").read_bytes()
+        if terms.first:
+            return first_vault_key(stretched, secret, terms.salt)
+        return vault_key(stretched, output, secret, terms.salt)
+    except (ValueError, FileNotFoundError):
+        raise BadRecord(kind="vault head") from None
+
+
+FIRST_SCHEMA: Final = "entrenous/vault/1"
+SCHEMA: Final = "entrenous/vault/2"
+_FILE: Final = "vault.json"
+
+
+class _Lock(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    relay_url: str
+    mailbox: bytes
+    unlock_token: bytes
+    earlier: tuple[bytes, ...] = ()
+
+
+class _Terms(msgspec.Struct, forbid_unknown_fields=True):
+    salt: bytes
+    memory_kib: int
+    passes: int
+    lanes: int
+    lock: _Lock | None
+
+
+class _Head(msgspec.Struct, forbid_unknown_fields=True):
+    schema: str
+    salt: bytes
+    memory_kib: int
+    passes: int
+    lanes: int
+    lock: _Lock | None = None
+    next: _Terms | None = None
+
+
+def has_vault(home: Path) -> bool:
+    """Whether a device was set up in this folder."""
+    return (home / _FILE).is_file()
+
+
+def read_head(home: Path) -> Head:
+    """The head of the vault in ``home``; raises BadRecord."""
+    try:
+        read = msgspec.json.decode((home / _FILE).read_bytes(), type=_Head)
+        if read.schema not in (FIRST_SCHEMA, SCHEMA):
+            raise BadRecord(kind="vault head")
+        now = _terms(read, first=read.schema == FIRST_SCHEMA)
+        return Head(now, None if read.next is None else _terms(read.next))
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        raise BadRecord(kind="vault head") from None
+
+
+def write_head(home: Path, head: Head) -> None:
+    """Replace the head; when this returns it is durable, and a crash never leaves half of it."""
+    now, after = _shape(head.now), None if head.next is None else _shape(head.next)
+    cost = (now.memory_kib, now.passes, now.lanes)
+    schema = FIRST_SCHEMA if head.now.first else SCHEMA
+    shape = _Head(schema, now.salt, *cost, now.lock, after)
+    write_private(home / _FILE, msgspec.json.encode(shape))
+
+
+def _terms(read: _Head | _Terms, *, first: bool = False) -> Terms:
+    """Raises ValueError if there are no such terms."""
+    cost = Cost(read.memory_kib, read.passes, read.lanes)
+    return Terms(read.salt, cost, None if read.lock is None else _lock(read.lock), first)
+
+
+def _lock(read: _Lock) -> RelayLock:
+    tokens = (read.unlock_token, *read.earlier)
+    if len(read.mailbox) != ID_BYTES or {len(token) for token in tokens} != {TOKEN_BYTES}:
+        raise ValueError("a lock names a mailbox of 16 bytes and tokens of 32")
+    if len(read.earlier) > UNLOCK_TOKENS_KEPT:
+        raise ValueError("a lock keeps eight earlier tokens")
+    newest, *earlier = map(Secret, tokens)
+    return RelayLock(read.relay_url, MailboxId(read.mailbox), newest, tuple(earlier))
+
+
+def _shape(terms: Terms) -> _Terms:
+    cost, lock = terms.cost, terms.lock
+    shape = None
+    if lock is not None:
+        newest, *earlier = (one.reveal() for one in (lock.unlock_token, *lock.earlier))
+        shape = _Lock(lock.relay_url, lock.mailbox, newest, tuple(earlier))
+    return _Terms(terms.salt, cost.memory_kib, cost.passes, cost.lanes, shape)
+
+
+_OFFLINE_FILE: Final = "offline.key"
+
+
+def has_window(home: Path) -> bool:
+    """Whether a window was opened, be it over or not."""
+    return (home / _OFFLINE_FILE).is_file()
+
+
+def open_window(home: Path, stretched: Secret, output: Secret, until: datetime) -> None:
+    """Let whoever knows the passphrase open the vault without the relay until then."""
+    plain = encode([int(until.timestamp()), output.reveal()])
+    write_private(home / _OFFLINE_FILE, encrypt_blob(offline_key(stretched), plain))
+
+
+def read_window(home: Path, stretched: Secret) -> tuple[datetime, Secret] | None:
+    """Until when, and the relay's part; None if there is none that this passphrase opens."""
+    try:
+        plain = decrypt_blob(offline_key(stretched), (home / _OFFLINE_FILE).read_bytes())
+        until, output = as_list(decode(plain), 2, 2)
+        return as_time(until), Secret(as_bytes(output, OUTPUT_BYTES))
+    except (FileNotFoundError, DoesNotOpen, BadCbor):
+        return None
+
+
+def close_window(home: Path) -> None:
+    """Forget it, and one that a kill left under a passing name; there need not be one. Only for
+    who holds the vault's lock.
+    """
+    (home / _OFFLINE_FILE).unlink(missing_ok=True)
+    sync_folder(home)
+    sweep_unfinished(home)
+
+
+_FREED_FILE: Final = "unlocked-by-sheet"
+
+
+def note_freed(home: Path) -> None:
+    """When this returns it is durable; raises OSError."""
+    write_private(home / _FREED_FILE, b"")
+
+
+def was_freed(home: Path) -> bool:
+    """Whether that is so, and nobody was told yet."""
+    return (home / _FREED_FILE).is_file()
+
+
+def forget_freed(home: Path) -> None:
+    """The person was told."""
+    (home / _FREED_FILE).unlink(missing_ok=True)

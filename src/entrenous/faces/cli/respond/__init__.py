@@ -1,1 +1,0 @@
-"""Commands for somebody whose picture has leaked."""

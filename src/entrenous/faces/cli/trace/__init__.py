@@ -1,1 +1,0 @@
-"""Commands that say whose copy a leak is."""

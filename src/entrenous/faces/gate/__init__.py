@@ -1,1 +1,0 @@
-"""The platform's HTTP: the upload gate."""

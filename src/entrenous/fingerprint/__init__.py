@@ -1,0 +1,1 @@
+"""Perceptual hashes of pictures, clips and sounds, and exact search among them."""

@@ -1,0 +1,160 @@
+"""Remove a border around a picture: bars, letterboxes, plain margins."""
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.fingerprint.pdq import LUMA, Floats, Pixels
+
+SPREAD: Final = 16.0  # brightness levels
+# A narrow bar shares JPEG's blocks with the picture, whose ripples reach far in some pixels and are
+# small in most: standard deviation of a row, and how far the means of its eighths lie apart, which
+# tells a bar from a sky.
+RIPPLE: Final = 6.0
+SLOPE: Final = 8.0
+_PARTS: Final = 8
+LEFT_MIN: Final = 0.3  # of each side: a frame around less is a picture of its own
+ROUNDS: Final = 3  # a letterbox inside a frame needs two
+_ROUNDED: Final = 1.1  # levels, by which rounding, twice, may change these two
+NEAR_PX: Final = 8  # a block of JPEG, all of which may ripple
+
+
+Box = tuple[int, int, int, int]
+"""First and last row, first and last column, half open."""
+
+
+def without_borders(pixels: Pixels, grey: Floats | None = None) -> tuple[Pixels, ...]:
+    """What is left of (H, W, 3) or (H, W) pixels without a plain frame, and without the next one
+    inside it; ``grey`` is their :func:`thumbnail`, where that was made already.
+
+    At most three, the largest first; none when there is no frame.
+    """
+    if grey is None:
+        if not _may_be_framed(pixels):
+            return ()
+        grey = thumbnail(pixels)
+    down, across = pixels.shape[0] / grey.shape[0], pixels.shape[1] / grey.shape[1]
+    return tuple(
+        np.ascontiguousarray(
+            pixels[
+                round(top * down) : round(bottom * down),
+                round(left * across) : round(right * across),
+            ]
+        )
+        for top, bottom, left, right in insides(grey)
+    )
+
+
+def _may_be_framed(pixels: Pixels) -> bool:
+    """Whether a frame can be found in the thumbnail, told by what its outermost rows and columns
+    are made of; most pictures have none, and need no thumbnail then.
+    """
+    ends = (pixels, pixels[::-1], pixels.swapaxes(0, 1), pixels.swapaxes(0, 1)[::-1])
+    return any(_may_be_plain(_first(end)) for end in ends)
+
+
+def _may_be_plain(row: Floats) -> bool:
+    """Whether rounding may make this (1, W) row plain. Most are far from it, and told cheaply."""
+    off = row[0] - row.sum() / np.float32(row.size)
+    if off @ off > row.size * (RIPPLE + 2 * _ROUNDED) ** 2:
+        return False
+    return bool(plain_rows(row, _ROUNDED)[0])
+
+
+def _first(pixels: Pixels) -> Floats:
+    """The thumbnail's first row (1, W), before it is rounded."""
+    high, wide = pixels.shape[:2]
+    shrinking = min(1.0, SIDE_PX / max(high, wide))
+    small = [max(1, round(side * shrinking)) for side in (high, wide)]
+    scale = high / small[0]
+    weights = np.ones(min(high, int(np.ceil(scale))), dtype=np.float32)
+    weights[-1] -= len(weights) - scale
+    slab = pixels[: len(weights)].astype(np.float32)
+    row = (weights @ (slab if slab.ndim == 2 else slab @ LUMA) / np.float32(scale))[None]
+    if shrinking < 1:
+        row = np.asarray(cv2.resize(row, (small[1], 1), interpolation=cv2.INTER_AREA))
+    return np.asarray(row, dtype=np.float32)
+
+
+def insides(grey: Floats) -> tuple[Box, ...]:
+    """The boxes inside the frames of a grey picture, one inside the other; at most three.
+
+    A box of less than 30 % of a side is left out: a frame around less is a picture of its own.
+    """
+    height, width = grey.shape
+    box, found = (0, height, 0, width), list[Box]()
+    for _ in range(ROUNDS):
+        before, box = box, _without_one(grey, box)
+        if box == before:
+            break
+        if box[1] - box[0] < LEFT_MIN * height or box[3] - box[2] < LEFT_MIN * width:
+            break
+        found.append(box)
+        box = _without_mixture(before, box)
+    return tuple(found)
+
+
+def _without_mixture(before: Box, box: Box) -> Box:
+    """One pixel less on each side that was cut: there a frame and what is inside it mix."""
+    cut = [int(new != old) for new, old in zip(box, before, strict=True)]
+    return box[0] + cut[0], box[1] - cut[1], box[2] + cut[2], box[3] - cut[3]
+
+
+def _without_one(grey: Floats, box: Box) -> Box:
+    """One plain frame less: rows first, and columns between the rows that are left."""
+    top, bottom, left, right = box
+    first, last = _between(grey[top:bottom, left:right])
+    top, bottom = top + first, top + last
+    first, last = _between(grey[top:bottom, left:right].T)
+    return top, bottom, left + first, left + last
+
+
+def _between(grey: Floats) -> tuple[int, int]:
+    """First and last row between the plain rows at both ends; all of them when all are plain."""
+    if min(grey.shape) < 2:
+        return 0, len(grey)
+    plain = plain_rows(grey)
+    middle = grey.mean(axis=1)
+    start = _run(plain & (np.abs(middle - middle[0]) <= SPREAD))
+    end = _run((plain & (np.abs(middle - middle[-1]) <= SPREAD))[::-1])
+    if start + end >= len(grey):
+        return 0, len(grey)
+    seam = np.abs(np.diff(grey, axis=0)).mean(axis=1)
+    first = _sharpest(seam, start) if start else 0
+    last = _sharpest(seam, len(grey) - end) if end else len(grey)
+    return (first, last) if first < last else (0, len(grey))
+
+
+def plain_rows(rows: Floats, more: float = 0.0) -> NDArray[np.bool_]:
+    """Which of (N, W) rows are of one brightness, but for what JPEG adds."""
+    ends = np.linspace(0, rows.shape[1], min(_PARTS, rows.shape[1]) + 1).astype(np.int64)
+    parts = np.add.reduceat(rows, ends[:-1], axis=1) / np.diff(ends).astype(np.float32)
+    slope = parts.max(axis=1) - parts.min(axis=1)
+    return np.asarray((rows.std(axis=1) <= RIPPLE + more) & (slope <= SLOPE + more))
+
+
+def _sharpest(seam: Floats, place: int) -> int:
+    """The boundary at or near ``place`` where brightness changes most; seam i lies before i + 1."""
+    first = max(0, place - 2)
+    return first + 1 + int(np.argmax(seam[first : place + NEAR_PX]))
+
+
+def _run(plain: NDArray[np.bool_]) -> int:
+    """Length of the run of True at the beginning."""
+    return len(plain) if bool(plain.all()) else int(np.argmin(plain))
+
+
+SIDE_PX: Final = 512  # the longer side; STOP measurements: below, hashes of windows drift
+
+
+def thumbnail(pixels: Pixels) -> Floats:
+    """Luma, 0 to 255, of (H, W, 3) or (H, W) pixels, at most 512 on the longer side."""
+    height_px, width_px = pixels.shape[:2]
+    shrinking = SIDE_PX / max(height_px, width_px)
+    if shrinking < 1:
+        size = (max(1, round(width_px * shrinking)), max(1, round(height_px * shrinking)))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    grey: Floats = pixels.astype(np.float32)
+    return grey if grey.ndim == 2 else grey @ LUMA

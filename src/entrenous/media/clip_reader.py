@@ -1,0 +1,215 @@
+"""Read a clip frame by frame, upright, as 8-bit 4:2:0, without metadata."""
+
+import io
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any, Final
+
+import av
+import numpy as np
+from av.video.frame import PictureType
+from av.video.reformatter import ColorRange, Interpolation
+from numpy.typing import NDArray
+
+from entrenous.base.audio_video import (
+    Clip,
+    ClipBroken,
+    ClipTooLong,
+    Coded,
+    Colours,
+    Cut,
+    Frame,
+    FramesTooLarge,
+    FramesUnknown,
+    NoFrames,
+    Shown,
+)
+from entrenous.base.errors import EntrenousError
+from entrenous.base.limits import CLIP_LENGTH_S_MAX, CLIP_PIXELS_MAX
+from entrenous.media.completeness import clip_container_of
+
+CODECS: Final = frozenset(
+    ("h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "mpeg4", "h263", "mjpeg", "prores", "theora")
+)
+# of whose frames each is coded as I, P or B, and shown; others hide frames or know no B
+_IN_STEP: Final = frozenset(("h264", "hevc", "mpeg4", "h263"))
+_KINDS: Final = {
+    PictureType.I: Coded.WHOLE,
+    PictureType.P: Coded.FORWARD,
+    PictureType.B: Coded.BOTH_WAYS,
+}
+_RATE: Final = Fraction(30)  # when a file does not tell
+_RATES: Final = (Fraction(1, 10), Fraction(1000))
+_EVERYTHING: Final = Cut()
+_PICTURES_ONLY: Final = {"err_detect": "careful"}
+
+
+@contextmanager
+def read_clip(untrusted_data: bytes, cut: Cut = _EVERYTHING) -> Iterator[Clip]:
+    """Open a clip; its frames are decoded as they are walked.
+
+    Raises:
+        NoFrames: the file holds no moving pictures.
+        FramesUnknown: it holds some, and none that we read.
+        ClipCutShort: it ends too early.
+        FramesTooLarge, ClipTooLong: more than ``CLIP_PIXELS_MAX``, ``CLIP_LENGTH_S_MAX``.
+        ClipBroken: what is inside is broken. This and ClipTooLong may come while frames are walked.
+    """
+    kind = clip_container_of(untrusted_data)
+    try:
+        container = av.open(io.BytesIO(untrusted_data), format=kind, metadata_errors="ignore")
+    except Exception as error:
+        raise ClipBroken from error
+    with container:
+        stream = pictures_of(container)
+        shown = _shown(container, stream, cut)
+        yield Clip(shown, _frames(container, stream, shown, cut))
+
+
+def pictures_of(container: Any) -> Any:
+    """The first stream of moving pictures of an open file; a cover is none.
+
+    Raises:
+        NoFrames, FramesUnknown.
+    """
+    unknown = False
+    for stream in container.streams.video:
+        context = stream.codec_context
+        cover = bool(int(stream.disposition) & int(type(stream.disposition).attached_pic))
+        if context is None or cover or context.name not in CODECS:
+            unknown |= not cover
+            continue
+        context.thread_count = 1  # no thread can be started behind the walls
+        context.options = dict(_PICTURES_ONLY)
+        return stream
+    raise FramesUnknown if unknown else NoFrames
+
+
+def _shown(container: Any, stream: Any, cut: Cut) -> Shown:
+    """From the first frame, since only that tells how it is turned."""
+    context = stream.codec_context
+    _check_size(context.width, context.height)
+    first = next(_decoded(container, stream), None)
+    if first is None:
+        raise FramesUnknown
+    _check_size(first.width, first.height)
+    container.seek(stream.start_time or 0, stream=stream)
+    width, height = _reduced(first.width, first.height, cut.side_px)
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    if _quarter_turns(first) % 2:
+        width, height, aspect = height, width, 1 / aspect
+    colours = Colours(*(_code_point(one) for one in _colours(first)))
+    return Shown(width, height, _rate(stream), _length(container, stream), colours, aspect)
+
+
+def _frames(container: Any, stream: Any, shown: Shown, cut: Cut) -> Iterator[Frame]:
+    base = stream.time_base
+    kinds = _KINDS if stream.codec_context.name in _IN_STEP else {}
+    start = (stream.start_time or 0) * base
+    if cut.start_s > 0.0:
+        container.seek(int((start + Fraction(cut.start_s)) / base), stream=stream, backward=True)
+    pace, before = cut.pace(shown.length_s), -math.inf
+    for number, raw in enumerate(_decoded(container, stream)):
+        at = float(number / shown.rate if raw.pts is None else raw.pts * base - start)
+        if at > CLIP_LENGTH_S_MAX:
+            raise ClipTooLong(limit_minutes=round(CLIP_LENGTH_S_MAX / 60))
+        if cut.apart_s > 0.0:
+            before = _later(max(at, 0.0), before)
+        if at >= cut.stop_s:
+            return
+        if at < cut.start_s - 1e-6 or _place(at, shown) % cut.each:
+            continue
+        if not pace.takes(max(at, 0.0)):
+            continue
+        coded = kinds.get(raw.pict_type, Coded.UNKNOWN)
+        yield Frame(max(at, 0.0), shown.width_px, shown.height_px, _planes(raw, shown), coded)
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    try:
+        yield from container.decode(stream)
+    except EntrenousError:
+        raise
+    except Exception as error:  # libraries raise all kinds; the person needs one answer
+        raise ClipBroken from error
+
+
+def _later(at_s: float, before_s: float) -> float:
+    """The time of a frame; whoever leaves frames out by time must not leave out what goes back.
+
+    Raises ClipBroken.
+    """
+    if at_s > before_s or at_s == before_s == 0.0:
+        return at_s
+    raise ClipBroken
+
+
+def _place(at_s: float, shown: Shown) -> int:
+    return round(at_s * float(shown.rate))
+
+
+def _planes(raw: Any, shown: Shown) -> bytes:
+    turns = _quarter_turns(raw)
+    width, height = shown.width_px, shown.height_px
+    if turns % 2:
+        width, height = height, width
+    whole = raw.color_range == ColorRange.JPEG or str(raw.format.name).startswith("yuvj")
+    plain = raw.reformat(
+        width=width,
+        height=height,
+        format="yuv420p",
+        interpolation=Interpolation.AREA,
+        src_color_range=ColorRange.JPEG if whole else ColorRange.MPEG,
+        dst_color_range=ColorRange.MPEG,
+        threads=1,
+    )
+    planes = plain.to_ndarray().reshape(-1)
+    return _turned(planes, width, height, turns) if turns else planes.tobytes()
+
+
+def _turned(planes: NDArray[np.uint8], width: int, height: int, turns: int) -> bytes:
+    luma = planes[: width * height].reshape(height, width)
+    chroma = planes[width * height :].reshape(2, height // 2, width // 2)
+    parts = (luma, chroma[0], chroma[1])
+    return b"".join(np.ascontiguousarray(np.rot90(part, turns)).tobytes() for part in parts)
+
+
+def _quarter_turns(raw: Any) -> int:
+    """How often the frame is to be turned by 90 degrees counter-clockwise to stand upright."""
+    return int(round(raw.rotation / 90) % 4)
+
+
+def _reduced(width: int, height: int, side_px: int) -> tuple[int, int]:
+    factor = min(1.0, side_px / max(width, height)) if side_px else 1.0
+    return max(2, round(width * factor) & ~1), max(2, round(height * factor) & ~1)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > CLIP_PIXELS_MAX:
+        limit_mp = round(CLIP_PIXELS_MAX / 1e6)
+        raise FramesTooLarge(width_px=width, height_px=height, limit_mp=limit_mp)
+
+
+def _rate(stream: Any) -> Fraction:
+    rate = Fraction(stream.average_rate or stream.guessed_rate or _RATE)
+    return min(max(rate, _RATES[0]), _RATES[1]).limit_denominator(100_000)
+
+
+def _length(container: Any, stream: Any) -> float:
+    if stream.duration is not None:
+        length = float(stream.duration * stream.time_base)
+    else:
+        length = (container.duration or 0) / 1e6
+    if length > CLIP_LENGTH_S_MAX:
+        raise ClipTooLong(limit_minutes=round(CLIP_LENGTH_S_MAX / 60))
+    return length if math.isfinite(length) and length > 0.0 else 0.0
+
+
+def _colours(raw: Any) -> tuple[int, int, int]:
+    return int(raw.colorspace), int(raw.color_primaries), int(raw.color_trc)
+
+
+def _code_point(number: int) -> int:
+    return number if 0 <= number <= 22 else 2

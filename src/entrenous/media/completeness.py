@@ -1,0 +1,377 @@
+"""Whether a picture or a clip is complete, by its own lengths and markers, before it is decoded.
+
+A truncated JPEG is found even if somebody appended an end marker to it.
+"""
+
+import contextlib
+import io
+import re
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from entrenous.base.audio_video import ClipBroken, ClipCutShort, NoFrames
+from entrenous.base.picture import CutShort, DecoderGaveUp, NotAPicture, PictureFormat
+
+# What stands at the top of a HEIC or AVIF file (ISO/IEC 23008-12, 14496-12); else the file is over.
+_PICTURE_BOXES: Final = frozenset(b"ftyp meta mdat moov moof mfra sidx free skip wide uuid".split())
+_PNG_CHUNK: Final = struct.Struct(">I4s")
+_WEBP_CHUNK: Final = struct.Struct("<4sI")
+
+
+def check_whole(kind: PictureFormat, untrusted_data: bytes) -> None:
+    """Refuse a file that ends before its own structure does.
+
+    GIF and BMP are left to their decoders, which do notice missing data; the rest of TIFF is
+    checked in :mod:`.tiff`, and JPEG as it is loaded, in :mod:`.jpeg`.
+
+    Raises:
+        CutShort: a marker, chunk or box is missing or reaches past the end.
+        DecoderGaveUp: the structure contradicts itself, or a PNG checksum does not hold.
+    """
+    walk = _WALKS.get(kind)
+    if walk is not None:
+        walk(untrusted_data)
+
+
+def _walk_png(data: bytes) -> None:
+    """W3C PNG (third edition), 5.3: length, type, data, CRC; the last chunk is IEND."""
+    view, at = memoryview(data), 8
+    while at + 12 <= len(data):
+        size, name = _PNG_CHUNK.unpack_from(data, at)
+        end = at + 12 + size
+        if end > len(data):
+            raise CutShort
+        # Critical chunks (an upper-case first letter) must be sound; others are thrown away anyway.
+        crc = int.from_bytes(view[end - 4 : end], "big")
+        if not name[0] & 0x20 and zlib.crc32(view[at + 4 : end - 4]) != crc:
+            raise DecoderGaveUp
+        if name == b"IEND":
+            return
+        at = end
+    raise CutShort
+
+
+def _walk_webp(data: bytes) -> None:
+    """RFC 9649, 2.4: the RIFF header tells the file's length, and each chunk its own."""
+    end = 8 + int.from_bytes(data[4:8], "little")
+    if end > len(data):
+        raise CutShort
+    at = 12
+    while at + 8 <= end:
+        _, size = _WEBP_CHUNK.unpack_from(data, at)
+        at += 8 + size
+        if at > end:
+            raise DecoderGaveUp
+        at += size & 1
+
+
+def _walk_picture_boxes(data: bytes) -> None:
+    """ISO/IEC 14496-12, 4.2: box after box; size 1 means 64 bits, size 0 runs to the end."""
+    at = 0
+    while at + 8 <= len(data) and data[at + 4 : at + 8] in _PICTURE_BOXES:
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        if size == 0:
+            return
+        if size < 8:
+            raise DecoderGaveUp
+        at += size
+    if at > len(data):
+        raise CutShort
+
+
+def _walk_tiff(data: bytes) -> None:
+    """TIFF 6.0, section 2: the header tells where the first directory lies, often at the end."""
+    order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
+    at = int.from_bytes(data[4:8], order)
+    entries = int.from_bytes(data[at : at + 2], order)
+    if at + 2 + 12 * entries > len(data):
+        raise CutShort
+
+
+_WALKS: Final[dict[PictureFormat, Callable[[bytes], object]]] = {
+    PictureFormat.PNG: _walk_png,
+    PictureFormat.WEBP: _walk_webp,
+    PictureFormat.HEIC: _walk_picture_boxes,
+    PictureFormat.AVIF: _walk_picture_boxes,
+    PictureFormat.TIFF: _walk_tiff,
+}
+_SUBFILE_TYPE: Final = 254  # section 8; bit 0: a smaller version of another picture
+_DNG_VERSION: Final = 50706  # DNG 1.7, chapter 4
+_PLACES: Final = ((273, 279), (324, 325))  # offsets and byte counts of strips, of tiles
+
+
+def check_tiff(image: Any, file_bytes: int) -> None:
+    """Refuse an opened TIFF whose first picture is not all there, or is not *the* picture.
+
+    Raises:
+        NotAPicture: it is a camera's raw file, whose first picture is only its thumbnail.
+        CutShort: a strip or tile reaches past the end of the file.
+    """
+    tags = image.tag_v2
+    if _DNG_VERSION in tags or tags.get(_SUBFILE_TYPE, 0) & 1:
+        raise NotAPicture
+    for offsets, sizes in _PLACES:
+        pairs = zip(tags.get(offsets, ()), tags.get(sizes, ()), strict=False)
+        if any(at + size > file_bytes for at, size in pairs):
+            raise CutShort
+
+
+# ITU-T T.81, B.1.1: markers that have a length, or end the picture. FF 00 is data, FF FF is fill,
+# and TEM, RST0..RST7 and SOI stand alone.
+_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+_EOI: Final = 0xD9
+_SOS: Final = 0xDA
+_SEQUENTIAL: Final = frozenset({0xC0, 0xC1})
+_FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_CORNER_PX: Final = 8
+_PAINTS: Final[dict[str, int | tuple[int, ...]]] = {"L": 1, "RGB": (1, 254, 3)}  # seldom seen
+_READ_AHEAD: Final = bytes(8)  # libjpeg wants 57 bits at hand before it takes the last ones
+_NO_CODE: Final = 8 * b"\xff\0"  # as many bits, of which no Huffman table makes a picture
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A JPEG's frame and scans (ITU-T T.81, B.2.2 and B.2.3).
+
+    ``frame`` is its marker, 0 without any; ``components`` are the numbers that it announces,
+    ``sharp`` those whose mean values (DC) have come in full precision; ``end`` is where the end
+    marker is.
+    """
+
+    frame: int
+    components: frozenset[int]
+    sharp: frozenset[int]
+    scans: int
+    end: int
+
+
+def complete_outline_of(untrusted_data: bytes) -> Outline:
+    """Of a JPEG with its end marker and every scan that it needs.
+
+    Raises:
+        CutShort: the file, a segment or a component's scan is not all there.
+        DecoderGaveUp: a segment is shorter than its own length field.
+    """
+    outline = outline_of(untrusted_data)
+    if not outline.components <= outline.sharp:
+        raise CutShort
+    return outline
+
+
+def outline_of(untrusted_data: bytes) -> Outline:
+    """Walk along the markers to the first end marker; thumbnails inside segments are stepped over.
+
+    Raises:
+        CutShort, DecoderGaveUp: as :func:`complete_outline_of`.
+    """
+    at, frame, scans = 2, 0, 0
+    components, sharp = frozenset[int](), frozenset[int]()
+    while True:
+        found = _MARKER.search(untrusted_data, at)
+        if found is None:
+            raise CutShort
+        marker, at = untrusted_data[found.start() + 1], found.end()
+        if marker == _EOI:
+            return Outline(frame, components, sharp, scans, found.start())
+        segment = _segment(untrusted_data, at)
+        if marker in _FRAMES:
+            frame, components = marker, frozenset(segment[8::3])
+        elif marker == _SOS:
+            scans, sharp = scans + 1, sharp | _sharp(segment)
+        at += len(segment)
+
+
+def load_whole(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
+    """The loaded JPEG (Pillow's ``JpegImageFile``, as ``opened`` opens a file), of which libjpeg
+    has made nothing up.
+
+    This sees one sequential scan, which is how nearly all cameras write. Of a progressive file
+    :func:`complete_outline_of` has seen the coarse scans; what the last ones lack costs some
+    sharpness.
+
+    Raises:
+        CutShort: the data end before the picture does.
+        DecoderGaveUp: as :func:`complete_outline_of`.
+    """
+    outline = complete_outline_of(untrusted_data)
+    if outline.scans != 1 or outline.frame not in _SEQUENTIAL:
+        return _loaded(untrusted_data, opened)
+    unended = b"".join((memoryview(untrusted_data)[: outline.end], _READ_AHEAD))
+    witness = opened(io.BytesIO(unended))
+    if witness.mode in _PAINTS and _reached(witness, _PAINTS[witness.mode]):
+        witness.tile = []  # it has been loaded, as far as it needs to be
+        return witness
+    image = _loaded(untrusted_data, opened)
+    if _flat_corner(image):
+        paint = _another_colour(image.getpixel((image.width - 1, image.height - 1)))
+        if not _reached(opened(io.BytesIO(unended)), paint):
+            raise CutShort
+    return image
+
+
+def ends_with_its_picture(untrusted_data: bytes, opened: Callable[[Any], Any]) -> bool:
+    """Whether the scan of a baseline JPEG that ends with its end marker holds the whole picture and
+    at most 8 bytes more, which libjpeg cannot tell from its read-ahead.
+    """
+    image = _loaded(untrusted_data, opened)
+    paint = _another_colour(image.getpixel((image.width - 1, image.height - 1)))
+    unended = untrusted_data[:-2]
+    if not _reached(opened(io.BytesIO(unended + _NO_CODE)), paint):
+        return False
+    try:
+        shorter = opened(io.BytesIO(unended[: -len(_READ_AHEAD)]))
+    except (OSError, SyntaxError):  # the scan is no longer than that
+        return True
+    return not _reached(shorter, paint)
+
+
+def _loaded(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
+    image = opened(io.BytesIO(untrusted_data))
+    image.load()
+    return image
+
+
+def _reached(witness: Any, paint: int | tuple[int, ...]) -> bool:
+    """Load a JPEG without an end marker over this paint: whether the last sample is another."""
+    witness.load_prepare()
+    witness.im.paste(paint, (0, 0, *witness.size))
+    with contextlib.suppress(OSError):  # it ends without an end marker: that much we know
+        witness.load()
+    reached: bool = witness.im.getpixel((witness.width - 1, witness.height - 1)) != paint
+    return reached
+
+
+def _segment(data: bytes, at: int) -> bytes:
+    """A segment from its length field on."""
+    size = int.from_bytes(data[at : at + 2], "big")
+    if at + max(size, 2) > len(data):
+        raise CutShort
+    if size < 2:
+        raise DecoderGaveUp
+    return data[at : at + size]
+
+
+def _sharp(scan: bytes) -> frozenset[int]:
+    """Which components get the last bit of their DC values: Ss = 0 and Al = 0 (B.2.3)."""
+    first, lowest_bit = scan[-3:-2], scan[-1:]
+    if first != b"\0" or not lowest_bit or lowest_bit[0] & 0x0F:
+        return frozenset()
+    return frozenset(scan[3:-3:2])
+
+
+def _flat_corner(image: Any) -> bool:
+    width, height = image.size
+    corner = image.crop((max(0, width - _CORNER_PX), height - 1, width, height))
+    return len(corner.getcolors()) == 1
+
+
+def _another_colour(pixel: int | tuple[int, ...]) -> int | tuple[int, ...]:
+    if isinstance(pixel, int):
+        return pixel ^ 0x80
+    return tuple(number ^ 0x80 for number in pixel)
+
+
+# ISO/IEC 14496-12 and the QuickTime File Format: what may stand at the top of a file
+_CLIP_BOXES: Final = frozenset(
+    b"ftyp moov mdat moof mfra sidx ssix styp free skip wide uuid meta pnot udta prft emsg".split()
+)
+_EBML: Final = b"\x1aE\xdf\xa3"
+_SEGMENT: Final = b"\x18S\x80g"
+
+
+def clip_container_of(untrusted_data: bytes) -> str:
+    """FFmpeg's name of the one demuxer that this file is given to.
+
+    Raises:
+        NoFrames: it starts like none of the containers that we read.
+        ClipCutShort: its own structure reaches past its end.
+        ClipBroken: its structure contradicts itself.
+    """
+    if untrusted_data.startswith(_EBML):
+        _walk_elements(untrusted_data)
+        return "matroska"
+    if untrusted_data[:4] == b"RIFF" and untrusted_data[8:12] == b"AVI ":
+        if 8 + int.from_bytes(untrusted_data[4:8], "little") > len(untrusted_data) + 1:
+            raise ClipCutShort
+        return "avi"
+    if untrusted_data[4:8] in _CLIP_BOXES:
+        _walk_clip_boxes(untrusted_data)
+        return "mov"
+    raise NoFrames
+
+
+def without_user_data(data: bytes) -> bytes:
+    """An MP4 of our own less its ``udta`` box, which muxers write even when it says nothing.
+
+    Only where ``moov`` comes last: then no place in the file that it points at moves.
+    """
+    at = _box(data, b"moov", 0)
+    if at < 0 or at + _size_of(data, at) != len(data):
+        return data
+    place = _box(data, b"udta", at + 8)
+    if place < 0:
+        return data
+    size = _size_of(data, place)
+    moov = (len(data) - at - size).to_bytes(4, "big")
+    return data[:at] + moov + data[at + 4 : place] + data[place + size :]
+
+
+def _box(data: bytes, name: bytes, at: int) -> int:
+    """Where the first box of that name stands among those from ``at`` on, or -1."""
+    while at + 8 <= len(data) and (size := _size_of(data, at)) >= 8:
+        if data[at + 4 : at + 8] == name:
+            return at
+        at += size
+    return -1
+
+
+def _size_of(data: bytes, at: int) -> int:
+    size = int.from_bytes(data[at : at + 4], "big")
+    return int.from_bytes(data[at + 8 : at + 16], "big") if size == 1 else size
+
+
+def _walk_clip_boxes(data: bytes) -> None:
+    """ISO/IEC 14496-12, 4.2: box after box; size 1 means 64 bits, size 0 runs to the end."""
+    at, seen = 0, set()
+    while at + 8 <= len(data) and data[at + 4 : at + 8] in _CLIP_BOXES:
+        seen.add(data[at + 4 : at + 8])
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        if size == 0:
+            at = len(data)
+            break
+        if size < 8:
+            raise ClipBroken
+        at += size
+    if at > len(data) or b"moov" not in seen:
+        raise ClipCutShort
+
+
+def _walk_elements(data: bytes) -> None:
+    """RFC 8794: the EBML header, then one segment that tells its length (or all ones: unknown)."""
+    size, start = _element_size(data, 4)
+    at = start + size
+    if data[at : at + 4] != _SEGMENT:
+        raise ClipCutShort if at + 4 > len(data) else NoFrames
+    octets = 9 - data[at + 4].bit_length() if at + 4 < len(data) else 9
+    size, start = _element_size(data, at + 4)
+    unknown = size == (1 << (7 * octets)) - 1
+    if not unknown and start + size > len(data):
+        raise ClipCutShort
+
+
+def _element_size(data: bytes, at: int) -> tuple[int, int]:
+    """A variable-size integer (RFC 8794, 4) and the place after it."""
+    if at >= len(data):
+        raise ClipCutShort
+    octets = 9 - data[at].bit_length()
+    if octets > 8:
+        raise ClipBroken
+    raw = int.from_bytes(data[at : at + octets], "big")
+    return raw & ((1 << (7 * octets)) - 1), at + octets

@@ -1,0 +1,79 @@
+"""Check that a file is a copy as our writers make one (docs/spec/content.md, section 8)."""
+
+import struct
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from importlib import import_module
+from typing import Final
+
+from entrenous.base.errors import Malformed
+from entrenous.media.copies import mp4_structure, picture_structure, sound_structure
+from entrenous.media.copies.cursor import NotACopy
+
+#: What a child is asked: the place of the media type in ``FORMS``, and how long the file is.
+QUESTION: Final = struct.Struct(">BQ")
+#: What it answers: any number of beats, and then one of the other two.
+BEAT: Final = b"."
+COPY: Final = b"Y"
+NO_COPY: Final = b"N"
+Beats = Iterator[None]
+
+
+class Decoders(StrEnum):
+    """Which libraries decode a file."""
+
+    STILL = "pixels"
+    MOVING = "tracks"
+
+
+_MODULES: Final = {
+    Decoders.STILL: "entrenous.media.copies.pixels",
+    Decoders.MOVING: "entrenous.media.copies.tracks",
+}
+#: Which structure a file has, by its media type, and what decodes it.
+FORMS: Final[dict[str, tuple[Callable[[bytes], None], Decoders]]] = {
+    "image/jpeg": (picture_structure.check_jpeg, Decoders.STILL),
+    "image/png": (picture_structure.check_png, Decoders.STILL),
+    "image/webp": (picture_structure.check_webp, Decoders.STILL),
+    "video/mp4": (mp4_structure.check_mp4, Decoders.MOVING),
+    "audio/mp4": (mp4_structure.check_m4a, Decoders.MOVING),
+    "audio/ogg": (sound_structure.check_ogg, Decoders.MOVING),
+    "audio/mpeg": (sound_structure.check_mp3, Decoders.MOVING),
+    "audio/amr": (sound_structure.check_amr, Decoders.MOVING),
+    "audio/wav": (sound_structure.check_wav, Decoders.MOVING),
+    "audio/flac": (sound_structure.check_flac, Decoders.MOVING),
+}
+
+
+def check_form(untrusted_data: bytes, media_type: str) -> None:
+    """Walk through the structure of the whole file.
+
+    Raises:
+        NotACopy: our writers make no such file of this media type.
+    """
+    form, _ = FORMS.get(media_type, (None, None))
+    if form is None:
+        raise NotACopy
+    form(untrusted_data)
+
+
+def check_copy(untrusted_data: bytes, media_type: str) -> Beats:
+    """Its structure, and then every pixel, frame and sample; a beat now and then.
+
+    Raises:
+        NotACopy: as :func:`check_form`, or it does not decode whole.
+    """
+    check_form(untrusted_data, media_type)
+    _, decoders = FORMS[media_type]
+    decode = loaded(decoders)
+    try:
+        yield from decode(untrusted_data, media_type)
+    except Malformed as error:
+        raise NotACopy from error
+
+
+def loaded(decoders: Decoders) -> Callable[[bytes, str], Beats]:
+    """What decodes files of this sort; its libraries are loaded now."""
+    module = import_module(_MODULES[decoders])
+    decode: Callable[[bytes, str], Beats] = module.decode
+    return decode

@@ -1,0 +1,106 @@
+"""Check a stranger's file in a confined child process."""
+
+import io
+import sys
+from collections.abc import Callable
+from typing import BinaryIO, Final, Self, cast
+
+from entrenous.media.copies.copy_check import BEAT, COPY, FORMS, QUESTION, Decoders
+from entrenous.media.copies.cursor import NotACopy
+from entrenous.media.sandbox.confinement import Limits
+from entrenous.media.sandbox.decoder_pool import ForkedChild, ForkServer
+
+_SERVER: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.copies.copy_fork_server")
+_LIMITS: Final = {
+    Decoders.STILL: Limits(cpu_s=60, wall_s=60.0),
+    Decoders.MOVING: Limits(memory_bytes=3 << 30, cpu_s=3600, wall_s=60.0),
+}
+
+
+class CopyChecker:
+    """Checks file after file, for one thread at a time; a child sees one file.
+
+    ``limits.wall_s`` is the longest wait for a sign of life, ``limits.cpu_s`` counts for the whole
+    file. Nothing is started before the first file.
+    """
+
+    def __init__(self) -> None:
+        self._servers: dict[Decoders, ForkServer] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def check(self, media_type: str, size: int, fill: Callable[[BinaryIO], None]) -> None:
+        """See that the ``size`` bytes that ``fill`` writes are a copy of this media type.
+
+        Raises:
+            NotACopy: they are none, or their child ran out of time or memory, or died.
+            DecoderDidNotStart: there is no child to ask.
+            What ``fill`` raises.
+        """
+        if media_type not in FORMS:
+            raise NotACopy
+        _, decoders = FORMS[media_type]
+        limits = _LIMITS[decoders]
+        server = self._server(decoders)
+        child = server.child(limits.wall_s)
+        try:
+            to_child = _ToChild(child, limits.wall_s)
+            to_child.write(QUESTION.pack(list(FORMS).index(media_type), size))
+            fill(cast("BinaryIO", to_child))
+            _hear(child, limits.wall_s)
+        finally:
+            server.drop()
+
+    def close(self) -> None:
+        """End all processes."""
+        for server in self._servers.values():
+            server.end()
+        self._servers.clear()
+
+    def _server(self, decoders: Decoders) -> ForkServer:
+        server = self._servers.get(decoders)
+        if server is not None and server.alive():
+            return server
+        if server is not None:
+            server.end()
+        limits = _LIMITS[decoders]
+        command = (*_SERVER, str(limits.memory_bytes), str(limits.cpu_s), decoders)
+        self._servers[decoders] = ForkServer(command)
+        return self._servers[decoders]
+
+
+class _ToChild(io.RawIOBase):
+    """What is written goes to a child; one that does not take it has no copy."""
+
+    def __init__(self, child: ForkedChild, wall_s: float) -> None:
+        super().__init__()
+        self._child, self._wall_s = child, wall_s
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self._child.allow(self._wall_s)
+        try:
+            self._child.write(bytes(data))
+        except OSError as error:
+            raise NotACopy from error
+        return len(data)
+
+
+def _hear(child: ForkedChild, wall_s: float) -> None:
+    """Wait for the answer; raises NotACopy."""
+    try:
+        while True:
+            child.allow(wall_s)
+            word = child.read(1)
+            if word == COPY:
+                return
+            if word != BEAT:
+                raise NotACopy
+    except (OSError, EOFError) as error:
+        raise NotACopy from error

@@ -1,0 +1,255 @@
+"""The structure of MP4 and M4A files that our writers make (content.md, 8)."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from entrenous.media.copies.cursor import Cursor, insist
+
+Boxes = list[tuple[bytes, bytes]]
+_HEAD: Final = 8
+_NAL_SIZE: Final = 4
+_SLICES: Final = frozenset({1, 5})  # ITU-T H.264, table 7-1: no SEI, no filler, nothing private
+_MATRIX: Final = rb"\0\x01\0\0\0{12}\0\x01\0\0\0{12}\x40\0\0\0"
+_TABLES: Final = {  # ISO/IEC 14496-12: bytes before the count, and of an entry
+    b"elst": (4, 12),
+    b"stts": (4, 8),
+    b"stss": (4, 4),
+    b"ctts": (4, 8),
+    b"stsc": (4, 12),
+    b"stsz": (8, 4),
+    b"stco": (4, 4),
+    b"co64": (4, 8),
+    b"sbgp": (8, 8),
+}
+_EDITS_MAX: Final = 4
+_INSIDE: Final = {  # what a box holds, in this order; each once at most, unless named below
+    b"moov": (b"mvhd", b"trak", b"udta"),
+    b"trak": (b"tkhd", b"edts", b"mdia"),
+    b"edts": (b"elst",),
+    b"mdia": (b"mdhd", b"hdlr", b"minf"),
+    b"minf": (b"vmhd", b"smhd", b"dinf", b"stbl"),
+    b"dinf": (b"dref",),
+    b"stbl": (
+        b"stsd",
+        b"stts",
+        b"stss",
+        b"ctts",
+        b"stsc",
+        b"stsz",
+        b"stco",
+        b"co64",
+        b"sgpd",
+        b"sbgp",
+    ),
+}
+_ESSENTIAL: Final = (b"mdhd", b"hdlr", b"stsd", b"stts", b"stsc", b"stsz")
+_TRACKS_MAX: Final = 2
+_AVC1: Final = re.compile(
+    rb"\0{7}\x01\0{16}.{4}\0\x48\0\0\0\x48\0\0\0{4}\0\x01\0{32}\0\x18\xff\xff", re.DOTALL
+)
+_MP4A: Final = re.compile(rb"\0{7}\x01\0{8}\0[\x01\x02]\0\x10\0{4}.{2}\0\0", re.DOTALL)
+_NUMBERS: Final = {  # the bodies of boxes that have one form
+    name: re.compile(form, re.DOTALL)
+    for name, form in {
+        b"mvhd": rb"\0{12}.{8}\0\x01\0\0\x01\0\0{10}" + _MATRIX + rb"\0{24}.{4}",
+        b"tkhd": rb"\0{3}[\0-\x0f]\0{8}.{4}\0{4}.{4}\0{8}.{4}[\0\x01]\0\0\0" + _MATRIX + rb".{8}",
+        b"mdhd": rb"\0{12}.{8}\x55\xc4\0\0",
+        b"hdlr": rb"\0{8}(?:vide|soun)\0{12}(?:\0|SoundHandler\0)",
+        b"vmhd": rb"\0{3}\x01\0{8}",
+        b"smhd": rb"\0{8}",
+        b"dref": rb"\0{7}\x01\0\0\0\x0curl \0\0\0\x01",
+        b"sgpd": rb"\x01\0{3}roll\0{3}\x02\0{3}\x01.{2}",
+        b"colr": rb"nclx\0.\0.\0.[\0\x80]",
+        b"pasp": rb".{8}",
+        b"btrt": rb".{12}",
+        b"esds": rb"\0{4}\x03\x80\x80\x80\x25.{2}\0\x04\x80\x80\x80\x17\x40\x15.{11}"
+        rb"\x05\x80\x80\x80\x05.{5}\x06\x80\x80\x80\x01\x02",
+    }.items()
+}
+_FILE_TYPES: Final = {
+    "video/mp4": b"isom\0\0\x02\0isomiso2avc1mp41",
+    "audio/mp4": b"M4A \0\0\x02\0M4A isomiso2",
+}
+#: What FFmpeg's muxer of M4A writes where there is no metadata.
+_NO_METADATA: Final = (
+    b"\0\0\0\x35meta" + bytes(4) + b"\0\0\0\x21hdlr" + bytes(8) + b"mdirappl" + bytes(9)
+) + b"\0\0\0\x08ilst"
+
+
+@dataclass(slots=True)
+class _Track:
+    """What the boxes of one track say: its kind, and where its samples lie."""
+
+    kind: bytes = b""
+    leaves: dict[bytes, bytes] = field(default_factory=dict)
+
+
+def check_mp4(untrusted_data: bytes) -> None:
+    """H.264, with AAC or without; raises NotACopy."""
+    tracks, media_at, media = _outside(untrusted_data, "video/mp4")
+    kinds = [track.kind for track in tracks]
+    insist(kinds in ([b"vide"], [b"vide", b"soun"]))
+    _insist_tiled(tracks, media_at, len(media))
+    for at, size in _samples(tracks[0].leaves):
+        _insist_on_slices(untrusted_data[at : at + size])
+
+
+def check_m4a(untrusted_data: bytes) -> None:
+    """AAC alone; raises NotACopy."""
+    tracks, media_at, media = _outside(untrusted_data, "audio/mp4")
+    insist([track.kind for track in tracks] == [b"soun"])
+    _insist_tiled(tracks, media_at, len(media))
+
+
+def _outside(data: bytes, media_type: str) -> tuple[list[_Track], int, bytes]:
+    """The tracks, and where the media data begin and what they are."""
+    boxes = _boxes(data)
+    insist([name for name, _ in boxes] == [b"ftyp", b"free", b"mdat", b"moov"])
+    (_, kind), (_, free), (_, media), (_, moov) = boxes
+    insist(kind == _FILE_TYPES[media_type] and not free)
+    inside = _ordered(b"moov", moov, repeated=b"trak")
+    names = [name for name, _ in inside]
+    tracks = [_track(body) for name, body in inside if name == b"trak"]
+    insist(names[0] == b"mvhd" and 1 <= len(tracks) <= _TRACKS_MAX)
+    for name, body in inside:
+        if name == b"udta":
+            insist(media_type == "audio/mp4" and body == _NO_METADATA)
+        elif name == b"mvhd":
+            insist(_NUMBERS[name].fullmatch(body))
+    return tracks, _HEAD + len(kind) + _HEAD + _HEAD, media
+
+
+def _track(body: bytes) -> _Track:
+    track = _Track()
+    _read_leaves(b"trak", body, track)
+    insist(all(name in track.leaves for name in _ESSENTIAL))
+    insist((b"stco" in track.leaves) != (b"co64" in track.leaves))
+    track.kind = track.leaves[b"hdlr"][8:12]
+    insist((b"vmhd" if track.kind == b"vide" else b"smhd") in track.leaves)
+    _check_entry(track.kind, track.leaves[b"stsd"])
+    return track
+
+
+def _read_leaves(name: bytes, body: bytes, track: _Track) -> None:
+    for inner, data in _ordered(name, body):
+        if inner in _INSIDE:
+            _read_leaves(inner, data, track)
+            continue
+        if inner in _NUMBERS:
+            insist(_NUMBERS[inner].fullmatch(data))
+        elif inner in _TABLES:
+            before, entry = _TABLES[inner]
+            insist(len(data) >= before + 4 and not any(data[:4]))
+            count = int.from_bytes(data[before : before + 4], "big")
+            fixed = inner == b"stsz" and any(data[4:8])
+            insist(len(data) == before + 4 + (0 if fixed else count * entry))
+            insist(inner != b"elst" or count <= _EDITS_MAX)
+        track.leaves[inner] = data
+
+
+def _ordered(name: bytes, body: bytes, repeated: bytes = b"") -> Boxes:
+    """The boxes in a box: each one that belongs there, once, in the order of the writer."""
+    boxes, allowed, before = _boxes(body), _INSIDE[name], -1
+    for inner, _ in boxes:
+        insist(inner in allowed)
+        place = allowed.index(inner)
+        insist(place > before or (inner == repeated and place == before))
+        before = place
+    insist(boxes)
+    return boxes
+
+
+def _boxes(data: bytes) -> Boxes:
+    file, found = Cursor(data), []
+    while file.left():
+        size, name = file.number(4), file.take(4)
+        found.append((name, file.take(size - _HEAD)))
+    return found
+
+
+def _check_entry(kind: bytes, description: bytes) -> None:
+    """The one sample entry: what is coded how, with the numbers that a decoder needs."""
+    file = Cursor(description)
+    file.expect(bytes(7) + b"\x01")
+    ((name, body),) = _only(_boxes(file.take(file.left())))
+    form, size, allowed = {
+        b"vide": (_AVC1, 78, (b"avcC", b"colr", b"pasp", b"btrt")),
+        b"soun": (_MP4A, 28, (b"esds", b"btrt")),
+    }[kind]
+    insist(name == (b"avc1" if kind == b"vide" else b"mp4a") and form.fullmatch(body[:size]))
+    inner = _boxes(body[size:])
+    insist([name for name, _ in inner] == [name for name in allowed if name in dict(inner)])
+    insist(inner and inner[0][0] == allowed[0])
+    for name, data in inner:
+        if name == b"avcC":
+            _check_parameters(data)
+        else:
+            insist(_NUMBERS[name].fullmatch(data))
+
+
+def _only(boxes: Boxes) -> Boxes:
+    insist(len(boxes) == 1)
+    return boxes
+
+
+def _check_parameters(data: bytes) -> None:
+    """One set of each kind (ISO/IEC 14496-15, 5.3.3.1), and what High profile adds."""
+    file = Cursor(data)
+    file.expect(b"\x01")
+    profile = file.take(3)[0]
+    file.expect(b"\xff\xe1")
+    insist(file.take(file.number(2))[:1] == b"\x67")
+    file.expect(b"\x01")
+    insist(file.take(file.number(2))[:1] == b"\x68")
+    if profile == 100:
+        file.expect(b"\xfd\xf8\xf8\0")
+    file.end()
+
+
+def _numbers(data: bytes, size: int) -> list[int]:
+    return [int.from_bytes(data[at : at + size], "big") for at in range(0, len(data), size)]
+
+
+def _samples(leaves: Mapping[bytes, bytes]) -> Iterator[tuple[int, int]]:
+    """Where each sample lies, and its size (ISO/IEC 14496-12, 8.7.3 to 8.7.5)."""
+    fixed, count = _numbers(leaves[b"stsz"][4:12], 4)
+    insist(count)
+    sizes = [fixed] * count if fixed else _numbers(leaves[b"stsz"][12:], 4)
+    wide = b"co64" in leaves
+    chunks = _numbers(leaves[b"co64" if wide else b"stco"][8:], 8 if wide else 4)
+    runs = _numbers(leaves[b"stsc"][8:], 4)
+    firsts = [*runs[::3], len(chunks) + 1]
+    insist(firsts[0] == 1 and firsts == sorted(set(firsts)) and set(runs[2::3]) == {1})
+    number = 0
+    for place, each in enumerate(runs[1::3]):
+        insist(each)
+        for chunk in chunks[firsts[place] - 1 : firsts[place + 1] - 1]:
+            at = chunk
+            for size in sizes[number : number + each]:
+                yield at, size
+                at += size
+            number += each
+    insist(number == count)
+
+
+def _insist_tiled(tracks: list[_Track], media_at: int, size: int) -> None:
+    """Every byte of the media data is in exactly one sample."""
+    at = media_at
+    every = sorted(sample for track in tracks for sample in _samples(track.leaves))
+    for start, length in every:
+        insist(start == at and length)
+        at += length
+    insist(at == media_at + size)
+    for track in tracks:
+        counted = _numbers(track.leaves[b"stts"][8:], 4)[::2]
+        insist(sum(counted) == len(list(_samples(track.leaves))))
+
+
+def _insist_on_slices(sample: bytes) -> None:
+    """A frame holds slices of a picture and nothing else (ISO/IEC 14496-15, 5.2.3)."""
+    file = Cursor(sample)
+    while file.left():
+        unit = file.take(file.number(_NAL_SIZE))
+        insist(unit and unit[0] & 0x1F in _SLICES)

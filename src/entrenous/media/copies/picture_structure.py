@@ -1,0 +1,216 @@
+"""The structure of JPEG, PNG and WebP files that our writer makes (content.md, 8)."""
+
+import re
+import zlib
+from typing import Final
+
+from entrenous.base.limits import PICTURE_PIXELS_MAX
+from entrenous.media.copies.cursor import (
+    PROFILE_BYTES_MAX,
+    Cursor,
+    NotACopy,
+    insist,
+    insist_on_profile,
+)
+
+_JFIF: Final = b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
+_ICC: Final = b"ICC_PROFILE\0"
+_ICC_PARTS_MAX: Final = 2
+# ITU-T T.81, K.3.3: the Huffman tables of a JPEG that was not optimised, as DHT segments
+_HUFFMAN: Final = tuple(
+    bytes.fromhex(table)
+    for table in (
+        "0000010501010101010100000000000000000102030405060708090a0b",
+        (
+            "100002010303020403050504040000017d01020300041105122131410613516107227114328191a1082342b1"
+            "c11552d1f02433627282090a161718191a25262728292a3435363738393a434445464748494a535455565758"
+            "595a636465666768696a737475767778797a838485868788898a92939495969798999aa2a3a4a5a6a7a8a9aa"
+            "b2b3b4b5b6b7b8b9bac2c3c4c5c6c7c8c9cad2d3d4d5d6d7d8d9dae1e2e3e4e5e6e7e8e9eaf1f2f3f4f5f6f7"
+            "f8f9fa"
+        ),
+        "0100030101010101010101010000000000000102030405060708090a0b",
+        (
+            "1100020102040403040705040400010277000102031104052131061241510761711322328108144291a1b1c1"
+            "09233352f0156272d10a162434e125f11718191a262728292a35363738393a434445464748494a5354555657"
+            "58595a636465666768696a737475767778797a82838485868788898a92939495969798999aa2a3a4a5a6a7a8"
+            "a9aab2b3b4b5b6b7b8b9bac2c3c4c5c6c7c8c9cad2d3d4d5d6d7d8d9dae2e3e4e5e6e7e8e9eaf2f3f4f5f6f7"
+            "f8f9fa"
+        ),
+    )
+)
+_MARKER_IN_SCAN: Final = re.compile(rb"\xff[^\x00]")
+_FACTORS: Final = (0x11, 0x21, 0x22)  # 4:4:4, 4:2:2, 4:2:0
+_PNG_CHANNELS: Final = {0: 1, 2: 3, 4: 2, 6: 4}
+_PNG_PROFILE: Final = b"ICC Profile\0\0"
+_PIECE: Final = 1 << 20
+_WEBP_ICC: Final = 0x20
+_WEBP_ALPHA: Final = 0x10
+
+
+def check_jpeg(untrusted_data: bytes) -> None:
+    """Sequential, one scan, the standard Huffman tables; raises NotACopy."""
+    file = Cursor(untrusted_data)
+    file.expect(b"\xff\xd8" + _JFIF)
+    marker = _jpeg_profile(file)
+    tables, wide = 0, False
+    while marker == 0xDB:
+        wide |= _is_wide_table(file.take(file.number(2) - 2), tables)
+        tables, marker = tables + 1, _marker(file)
+    insist(marker == (0xC1 if wide else 0xC0))
+    components = _jpeg_frame(file)
+    insist(tables in {1, min(components, 2)})
+    for table in _HUFFMAN[: 2 * min(components, 2)]:
+        file.expect(b"\xff\xc4" + (len(table) + 2).to_bytes(2, "big") + table)
+    _jpeg_scan(file, components)
+
+
+def check_png(untrusted_data: bytes) -> None:
+    """IHDR, a profile or none, IDAT, IEND; the pixels end where their compressed data end.
+
+    Raises NotACopy.
+    """
+    file = Cursor(untrusted_data)
+    file.expect(b"\x89PNG\r\n\x1a\n")
+    name, body = _png_chunk(file)
+    insist(name == b"IHDR" and len(body) == 13)
+    width, height = (int.from_bytes(body[at : at + 4], "big") for at in (0, 4))
+    channels = _PNG_CHANNELS.get(body[9], 0)
+    insist(body[8] == 8 and body[10:] == bytes(3) and channels)
+    insist(0 < width * height <= PICTURE_PIXELS_MAX)
+    name, body = _png_chunk(file)
+    if name == b"iCCP":
+        insist(body.startswith(_PNG_PROFILE))
+        insist_on_profile(_unpacked(body[len(_PNG_PROFILE) :], PROFILE_BYTES_MAX))
+        name, body = _png_chunk(file)
+    packed_pixels = list[bytes]()
+    while name == b"IDAT":
+        insist(body)
+        packed_pixels.append(body)
+        name, body = _png_chunk(file)
+    insist(name == b"IEND" and not body)
+    file.end()
+    insist(_unpacked_size(packed_pixels) == height * (1 + width * channels))
+
+
+def check_webp(untrusted_data: bytes) -> None:
+    """A VP8 or VP8L chunk, alone or behind VP8X, ICCP and ALPH; raises NotACopy."""
+    names = [name for name, _ in webp_chunks(untrusted_data)]
+    chunks = dict(webp_chunks(untrusted_data))
+    insist(len(chunks) == len(names))
+    if names in ([b"VP8 "], [b"VP8L"]):
+        return
+    head = chunks.get(b"VP8X", b"")
+    insist(len(head) == 10 and head[1:4] == bytes(3))
+    flags, profile = head[0], chunks.get(b"ICCP")
+    insist(not flags & ~(_WEBP_ICC | _WEBP_ALPHA))
+    insist(bool(flags & _WEBP_ICC) == (profile is not None))
+    order = [b"VP8X", *([b"ICCP"] if profile is not None else [])]
+    lossy = [*order, *([b"ALPH"] if flags & _WEBP_ALPHA else []), b"VP8 "]
+    insist(names in (lossy, [*order, b"VP8L"]))
+    if profile is not None:
+        insist_on_profile(profile)
+
+
+def webp_chunks(untrusted_data: bytes) -> list[tuple[bytes, bytes]]:
+    """Name and body of each chunk (RFC 9649, 2.3), which fill the file; raises NotACopy."""
+    file = Cursor(untrusted_data, "little")
+    file.expect(b"RIFF")
+    insist(file.number(4) == file.left())
+    file.expect(b"WEBP")
+    found = []
+    while file.left():
+        name = file.take(4)
+        body = file.take(file.number(4))
+        file.expect(bytes(len(body) & 1))
+        found.append((name, body))
+    return found
+
+
+def _marker(file: Cursor) -> int:
+    file.expect(b"\xff")
+    return file.number(1)
+
+
+def _jpeg_profile(file: Cursor) -> int:
+    """Read the profile's segments, if there are any, and the marker behind them."""
+    parts = list[bytes]()
+    total = 0
+    while (marker := _marker(file)) == 0xE2:
+        body = file.take(file.number(2) - 2)
+        insist(body.startswith(_ICC) and len(body) > 14 and body[12] == len(parts) + 1)
+        parts.append(body[14:])
+        total = body[13]
+        insist(len(parts) <= min(total, _ICC_PARTS_MAX))
+    if parts:
+        insist(len(parts) == total)
+        insist_on_profile(b"".join(parts))
+    return marker
+
+
+def _is_wide_table(table: bytes, number: int) -> bool:
+    """Whether a quantisation table has numbers beyond a byte (ITU-T T.81, B.2.4.1)."""
+    wide = len(table) == 129
+    insist(len(table) in {65, 129} and table[0] == number + 16 * wide)
+    step = 2 if wide else 1
+    insist(all(any(table[at : at + step]) for at in range(1, len(table), step)))
+    return wide
+
+
+def _jpeg_frame(file: Cursor) -> int:
+    """ITU-T T.81, B.2.2, as libjpeg writes it; returns the number of components."""
+    size, precision = file.number(2), file.number(1)
+    height, width, components = file.number(2), file.number(2), file.number(1)
+    insist(precision == 8 and components in {1, 3} and size == 8 + 3 * components)
+    insist(0 < width * height <= PICTURE_PIXELS_MAX)
+    for number in range(1, components + 1):
+        name, factors, table = file.take(3)
+        insist(name == number and table == (number > 1))
+        insist(factors in _FACTORS if number == 1 < components else factors == 0x11)
+    return components
+
+
+def _jpeg_scan(file: Cursor, components: int) -> None:
+    """The one scan, which ends with the file; no marker stands inside of it."""
+    names = b"".join(bytes((n, 0x11 if n > 1 else 0)) for n in range(1, components + 1))
+    size = 6 + 2 * components
+    file.expect(b"\xff\xda" + size.to_bytes(2, "big") + bytes([components]) + names + b"\0\x3f\0")
+    scan = file.take(file.left() - 2)
+    file.expect(b"\xff\xd9")
+    insist(scan and not scan.endswith(b"\xff") and _MARKER_IN_SCAN.search(scan) is None)
+
+
+def _png_chunk(file: Cursor) -> tuple[bytes, bytes]:
+    """Name and body of the next chunk; its CRC holds."""
+    size = file.number(4)
+    name = file.take(4)
+    body = file.take(size)
+    insist(file.number(4) == zlib.crc32(body, zlib.crc32(name)))
+    return name, body
+
+
+def _unpacked(packed: bytes, most: int) -> bytes:
+    """What zlib made of at most so many bytes."""
+    stream = zlib.decompressobj()
+    try:
+        data = stream.decompress(packed, most)
+    except zlib.error as error:
+        raise NotACopy from error
+    insist(stream.eof and not stream.unused_data)
+    return data
+
+
+def _unpacked_size(packed: list[bytes]) -> int:
+    """How many bytes zlib packed into these pieces; the last piece ends where its data end."""
+    stream, size = zlib.decompressobj(), 0
+    try:
+        for piece in packed:
+            insist(not stream.eof)
+            rest = piece
+            while rest:
+                size += len(stream.decompress(rest, _PIECE))
+                rest = stream.unconsumed_tail
+        size += len(stream.flush())
+    except zlib.error as error:
+        raise NotACopy from error
+    insist(stream.eof and not stream.unused_data)
+    return size

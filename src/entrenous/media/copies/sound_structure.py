@@ -1,0 +1,160 @@
+"""The structure of Ogg, MP3, AMR, WAV and FLAC files that our writer makes (content.md, 8)."""
+
+import re
+import zlib
+from typing import Final
+
+from entrenous.media.copies.cursor import Cursor, insist
+
+_OGG_PAGE: Final = 27
+_OPUS_HEAD: Final = re.compile(rb"OpusHead\x01[\x01\x02].{2}.{4}\0{3}", re.DOTALL)
+_OPUS_TAGS: Final = b"OpusTags\x06\0\0\0ffmpeg\0\0\0\0"
+_MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_AMR_BYTES: Final = (13, 14, 16, 18, 20, 21, 27, 32, 6)  # 3GPP TS 26.101: with the first byte
+_AMR_NOTHING: Final = 15
+# ISO/IEC 11172-3 and 13818-3, layer III: kbit/s by index, and Hz by index for MPEG-1
+_MP3_BITS: Final = {
+    3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    0: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_MP3_RATES: Final = (44_100, 48_000, 32_000)
+_MP3_SLOWER: Final = {3: 1, 2: 2, 0: 4}
+_MP3_SIDE: Final = {(3, 2): 32, (3, 1): 17, (2, 2): 17, (2, 1): 9, (0, 2): 17, (0, 1): 9}
+_MP3_TABLE: Final = 116  # of the Info frame: flags, frames, bytes, seek table, quality
+_MP3_NAME: Final = b"Lavf" + bytes(5)
+_MP3_LAME: Final = 36
+_FLAC_COMMENT: Final = b"\x04\0\0\x0e\x06\0\0\0ffmpeg\0\0\0\0"
+_FLAC_PADDING: Final = b"\x81\0\x20\0" + bytes(8192)
+_WAV_TYPES: Final = {1: 16, 0xFFFE: 40}
+
+
+def check_ogg(untrusted_data: bytes) -> None:
+    """One stream of Opus (RFC 7845): two headers, then audio; raises NotACopy."""
+    file = Cursor(untrusted_data, "little")
+    serial = untrusted_data[14:18]
+    headers = (_OPUS_HEAD, re.compile(re.escape(_OPUS_TAGS), re.DOTALL))
+    number, last, going_on = 0, False, False
+    while file.left():
+        insist(not last)
+        flags, body, lacing = _ogg_page(file, serial, number)
+        last = bool(flags & 4)
+        insist(not flags & ~7 and bool(flags & 2) == (number == 0))
+        insist(bool(flags & 1) == going_on)
+        if number < len(headers):
+            insist(headers[number].fullmatch(body) and not last)
+        else:
+            _insist_on_opus(body, lacing, going_on=going_on)
+        going_on = bool(lacing) and lacing[-1] == 255
+        number += 1
+    insist(last and not going_on and number > len(headers))
+
+
+def check_mp3(untrusted_data: bytes) -> None:
+    """An Info frame, then frames of layer III to the end; raises NotACopy."""
+    file = Cursor(untrusted_data)
+    first = _mp3_frame(file)
+    version, channels = first[1] >> 3 & 3, 1 if first[3] >> 6 == 3 else 2
+    at = 4 + _MP3_SIDE[version, channels]
+    insist(not any(first[4:at]) and first[at : at + 8] in (b"Info\0\0\0\x0f", b"Xing\0\0\0\x0f"))
+    name = at + 4 + _MP3_TABLE
+    insist(first[name : name + len(_MP3_NAME)] == _MP3_NAME and not any(first[name + _MP3_LAME :]))
+    told = Cursor(first[at + 8 : at + 16])
+    frames = told.number(4)
+    insist(told.number(4) == len(untrusted_data))
+    for _ in range(frames):
+        insist(_mp3_frame(file)[1] == first[1])
+    file.end()
+
+
+def check_amr(untrusted_data: bytes) -> None:
+    """Frame after frame (RFC 4867, 5); raises NotACopy."""
+    file = Cursor(untrusted_data)
+    file.expect(b"#!AMR\n")
+    insist(file.left())
+    while file.left():
+        head = file.number(1)
+        kind = head >> 3 & 15
+        insist(not head & 0x83 and (kind < len(_AMR_BYTES) or kind == _AMR_NOTHING))
+        file.take(0 if kind == _AMR_NOTHING else _AMR_BYTES[kind] - 1)
+
+
+def check_wav(untrusted_data: bytes) -> None:
+    """A format and samples; raises NotACopy."""
+    file = Cursor(untrusted_data, "little")
+    file.expect(b"RIFF")
+    insist(file.number(4) == file.left())
+    file.expect(b"WAVEfmt ")
+    form = Cursor(file.take(file.number(4)), "little")
+    kind = form.number(2)
+    insist(_WAV_TYPES.get(kind) == len(form.data))
+    channels, _rate, _bytes, frame, bits = (form.number(size) for size in (2, 4, 4, 2, 2))
+    insist(channels in {1, 2} and bits in {16, 24} and frame == channels * bits // 8)
+    if form.left():
+        form.expect(b"\x16\0" + bits.to_bytes(2, "little"))
+        form.take(4)
+        form.expect(b"\x01\0\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71")
+    file.expect(b"data")
+    size = file.number(4)
+    insist(size and not size % frame)
+    file.take(size)
+    file.expect(bytes(size & 1))
+    file.end()
+
+
+def check_flac(untrusted_data: bytes) -> None:
+    """The head (RFC 9639, 8); its frames are checked where they are decoded. Raises NotACopy."""
+    file = Cursor(untrusted_data)
+    file.expect(b"fLaC\0\0\0\x22")
+    file.take(34)
+    file.expect(_FLAC_COMMENT)
+    file.expect(_FLAC_PADDING)
+    insist(file.left())
+
+
+#: How many bytes of a FLAC file come before its frames.
+FLAC_HEAD: Final = 8 + 34 + len(_FLAC_COMMENT) + len(_FLAC_PADDING)
+
+
+def _ogg_page(file: Cursor, serial: bytes, number: int) -> tuple[int, bytes, bytes]:
+    """Flags, body and lacing values of page ``number`` (RFC 3533, 6); its checksum holds."""
+    start = file.at
+    file.expect(b"OggS\0")
+    flags = file.number(1)
+    file.take(8)
+    file.expect(serial)
+    insist(file.number(4) == number)
+    told = file.number(4)
+    lacing = file.take(file.number(1))
+    body = file.take(sum(lacing))
+    page = file.data[start : file.at]
+    insist(_ogg_checksum(page[:22] + bytes(4) + page[26:]) == told)
+    return flags, body, lacing
+
+
+def _insist_on_opus(body: bytes, lacing: bytes, *, going_on: bool) -> None:
+    """Each packet that begins here is one frame, so that it has no padding (RFC 6716, 3.2)."""
+    at, begins = 0, not going_on
+    for size in lacing:
+        insist(not begins or (size and body[at] & 3 == 0))
+        at, begins = at + size, size < 255
+
+
+def _ogg_checksum(page: bytes) -> int:
+    """Zlib's CRC-32 goes through each byte from the other end, and begins and ends inverted."""
+    crc = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int.from_bytes(crc.to_bytes(4, "little").translate(_MIRRORED), "big")
+
+
+def _mp3_frame(file: Cursor) -> bytes:
+    start = file.at
+    head = file.take(4)
+    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
+    insist(head[0] == 0xFF and head[1] >> 5 == 7 and version in _MP3_BITS and layer == 1)
+    bits, rate = head[2] >> 4, head[2] >> 2 & 3
+    insist(0 < bits < 15 and rate < len(_MP3_RATES) and head[1] & 1)
+    per_frame = 144 if version == 3 else 72
+    hz = _MP3_RATES[rate] // _MP3_SLOWER[version]
+    size = per_frame * _MP3_BITS[version][bits] * 1000 // hz + (head[2] >> 1 & 1)
+    file.take(size - 4)
+    return file.data[start : file.at]

@@ -1,0 +1,163 @@
+"""The kind of a file by its first bytes (docs/spec/pictures.md, 1), and whether a picture is
+animated.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from entrenous.base.picture import Medium, NotAPicture, PictureFormat
+
+_STARTS: Final = (
+    (b"\xff\xd8\xff", PictureFormat.JPEG),
+    (b"\x89PNG\r\n\x1a\n", PictureFormat.PNG),
+    (b"GIF87a", PictureFormat.GIF),
+    (b"GIF89a", PictureFormat.GIF),
+    (b"II*\0", PictureFormat.TIFF),
+    (b"MM\0*", PictureFormat.TIFF),
+    (b"BM", PictureFormat.BMP),
+)
+_AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
+_HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"})
+# Sounds, by their first bytes: RFC 3533 (Ogg), RFC 4867 (AMR), RFC 9639 (FLAC), ID3v2
+_SOUND_STARTS: Final = (b"OggS", b"#!AMR", b"fLaC", b"ID3")
+_SOUND_BRANDS: Final = frozenset({b"M4A ", b"M4B "})
+_EBML: Final = b"\x1aE\xdf\xa3"  # Matroska and WebM, RFC 8794
+
+
+def medium_of(untrusted_data: bytes) -> Medium:
+    """What these bytes are to be opened as; what announces nothing else is tried as a picture.
+
+    MP4, MOV and WebM may hold sound alone: they count as clips, and who finds no frames inside
+    opens them as sound.
+    """
+    start = untrusted_data[:12]
+    if start.startswith(_SOUND_STARTS) or (start[:4] == b"RIFF" and start[8:] == b"WAVE"):
+        return Medium.SOUND
+    if start[:1] == b"\xff" and len(start) > 1 and start[1] & 0xE0 == 0xE0 and start[1] != 0xFE:
+        return Medium.SOUND  # the frame sync of MPEG audio and of ADTS; FF FE begins text in UTF-16
+    if start.startswith(_EBML) or (start[:4] == b"RIFF" and start[8:] == b"AVI "):
+        return Medium.CLIP
+    brands = _brands(untrusted_data)
+    if brands & _SOUND_BRANDS:
+        return Medium.SOUND
+    still = brands & (_AVIF_BRANDS | _HEIC_BRANDS)
+    is_clip = bool(brands and not still) or _is_old_film(untrusted_data)
+    return Medium.CLIP if is_clip else Medium.PICTURE
+
+
+def _is_old_film(untrusted_data: bytes) -> bool:
+    """A QuickTime file older than the ftyp box. Two of the names are words, too, which stand in
+    texts: before these, the number must be the size of something in the file.
+    """
+    size, name = int.from_bytes(untrusted_data[:4], "big"), untrusted_data[4:8]
+    is_there = name in (b"wide", b"free") and size <= len(untrusted_data)
+    return name in (b"moov", b"mdat") or is_there
+
+
+def kind_of(untrusted_data: bytes) -> PictureFormat:
+    """The format that the first bytes announce.
+
+    Raises:
+        NotAPicture: they announce none that we read.
+    """
+    for start, kind in _STARTS:
+        if untrusted_data.startswith(start):
+            return kind
+    if untrusted_data[:4] == b"RIFF" and untrusted_data[8:12] == b"WEBP":
+        return PictureFormat.WEBP
+    brands = _brands(untrusted_data)
+    if brands & _AVIF_BRANDS:
+        return PictureFormat.AVIF
+    if brands & _HEIC_BRANDS:
+        return PictureFormat.HEIC
+    raise NotAPicture
+
+
+def _brands(untrusted_data: bytes) -> frozenset[bytes]:
+    """Major and compatible brands of an ISO base media file (ISO/IEC 14496-12, 4.3)."""
+    if untrusted_data[4:8] != b"ftyp":
+        return frozenset()
+    box = untrusted_data[: min(int.from_bytes(untrusted_data[:4], "big"), 256)]
+    return frozenset({box[8:12]} | {box[at : at + 4] for at in range(16, len(box), 4)})
+
+
+_PNG_CHUNK: Final = struct.Struct(">I4s")
+_WEBP_CHUNK: Final = struct.Struct("<4sI")
+_ANIMATED: Final = 0x02  # among the flags of VP8X
+_SEQUENCES: Final = frozenset({b"avis", b"hevc", b"hevx", b"msf1"})
+
+
+def is_animated(untrusted_data: bytes) -> bool:
+    """Whether a GIF, PNG or WebP holds more than one picture, or an AVIF or HEIC is a sequence."""
+    try:
+        look = _LOOKS.get(kind_of(untrusted_data))
+    except NotAPicture:
+        return False
+    return look is not None and look(untrusted_data)
+
+
+def _gif(data: bytes) -> bool:
+    """GIF89a, sections 17 to 25: extensions and images, each in blocks of up to 255 bytes."""
+    at, pictures = 13 + _table_bytes(data, 10), 0
+    while at < len(data) and data[at] in b",!":
+        if data[at : at + 1] == b",":
+            pictures += 1
+            if pictures > 1:
+                return True
+            at += 11 + _table_bytes(data, at + 9)  # its place, its colours, the size of its codes
+        else:
+            at += 2
+        at = _after_blocks(data, at)
+    return False
+
+
+def _table_bytes(data: bytes, at: int) -> int:
+    """Size of the table of colours that the flags at this place announce."""
+    flags = data[at] if at < len(data) else 0
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _after_blocks(data: bytes, at: int) -> int:
+    while at < len(data) and data[at]:
+        at += 1 + data[at]
+    return at + 1
+
+
+def _png(data: bytes) -> bool:
+    """PNG (third edition), 11.3.6.1: how many there are stands before the first of them."""
+    at = 8
+    while at + 12 <= len(data):
+        size, name = _PNG_CHUNK.unpack_from(data, at)
+        if name == b"acTL":
+            return int.from_bytes(data[at + 8 : at + 12], "big") > 1
+        if name == b"IDAT":
+            return False
+        at += 12 + size
+    return False
+
+
+def _webp(data: bytes) -> bool:
+    """RFC 9649, 2.7: a flag in VP8X, and a chunk for each picture."""
+    if data[12:16] != b"VP8X" or not data[20:21] or not data[20] & _ANIMATED:
+        return False
+    at, pictures = 12, 0
+    while at + 8 <= len(data) and pictures < 2:
+        name, size = _WEBP_CHUNK.unpack_from(data, at)
+        pictures += name == b"ANMF"
+        at += 8 + size + (size & 1)
+    return pictures > 1
+
+
+def _sequence(data: bytes) -> bool:
+    """ISO/IEC 23008-12: a file that is a sequence in the first place says so by its major brand."""
+    return data[8:12] in _SEQUENCES
+
+
+_LOOKS: Final[dict[PictureFormat, Callable[[bytes], bool]]] = {
+    PictureFormat.GIF: _gif,
+    PictureFormat.PNG: _png,
+    PictureFormat.WEBP: _webp,
+    PictureFormat.AVIF: _sequence,
+    PictureFormat.HEIC: _sequence,
+}

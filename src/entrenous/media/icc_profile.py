@@ -1,0 +1,225 @@
+"""An ICC profile reduced to its colour numbers (ICC.1:2022; docs/spec/pictures.md, section 4)."""
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+_TAG: Final = struct.Struct(">4sII")
+_TAGS_MAX: Final = 100
+_CURVE_ENTRIES_MAX: Final = 4096
+_PARAMETERS: Final = (1, 3, 4, 5, 7)  # ICC.1:2022, 10.18: how many each function type takes
+_CLASSES: Final = (b"mntr", b"scnr", b"spac")
+_COLUMNS: Final = (b"rXYZ", b"gXYZ", b"bXYZ")
+_CURVES: Final = (b"rTRC", b"gTRC", b"bTRC")
+_D50: Final = struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)  # ICC.1:2022, 7.2.16
+_FIRST_DAY: Final = struct.pack(
+    ">6H", 2000, 1, 1, 0, 0, 0
+)  # a date must be valid; this tells nothing
+_TITLE: Final = "Colour numbers"
+_COPYRIGHT: Final = "CC0"
+# IEC 61966-2-1 adapted to D50 by Bradford, columns R, G, B.
+_SRGB_COLUMNS: Final = (
+    (0.43607, 0.22249, 0.01392),
+    (0.38515, 0.71687, 0.09708),
+    (0.14307, 0.06061, 0.71410),
+)
+_COLUMN_TOLERANCE: Final = 0.0015
+_CURVE_TOLERANCE: Final = 0.0025
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixProfile:
+    """The numbers of an RGB profile: three columns, three curves, white point, adaptation.
+
+    ``major`` is 2 or 4. ``columns`` and ``white`` hold s15Fixed16 triples (12 bytes each),
+    ``curves`` whole ``curv`` or ``para`` elements of exact length, ``adaptation`` nine s15Fixed16
+    numbers or nothing.
+    """
+
+    major: int
+    columns: tuple[bytes, bytes, bytes]
+    curves: tuple[bytes, bytes, bytes]
+    white: bytes
+    adaptation: bytes | None
+
+
+def parse_profile(untrusted_profile: bytes) -> MatrixProfile | None:
+    """The colour numbers of a matrix profile; None for any other kind, and for a broken one."""
+    try:
+        return _parse(untrusted_profile)
+    except (struct.error, LookupError, ValueError):
+        return None
+
+
+def write_profile(profile: MatrixProfile) -> bytes:
+    """A complete profile around these numbers; the same numbers give the same bytes."""
+    tags = {
+        b"desc": _title(profile.major),
+        b"cprt": _copyright(profile.major),
+        b"wtpt": _element(b"XYZ ", profile.white),
+        **{
+            name: _element(b"XYZ ", xyz)
+            for name, xyz in zip(_COLUMNS, profile.columns, strict=True)
+        },
+        **dict(zip(_CURVES, profile.curves, strict=True)),
+    }
+    if profile.adaptation is not None:
+        tags[b"chad"] = _element(b"sf32", profile.adaptation)
+    return _assemble(profile.major, tags)
+
+
+def is_srgb(profile: MatrixProfile) -> bool:
+    """Whether no eye tells this space from sRGB: columns within 0.0015, curves within 0.0025."""
+    columns = [struct.unpack(">3i", xyz) for xyz in profile.columns]
+    return all(
+        abs(number / 65536 - wanted) <= _COLUMN_TOLERANCE
+        for got, want in zip(columns, _SRGB_COLUMNS, strict=True)
+        for number, wanted in zip(got, want, strict=True)
+    ) and all(_is_srgb_curve(curve) for curve in set(profile.curves))
+
+
+def _parse(data: bytes) -> MatrixProfile | None:
+    if data[36:40] != b"acsp" or data[12:16] not in _CLASSES or data[16:24] != b"RGB XYZ ":
+        return None
+    tags = _tags(data)
+    if any(name[:3] in (b"A2B", b"D2B") for name in tags):
+        return None  # a table overrules the matrix (ICC.1:2022, 8.2)
+    red, green, blue = (_xyz(tags[name]) for name in _COLUMNS)
+    curves = tuple(_curve(tags[name]) for name in _CURVES)
+    parametric = any(curve.startswith(b"para") for curve in curves)
+    return MatrixProfile(
+        major=4 if data[8] >= 4 or parametric else 2,
+        columns=(red, green, blue),
+        curves=(curves[0], curves[1], curves[2]),
+        white=_xyz(tags[b"wtpt"]),
+        adaptation=_numbers(tags[b"chad"], b"sf32", 9) if b"chad" in tags else None,
+    )
+
+
+def _tags(data: bytes) -> dict[bytes, bytes]:
+    """ICC.1:2022, 7.3: every element must lie inside the profile."""
+    (count,) = struct.unpack_from(">I", data, 128)
+    if count > _TAGS_MAX:
+        raise ValueError("too many tags")
+    tags = {}
+    for index in range(count):
+        name, at, size = _TAG.unpack_from(data, 132 + 12 * index)
+        if at + size > len(data):
+            raise ValueError("a tag reaches past the profile's end")
+        tags[name] = data[at : at + size]
+    return tags
+
+
+def _xyz(element: bytes) -> bytes:
+    return _numbers(element, b"XYZ ", 3)
+
+
+def _numbers(element: bytes, kind: bytes, count: int) -> bytes:
+    if element[:4] != kind or len(element) < 8 + 4 * count:
+        raise ValueError("not the numbers that were expected")
+    return element[8 : 8 + 4 * count]
+
+
+def _curve(element: bytes) -> bytes:
+    """A ``curv`` (10.6) or ``para`` (10.18) element, cut to exactly its numbers."""
+    if element[:4] == b"curv":
+        (count,) = struct.unpack_from(">I", element, 8)
+        head, size = 12, 2 * count
+        if count > _CURVE_ENTRIES_MAX:
+            raise ValueError("a curve this long is no curve")
+    elif element[:4] == b"para":
+        (function,) = struct.unpack_from(">H", element, 8)
+        head, size = 12, 4 * _PARAMETERS[function]
+        element = element[:10] + b"\0\0" + element[12:]
+    else:
+        raise ValueError("not a curve")
+    if len(element) < head + size:
+        raise ValueError("a curve ends early")
+    return element[:4] + b"\0\0\0\0" + element[8 : head + size]
+
+
+def _is_srgb_curve(curve: bytes) -> bool:
+    steps = (index / 32 for index in range(33))
+    try:
+        return all(abs(_linear(curve, x) - _srgb(x)) <= _CURVE_TOLERANCE for x in steps)
+    except (OverflowError, ZeroDivisionError):
+        return False
+
+
+def _srgb(x: float) -> float:
+    """IEC 61966-2-1, 5.2: from an encoded value to linear light, both in [0, 1]."""
+    return x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4
+
+
+def _linear(curve: bytes, x: float) -> float:
+    if curve.startswith(b"para"):
+        return _parametric(curve, x)
+    entries = struct.unpack_from(f">{(len(curve) - 12) // 2}H", curve, 12)
+    if not entries:
+        return x
+    if len(entries) == 1:
+        return float(x ** (entries[0] / 256))
+    low = min(int(x * (len(entries) - 1)), len(entries) - 2)
+    part = x * (len(entries) - 1) - low
+    return float((entries[low] * (1 - part) + entries[low + 1] * part) / 65535)
+
+
+def _parametric(curve: bytes, x: float) -> float:
+    """ICC.1:2022, table 68, once for all five types: what is not given takes a neutral value."""
+    (function,) = struct.unpack_from(">H", curve, 8)
+    count = _PARAMETERS[function]
+    given = [number / 65536 for number in struct.unpack_from(f">{count}i", curve, 12)]
+    g, a, b, c, d, e, f = given + [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0][count:]
+    if function in (1, 2):
+        c, d, e, f = 0.0, -b / a, (c if function == 2 else 0.0), (c if function == 2 else 0.0)
+    return float(max(a * x + b, 0.0) ** g + e) if x >= d else c * x + f
+
+
+def _element(kind: bytes, body: bytes) -> bytes:
+    return kind + b"\0\0\0\0" + body
+
+
+def _title(major: int) -> bytes:
+    if major >= 4:
+        return _unicode(_TITLE)
+    text = (
+        _TITLE.encode("ascii") + b"\0"
+    )  # ICC.1:2001-04, 6.5.17: Unicode and Macintosh parts empty
+    return _element(b"desc", struct.pack(">I", len(text)) + text + bytes(78))
+
+
+def _copyright(major: int) -> bytes:
+    if major >= 4:
+        return _unicode(_COPYRIGHT)
+    return _element(b"text", _COPYRIGHT.encode("ascii") + b"\0")
+
+
+def _unicode(text: str) -> bytes:
+    """ICC.1:2022, 10.15: multiLocalizedUnicodeType with one record."""
+    body = b"".join(bytes((0, letter)) for letter in text.encode("ascii"))
+    return _element(b"mluc", struct.pack(">II4sII", 1, 12, b"enUS", len(body), 28) + body)
+
+
+def _assemble(major: int, tags: dict[bytes, bytes]) -> bytes:
+    """Header (7.2), tag table (7.3), elements on 4-byte bounds; equal elements are stored once."""
+    at = 132 + 12 * len(tags)
+    table, body, places = struct.pack(">I", len(tags)), b"", dict[bytes, int]()
+    for name, element in tags.items():
+        if element not in places:
+            places[element] = at + len(body)
+            body += element + bytes(-len(element) % 4)
+        table += _TAG.pack(name, places[element], len(element))
+    version = bytes((4, 0x40, 0, 0)) if major >= 4 else bytes((2, 0x10, 0, 0))
+    head = struct.pack(
+        ">I4s4s12s12s4s28s12s48s",
+        at + len(body),
+        bytes(4),
+        version,
+        b"mntrRGB XYZ ",
+        _FIRST_DAY,
+        b"acsp",
+        bytes(28),
+        _D50,
+        bytes(48),
+    )
+    return head + table + body

@@ -1,0 +1,388 @@
+"""Read a picture: upright 8-bit samples, how it was encoded, no metadata (docs/spec/pictures.md).
+
+Samples are RGB and alpha in a known colour space.
+"""
+
+import io
+import struct
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+
+from PIL import Image, ImageCms
+
+from entrenous.base.errors import EntrenousError
+from entrenous.base.limits import PICTURE_PIXELS_MAX
+from entrenous.base.picture import (
+    CutShort,
+    DecoderGaveUp,
+    Encoding,
+    FullSize,
+    NotAPicture,
+    Picture,
+    PictureFormat,
+    TooManyPixels,
+)
+from entrenous.media.completeness import check_tiff, check_whole, load_whole
+from entrenous.media.file_kind import kind_of
+from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
+
+# One decoder per kind, loaded when it is first needed: no file is offered to a decoder that merely
+# tries its luck, and a child process loads one of them, not all.
+DECODERS: Final = {
+    PictureFormat.JPEG: ("PIL.JpegImagePlugin", "JpegImageFile"),
+    PictureFormat.PNG: ("PIL.PngImagePlugin", "PngImageFile"),
+    PictureFormat.WEBP: ("PIL.WebPImagePlugin", "WebPImageFile"),
+    PictureFormat.HEIC: ("pillow_heif", "HeifImageFile"),
+    PictureFormat.AVIF: ("PIL.AvifImagePlugin", "AvifImageFile"),
+    PictureFormat.GIF: ("PIL.GifImagePlugin", "GifImageFile"),
+    PictureFormat.TIFF: ("PIL.TiffImagePlugin", "TiffImageFile"),
+    PictureFormat.BMP: ("PIL.BmpImagePlugin", "BmpImageFile"),
+}
+_CUT_SHORT_WORDS: Final = ("truncated", "not enough", "end of file", "too short")
+
+
+def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = False) -> Picture:
+    """The first picture in these bytes, upright, as 8-bit RGB and alpha, without any metadata.
+
+    Args:
+        untrusted_data: the file.
+        at_least_px: a JPEG may be decoded smaller, as long as both of its sides have so many
+            pixels, which is many times faster (a gate's fingerprint needs 192); 0: never.
+        luma: how bright a JPEG is will do, as the file has it: its colours are not decoded, unless
+            its colour profile has to be applied to them.
+
+    Raises:
+        NotAPicture: the bytes announce no format that we read, or their header makes no sense.
+        CutShort: the file ends too early; it is never half decoded.
+        TooManyPixels: the header announces more than ``PICTURE_PIXELS_MAX``; nothing was decoded.
+        DecoderGaveUp: the data inside is broken, or memory ran out.
+    """
+    kind = kind_of(untrusted_data)
+    check_whole(kind, untrusted_data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a stranger's file does not speak to the person
+        try:
+            return _read(kind, untrusted_data, _Wanted(at_least_px, luma))
+        except EntrenousError:
+            raise
+        except Exception as error:  # decoders raise all kinds; the person needs one answer
+            raise _in_our_words(error) from error
+
+
+def load_decoder(kind: PictureFormat) -> Any:
+    """The Pillow image class that decodes this kind."""
+    module, name = DECODERS[kind]
+    return getattr(import_module(module), name)
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """What to do with the samples, and the profile to keep.
+
+    ``transform`` turns samples of Pillow mode ``mode`` into sRGB; None leaves them as they are.
+    """
+
+    profile: bytes | None = None
+    transform: ImageCms.ImageCmsTransform | None = None
+    mode: str = "RGB"
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """How much of a JPEG is enough; ``came_px`` is its size, once it is read as a smaller one."""
+
+    at_least_px: int
+    luma: bool
+    came_px: tuple[int, int] | None = None
+
+    def open_jpeg(self, untrusted_file: Any) -> Any:
+        """Have libjpeg leave out frequencies (to a half, a quarter or an eighth), and colours."""
+        image = _opened(PictureFormat.JPEG, untrusted_file)
+        shrinks = bool(self.at_least_px) and min(image.size) > self.at_least_px
+        size = (self.at_least_px, self.at_least_px) if shrinks else image.size
+        alone = self.luma and colour_of(image, grey=False).transform is None
+        came = image.size
+        if shrinks or alone:
+            image.draft("L" if alone else None, size)
+        self.came_px = None if image.size == came else came
+        return image
+
+    def is_luma(self, image: Any, colour: Colour) -> bool:
+        """Whether a loaded JPEG has one sample a pixel, and may be given so."""
+        return self.luma and image.mode == "L" and colour.transform is None
+
+
+def _read(kind: PictureFormat, untrusted_data: bytes, wanted: _Wanted) -> Picture:
+    if kind is PictureFormat.WEBP:
+        _check_size(_webp_size(untrusted_data))  # its decoder takes the memory as soon as it opens
+    if kind is PictureFormat.JPEG:
+        image = load_whole(untrusted_data, wanted.open_jpeg)
+    else:
+        image = _opened(kind, io.BytesIO(untrusted_data))
+    if kind is PictureFormat.TIFF:
+        check_tiff(image, len(untrusted_data))
+    image.load()
+    _check_size(image.size)
+    turn = None if kind is PictureFormat.TIFF else turn_of(image)
+    encoding = encoding_of(kind, image, untrusted_data, axes_swapped=turn in AXES_SWAPPED)
+    if turn is not None:
+        image = image.transpose(turn)
+    colour = colour_of(image, grey=encoding.grey)
+    width, height = image.size
+    shrunk = None if wanted.came_px is None else full_size(*wanted.came_px, turn)
+    if kind is PictureFormat.JPEG and wanted.is_luma(image, colour):
+        return Picture(width, height, image.tobytes(), encoding, shrunk_from=shrunk)
+    samples, alpha = samples_of(image, colour, grey=encoding.grey)
+    return Picture(width, height, samples, encoding, alpha, colour.profile, shrunk)
+
+
+def _opened(kind: PictureFormat, untrusted_file: Any) -> Any:
+    """Its header is read, and nothing decoded."""
+    try:
+        image = load_decoder(kind)(untrusted_file)
+    except SyntaxError as error:
+        raise NotAPicture from error
+    _check_size(image.size)
+    return image
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > PICTURE_PIXELS_MAX:
+        limit_mp = PICTURE_PIXELS_MAX // 1_000_000
+        raise TooManyPixels(width_px=width, height_px=height, limit_mp=limit_mp)
+
+
+def _webp_size(untrusted_data: bytes) -> tuple[int, int]:
+    """RFC 9649, 2.5 to 2.7: each of the three kinds of file announces its size elsewhere."""
+    if untrusted_data[12:16] == b"VP8X":
+        width = int.from_bytes(untrusted_data[24:27], "little") + 1
+        return width, int.from_bytes(untrusted_data[27:30], "little") + 1
+    if untrusted_data[12:16] == b"VP8L":
+        bits = int.from_bytes(untrusted_data[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    width = int.from_bytes(untrusted_data[26:28], "little") & 0x3FFF
+    return width, int.from_bytes(untrusted_data[28:30], "little") & 0x3FFF
+
+
+def _in_our_words(error: Exception) -> EntrenousError:
+    words = str(error).lower()
+    if any(cut in words for cut in _CUT_SHORT_WORDS):
+        return CutShort()
+    return DecoderGaveUp()
+
+
+_ORIENTATION: Final = 0x0112  # Exif 3.0 (CIPA DC-008-2023), 4.6.5; a SHORT
+_SHORT: Final = 3
+_ENTRY_BYTES: Final = 12
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+AXES_SWAPPED: Final = frozenset(_TURNS[orientation] for orientation in (5, 6, 7, 8))
+# What was at the left, or at the top, comes to the right, or below.
+_FROM_RIGHT: Final = frozenset(_TURNS[orientation] for orientation in (2, 3, 6, 7))
+_FROM_BELOW: Final = frozenset(_TURNS[orientation] for orientation in (3, 4, 7, 8))
+
+
+def full_size(width_px: int, height_px: int, turn: Image.Transpose | None) -> FullSize:
+    """Of a picture that was decoded smaller, and then turned."""
+    wide, high = (height_px, width_px) if turn in AXES_SWAPPED else (width_px, height_px)
+    return FullSize(wide, high, turn in _FROM_RIGHT, turn in _FROM_BELOW)
+
+
+def turn_of(image: Image.Image) -> Image.Transpose | None:
+    """The turn that puts a loaded image upright; None when it is, or when its Exif is damaged.
+
+    TIFF needs none: Pillow turns it while loading. HEIC and AVIF are turned as their own boxes say,
+    which their decoders report (or have done) in place of what Exif says.
+    """
+    untrusted_exif = image.info.get("exif")
+    if not isinstance(untrusted_exif, bytes):
+        return None
+    try:
+        return _TURNS.get(_orientation(untrusted_exif.removeprefix(b"Exif\0\0")))
+    except struct.error:
+        return None
+
+
+def _orientation(tiff: bytes) -> int:
+    """The orientation in the first directory (TIFF 6.0, section 2); 1 when it says none."""
+    order = "<" if tiff.startswith(b"II") else ">"
+    (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
+    (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
+    for index in range(entries):
+        at = directory + 2 + _ENTRY_BYTES * index
+        tag, kind, count, value = struct.unpack_from(f"{order}HHIH", tiff, at)
+        if (tag, kind, count) == (_ORIENTATION, _SHORT, 1):
+            return int(value)
+    return 1
+
+
+_GREY_MODES: Final = frozenset({"1", "L", "LA", "La"})
+_PNG_GREY: Final = frozenset({0, 4})  # W3C PNG, 11.2.1: colour types without colour
+_SUBSAMPLING: Final[dict[tuple[tuple[int, int], ...], str]] = {
+    ((1, 1), (1, 1), (1, 1)): "4:4:4",
+    ((2, 1), (1, 1), (1, 1)): "4:2:2",
+    ((2, 2), (1, 1), (1, 1)): "4:2:0",
+}
+_HEIF_CHROMA: Final = {444: "4:4:4", 422: "4:2:2", 420: "4:2:0"}
+_TURNED: Final = tuple(8 * column + row for row in range(8) for column in range(8))
+
+
+def encoding_of(
+    kind: PictureFormat, image: Any, untrusted_data: bytes, *, axes_swapped: bool
+) -> Encoding:
+    """How a loaded Pillow image was written; ``axes_swapped``: it will be turned by 90 degrees."""
+    grey = image.mode in _GREY_MODES or image.mode.startswith("I;16")
+    if kind is PictureFormat.JPEG:
+        return _jpeg(image, grey=grey, axes_swapped=axes_swapped)
+    if kind is PictureFormat.PNG:
+        return Encoding(kind, grey=untrusted_data[25] in _PNG_GREY)
+    if kind is PictureFormat.WEBP:
+        return Encoding(kind, lossless=_is_lossless_webp(untrusted_data))
+    if kind is PictureFormat.HEIC:
+        return Encoding(kind, grey=grey, subsampling=_HEIF_CHROMA.get(image.info.get("chroma")))
+    return Encoding(kind, grey=grey)
+
+
+def _jpeg(image: Any, *, grey: bool, axes_swapped: bool) -> Encoding:
+    """ITU-T T.81, B.2.2: each component names its sampling factors and its table.
+
+    The tables come out as luma in slot 0, chroma in slot 1, whatever the file called them, and
+    turned with the picture. CMYK tables say nothing about a copy in YCbCr, so they are left out.
+    """
+    layers = image.layer
+    if len(layers) not in (1, 3):
+        return Encoding(PictureFormat.JPEG, grey=grey)
+    tables = {
+        slot: _turned(image.quantization[layer[3]], axes_swapped=axes_swapped)
+        for slot, layer in enumerate(layers[:2])
+    }
+    subsampling = _SUBSAMPLING.get(tuple((layer[1], layer[2]) for layer in layers))
+    if subsampling == "4:2:2" and axes_swapped:
+        subsampling = None
+    return Encoding(PictureFormat.JPEG, grey, tables, subsampling)
+
+
+def _turned(table: list[int], *, axes_swapped: bool) -> tuple[int, ...]:
+    return tuple(table[at] for at in _TURNED) if axes_swapped else tuple(table)
+
+
+def _is_lossless_webp(untrusted_data: bytes) -> bool:
+    """RFC 9649, 2.5 to 2.7: the first image chunk, alone or inside the first frame."""
+    at, end = 12, len(untrusted_data)
+    while at + 8 <= end:
+        name = untrusted_data[at : at + 4]
+        if name in (b"VP8 ", b"VP8L"):
+            return name == b"VP8L"
+        size = int.from_bytes(untrusted_data[at + 4 : at + 8], "little")
+        at += 8 + (16 if name == b"ANMF" else size + (size & 1))
+    return False
+
+
+_STRIP_PX: Final = 1_000_000
+_ALPHA_MODES: Final = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
+_SUNK: Final = frozenset({"I", "F"})  # 32-bit numbers: measurements, with no agreed white
+_INVISIBLE: Final = [255] + [0] * 255
+
+
+def samples_of(image: Image.Image, colour: Colour, *, grey: bool) -> tuple[bytes, bytes | None]:
+    """``(samples, alpha)`` of a loaded, upright image: H * W * 3 and H * W bytes.
+
+    An alpha that hides nothing is None. Where alpha is 0 the samples are black: what nobody can
+    see in the picture does not travel with it.
+
+    Raises:
+        NotAPicture: the numbers are measurements, not a picture (32-bit integers or floats).
+    """
+    if image.mode in _SUNK:
+        raise NotAPicture
+    samples, alphas = io.BytesIO(), io.BytesIO()
+    for strip in _strips(image):
+        alpha = _alpha(strip)
+        rgb = _rgb(strip, colour, grey=grey)
+        if alpha is not None:
+            rgb.paste((0, 0, 0), mask=alpha.point(_INVISIBLE))
+            alphas.write(alpha.tobytes())
+        samples.write(rgb.tobytes())
+    alpha_bytes = alphas.getvalue()
+    opaque = alpha_bytes.count(b"\xff") == len(alpha_bytes)
+    return samples.getvalue(), None if opaque else alpha_bytes
+
+
+def _strips(image: Image.Image) -> Iterator[Image.Image]:
+    width, height = image.size
+    rows = max(1, _STRIP_PX // width)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        yield strip
+
+
+def _alpha(strip: Image.Image) -> Image.Image | None:
+    if strip.mode in _ALPHA_MODES or "transparency" in strip.info:
+        return strip.convert("RGBA").getchannel("A")
+    return None
+
+
+def _rgb(strip: Image.Image, colour: Colour, *, grey: bool) -> Image.Image:
+    plain = _eight_bits(strip)
+    if colour.transform is not None:
+        plain = colour.transform.apply(_in_mode(plain, colour.mode))
+    if grey:
+        plain = _in_mode(plain, "L")
+    return _in_mode(plain, "RGB")
+
+
+def _eight_bits(strip: Image.Image) -> Image.Image:
+    """Sixteen bits give up their lower byte (as libpng's png_set_strip_16 does for RGB)."""
+    if strip.mode.startswith("I;16"):
+        return strip.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    return strip
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """The colours in another mode, without alpha: it was taken out before."""
+    image.info.pop("transparency", None)
+    return image if image.mode == mode else image.convert(mode)
+
+
+_MODE_OF_SPACE: Final = {b"RGB ": "RGB", b"CMYK": "CMYK", b"GRAY": "L"}
+
+
+def colour_of(image: Image.Image, *, grey: bool) -> Colour:
+    """The plan for an opened picture; a profile that is broken or does not fit is ignored."""
+    untrusted_profile = image.info.get("icc_profile")
+    if not isinstance(untrusted_profile, bytes):
+        return Colour()
+    mode = _MODE_OF_SPACE.get(untrusted_profile[16:20])
+    if mode is None or (mode == "CMYK") != (image.mode == "CMYK") or (mode == "L" and not grey):
+        return Colour()
+    numbers = parse_profile(untrusted_profile) if mode == "RGB" else None
+    if numbers is not None and is_srgb(numbers):
+        return Colour()
+    if numbers is not None and not grey:
+        return Colour(profile=write_profile(numbers))
+    return Colour(transform=_to_srgb(untrusted_profile, mode), mode=mode)
+
+
+def _to_srgb(untrusted_profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    try:
+        return ImageCms.buildTransform(
+            ImageCms.ImageCmsProfile(io.BytesIO(untrusted_profile)),
+            ImageCms.createProfile("sRGB"),
+            mode,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except (OSError, ImageCms.PyCMSError):
+        return None

@@ -1,0 +1,204 @@
+"""Write a picture: samples and colour numbers, nothing else (docs/spec/pictures.md, 5).
+
+Also how much finer than its original a copy has to be encoded to look the same.
+"""
+
+import io
+import math
+import os
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from entrenous.base.picture import Encoding, Picture, PictureFormat
+
+_LAYOUTS: Final = {3: "RGB", 4: "RGBX"}
+
+
+def write_picture(
+    picture: Picture, pixels: NDArray[np.uint8] | None = None, *, finer: int = 0
+) -> bytes:
+    """A file in ``picture.encoding.format.written``. Several threads may write at once.
+
+    Args:
+        picture: what to write; its alpha, profile and encoding are kept.
+        pixels: (H, W, 3) uint8 to write in place of its samples, of the same size. They may have a
+            fourth channel, which is not looked at: Pillow takes such pixels without copying them.
+        finer: how many steps finer than the original's own encoding (:mod:`.finer`).
+
+    Raises:
+        ValueError: ``pixels`` has another shape or type than the picture.
+    """
+    image = image_of(picture, pixels)
+    options = _options(picture.encoding, finer)
+    with _new_file() as out:
+        image.save(out, picture.encoding.format.written, icc_profile=picture.profile, **options)
+        out.seek(0)
+        return out.read()
+
+
+def image_of(picture: Picture, pixels: NDArray[np.uint8] | None = None) -> Image.Image:
+    """What :func:`write_picture` encodes: grey where the original was, on white where it must be.
+
+    Raises:
+        ValueError: as :func:`write_picture`.
+    """
+    image = _colours(picture, pixels)
+    if picture.encoding.grey and picture.profile is None:
+        image = image.convert("L")
+    if picture.alpha is None and picture.encoding.format.written is PictureFormat.JPEG:
+        return image
+    if image.mode == "RGBX":
+        image = image.convert("RGB")
+    if picture.alpha is None:
+        return image
+    size = (picture.width_px, picture.height_px)
+    alpha = Image.frombuffer("L", size, picture.alpha, "raw", "L", 0, 1)
+    if picture.encoding.format.written is PictureFormat.JPEG:
+        return _on_white(image, alpha)
+    image.putalpha(alpha)
+    return image
+
+
+def _colours(picture: Picture, pixels: NDArray[np.uint8] | None) -> Image.Image:
+    size = (picture.width_px, picture.height_px)
+    if pixels is None:
+        return Image.frombuffer("RGB", size, picture.samples, "raw", "RGB", 0, 1)
+    if pixels.shape[:2] != size[::-1] or pixels.shape[2:] not in ((3,), (4,)):
+        raise ValueError("pixels must be height x width x 3 or 4 numbers")
+    if pixels.dtype != np.uint8:
+        raise ValueError("pixels must be of type uint8")
+    layout = _LAYOUTS[pixels.shape[2]]
+    return Image.frombuffer(layout, size, np.ascontiguousarray(pixels), "raw", layout, 0, 1)
+
+
+def _on_white(image: Image.Image, alpha: Image.Image) -> Image.Image:
+    """A JPEG has no alpha: lay the picture on white paper, as a page would show it."""
+    paper = Image.new(image.mode, image.size, "white")
+    paper.paste(image, mask=alpha)
+    return paper
+
+
+def _options(encoding: Encoding, finer: int) -> dict[str, Any]:
+    if encoding.format.written is PictureFormat.JPEG:
+        return jpeg_options(encoding, finer)
+    if encoding.format.written is PictureFormat.WEBP:
+        return webp_options(encoding, finer)
+    return {"compress_level": 6}
+
+
+def _new_file() -> BinaryIO:
+    """In memory alone, without a name. While Pillow writes to a file with a descriptor, it does not
+    hold the interpreter up: all processors can encode at once.
+    """
+    if hasattr(os, "memfd_create"):  # on Linux
+        return os.fdopen(os.memfd_create("copy"), "w+b")
+    return io.BytesIO()
+
+
+PSNR_DB_LEAST: Final = 42.2  # of red, green and blue together; 42 is promised
+QUALITY: Final = 92  # where the original's own tables are unknown or too coarse to carry a copy
+# Sum of the luma table of ITU-T T.81, K.1, scaled to libjpeg's quality 75. Coarser tables round the
+# mark itself away: a copy of a JPEG of quality 50 in its own tables is heard half as loud.
+_LUMA_SUM_MAX: Final = 1860
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A quality of libjpeg or libwebp; ``sharp`` means colours at full size or, for WebP, without
+    loss.
+    """
+
+    quality: int
+    sharp: bool = False
+
+
+_JPEG_STEPS: Final = (
+    Step(QUALITY),
+    Step(96),
+    Step(98),
+    Step(97, sharp=True),
+    Step(98, sharp=True),
+    Step(99, sharp=True),
+    Step(100, sharp=True),
+)
+_WEBP_STEPS: Final = (Step(QUALITY), Step(96), Step(100), Step(100, sharp=True))
+STEPS: Final = {PictureFormat.JPEG: len(_JPEG_STEPS), PictureFormat.WEBP: len(_WEBP_STEPS)}
+
+
+def jpeg_options(encoding: Encoding, finer: int) -> dict[str, Any]:
+    """Pillow's options for a JPEG that is ``finer`` steps better than the original's encoding."""
+    own = encoding.subsampling or "4:4:4"
+    if finer == 0 and encoding.tables and sum(encoding.tables[0]) <= _LUMA_SUM_MAX:
+        tables = [list(table) for _, table in sorted(encoding.tables.items())]
+        return {"qtables": tables, "subsampling": own}
+    step = _JPEG_STEPS[min(finer, len(_JPEG_STEPS) - 1)]
+    return {"quality": step.quality, "subsampling": "4:4:4" if step.sharp else own}
+
+
+def webp_options(encoding: Encoding, finer: int) -> dict[str, Any]:
+    """Pillow's options for a WebP, likewise."""
+    step = _WEBP_STEPS[min(finer, len(_WEBP_STEPS) - 1)]
+    if encoding.lossless or step.sharp:
+        return {"lossless": True, "exact": True, "quality": 50, "method": 4}
+    return {"quality": step.quality, "method": 4}
+
+
+_BAND_PX: Final = 32  # a multiple of 16, the tallest block of a JPEG: bands are coded as they lie
+_SAMPLE_PX: Final = 1_500_000
+Pixels = NDArray[np.uint8]
+
+
+def finer_needed(picture: Picture, trial: Pixels) -> int:
+    """The fewest steps with which a copy keeps ``PSNR_DB_LEAST`` to the original's pixels.
+
+    Of a large picture bands are encoded, not the whole. When no step is fine enough (the mark alone
+    may use up nearly all there is), the finest one.
+
+    Args:
+        picture: the original.
+        trial: (H, W, 3 or 4) uint8, a copy of it that nobody gets, marked as strongly as others.
+    """
+    steps = STEPS.get(picture.encoding.format.written, 1)
+    if steps == 1 or picture.encoding.lossless:
+        return 0
+    sample, marked = _bands(picture, trial)
+    want = _seen(image_of(sample))
+    for finer in range(steps - 1):
+        with Image.open(io.BytesIO(write_picture(sample, marked, finer=finer))) as written:
+            if _psnr_db(want, _seen(written)) >= PSNR_DB_LEAST:  # our own bytes, no stranger's
+                return finer
+    return steps - 1
+
+
+def _bands(picture: Picture, trial: Pixels) -> tuple[Picture, Pixels]:
+    """Bands of whole rows, spread evenly, laid under one another."""
+    rows = max(_BAND_PX, _SAMPLE_PX // picture.width_px)
+    count = rows // _BAND_PX
+    if picture.height_px <= rows:
+        return picture, trial
+    tops = np.linspace(0, picture.height_px // _BAND_PX - 1, count, dtype=int) * _BAND_PX
+    taken = (tops[:, None] + np.arange(_BAND_PX)).ravel()
+    alpha = None
+    if picture.alpha is not None:
+        rows_of_alpha = np.frombuffer(picture.alpha, np.uint8).reshape(picture.height_px, -1)
+        alpha = rows_of_alpha[taken].tobytes()
+    samples = np.asarray(picture)[taken].tobytes()
+    return replace(picture, height_px=taken.size, samples=samples, alpha=alpha), trial[taken]
+
+
+def _seen(image: Image.Image) -> Pixels:
+    """Its colours; what is transparent shows white paper."""
+    if image.mode not in ("RGBA", "LA"):
+        return np.asarray(image.convert("RGB"))
+    paper = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(paper, image.convert("RGBA")).convert("RGB"))
+
+
+def _psnr_db(want: Pixels, got: Pixels) -> float:
+    error = cv2.norm(want, got, cv2.NORM_L2SQR) / want.size
+    return math.inf if error == 0.0 else 10.0 * math.log10(255.0**2 / error)

@@ -1,0 +1,65 @@
+"""Smaller pictures: as asked for, and small, grey and blurred for people who review many."""
+
+import io
+from dataclasses import replace
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from entrenous.base.picture import Picture
+
+
+def resize(picture: Picture, longest_side_px: int) -> Picture:
+    """The picture with its longest side at most ``longest_side_px``; a smaller one stays as it is.
+
+    Lanczos, three lobes, on the encoded values. Colours are weighted by alpha, so that what is
+    transparent does not bleed into what is not.
+
+    Raises:
+        ValueError: ``longest_side_px`` is less than 1.
+    """
+    if longest_side_px < 1:
+        raise ValueError("a picture has at least one pixel")
+    longest = max(picture.width_px, picture.height_px)
+    if longest <= longest_side_px:
+        return picture
+    size = (
+        max(1, round(picture.width_px * longest_side_px / longest)),
+        max(1, round(picture.height_px * longest_side_px / longest)),
+    )
+    smaller = _image(picture).resize(size, Image.Resampling.LANCZOS)
+    alpha = smaller.getchannel("A").tobytes() if picture.alpha is not None else None
+    samples = smaller.convert("RGB").tobytes() if alpha is not None else smaller.tobytes()
+    return replace(picture, width_px=size[0], height_px=size[1], samples=samples, alpha=alpha)
+
+
+def _image(picture: Picture) -> Image.Image:
+    size = (picture.width_px, picture.height_px)
+    image = Image.frombuffer("RGB", size, picture.samples, "raw", "RGB", 0, 1)
+    if picture.alpha is not None:
+        image.putalpha(Image.frombuffer("L", size, picture.alpha, "raw", "L", 0, 1))
+    return image
+
+
+DETAIL_PX: Final = 32  # the longer side, of what is left
+SIDE_PX: Final = 256  # the longer side, as it is drawn
+
+
+def blurred_preview(pixels: NDArray[np.uint8]) -> bytes:
+    """A grey PNG, 256 pixels on the longer side, of (H, W, 3) RGB or (H, W) grey pixels."""
+    grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    coarse = cv2.resize(grey, _size(pixels, DETAIL_PX), interpolation=cv2.INTER_AREA)
+    drawn = cv2.resize(coarse, _size(pixels, SIDE_PX), interpolation=cv2.INTER_CUBIC)
+    file = io.BytesIO()
+    Image.fromarray(drawn.astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def _size(pixels: NDArray[np.uint8], longer_px: int) -> tuple[int, int]:
+    """Width and height."""
+    height_px, width_px = pixels.shape[:2]
+    scale = longer_px / max(height_px, width_px)
+    return max(1, round(width_px * scale)), max(1, round(height_px * scale))

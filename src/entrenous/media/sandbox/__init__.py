@@ -1,0 +1,1 @@
+"""Child processes that can only decode: seccomp, Landlock, resource limits, and pipes."""

@@ -1,0 +1,302 @@
+"""What a decoder process does to itself before it reads a byte of a stranger's file.
+
+It sets up its pipes and its allocator, imports what could not be imported later, and gives up
+all other rights: resource
+limits, Landlock, and a seccomp filter that allows the system calls of decoding only.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import platform
+import resource
+import struct
+from dataclasses import dataclass
+from enum import IntFlag
+from functools import cache
+from importlib import import_module
+from typing import Final
+
+_PR_SET_DUMPABLE: Final = 4
+_PR_SET_NO_NEW_PRIVS: Final = 38
+_LANDLOCK_CREATE_RULESET: Final = 444  # the same number on every architecture
+_LANDLOCK_RESTRICT_SELF: Final = 446
+_LANDLOCK_ASK_VERSION: Final = 1
+# linux/landlock.h: how many file rights versions 1, 2, ... know; network from 4, scopes from 6 on
+_LANDLOCK_FILE_RIGHTS: Final = (13, 14, 15, 15, 16)
+_LANDLOCK_NETWORK: Final = 0b11
+_LANDLOCK_SCOPES: Final = 0b11
+
+
+class Confinement(IntFlag):
+    """What stands around a child."""
+
+    LIMITS = 1  # memory, processor time, no new file descriptor, no file content, no core dump
+    NO_NEW_PRIVILEGES = 2
+    LANDLOCK = 4  # no file by its path, no network port, no signal to others
+    SYSTEM_CALLS = 8  # seccomp: only what decoding needs
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one picture may take: memory, processor seconds, seconds by the wall clock."""
+
+    memory_bytes: int = 2 << 30
+    cpu_s: int = 20
+    wall_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.memory_bytes < 1 or self.cpu_s < 1 or not self.wall_s > 0:
+            raise ValueError("a child needs some memory and some time")
+
+
+def confine_process(*, memory_bytes: int, cpu_s: int, threads: bool) -> Confinement:
+    """Confine this process for good, and say what now stands.
+
+    ``threads`` must be true for decoders that start threads. Every import must be done before.
+    """
+    walls = Confinement(0)
+    _limit(memory_bytes, cpu_s, threads=threads)
+    if platform.system() == "Linux":
+        walls |= _linux_walls()
+    # After Landlock, whose ruleset is a descriptor: from here on none can be opened, on any system.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+    walls |= Confinement.LIMITS
+    if Confinement.NO_NEW_PRIVILEGES in walls and forbid_system_calls(threads=threads):
+        walls |= Confinement.SYSTEM_CALLS
+    return walls
+
+
+def _limit(memory_bytes: int, cpu_s: int, *, threads: bool) -> None:
+    wanted = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_CPU: cpu_s,
+        resource.RLIMIT_DATA: memory_bytes,
+        resource.RLIMIT_AS: memory_bytes + (1 << 30),  # libraries and reserved, untouched stacks
+    }
+    if not threads:
+        wanted[resource.RLIMIT_NPROC] = 0
+    for which, most in wanted.items():
+        with contextlib.suppress(ValueError, OSError):  # macOS knows RLIMIT_AS and refuses it
+            resource.setrlimit(which, (most, most))
+
+
+def _linux_walls() -> Confinement:
+    libc().prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        return Confinement(0)
+    landlock = Confinement.LANDLOCK if _landlock() else Confinement(0)
+    return Confinement.NO_NEW_PRIVILEGES | landlock
+
+
+def _landlock() -> bool:
+    """Handle every right, grant none (Linux, Documentation/userspace-api/landlock.rst)."""
+    syscall = libc().syscall
+    syscall.restype = ctypes.c_long
+    version = syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _LANDLOCK_ASK_VERSION)
+    if version < 1:
+        return False
+    rights = _LANDLOCK_FILE_RIGHTS[min(version, len(_LANDLOCK_FILE_RIGHTS)) - 1]
+    handled = [(1 << rights) - 1]
+    if version >= 4:
+        handled.append(_LANDLOCK_NETWORK)
+    if version >= 6:
+        handled.append(_LANDLOCK_SCOPES)
+    attributes = (ctypes.c_uint64 * len(handled))(*handled)
+    size = ctypes.c_size_t(ctypes.sizeof(attributes))
+    ruleset = syscall(_LANDLOCK_CREATE_RULESET, ctypes.byref(attributes), size, 0)
+    if ruleset < 0:
+        return False
+    stands = syscall(_LANDLOCK_RESTRICT_SELF, ruleset, 0) == 0
+    os.close(ruleset)
+    return bool(stands)
+
+
+# Numbers on x86_64 (Linux, syscall_64.tbl) and on aarch64 (asm-generic/unistd.h).
+_NEEDED: Final = {
+    "read": (0, 63),
+    "write": (1, 64),
+    "close": (3, 57),
+    "fstat": (5, 80),
+    "lseek": (8, 62),
+    "munmap": (11, 215),
+    "brk": (12, 214),
+    "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "writev": (20, 66),
+    "sched_yield": (24, 124),
+    "mremap": (25, 216),
+    "madvise": (28, 233),
+    "getpid": (39, 172),
+    "exit": (60, 93),
+    "sigaltstack": (131, 132),
+    "gettid": (186, 178),
+    "futex": (202, 98),
+    "sched_getaffinity": (204, 123),
+    "clock_gettime": (228, 113),
+    "clock_nanosleep": (230, 115),
+    "exit_group": (231, 94),
+    "set_robust_list": (273, 99),
+    "getrandom": (318, 278),
+    "rseq": (334, 293),
+}
+_MMAP: Final = (9, 222)
+_MPROTECT: Final = (10, 226)
+_CLONE: Final = (56, 220)
+_CLONE3: Final = (435, 435)
+# machine name: (column of the tables above, AUDIT_ARCH_* of linux/audit.h)
+_MACHINES: Final = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
+_PROT_EXEC: Final = 0x4
+_CLONE_THREAD: Final = 0x10000
+_ALLOW: Final = 0x7FFF0000
+_KILL_PROCESS: Final = 0x80000000
+_ERRNO: Final = 0x00050000
+_LOAD: Final = 0x20  # BPF_LD | BPF_W | BPF_ABS
+_IF_EQUAL: Final = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
+_IF_BITS: Final = 0x45  # BPF_JMP | BPF_JSET | BPF_K
+_RETURN: Final = 0x06  # BPF_RET | BPF_K
+_NUMBER_AT: Final = 0  # struct seccomp_data: nr, arch, instruction pointer, six arguments
+_ARCH_AT: Final = 4
+_ARGUMENTS_AT: Final = 16
+_PR_SET_SECCOMP: Final = 22
+_SECCOMP_MODE_FILTER: Final = 2
+
+
+class _Program(ctypes.Structure):
+    """``struct sock_fprog`` of linux/filter.h."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def forbid_system_calls(*, threads: bool) -> bool:
+    """Put the list into force for this process, for good; False where the kernel cannot.
+
+    ``threads`` lets a decoder start threads of its own. PR_SET_NO_NEW_PRIVS must be set before.
+    """
+    machine = _MACHINES.get(platform.machine())
+    if machine is None or platform.system() != "Linux" or ctypes.sizeof(ctypes.c_void_p) != 8:
+        return False
+    code = program(*machine, threads=threads)
+    filter_program = _Program(len(code) // 8, code)
+    wanted = ctypes.byref(filter_program)
+    return bool(libc().prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, wanted, 0, 0) == 0)
+
+
+def prepare(*, threads: bool) -> None:
+    """What :func:`forbid_system_calls` needs and can be made before."""
+    libc()
+    machine = _MACHINES.get(platform.machine())
+    if machine is not None:
+        program(*machine, threads=threads)
+
+
+@cache
+def libc() -> ctypes.CDLL:
+    """Opened once: whoever forks has its children find it open."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
+@cache
+def program(column: int, architecture: int, *, threads: bool) -> bytes:
+    """The list as instructions of ``struct sock_filter``, 8 bytes each."""
+    code = [
+        _step(_LOAD, _ARCH_AT),
+        _step(_IF_EQUAL, architecture, yes=1),
+        _step(_RETURN, _KILL_PROCESS),
+        _step(_LOAD, _NUMBER_AT),
+    ]
+    for numbers in _NEEDED.values():
+        code += [_step(_IF_EQUAL, numbers[column], no=1), _step(_RETURN, _ALLOW)]
+    for numbers in (_MMAP, _MPROTECT):
+        code += _unless(numbers[column], 2, _PROT_EXEC, bits_set=_refuse(), bits_clear=_ALLOW)
+    if threads:
+        code += _unless(_CLONE[column], 0, _CLONE_THREAD, bits_set=_ALLOW, bits_clear=_refuse())
+        # Its flags lie in memory, where a filter cannot look; "no such call" makes libc use clone.
+        code += [
+            _step(_IF_EQUAL, _CLONE3[column], no=1),
+            _step(_RETURN, _ERRNO | errno.ENOSYS),
+        ]
+    return b"".join([*code, _step(_RETURN, _refuse())])
+
+
+def _unless(
+    number: int, argument: int, bits: int, *, bits_set: int, bits_clear: int
+) -> list[bytes]:
+    """A call judged by bits of one argument (its low half: both machines are little-endian)."""
+    return [
+        _step(_IF_EQUAL, number, no=4),
+        _step(_LOAD, _ARGUMENTS_AT + 8 * argument),
+        _step(_IF_BITS, bits, no=1),
+        _step(_RETURN, bits_set),
+        _step(_RETURN, bits_clear),
+    ]
+
+
+def _refuse() -> int:
+    return _ERRNO | errno.EPERM
+
+
+def _step(code: int, value: int, *, yes: int = 0, no: int = 0) -> bytes:
+    return struct.pack("<HBBI", code, yes, no, value)
+
+
+QUESTIONS: Final = 0
+_PART_BYTES: Final = 1 << 20
+
+
+def set_answers_apart() -> int:
+    """The descriptor for answers; what a library prints must not become part of one."""
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    return answers
+
+
+def read_from(descriptor: int, size: int) -> bytes:
+    """``size`` bytes, or fewer when the input ends before."""
+    data = bytearray()
+    while len(data) < size and (part := os.read(descriptor, min(_PART_BYTES, size - len(data)))):
+        data += part
+    return bytes(data)
+
+
+def write_to(descriptor: int, data: bytes) -> None:
+    """All of it, however little the pipe takes at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+# With the first file, with the first track of text, and with the first text decoded. Behind the
+# walls it is too late: no file can be opened, and a sound with subtitles would count as broken.
+_LATE_IMPORTS: Final = ("av.subtitles.stream", "av.subtitles.codeccontext", "av.subtitles.subtitle")
+
+
+def import_late() -> None:
+    """Import all of it, as long as files can be opened."""
+    for module in _LATE_IMPORTS:
+        import_module(module)
+
+
+# malloc.h of glibc; its dynamic adjustment of these two ends when they are set.
+_TRIM_THRESHOLD: Final = -1
+_MMAP_THRESHOLD: Final = -3
+_ARENA_MAX: Final = -8
+_KEPT_BYTES: Final = 64 << 20  # of each arena, at its end
+_MAPPED_ALONE_BYTES: Final = 32 << 20  # the largest that glibc takes; what is larger is given back
+_ARENAS: Final = 2
+
+
+def keep_freed_memory() -> bool:
+    """For this process, for good; False where the C library knows no such thing (musl, macOS)."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    wanted = (
+        (_TRIM_THRESHOLD, _KEPT_BYTES),
+        (_MMAP_THRESHOLD, _MAPPED_ALONE_BYTES),
+        (_ARENA_MAX, _ARENAS),
+    )
+    return all(mallopt(which, value) == 1 for which, value in wanted)

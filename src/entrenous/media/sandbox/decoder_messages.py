@@ -1,0 +1,422 @@
+"""The messages between a parent and its decoders of pictures, clips and sounds, as bytes.
+
+They are read strictly: a decoder that a file has taken over may write anything.
+"""
+
+import math
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from typing import Final
+
+from entrenous.base.audio_video import (
+    Clip,
+    ClipBroken,
+    ClipCutShort,
+    ClipTooLong,
+    Coded,
+    Colours,
+    Cut,
+    Frame,
+    FramesTooLarge,
+    FramesUnknown,
+    NoFrames,
+    NotASound,
+    Shown,
+    Silence,
+    Sound,
+    SoundBroken,
+    SoundEncoding,
+    SoundFormat,
+    SoundTooLong,
+    SoundUnknown,
+    Timing,
+)
+from entrenous.base.errors import EntrenousError
+from entrenous.base.limits import (
+    CLIP_LENGTH_S_MAX,
+    CLIP_PIXELS_MAX,
+    PICTURE_PIXELS_MAX,
+    SOUND_LENGTH_S_MAX,
+    SOUND_RATE_HZ_MAX,
+)
+from entrenous.base.picture import (
+    CutShort,
+    DecoderGaveUp,
+    Encoding,
+    FullSize,
+    NotAPicture,
+    Picture,
+    PictureFormat,
+    TooManyPixels,
+)
+from entrenous.media.icc_profile import parse_profile, write_profile
+from entrenous.media.sandbox.confinement import Confinement
+
+#: The length of the file that follows, how many pixels its sides need (0: all there are), and
+#: whether the luma of a JPEG is enough.
+PICTURE_QUESTION: Final = struct.Struct(">QI?")
+_READY: Final = struct.Struct(">cB")
+_PICTURE: Final = struct.Struct(">IIII8BI")
+_SIZE: Final = struct.Struct(">II")
+_TABLE: Final = struct.Struct(">64H")
+_PICTURE_FORMATS: Final = tuple(PictureFormat)
+_SUBSAMPLINGS: Final = (None, "4:4:4", "4:2:2", "4:2:0")
+_PICTURE_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
+    b"N": NotAPicture,
+    b"C": CutShort,
+    b"G": DecoderGaveUp,
+}
+_SIDES: Final = ("width_px", "height_px")
+_TABLES_MAX: Final = 2
+_JPEG_SIDE_MAX: Final = 65_535  # ITU-T T.81, B.2.2: 16 bits
+_NOT_SHRUNK: Final = FullSize(0, 0)
+_LUMA_ALONE: Final = 2  # in the place of "grey"
+_PROFILE_BYTES_MAX: Final = 65_536
+
+
+Read = Callable[[int], bytes]
+"""Gives exactly that many bytes, or raises."""
+
+
+def write_ready(walls: Confinement) -> bytes:
+    """The child's first words: everything is loaded, and these walls stand."""
+    return _READY.pack(b"R", walls)
+
+
+def read_ready(read: Read) -> Confinement:
+    """The walls around the child.
+
+    Raises:
+        ValueError: it said something else.
+    """
+    word, walls = _READY.unpack(read(_READY.size))
+    if word != b"R" or walls not in range(16):
+        raise ValueError("the child said something else")
+    return Confinement(walls)
+
+
+def write_picture_failure(failure: EntrenousError) -> bytes:
+    """One letter for what went wrong; the size that was too much goes along."""
+    if isinstance(failure, TooManyPixels):
+        width, height = (min(int(str(failure.facts[name])), 0xFFFFFFFF) for name in _SIDES)
+        return b"M" + _SIZE.pack(width, height)
+    letters = [letter for letter, kind in _PICTURE_FAILURES.items() if isinstance(failure, kind)]
+    return letters[0] if letters else b"G"
+
+
+def write_picture_answer(picture: Picture) -> Iterable[bytes]:
+    """The picture in three parts, so that its samples are not copied once more."""
+    encoding = picture.encoding
+    tables = [table for _, table in sorted((encoding.tables or {}).items())]
+    profile = picture.profile or b""
+    head = b"P" + _PICTURE.pack(
+        picture.width_px,
+        picture.height_px,
+        *(picture.shrunk_from or _NOT_SHRUNK),
+        _PICTURE_FORMATS.index(encoding.format),
+        _LUMA_ALONE if picture.luma_alone else encoding.grey,
+        encoding.lossless,
+        picture.alpha is not None,
+        _SUBSAMPLINGS.index(encoding.subsampling),
+        len(tables),
+        len(profile),
+    )
+    yield b"".join((head, *(_TABLE.pack(*table) for table in tables), profile))
+    yield picture.samples
+    yield picture.alpha or b""
+
+
+def read_picture_answer(read: Read, kind: PictureFormat, *, luma: bool = False) -> Picture:
+    """The picture in an answer about a file of this kind; ``luma`` says that this was enough.
+
+    Raises:
+        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp: what the child reported.
+        ValueError: the answer itself is not sound, so neither is the child.
+    """
+    word = read(1)
+    if word == b"P":
+        return _read_picture(read, kind, luma=luma)
+    if word == b"M":
+        width, height = _SIZE.unpack(read(_SIZE.size))
+        limit_mp = PICTURE_PIXELS_MAX // 1_000_000
+        raise TooManyPixels(width_px=width, height_px=height, limit_mp=limit_mp)
+    if word in _PICTURE_FAILURES:
+        raise _PICTURE_FAILURES[word]
+    raise ValueError("the child said something else")
+
+
+def _read_picture(read: Read, kind: PictureFormat, *, luma: bool) -> Picture:
+    head = _PICTURE.unpack(read(_PICTURE.size))
+    width, height, full = *head[:2], FullSize(*head[2:4], *map(bool, head[4:6]))
+    which, grey, lossless, has_alpha, subsampling, tables, profile_bytes = head[6:]
+    sizes = width * height, full.width_px * full.height_px
+    if not 0 < sizes[0] <= PICTURE_PIXELS_MAX >= sizes[1]:
+        raise ValueError("a picture of impossible size")
+    if full != _NOT_SHRUNK and kind is not PictureFormat.JPEG:
+        raise ValueError("only a JPEG is decoded smaller")
+    if kind is PictureFormat.JPEG and max(width, height, *full[:2]) > _JPEG_SIDE_MAX:
+        raise ValueError("a JPEG of impossible size")
+    alone = luma and kind is PictureFormat.JPEG and grey == _LUMA_ALONE
+    if max(0 if alone else grey, lossless, has_alpha, *head[4:6]) > 1 or tables > _TABLES_MAX:
+        raise ValueError("a flag that is none")
+    if which >= len(_PICTURE_FORMATS) or _PICTURE_FORMATS[which] is not kind:
+        raise ValueError("a picture of another kind than the file's")
+    if subsampling >= len(_SUBSAMPLINGS) or profile_bytes > _PROFILE_BYTES_MAX:
+        raise ValueError("a number out of range")
+    read_tables = {slot: _read_table(read) for slot in range(tables)}
+    encoding = Encoding(
+        kind, bool(grey), read_tables or None, _SUBSAMPLINGS[subsampling], bool(lossless)
+    )
+    profile = _read_profile(read, profile_bytes)
+    samples = read(width * height * (1 if alone else 3))
+    alpha = read(width * height) if has_alpha else None
+    return Picture(
+        width, height, samples, encoding, alpha, profile, None if full == _NOT_SHRUNK else full
+    )
+
+
+def _read_table(read: Read) -> tuple[int, ...]:
+    table = _TABLE.unpack(read(_TABLE.size))
+    if 0 in table:
+        raise ValueError("a quantisation step of 0 (ITU-T T.81, B.2.4.1 forbids it)")
+    return table
+
+
+def _read_profile(read: Read, size: int) -> bytes | None:
+    """Only what our own writer would have written: numbers, fixed texts, not a byte more."""
+    if size == 0:
+        return None
+    profile = read(size)
+    numbers = parse_profile(profile)
+    if numbers is None or write_profile(numbers) != profile:
+        raise ValueError("a profile that is more than its colour numbers")
+    return profile
+
+
+CLIP_QUESTION: Final = struct.Struct(">QddIIdI")  # length of the file that follows, and the cut
+_SHOWN: Final = struct.Struct(">IIIIdBBBII")
+_FRAME: Final = struct.Struct(">dB")
+_CLIP_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
+    b"U": FramesUnknown,  # before the family that it belongs to
+    b"N": NoFrames,
+    b"C": ClipCutShort,
+    b"G": ClipBroken,
+}
+_END: Final = b"E"
+
+
+def write_clip_question(untrusted_data: bytes, cut: Cut) -> bytes:
+    """The head of a question; the file follows it."""
+    which = cut.start_s, cut.stop_s, cut.each, cut.side_px, cut.apart_s, cut.frames_max
+    return CLIP_QUESTION.pack(len(untrusted_data), *which)
+
+
+def write_clip_answer(clip: Clip) -> Iterator[bytes]:
+    """The clip in parts: what its frames have in common, frame after frame, the end."""
+    shown = clip.shown
+    yield b"V" + _SHOWN.pack(
+        shown.width_px,
+        shown.height_px,
+        shown.rate.numerator,
+        shown.rate.denominator,
+        shown.length_s,
+        shown.colours.matrix,
+        shown.colours.primaries,
+        shown.colours.transfer,
+        *_small(shown.pixel_aspect),
+    )
+    for frame in clip.frames:
+        yield b"F" + _FRAME.pack(frame.at_s, frame.coded)
+        yield frame.planes
+    yield _END
+
+
+def write_clip_failure(failure: EntrenousError) -> bytes:
+    """One letter for what went wrong; the size that was too much goes along."""
+    if isinstance(failure, FramesTooLarge):
+        sides = (failure.facts["width_px"], failure.facts["height_px"])
+        return b"M" + _SIZE.pack(*(min(int(str(side)), 0xFFFFFFFF) for side in sides))
+    if isinstance(failure, ClipTooLong):
+        return b"L"
+    letters = [letter for letter, kind in _CLIP_FAILURES.items() if isinstance(failure, kind)]
+    return letters[0] if letters else b"G"
+
+
+def read_clip_answer(read: Read) -> Clip:
+    """The clip in an answer; its frames are read from the child as they are walked.
+
+    Raises:
+        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken: what the child reported,
+            also while frames are walked.
+        ValueError: the answer itself is not sound, so neither is the child.
+    """
+    word = read(1)
+    if word != b"V":
+        raise _clip_failure(word, read)
+    width, height, up, down, length, *codes, across, along = _SHOWN.unpack(read(_SHOWN.size))
+    if not 0 < width * height <= CLIP_PIXELS_MAX or 0 in (up, down, across, along):
+        raise ValueError("frames of impossible size, rate or shape")
+    if not 0.0 <= length <= CLIP_LENGTH_S_MAX:
+        raise ValueError("a clip of impossible length")
+    rate, aspect = Fraction(up, down), Fraction(across, along)
+    shown = Shown(width, height, rate, length, Colours(*codes), aspect)
+    return Clip(shown, _frames(read, shown))
+
+
+def _frames(read: Read, shown: Shown) -> Iterator[Frame]:
+    before = -math.inf
+    while (word := read(1)) == b"F":
+        at_s, coded = _FRAME.unpack(read(_FRAME.size))
+        if not (before < at_s or before == at_s == 0.0) or not 0.0 <= at_s <= CLIP_LENGTH_S_MAX:
+            raise ValueError("frames that do not run in the order of time")
+        before = at_s
+        planes = read(shown.frame_bytes)
+        yield Frame(at_s, shown.width_px, shown.height_px, planes, Coded(coded))
+    if word != _END:
+        raise _clip_failure(word, read)
+
+
+def _clip_failure(word: bytes, read: Read) -> EntrenousError:
+    if word == b"M":
+        width, height = _SIZE.unpack(read(_SIZE.size))
+        return FramesTooLarge(
+            width_px=width, height_px=height, limit_mp=round(CLIP_PIXELS_MAX / 1e6)
+        )
+    if word == b"L":
+        return ClipTooLong(limit_minutes=round(CLIP_LENGTH_S_MAX / 60))
+    if word in _CLIP_FAILURES:
+        return _CLIP_FAILURES[word]()
+    raise ValueError("the child said something else")
+
+
+def _small(ratio: Fraction) -> tuple[int, int]:
+    short = ratio.limit_denominator(10_000)
+    return max(1, min(short.numerator, 100_000)), short.denominator
+
+
+SOUND_QUESTION: Final = struct.Struct(
+    ">QI"
+)  # length of the file that follows; see read_sound's mono_hz
+_SOUND: Final = struct.Struct(">IBBIBQ")
+_TIMING: Final = struct.Struct(">QI")
+_SILENCE: Final = struct.Struct(">QQ")
+_SILENCES_MAX: Final = 1 << 15  # more than there is room for in the longest sound
+_SOUND_FORMATS: Final = tuple(SoundFormat)
+_BITS_MAX: Final = 1_000_000
+
+
+def write_sound_answer(sound: Sound) -> Iterator[bytes]:
+    """The sound in parts, so that its samples are not copied once more."""
+    encoding = sound.encoding
+    yield b"S" + _SOUND.pack(
+        sound.rate_hz,
+        sound.channels,
+        _SOUND_FORMATS.index(encoding.format),
+        encoding.bit_rate,
+        encoding.deep,
+        len(sound),
+    )
+    yield _written(sound.timing)
+    yield sound.samples
+
+
+def _written(timing: Timing) -> bytes:
+    silences = (_SILENCE.pack(one.before, one.length) for one in timing.silences)
+    return _TIMING.pack(timing.ahead, len(timing.silences)) + b"".join(silences)
+
+
+def write_sound_failure(failure: EntrenousError) -> bytes:
+    """One letter for what went wrong."""
+    if isinstance(failure, SoundUnknown):  # before the family that it belongs to
+        return b"U"
+    if isinstance(failure, NotASound):
+        return b"N"
+    return b"L" if isinstance(failure, SoundTooLong) else b"G"
+
+
+def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
+    """The sound in an answer; with ``mono_hz`` it must be one channel of that rate.
+
+    Raises:
+        NotASound, SoundUnknown, SoundTooLong, SoundBroken: what the child reported.
+        ValueError: the answer itself is not sound, so neither is the child.
+    """
+    word = read(1)
+    if word != b"S":
+        raise _sound_failure(word)
+    rate, channels, which, bits, deep, count = _SOUND.unpack(read(_SOUND.size))
+    if not 4000 <= rate <= SOUND_RATE_HZ_MAX or not 0 < count <= SOUND_LENGTH_S_MAX * rate:
+        raise ValueError("a sound of impossible rate or length")
+    if channels not in (1, 2) or which >= len(_SOUND_FORMATS) or bits > _BITS_MAX or deep > 1:
+        raise ValueError("a number out of range")
+    if mono_hz and (rate, channels) != (mono_hz, 1):
+        raise ValueError("more than was asked for")
+    timing = _timing(read, count, round(SOUND_LENGTH_S_MAX * rate))
+    if mono_hz and timing != Timing():
+        raise ValueError("more than was asked for")
+    samples = read(4 * count * channels)
+    import numpy as np  # noqa: PLC0415 - a command that reads no sound does not wait for it
+
+    if not np.isfinite(np.frombuffer(samples, np.float32)).all():
+        raise ValueError("a sample that is no number")
+    encoding = SoundEncoding(_SOUND_FORMATS[which], bits, bool(deep))
+    return Sound(rate, channels, samples, encoding, timing)
+
+
+def _timing(read: Read, count: int, most: int) -> Timing:
+    """Of a sound of ``count`` samples; no silence is longer than ``most``.
+
+    Raises ValueError.
+    """
+    ahead, several = _TIMING.unpack(read(_TIMING.size))
+    if several > _SILENCES_MAX:
+        raise ValueError("more silences than there is room for")
+    silences = tuple(Silence(*_SILENCE.unpack(read(_SILENCE.size))) for _ in range(several))
+    timing = Timing(ahead, silences)
+    if ahead > count + timing.silent:
+        raise ValueError("a picture that begins after its sound")
+    if any(one.before >= count or one.length > most for one in silences):
+        raise ValueError("a silence out of range")
+    return timing
+
+
+def _sound_failure(word: bytes) -> EntrenousError:
+    if word == b"N":
+        return NotASound()
+    if word == b"U":
+        return SoundUnknown()
+    if word == b"L":
+        return SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))
+    if word == b"G":
+        return SoundBroken()
+    raise ValueError("the child said something else")
+
+
+_STARTS: Final = ((b"OggS", "ogg"), (b"#!AMR", "amr"), (b"fLaC", "flac"), (b"ID3", "mp3"))
+_EBML: Final = b"\x1aE\xdf\xa3"
+_BOXES: Final = frozenset(b"ftyp moov mdat moof wide free skip styp sidx".split())
+
+
+def sound_container_of(untrusted_data: bytes) -> str:
+    """FFmpeg's name of the one demuxer that this file is given to.
+
+    Raises:
+        NotASound: it starts like none of the containers that we read.
+    """
+    for start, kind in _STARTS:
+        if untrusted_data.startswith(start):
+            return kind
+    if untrusted_data[:4] == b"RIFF":
+        return {b"WAVE": "wav", b"AVI ": "avi"}.get(untrusted_data[8:12]) or _none()
+    if untrusted_data.startswith(_EBML):
+        return "matroska"
+    if untrusted_data[4:8] in _BOXES:
+        return "mov"
+    if len(untrusted_data) > 1 and untrusted_data[0] == 0xFF and untrusted_data[1] >= 0xE0:
+        return "mp3" if untrusted_data[1] & 0x06 else "aac"  # the layer: 0 in ADTS alone
+    return _none()
+
+
+def _none() -> str:
+    raise NotASound

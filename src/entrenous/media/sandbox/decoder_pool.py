@@ -1,0 +1,211 @@
+"""The parent's side of fork servers: decode what many strangers send at once."""
+
+import contextlib
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Final, Self
+
+from entrenous.base.errors import EntrenousError
+from entrenous.base.picture import DecoderDidNotStart, DecoderGaveUp, Picture, PictureFormat
+from entrenous.media.file_kind import kind_of
+from entrenous.media.sandbox.child_process import PIPE_BYTES, Pipes, end_group, start_alone
+from entrenous.media.sandbox.confinement import Limits
+from entrenous.media.sandbox.decoder_messages import PICTURE_QUESTION, read_picture_answer
+
+_SET_SIZE: Final = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux has it
+_END_S: Final = 5.0
+
+
+class ForkServer:
+    """For one thread at a time. ``served`` counts its children.
+
+    Raises:
+        DecoderDidNotStart: it cannot be started.
+    """
+
+    def __init__(self, command: Sequence[str], pictures_per_child: int = 1) -> None:
+        self.served = 0
+        self._pictures_per_child = pictures_per_child
+        self._child: ForkedChild | None = None
+        self._control, theirs = socket.socketpair()
+        try:
+            with theirs:
+                self._process = start_alone(command, theirs.fileno(), subprocess.DEVNULL)
+        except DecoderDidNotStart:
+            self._control.close()
+            raise
+
+    def alive(self) -> bool:
+        """Whether it can still fork; the machine may have ended it while it was idle."""
+        return self._process.poll() is None
+
+    def child(self, wall_s: float) -> "ForkedChild":
+        """Whom to ask about the next picture: the child before, until it has seen its share or
+        talks without having been asked; then the next one, whose walls stand.
+
+        Raises:
+            DecoderDidNotStart: it said something else, or nothing in time.
+        """
+        child = self._child
+        if child is None or child.pictures >= self._pictures_per_child or not child.quiet():
+            self.drop()
+            child = self._child = self._forked(wall_s)
+        child.pictures += 1
+        return child
+
+    def drop(self) -> None:
+        """The present child sees no other picture: with its pipes closed it ends."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+    def _forked(self, wall_s: float) -> "ForkedChild":
+        """The next child; the one before is ended."""
+        self.served += 1
+        asked, questions = os.pipe()
+        answers, answered = os.pipe()
+        child = ForkedChild(questions, answers)
+        try:
+            try:
+                socket.send_fds(self._control, [b"F"], [asked, answered])
+            finally:
+                os.close(asked)
+                os.close(answered)
+            child.hear_ready(wall_s)
+        except (OSError, EOFError, ValueError) as error:
+            child.close()
+            raise DecoderDidNotStart from error
+        return child
+
+    def end(self) -> None:
+        """Have it end its child and itself, so that nobody else has to bury one; or kill both."""
+        self.drop()
+        self._control.close()
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            end_group(self._process)
+            self._process.wait()
+
+
+class ForkedChild(Pipes):
+    """A child that was forked. ``pictures`` counts what it was asked about."""
+
+    def __init__(self, questions: int, answers: int) -> None:
+        super().__init__(questions, answers)
+        self.pictures = 0
+        for pipe in (questions, answers):
+            with contextlib.suppress(OSError):  # of one user's pipes only so many may be large
+                if _SET_SIZE is not None:
+                    fcntl.fcntl(pipe, _SET_SIZE, PIPE_BYTES)
+
+    def quiet(self) -> bool:
+        """It says nothing without having been asked, and has not ended."""
+        return not self.is_ahead()
+
+    def close(self) -> None:
+        """Forget the pipes."""
+        os.close(self._questions)
+        os.close(self._answers)
+
+
+_SERVER: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.fork_server")
+_LIMITS: Final = Limits()
+_KEPT_AFTER_BYTES: Final = 16 << 20  # of samples: who has had more in memory is not kept
+_CHILDREN_MAX: Final = 1000  # then another server is started, whose memory lies elsewhere
+
+
+class DecoderPool:
+    """Safe to use from several threads: each takes a server that is idle, or starts one.
+
+    A child that reported a broken file, or did anything odd, is given no other picture; nor is one
+    that has seen ``pictures_per_child``. A server is replaced after any trouble, and after
+    ``children_max``: the children of one know how its memory is laid out.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Limits = _LIMITS,
+        pictures_per_child: int = 1,
+        children_max: int = _CHILDREN_MAX,
+        command: Sequence[str] = _SERVER,
+    ) -> None:
+        self._limits, self._children_max = limits, children_max
+        self._pictures_per_child = pictures_per_child
+        cpu_s = limits.cpu_s * pictures_per_child
+        self._command = (*command, str(limits.memory_bytes), str(cpu_s))
+        self._idle: dict[PictureFormat, list[ForkServer]] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = False) -> Picture:
+        """As :func:`.picture.read_picture`, in a child.
+
+        Raises:
+            NotAPicture, CutShort, TooManyPixels: as :func:`.picture.read_picture`.
+            DecoderGaveUp: the child ran out of time or memory, died, or answered nonsense.
+            DecoderDidNotStart: there is no child to ask.
+        """
+        kind = kind_of(untrusted_data)
+        server = self._taken(kind)
+        try:
+            child = server.child(self._limits.wall_s)
+            child.allow(self._limits.wall_s)
+            child.write(PICTURE_QUESTION.pack(len(untrusted_data), at_least_px, luma))
+            child.write(untrusted_data)
+            picture = read_picture_answer(child.read, kind, luma=luma)
+            if len(picture.samples) > _KEPT_AFTER_BYTES:
+                server.drop()
+        except DecoderDidNotStart:
+            server.end()
+            raise
+        except EntrenousError:
+            server.drop()  # an odd file is the last that a child sees
+            self._put_back(kind, server)
+            raise
+        except (OSError, EOFError, ValueError, MemoryError) as error:
+            server.end()
+            raise DecoderGaveUp from error
+        self._put_back(kind, server)
+        return picture
+
+    def close(self) -> None:
+        """End all servers; one that is at work ends with its picture."""
+        with self._lock:
+            self._closed = True
+            every = [server for idle in self._idle.values() for server in idle]
+            self._idle.clear()
+        for server in every:
+            server.end()
+
+    def _taken(self, kind: PictureFormat) -> ForkServer:
+        while (server := self._idle_one(kind)) is not None:
+            if server.alive():
+                return server
+            server.end()
+        return ForkServer((*self._command, kind), self._pictures_per_child)
+
+    def _idle_one(self, kind: PictureFormat) -> ForkServer | None:
+        with self._lock:
+            idle = self._idle.get(kind)
+            return idle.pop() if idle else None
+
+    def _put_back(self, kind: PictureFormat, server: ForkServer) -> None:
+        with self._lock:
+            keeps = not self._closed and server.served < self._children_max
+            if keeps:
+                self._idle.setdefault(kind, []).append(server)
+        if not keeps:
+            server.end()

@@ -1,0 +1,207 @@
+"""Decode a stranger's picture, clip or sound in a confined child process of its own."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Final, Self
+
+from entrenous.base.audio_video import Clip, ClipBroken, Cut, Frame, Sound, SoundBroken
+from entrenous.base.picture import DecoderGaveUp, NotAPicture, Picture, PictureFormat
+from entrenous.media.completeness import clip_container_of
+from entrenous.media.file_kind import kind_of
+from entrenous.media.sandbox.child_process import Child, start_child
+from entrenous.media.sandbox.confinement import Confinement, Limits
+from entrenous.media.sandbox.decoder_messages import (
+    PICTURE_QUESTION,
+    SOUND_QUESTION,
+    read_clip_answer,
+    read_picture_answer,
+    read_sound_answer,
+    sound_container_of,
+    write_clip_question,
+)
+
+_PICTURE_CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.picture_child")
+_PICTURE_LIMITS: Final = Limits()
+
+
+def decode_untrusted(
+    untrusted_data: bytes, *, limits: Limits = _PICTURE_LIMITS, at_least_px: int = 0
+) -> Picture:
+    """Like :func:`.picture.read_picture`, in a child of its own that ends with the answer.
+
+    Raises:
+        NotAPicture, CutShort, TooManyPixels: as :func:`.picture.read_picture`.
+        DecoderGaveUp: the child ran out of time or memory, died, or answered nonsense.
+        DecoderDidNotStart: there is no child to ask.
+    """
+    kind = kind_of(untrusted_data)
+    with PictureDecoder(limits=limits, kinds=(kind,), pictures_per_child=1) as jail:
+        return jail.read(untrusted_data, at_least_px=at_least_px)
+
+
+class PictureDecoder:
+    """A warm child for many pictures, for one thread at a time.
+
+    It saves the start of an interpreter; the price is that a picture which takes the child over
+    could change the answers about the next ones. So a child is replaced after
+    ``pictures_per_child`` pictures, and at once after any trouble.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Limits = _PICTURE_LIMITS,
+        kinds: Sequence[PictureFormat] = tuple(PictureFormat),
+        pictures_per_child: int = 32,
+        command: Sequence[str] = _PICTURE_CHILD,
+    ) -> None:
+        self._limits = limits
+        self._pictures_per_child = pictures_per_child
+        cpu_s = limits.cpu_s * pictures_per_child
+        self._kinds = frozenset(kinds)
+        self._command = (*command, str(limits.memory_bytes), str(cpu_s), *kinds)
+        self._child: Child | None = None
+        self._answered = 0
+
+    def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def walls(self) -> Confinement:
+        """What stands around the present child."""
+        return self._start().walls
+
+    def read(self, untrusted_data: bytes, *, at_least_px: int = 0) -> Picture:
+        """As :func:`decode_untrusted`, with the present child or a new one.
+
+        A file of a kind that this jail was not made for is NotAPicture.
+        """
+        kind = kind_of(untrusted_data)
+        if kind not in self._kinds:
+            raise NotAPicture
+        child = self._start()
+        try:
+            child.allow(self._limits.wall_s)
+            child.write(PICTURE_QUESTION.pack(len(untrusted_data), at_least_px, False))
+            child.write(untrusted_data)
+            return read_picture_answer(child.read, kind)
+        except (OSError, EOFError, ValueError, MemoryError) as error:
+            self.close()
+            raise DecoderGaveUp from error
+        finally:
+            self._answered += 1
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+    def _start(self) -> Child:
+        if self._child is not None and (
+            self._answered >= self._pictures_per_child or not self._child.quiet()
+        ):
+            self.close()
+        if self._child is None:
+            self._child = start_child(self._command, self._limits.wall_s)
+            self._answered = 0
+        return self._child
+
+
+_CLIP_CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.clip_child")
+_CLIP_LIMITS: Final = Limits(memory_bytes=3 << 30, cpu_s=3600, wall_s=30.0)
+_EVERYTHING: Final = Cut()
+_UNSOUND: Final = (OSError, EOFError, ValueError, MemoryError)
+
+
+@contextmanager
+def decode_clip_untrusted(
+    untrusted_data: bytes,
+    cut: Cut = _EVERYTHING,
+    *,
+    limits: Limits = _CLIP_LIMITS,
+    command: Sequence[str] = _CLIP_CHILD,
+) -> Iterator[Clip]:
+    """Like :func:`.read.read_clip`, in a child of its own.
+
+    ``limits.wall_s`` is the longest wait for one frame, ``limits.cpu_s`` counts for the whole clip.
+
+    Raises:
+        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong: as :func:`.read.read_clip`.
+        ClipBroken: the file is broken, or the child ran out of time or memory, or answered
+            nonsense; perhaps not before frames are walked.
+        DecoderDidNotStart: there is no child to ask.
+    """
+    clip_container_of(untrusted_data)
+    asked = (*command, str(limits.memory_bytes), str(limits.cpu_s))
+    child = start_child(asked, limits.wall_s)
+    try:
+        clip = _ask(child, untrusted_data, cut, limits.wall_s)
+        yield Clip(clip.shown, _walked(child, clip.frames, limits.wall_s))
+    finally:
+        child.end()
+
+
+def _ask(child: Child, untrusted_data: bytes, cut: Cut, wall_s: float) -> Clip:
+    child.allow(wall_s)
+    try:
+        child.write(write_clip_question(untrusted_data, cut))
+        child.write(untrusted_data)
+        return read_clip_answer(child.read)
+    except _UNSOUND as error:
+        raise ClipBroken from error
+
+
+def _walked(child: Child, frames: Iterator[Frame], wall_s: float) -> Iterator[Frame]:
+    while True:
+        child.allow(wall_s)
+        try:
+            frame = next(frames, None)
+        except _UNSOUND as error:
+            raise ClipBroken from error
+        if frame is None:
+            return
+        yield frame
+
+
+_SOUND_CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.sound_child")
+_SOUND_LIMITS: Final = Limits(memory_bytes=3 << 30, cpu_s=60, wall_s=90.0)
+
+
+def decode_sound_untrusted(
+    untrusted_data: bytes,
+    mono_hz: int = 0,
+    *,
+    limits: Limits = _SOUND_LIMITS,
+    command: Sequence[str] = _SOUND_CHILD,
+) -> Sound:
+    """Like :func:`.read.read_sound`, in a child of its own that ends with the answer.
+
+    Raises:
+        NotASound, SoundUnknown, SoundTooLong: as :func:`.read.read_sound`.
+        SoundBroken: the file is broken, or the child ran out of time or memory, or answered
+            nonsense.
+        DecoderDidNotStart: there is no child to ask.
+    """
+    sound_container_of(untrusted_data)
+    child = start_child((*command, str(limits.memory_bytes), str(limits.cpu_s)), limits.wall_s)
+    try:
+        child.allow(limits.wall_s)
+        child.write(SOUND_QUESTION.pack(len(untrusted_data), mono_hz))
+        child.write(untrusted_data)
+        return read_sound_answer(child.read, mono_hz)
+    except (OSError, EOFError, ValueError, MemoryError) as error:
+        raise SoundBroken from error
+    finally:
+        child.end()

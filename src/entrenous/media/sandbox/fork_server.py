@@ -1,0 +1,80 @@
+"""A process that forks one confined decoder for each picture and never reads a picture itself."""
+
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+from entrenous.base.picture import PictureFormat
+from entrenous.media.sandbox.confinement import (
+    QUESTIONS,
+    Limits,
+    confine_process,
+    prepare,
+    write_to,
+)
+from entrenous.media.sandbox.decoder_messages import write_ready
+from entrenous.media.sandbox.picture_child import THREADED, answer_all, load
+
+_CONTROL: Final = 0
+_ANSWERS: Final = 1
+_INHERITED_MAX: Final = 64  # none is higher: nothing else is open here
+#: Answers what is asked on standard input by writing to a descriptor, until the questions end.
+Answers = Callable[[int], None]
+
+
+def main(memory_bytes: int, cpu_s: int, kind: PictureFormat) -> None:
+    """Fork children that read pictures of this kind."""
+    load(kind)
+    serve(memory_bytes, cpu_s, answer_all, threads=kind in THREADED)
+
+
+def serve(memory_bytes: int, cpu_s: int, answers: Answers, *, threads: bool) -> None:
+    """Fork until the socket is closed; at most one child lives at a time, and ``answers`` to its
+    questions what it was given. All that it needs must be loaded before.
+    """
+    prepare(threads=threads)
+    gc.freeze()  # what is here now stays as it is, so that children share its memory
+    child = 0
+    with socket.socket(fileno=os.dup(_CONTROL)) as control:
+        while pipes := socket.recv_fds(control, 1, 2)[1]:
+            if child:
+                _end(child)
+            child = os.fork()
+            if not child:
+                limits = Limits(memory_bytes, cpu_s)
+                _answer(pipes[0], pipes[1], limits, answers, threads=threads)
+            for pipe in pipes:
+                os.close(pipe)
+    if child:
+        _end(child)
+
+
+def _end(child: int) -> None:
+    """It should have ended by itself; nobody else has waited for it, so it is still this one."""
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def _answer(
+    questions: int, answered: int, limits: Limits, answers: Answers, *, threads: bool
+) -> NoReturn:
+    """Become the child."""
+    try:
+        os.dup2(questions, QUESTIONS)
+        os.dup2(answered, _ANSWERS)
+        os.closerange(3, _INHERITED_MAX)
+        walls = confine_process(
+            memory_bytes=limits.memory_bytes, cpu_s=limits.cpu_s, threads=threads
+        )
+        write_to(_ANSWERS, write_ready(walls))
+        answers(_ANSWERS)
+    finally:
+        os._exit(0)  # nothing of the server's is tidied up here
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), PictureFormat(sys.argv[3]))

@@ -1,0 +1,76 @@
+"""The child process that decodes pictures: import decoders, confine itself, then answer."""
+
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Final
+
+from entrenous.base.errors import EntrenousError
+from entrenous.base.picture import PictureFormat
+from entrenous.media.picture_reader import load_decoder, read_picture
+from entrenous.media.sandbox.confinement import (
+    QUESTIONS,
+    confine_process,
+    keep_freed_memory,
+    read_from,
+    set_answers_apart,
+    write_to,
+)
+from entrenous.media.sandbox.decoder_messages import (
+    PICTURE_QUESTION,
+    write_picture_answer,
+    write_picture_failure,
+    write_ready,
+)
+
+THREADED: Final = frozenset({PictureFormat.HEIC})  # libde265 starts its threads whatever one asks
+_BLOCKS_KEPT: Final = 4  # of Pillow's memory, for the next picture; it clears them
+_BLOCK_BYTES: Final = 4 << 20  # a megapixel is handed over in one piece, not put together of small
+# Pillow imports these when a file first needs them: too late, once no file can be opened.
+_LATE_IMPORTS: Final = ("PIL.ImageColor", "PIL.ImagePalette", "PIL.TiffImagePlugin")
+
+
+def main(memory_bytes: int, cpu_s: int, kinds: list[PictureFormat]) -> None:
+    """Answer until standard input ends."""
+    answers = set_answers_apart()
+    for kind in kinds:
+        load(kind)
+    walls = confine_process(
+        memory_bytes=memory_bytes, cpu_s=cpu_s, threads=not THREADED.isdisjoint(kinds)
+    )
+    write_to(answers, write_ready(walls))
+    answer_all(answers)
+
+
+def load(kind: PictureFormat) -> None:
+    """Its decoder, all that it would import once it is too late, and where memory comes from."""
+    load_decoder(kind)
+    for module in _LATE_IMPORTS:
+        import_module(module)
+    import_module("PIL.ImageFile").MAXBLOCK = _BLOCK_BYTES  # type: ignore[attr-defined]
+    import_module("PIL.Image").core.set_blocks_max(_BLOCKS_KEPT)
+    keep_freed_memory()
+    if kind is PictureFormat.AVIF:  # one thread is no thread: then none need be allowed
+        import_module("PIL.AvifImagePlugin").DEFAULT_MAX_THREADS = 1  # type: ignore[attr-defined]
+
+
+def answer_all(answers: int) -> None:
+    """Answer question after question, until standard input ends."""
+    while head := read_from(QUESTIONS, PICTURE_QUESTION.size):
+        size, at_least_px, luma = PICTURE_QUESTION.unpack(head)
+        for part in answer(read_from(QUESTIONS, size), at_least_px, luma=luma):
+            write_to(answers, part)
+
+
+def answer(untrusted_data: bytes, at_least_px: int, *, luma: bool) -> Iterator[bytes]:
+    """What is said about one file, part by part."""
+    try:
+        picture = read_picture(untrusted_data, at_least_px=at_least_px, luma=luma)
+    except EntrenousError as failure:
+        yield write_picture_failure(failure)
+        return
+    yield from write_picture_answer(picture)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), [PictureFormat(kind) for kind in sys.argv[3:]])

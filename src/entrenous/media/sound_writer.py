@@ -1,0 +1,105 @@
+"""Write a copy of a sound as its original was written: codec, container, bit rate, no metadata."""
+
+import io
+from fractions import Fraction
+from typing import Any, Final
+
+import av
+import numpy as np
+from av.audio.resampler import AudioResampler
+from numpy.typing import NDArray
+
+from entrenous.base.audio_video import Sound, SoundEncoding, SoundFormat
+
+_AMR_ENCODER: Final = "libopencore_amrnb"
+_AMR_BITS: Final = (4750, 5150, 5900, 6700, 7400, 7950, 10_200, 12_200)  # 3GPP TS 26.071
+# Per channel. A copy is a second generation: below these rates it would sound worse than it need.
+_BITS: Final = {
+    SoundFormat.OPUS: (24_000, 256_000),
+    SoundFormat.AAC: (48_000, 256_000),
+    SoundFormat.MP3: (48_000, 160_000),
+}
+_MP3_RATES: Final = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+_AAC_RATES: Final = (*_MP3_RATES, 64_000, 88_200, 96_000)
+# The last steps of effort treble Opus's time and double LAME's; at these rates nobody hears them.
+_EFFORT: Final = {
+    SoundFormat.OPUS: {"compression_level": "5"},
+    SoundFormat.MP3: {"compression_level": "7"},
+}
+_PART: Final = 1 << 16
+# FFmpeg would write its name and version into the file.
+_NAMELESS: Final = {"fflags": "+bitexact", "id3v2_version": "0"}
+
+
+def written_as(encoding: SoundEncoding) -> SoundFormat:
+    """The format that a copy is written in: AMR becomes AAC where no AMR encoder is at hand."""
+    if encoding.format is SoundFormat.AMR and _AMR_ENCODER not in av.codecs_available:
+        return SoundFormat.AAC
+    return encoding.format
+
+
+def write_sound(original: Sound, samples: NDArray[np.float32]) -> bytes:
+    """These (samples, channels) values as a file such as the original's; full scale is 1.
+
+    The bit rate is the original's, raised to what a second encoding needs; AMR is always mono.
+    """
+    kind = written_as(original.encoding)
+    codec, container, rate, sample_format = _coding(kind, original)
+    layout = "mono" if samples.shape[1] == 1 or kind is SoundFormat.AMR else "stereo"
+    file = io.BytesIO()
+    with av.open(file, "w", format=container, container_options=_NAMELESS) as out:
+        stream: Any = out.add_stream(codec, rate=rate, layout=layout, options=_EFFORT.get(kind))
+        stream.codec_context.flags |= av.codec.context.Flags.bitexact
+        stream.format = sample_format
+        bits = _bit_rate(kind, original.encoding, len(stream.layout.channels))
+        if bits:
+            stream.bit_rate = bits
+        resampler = AudioResampler(sample_format, layout, rate, stream.frame_size or None)
+        for frame in _framed(samples, original.rate_hz):
+            for ready in resampler.resample(frame):
+                out.mux(stream.encode(ready))
+        for ready in resampler.resample(None):
+            out.mux(stream.encode(ready))
+        out.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def _coding(kind: SoundFormat, original: Sound) -> tuple[str, str, int, str]:
+    """Encoder, container, rate in Hz and sample format."""
+    rate = original.rate_hz
+    deep = original.encoding.deep
+    depth = "s32" if deep else "s16"
+    return {
+        SoundFormat.OPUS: ("libopus", "ogg", 48_000, "flt"),
+        SoundFormat.AAC: ("aac", "ipod", _near(rate, _AAC_RATES), "fltp"),
+        SoundFormat.MP3: ("libmp3lame", "mp3", _near(rate, _MP3_RATES), "fltp"),
+        SoundFormat.AMR: (_AMR_ENCODER, "amr", 8000, "s16"),
+        SoundFormat.WAV: (f"pcm_s{24 if deep else 16}le", "wav", rate, depth),
+        SoundFormat.FLAC: ("flac", "flac", rate, depth),
+    }[kind]
+
+
+def _bit_rate(kind: SoundFormat, encoding: SoundEncoding, channels: int) -> int:
+    if kind is SoundFormat.AMR:
+        wanted = encoding.bit_rate or _AMR_BITS[-1]
+        return min(_AMR_BITS, key=lambda bits: abs(bits - wanted))
+    if kind not in _BITS:
+        return 0
+    least, most = (bits * channels for bits in _BITS[kind])
+    return min(max(encoding.bit_rate, least), most)
+
+
+def _near(rate: int, rates: tuple[int, ...]) -> int:
+    """The least rate that loses nothing."""
+    return next((one for one in rates if one >= rate), rates[-1])
+
+
+def _framed(samples: NDArray[np.float32], rate_hz: int) -> Any:
+    layout = "mono" if samples.shape[1] == 1 else "stereo"
+    for start in range(0, len(samples), _PART):
+        part = np.ascontiguousarray(samples[start : start + _PART], np.float32).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(part, format="flt", layout=layout)
+        frame.sample_rate = rate_hz
+        frame.pts = start
+        frame.time_base = Fraction(1, rate_hz)
+        yield frame

@@ -1,1 +1,0 @@
-"""The nouns: frozen dataclasses and the errors. Standard library only."""

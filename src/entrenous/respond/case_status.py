@@ -1,0 +1,169 @@
+"""The state machines of a notice and of a case: two tables of transitions, and the functions that
+apply them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from entrenous.base.errors import Refused
+from entrenous.device.device import Device
+from entrenous.respond.age_gate import refuse_unless_adults
+from entrenous.respond.case_file import edit_case, find_case, save_case
+from entrenous.respond.custody import CASES, CustodyAct, forget_chain, remember_erased
+from entrenous.respond.nouns import (
+    AgeAnswer,
+    Case,
+    CaseState,
+    NothingThere,
+    Notice,
+    NoticeState,
+    TimesDoNotFit,
+)
+
+
+class NoticeEvent(StrEnum):
+    """What can happen to a notice."""
+
+    SEND = "send"
+    RECEIPT = "receipt"
+    ASK = "ask for more"
+    SUPPLY = "supply more"
+    REMOVAL = "removal"
+    REFUSAL = "refusal"
+    WITHDRAW = "withdraw"
+
+
+class CaseEvent(StrEnum):
+    """What can happen to a case."""
+
+    CLOSE = "close"
+    REOPEN = "open again"
+
+
+class NotNow(Refused):
+    """
+    This {what} is {state}, so "{event}" does not fit it, and nothing was changed. See where it
+    stands: entrenous case show {name}
+    """
+
+
+NOTICE_TABLE: Final[Mapping[tuple[NoticeState, NoticeEvent], NoticeState]] = {
+    (NoticeState.DRAFTED, NoticeEvent.SEND): NoticeState.SENT,
+    (NoticeState.DRAFTED, NoticeEvent.WITHDRAW): NoticeState.WITHDRAWN,
+    (NoticeState.SENT, NoticeEvent.RECEIPT): NoticeState.RECEIVED,
+    (NoticeState.SENT, NoticeEvent.ASK): NoticeState.ASKED,
+    (NoticeState.SENT, NoticeEvent.REMOVAL): NoticeState.REMOVED,
+    (NoticeState.SENT, NoticeEvent.REFUSAL): NoticeState.REFUSED,
+    (NoticeState.SENT, NoticeEvent.WITHDRAW): NoticeState.WITHDRAWN,
+    (NoticeState.RECEIVED, NoticeEvent.ASK): NoticeState.ASKED,
+    (NoticeState.RECEIVED, NoticeEvent.REMOVAL): NoticeState.REMOVED,
+    (NoticeState.RECEIVED, NoticeEvent.REFUSAL): NoticeState.REFUSED,
+    (NoticeState.RECEIVED, NoticeEvent.WITHDRAW): NoticeState.WITHDRAWN,
+    (NoticeState.ASKED, NoticeEvent.SUPPLY): NoticeState.RECEIVED,
+    (NoticeState.ASKED, NoticeEvent.REMOVAL): NoticeState.REMOVED,
+    (NoticeState.ASKED, NoticeEvent.REFUSAL): NoticeState.REFUSED,
+    (NoticeState.ASKED, NoticeEvent.WITHDRAW): NoticeState.WITHDRAWN,
+    (NoticeState.REFUSED, NoticeEvent.REMOVAL): NoticeState.REMOVED,
+}
+CASE_TABLE: Final[Mapping[tuple[CaseState, CaseEvent], CaseState]] = {
+    (CaseState.OPEN, CaseEvent.CLOSE): CaseState.CLOSED,
+    (CaseState.CLOSED, CaseEvent.REOPEN): CaseState.OPEN,
+}
+_FIELDS: Final[Mapping[NoticeEvent, tuple[str, ...]]] = {
+    NoticeEvent.SEND: ("sent_at",),
+    NoticeEvent.RECEIPT: ("received_at",),
+    NoticeEvent.ASK: ("asked_at",),
+    NoticeEvent.REMOVAL: ("removed_at", "answered_at"),
+    NoticeEvent.REFUSAL: ("answered_at",),
+}
+
+
+def record_notice_event(
+    name: str, number: int, event: NoticeEvent, at: datetime, device: Device
+) -> Case:
+    """Note what happened to a notice, and when (aware UTC); that she sent it starts their clock.
+
+    Raises:
+        NothingThere: the case has no such notice.
+        NotNow: the event does not fit the notice's state.
+        TimesDoNotFit: ``at`` lies in the future, or before what it follows.
+    """
+    now = device.clock.now()
+
+    def noted(case: Case) -> Case:
+        notice = _notice(case, number)
+        _refuse_odd_time(notice, event, at, now)
+        after = _after(notice, event, at, case)
+        return replace(
+            case, notices=tuple(after if n.number == number else n for n in case.notices)
+        )
+
+    return edit_case(name, device, noted, f"notice {number}: {event.value}")
+
+
+def close_case(name: str, device: Device) -> Case:
+    """Close a case: nothing is deleted, and nothing can be added; raises NoSuchCase, NotNow."""
+    return _transition(name, CaseEvent.CLOSE, device)
+
+
+def reopen_case(name: str, device: Device) -> Case:
+    """Open a closed case again; raises NoSuchCase, NotAllAdults, NotNow."""
+    refuse_unless_adults(find_case(name, device), device.clock.now().date())
+    return _transition(name, CaseEvent.REOPEN, device)
+
+
+def erase_case(name: str, device: Device) -> None:
+    """Forget a case for good: its file, its chain and everything it kept, or none of it.
+
+    Of one in which somebody was, or may have been, under 18 it stays known how its chain began, so
+    that no archive brings it back.
+
+    Raises:
+        NoSuchCase: there is none.
+    """
+    with device.vault.together():
+        case = find_case(name, device)
+        if case.age is not AgeAnswer.ADULTS:
+            remember_erased(case.name, device)
+        forget_chain(case.name, device)
+        device.vault.drop(CASES, case.name)
+        for (
+            item
+        ) in case.evidence:  # in here: once its record is gone, nothing reaches a sealed file
+            device.vault.forget(item.blob)
+
+
+def _transition(name: str, event: CaseEvent, device: Device) -> Case:
+    with device.vault.together():
+        case = find_case(name, device)
+        state = CASE_TABLE.get((case.state, event))
+        if state is None:
+            raise NotNow(what="case", state=case.state.value, event=event.value, name=name)
+        turned = replace(case, state=state)
+        return save_case(turned, device, CustodyAct.CHANGED, event.value)
+
+
+def _notice(case: Case, number: int) -> Notice:
+    for notice in case.notices:
+        if notice.number == number:
+            return notice
+    raise NothingThere(name=case.name, what="notice", number=number)
+
+
+def _after(notice: Notice, event: NoticeEvent, at: datetime, case: Case) -> Notice:
+    state = NOTICE_TABLE.get((notice.state, event))
+    if state is None:
+        raise NotNow(what="notice", state=notice.state.value, event=event.value, name=case.name)
+    first = [field for field in _FIELDS.get(event, ()) if getattr(notice, field) is None]
+    stamped = dict.fromkeys(first, at)  # what came later does not undo what was done in time
+    return replace(notice, state=state, **stamped)  # type: ignore[arg-type]
+
+
+def _refuse_odd_time(notice: Notice, event: NoticeEvent, at: datetime, now: datetime) -> None:
+    if at > now:
+        raise TimesDoNotFit(what=event.value, when="in the future")
+    if notice.sent_at is not None and at < notice.sent_at:
+        raise TimesDoNotFit(what=event.value, when="earlier than sending")

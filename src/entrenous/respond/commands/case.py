@@ -1,0 +1,274 @@
+"""``entrenous case ...``: a person's file about one leak."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import typer
+
+from entrenous.base.environment import SystemClock
+from entrenous.base.errors import as_typed
+from entrenous.device.commands import device_of
+from entrenous.device.device import Device
+from entrenous.respond.age_gate import pass_age_gate
+from entrenous.respond.case_file import all_cases, find_case
+from entrenous.respond.case_status import close_case, erase_case, reopen_case
+from entrenous.respond.commands.case_view import answer_case, case_json, how_to_name_a_place
+from entrenous.respond.commands.notice import notice
+from entrenous.respond.law.places import parse_place as read_place
+from entrenous.respond.nouns import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
+from entrenous.respond.open_case import (
+    BEFORE_CAPTURE,
+    add_file,
+    add_sighting,
+    add_statement,
+    describe_case,
+    open_case,
+    under_18_after_all,
+)
+from entrenous.terminal.media_files import read_media
+from entrenous.terminal.output import put_json, say
+from entrenous.terminal.typed_input import SAFER, line_typed, refuse_two, text_typed, time_option
+from entrenous.watermark.verdict import NoSuchTrace, Trace
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Places = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PLACE", help="Where you live, where the platform is: GB, US-CA."),
+]
+Intimate = Annotated[
+    bool | None, typer.Option("--intimate/--not-intimate", help="What kind of picture it is.")
+]
+Altered = Annotated[
+    bool | None, typer.Option("--altered/--not-altered", help="Software made or changed it.")
+]
+TakenByMe = Annotated[
+    bool | None, typer.Option("--taken-by-me/--taken-by-somebody-else", help="Who took it.")
+]
+HideMyName = Annotated[
+    bool, typer.Option("--hide-my-name", help="The uploader must not learn your name.")
+]
+Under18 = Annotated[
+    bool, typer.Option("--under-18", help="Somebody was, or may have been, under 18.")
+]
+_MAKER: Final = {True: TakenBy.ME, False: TakenBy.SOMEBODY_ELSE, None: TakenBy.UNSAID}
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    case = typer.Typer(
+        help="A file about one leak: what was seen, kept, asked.", no_args_is_help=True
+    )
+    case.command("open")(open_)
+    case.command("about")(about)
+    case.command("list")(list_cases)
+    case.command("show")(show)
+    case.command("add")(add)
+    case.command("notice")(notice)
+    case.command("close")(close)
+    case.command("erase")(erase)
+    app.add_typer(case, name="case")
+
+
+def open_(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="A closed case to open again.")] = None,
+    from_trace: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Number of a trace.")
+    ] = None,
+    place: Places = None,
+    adults: Annotated[
+        bool, typer.Option("--adults", help="Everybody in the picture was 18 or older.")
+    ] = False,
+    under_18: Under18 = False,
+    intimate: Intimate = None,
+    altered: Altered = None,
+    taken_by_me: TakenByMe = None,
+    hide_my_name: HideMyName = False,
+    as_json: Json = False,
+) -> None:
+    """Open a case, from a trace or from nothing but what you saw."""
+    if name is not None and from_trace is not None:
+        raise typer.BadParameter("--from-trace opens a new case, so it goes without a name")
+    situation = _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name)
+    if name is None:  # who helps is said whatever else is missing
+        age = _age(adults=adults, under_18=under_18)
+        pass_age_gate(age, situation.places, SystemClock().now().date())
+    with device_of(context) as device:
+        if name is None:
+            trace = None if from_trace is None else _trace(from_trace, device)
+            case = open_case(trace, situation, age, device)
+        else:
+            case = _open_again(name, situation, device, under_18=under_18)
+        answer_case(case, device, as_json=as_json)
+    if not as_json:
+        if not case.situation.places:
+            say(f"  {how_to_name_a_place(case)}")
+        say()
+        for advice in BEFORE_CAPTURE:
+            say(f"  {advice}")
+
+
+def about(
+    context: typer.Context,
+    name: str,
+    place: Places = None,
+    under_18: Under18 = False,
+    intimate: Intimate = None,
+    altered: Altered = None,
+    taken_by_me: TakenByMe = None,
+    hide_my_name: HideMyName = False,
+    as_json: Json = False,
+) -> None:
+    """Say more about what a case is about; the choice of routes turns on it."""
+    more = _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name)
+    with device_of(context) as device:
+        if under_18:
+            under_18_after_all(name, more, device)
+        answer_case(describe_case(name, more, device), device, as_json=as_json)
+
+
+def list_cases(context: typer.Context, as_json: Json = False) -> None:
+    """Every case, newest first."""
+    with device_of(context) as device:
+        known = all_cases(device)
+        if as_json:
+            shown = [case_json(case, device) for case in known]
+            put_json({"schema": "entrenous/cases/1", "cases": shown})
+            return
+    for case in known:
+        say(f"{case.name}  {case.state}, opened on {case.opened_at:%d %B %Y}")
+    if not known:
+        say("No cases. Open one with: entrenous case open")
+
+
+def show(context: typer.Context, name: str, as_json: Json = False) -> None:
+    """A case: what was found, where it was seen, what is kept, which clock runs, one next step."""
+    with device_of(context) as device:
+        answer_case(find_case(name, device), device, as_json=as_json)
+
+
+def add(
+    context: typer.Context,
+    name: str,
+    file: Annotated[Path | None, typer.Argument(help="A screenshot or file to keep.")] = None,
+    what: Annotated[
+        str, typer.Option(metavar="-|TEXT", help=f"{SAFER} What the file shows, in a line.")
+    ] = "a file",
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="-|URL", help=f"{SAFER} Address of a page where you saw it."),
+    ] = None,
+    chat: Annotated[
+        str | None,
+        typer.Option(metavar="-|TEXT", help=f"{SAFER} The chat where you saw it, in words."),
+    ] = None,
+    handle: Annotated[
+        str, typer.Option(metavar="-|NAME", help=f"{SAFER} The account it was shown at.")
+    ] = "",
+    seen_at: Annotated[
+        datetime | None, time_option("When you first saw it, in UTC; now if left out.")
+    ] = None,
+    statement: Annotated[
+        str | None, typer.Option(metavar="-|TEXT", help=f"{SAFER} What you want to note.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Add where you saw it, a file you keep, or a statement. The address is not opened."""
+    refuse_two(what=what, url=url, chat=chat, handle=handle, statement=statement)
+    what = line_typed(what, "What the file shows", context)
+    url = None if url is None else line_typed(url, "Address", context)
+    chat, statement = (
+        text_typed(chat, "The chat", context),
+        text_typed(statement, "Note", context),
+    )
+    handle = line_typed(handle, "The account", context)
+    if url and urlsplit(url).scheme not in {"http", "https"}:
+        raise typer.BadParameter("--url begins with http:// or https://; say others with --chat")
+    if file is None and not (url or chat or statement):
+        raise typer.BadParameter("give a file, --url, --chat or --statement")
+    data = None if file is None else read_media(file)
+    with device_of(context) as device:
+        with device.vault.together():
+            moment = seen_at or device.clock.now()
+            for where, reach in ((url, Reach.PUBLIC), (chat, Reach.PRIVATE)):
+                if where:
+                    add_sighting(name, Sighting(where, reach, moment, handle), device)
+            if statement:
+                add_statement(name, statement, device)
+            if data is not None:
+                add_file(name, data, what, device)
+        # After what was done, which it does not undo if nobody reads it.
+        answer_case(find_case(name, device), device, as_json=as_json)
+
+
+def close(context: typer.Context, name: str) -> None:
+    """Close a case; it can be opened again."""
+    with device_of(context) as device:
+        closed = close_case(name, device)
+    say(f"{closed.name} is closed. Open it again with: entrenous case open {as_typed(closed.name)}")
+
+
+def erase(
+    context: typer.Context,
+    name: str,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Erase a case and everything kept in it from this device, for good."""
+    with device_of(context) as device:
+        find_case(name, device)
+        if not yes:
+            if not sys.stdin.isatty():
+                raise typer.BadParameter("there is no terminal to ask you at: say --yes")
+            question = f"Erase {name} and all that is kept in it, for good?"
+            typer.confirm(question, abort=True, err=True)
+        erase_case(name, device)
+    say(f"{name} is erased from this device. An archive that you made before still holds it.")
+
+
+def _open_again(name: str, more: Situation, device: Device, *, under_18: bool) -> Case:
+    """Nothing that was said together with the name is passed over."""
+    if under_18:
+        under_18_after_all(name, more, device)
+    with device.vault.together():
+        case = reopen_case(name, device)
+        return case if more == Situation(()) else describe_case(name, more, device)
+
+
+def _trace(number: int, device: Device) -> Trace:
+    for trace in device.ledger.traces():
+        if trace.number == number:
+            return trace
+    raise NoSuchTrace(number=number)
+
+
+def _situation(
+    place: list[str] | None,
+    intimate: bool | None,
+    altered: bool | None,
+    taken_by_me: bool | None,
+    *,
+    hide_my_name: bool,
+) -> Situation:
+    return Situation(
+        places=tuple(read_place(typed) for typed in place or ()),
+        intimate=intimate,
+        altered=altered,
+        taken_by=_MAKER[taken_by_me],
+        name_must_stay_hidden=hide_my_name,
+    )
+
+
+def _age(*, adults: bool, under_18: bool) -> AgeAnswer:
+    if under_18:
+        return AgeAnswer.CHILD
+    if adults:
+        return AgeAnswer.ADULTS
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("say --adults or --under-18: was everybody in it 18 or older?")
+    question = "Was everybody in the picture 18 or older when it was taken? (yes, no, unsure)"
+    answer = typer.prompt(question, err=True).strip().casefold()
+    known = {"yes": AgeAnswer.ADULTS, "y": AgeAnswer.ADULTS, "no": AgeAnswer.CHILD}
+    return known.get(answer, AgeAnswer.UNSURE)

@@ -1,0 +1,102 @@
+"""Show a case: one JSON object for scripts, or a short list of steps for people."""
+
+from entrenous.base.errors import as_typed
+from entrenous.device.device import Device
+from entrenous.device.sent_copies import trace_here
+from entrenous.respond.evidence import level_in_words
+from entrenous.respond.law.deadlines import Deadline, deadline_in_words, deadlines
+from entrenous.respond.next_step import next_step
+from entrenous.respond.nouns import Case
+from entrenous.terminal.output import put_json, rfc3339_utc, say
+from entrenous.watermark.verdict import Trace
+
+
+def case_json(case: Case, device: Device) -> dict[str, object]:
+    """A case without its secrets: no hash of an item, no key, no content."""
+    now = device.clock.now()
+    trace, named = _found(case, device)
+    return {
+        "case": case.name,
+        "state": case.state.value,
+        "age": case.age.value,
+        "opened_at": rfc3339_utc(case.opened_at),
+        "trace": None if trace is None else trace.number,
+        "named": list(named),
+        "sightings": [
+            {
+                "number": seen.number,
+                "where": seen.where,
+                "first_seen_at": rfc3339_utc(seen.first_seen_at),
+            }
+            for seen in case.sightings
+        ],
+        "evidence": [
+            {"number": item.number, "what": item.what, "level": item.level.value}
+            for item in case.evidence
+        ],
+        "stamps": [
+            {"at": rfc3339_utc(stamp.at), "authority": stamp.authority_url} for stamp in case.stamps
+        ],
+        "notices": [
+            {"number": one.number, "route": one.route.id, "state": one.state.value}
+            for one in case.notices
+        ],
+        "deadlines": [_deadline(clock) for clock in deadlines(case, now)],
+        "next": next_step(case, now),
+    }
+
+
+def answer_case(case: Case, device: Device, *, as_json: bool) -> None:
+    """A case as the answer of a command."""
+    if as_json:
+        put_json({"schema": "entrenous/case/1", **case_json(case, device)})
+    else:
+        tell_case(case, device)
+
+
+def tell_case(case: Case, device: Device) -> None:
+    """The ladder: what was found, where it was seen, what is kept, which clock runs, what is
+    next.
+    """
+    now = device.clock.now()
+    say(f"{case.name}, opened on {case.opened_at:%d %B %Y}, {case.state}")
+    _, named = _found(case, device)
+    if named:
+        say(f"  The leak fits the copy of {', '.join(named)}; it says no more.")
+    for seen in case.sightings:
+        at = f"{seen.first_seen_at:%d %B %Y, %H:%M} UTC"
+        say(f"  Seen, sighting {seen.number}: {seen.where}, {at}")
+    for item in case.evidence:
+        say(f"  Kept, item {item.number}: {item.what} ({level_in_words(item, case)})")
+    for one in case.notices:
+        say(f"  Notice {one.number}: {one.route.law}, {one.state}")
+    for clock in deadlines(case, now):
+        say(f"  Clock: {deadline_in_words(clock)}")
+    say(f"next: {next_step(case, now)}")
+
+
+def _found(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:
+    """The trace as it is here, and whose copies it names: as the case has it if it is not here."""
+    here = trace_here(case.trace, device)
+    known = here or case.trace
+    return here, () if known is None else known.verdict.named
+
+
+def _deadline(clock: Deadline) -> dict[str, object]:
+    return {
+        "notice": clock.notice,
+        "law": clock.law,
+        "provision": clock.provision,
+        "rule": clock.rule,
+        "state": clock.state.value,
+        "due_at": None if clock.due_at is None else rfc3339_utc(clock.due_at),
+        "in_words": deadline_in_words(clock),
+        "source": clock.source,
+        "read_on": clock.read_on.isoformat(),
+    }
+
+
+def how_to_name_a_place(case: Case) -> str:
+    """Laws and helpers depend on the place, and a case can be opened without one."""
+    command = f"entrenous case about {as_typed(case.name)} --place GB"
+    return f"For the laws and helpers of your place: {command}"

@@ -1,0 +1,197 @@
+"""``entrenous evidence ...``: stamp, verify, and export an item with the proofs of its time."""
+
+import shlex
+from functools import partial
+from pathlib import Path
+from ssl import DER_cert_to_PEM_cert
+from typing import Annotated, BinaryIO, Final
+
+import typer
+
+from entrenous.device.commands import device_of
+from entrenous.respond.client import (
+    kept_authorities,
+    root_fingerprints,
+    timestamp_authority,
+    trusted_authorities,
+)
+from entrenous.respond.evidence import ExportedItem, export_item, stamp_evidence, verify_case
+from entrenous.respond.timestamps import Stamp
+from entrenous.terminal.output import put_json, rfc3339_utc, say
+from entrenous.terminal.output_files import FileGroup, read_file
+from entrenous.terminal.session import session_of
+from entrenous.terminal.typed_input import SAFER, line_typed
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    evidence = typer.Typer(help="Evidence: trusted time, and checks.", no_args_is_help=True)
+    evidence.command("stamp")(stamp)
+    evidence.command("verify")(verify)
+    evidence.command("export")(export)
+    app.add_typer(evidence, name="evidence")
+
+
+def stamp(
+    context: typer.Context,
+    name: str,
+    authority: Annotated[
+        str, typer.Option(metavar="URL", help="Address of an RFC 3161 stamp authority.")
+    ],
+    ca: Annotated[
+        Path, typer.Option(metavar="FILE", help="Certificates that you trust for it, PEM.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Have a case's evidence stamped; the authority sees one hash, never the evidence."""
+    trusted = read_file(ca)
+    proxy = session_of(context).settings.proxy
+    with device_of(context) as device, timestamp_authority(authority, trusted, proxy) as stamper:
+        case = stamp_evidence(name, stamper, device)
+    newest = case.stamps[-1]
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/stamp/1",
+                "case": case.name,
+                "at": rfc3339_utc(newest.at),
+                "authority": newest.authority_url,
+                "items": len(case.evidence),
+            }
+        )
+        return
+    say(f"Stamped at {newest.at:%d %B %Y, %H:%M:%S} UTC by {newest.authority_url}.")
+    say("This proves that the evidence existed by then, not that what it shows is true.")
+
+
+def verify(
+    context: typer.Context,
+    name: str,
+    ca: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The authority's certificates as you have them, PEM."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a case again: its custody chain, every item, every stamp."""
+    given = None if ca is None else read_file(ca)
+    checker = kept_authorities() if given is None else trusted_authorities(given)
+    with device_of(context) as device:
+        case = verify_case(name, device, checker)
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/evidence-check/1",
+                "case": case.name,
+                "items": len(case.evidence),
+                "stamps": len(case.stamps),
+                "links": case.links,
+                "ca": "kept" if given is None else "given",
+                "stamped": [_proven(stamp, given) for stamp in case.stamps],
+            }
+        )
+        return
+    say(
+        f"{case.name}: {case.links} custody entries, {len(case.evidence)} items and "
+        f"{len(case.stamps)} stamps hold."
+    )
+    for stamp in case.stamps:
+        say(f"  Stamped at {stamp.at:%d %B %Y, %H:%M:%S} UTC by {stamp.authority_url}.")
+        for root in _roots(stamp, given):
+            say(f"    Proven with the certificate whose SHA-256 is {root.hex(':').upper()}")
+    if case.stamps and given is None:
+        say(
+            "  These certificates are the ones kept in the case. Compare them with what the "
+            f"authority publishes, or check with its own: entrenous evidence verify {case.name} "
+            "--ca FILE"
+        )
+
+
+def _proven(stamp: Stamp, given: bytes | None) -> dict[str, object]:
+    return {
+        "at": rfc3339_utc(stamp.at),
+        "authority": stamp.authority_url,
+        "ca_sha256": [root.hex() for root in _roots(stamp, given)],
+    }
+
+
+def _roots(stamp: Stamp, given: bytes | None) -> tuple[bytes, ...]:
+    return root_fingerprints(stamp.authorities if given is None else given)
+
+
+# The first bytes of what people keep most, so that a file opens with a click.
+_SUFFIXES: Final = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"%PDF": ".pdf"}
+
+
+def export(
+    context: typer.Context,
+    name: str,
+    item: Annotated[int, typer.Argument(help="Number of the item, as the case shows it.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write it to.")],
+    purpose: Annotated[
+        str,
+        typer.Option(
+            metavar="-|TEXT", help=f"{SAFER} What for; it is noted in the chain of custody."
+        ),
+    ] = "taken out of the vault",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Write an item out, exactly as it was kept, with its stamps and what else proves their time;
+    that this was done is noted in the case.
+    """
+    written, purpose = FileGroup(), line_typed(purpose, "What for", context)
+    with device_of(context) as device, written.unless(lambda: False):
+        export_item(name, item, purpose, device, partial(_write_out, written, out, name))
+    place, *beside = written.places
+    if as_json:
+        shown = {"file": str(place), "beside": [str(one) for one in beside]}
+        put_json({"schema": "entrenous/evidence-export/1", **shown})
+        return
+    say(f"wrote {place}")
+    for one in beside:
+        say(f"  and {one}")
+    if not beside:
+        say("It is not stamped, so nothing goes with it that proves a time.")
+        return
+    say("Whoever gets these can check the stamp, with the authority's certificate:")
+    say(f"  {_openssl(beside)}")
+    say("The hash that the stamped file has of this item is printed by:")
+    say(f"  cat {shlex.join([str(beside[0]), str(place)])} | sha256sum")
+
+
+def _write_out(written: FileGroup, out: Path, name: str, taken: ExportedItem) -> None:
+    """The item first, then its salt, then each stamp's manifest, token and certificates."""
+    item = f"{name}-item-{taken.item.number}"
+    files = {item + _suffix(taken.data): taken.data}
+    if taken.stamps:
+        files[f"{item}.salt"] = taken.item.salt.reveal()
+    for number, stamp in taken.stamps.items():
+        files[f"{name}-stamp-{number}.json"] = stamp.manifest
+        files[f"{name}-stamp-{number}.tsr"] = stamp.token
+        files[f"{name}-stamp-{number}.pem"] = _pem(stamp.authorities)
+    for file, data in files.items():
+        written.want(out / file, len(data), partial(_fill, data))
+    written.write()
+
+
+def _fill(data: bytes, file: BinaryIO) -> None:
+    file.write(data)
+
+
+def _openssl(beside: list[Path]) -> str:
+    """Checks the first stamp; see _write_out for the order of the files."""
+    _, manifest, token, ca = map(str, beside[:4])
+    return shlex.join(["openssl", "ts", "-verify", "-in", token, "-data", manifest, "-CAfile", ca])
+
+
+def _pem(authorities: bytes) -> bytes:
+    """As openssl wants them; a person may have given one certificate as DER."""
+    if b"-----BEGIN" in authorities:
+        return authorities
+    return DER_cert_to_PEM_cert(authorities).encode()
+
+
+def _suffix(data: bytes) -> str:
+    return next((end for start, end in _SUFFIXES.items() if data.startswith(start)), ".bin")

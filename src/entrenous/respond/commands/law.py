@@ -1,0 +1,66 @@
+"""``entrenous law routes``: which legal routes reach a case."""
+
+from typing import Annotated
+
+import typer
+
+from entrenous.device.commands import device_of
+from entrenous.respond.age_gate import help_line_text, help_lines, refuse_unless_adults
+from entrenous.respond.case_file import find_case
+from entrenous.respond.commands.case_view import how_to_name_a_place
+from entrenous.respond.law.legal_route import Ranked
+from entrenous.respond.law.routes import day_of_event, routes_for
+from entrenous.terminal.output import put_json, say
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    law = typer.Typer(help="Legal routes: facts with a source, not advice.", no_args_is_help=True)
+    law.command("routes")(routes)
+    law.callback()(lambda: None)
+    app.add_typer(law, name="law")
+
+
+def routes(
+    context: typer.Context,
+    name: str,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """The routes that may reach a case, best first, each with its source; and who helps."""
+    with device_of(context) as device:
+        case = find_case(name, device)
+        today = device.clock.now().date()
+        refuse_unless_adults(case, today)
+        choice = routes_for(case, day_of_event(case), today)
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/routes/1",
+                "why": choice.why,
+                "routes": [_shown(one) for one in choice.ranked],
+            }
+        )
+        return
+    say(choice.why)
+    for one in choice.ranked:
+        say(f"  {one.route.id}: {one.why}")
+        say(f"    {one.route.cited()}")
+        for note in one.notes:
+            say(f"    {note}")
+    if not case.situation.places:
+        say(how_to_name_a_place(case))
+    for line in help_lines(case.situation.places):
+        say(f"  People who help: {help_line_text(line, today)}")
+
+
+def _shown(one: Ranked) -> dict[str, object]:
+    return {
+        "route": one.route.id,
+        "law": one.route.law,
+        "provision": one.route.provision,
+        "why": one.why,
+        "notes": list(one.notes),
+        "source": one.route.source,
+        "read_on": one.route.read_on.isoformat(),
+        "verified": one.route.verified,
+    }

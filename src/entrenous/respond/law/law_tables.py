@@ -1,0 +1,221 @@
+"""Read the shipped tables strictly: laws.toml, wordings.toml and support.toml become routes and
+help lines.
+"""
+
+import tomllib
+from datetime import date
+from importlib import resources
+from typing import Final, Literal, TypeVar
+
+import msgspec
+
+from entrenous.base.errors import Malformed
+from entrenous.respond.law.legal_route import (
+    ClockStart,
+    HelpLine,
+    Reaches,
+    Route,
+    RouteId,
+    RouteKind,
+    Wording,
+)
+from entrenous.respond.law.places import Place
+
+
+class BadTable(Malformed):
+    """
+    The table {table} that came with Entrenous is damaged at {entry}, so nothing in it is shown.
+    Install Entrenous again.
+    """
+
+
+_BROKEN: Final = (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError)
+Table = TypeVar("Table")
+
+
+class _RouteRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    kind: RouteKind
+    clock: ClockStart
+    jurisdiction: str
+    law: str
+    provision: str
+    scope: str
+    intimate_only: bool
+    covers_private_sharing: Reaches
+    who_may_file: str
+    notice_must_contain: tuple[str, ...]
+    addressee: str
+    deadline_hours: int
+    deadline_rule: str
+    escalation: str
+    source: str
+    verified: bool
+    verified_by: str
+    deadline_from: str = ""
+    in_force_from: date | None = None
+    in_force_until: date | None = None
+    read_on: date | None = None
+    version_of: str | None = None
+    altered_only: bool = False
+    for_children: bool = False
+    notice_need_not_contain: tuple[str, ...] = ()
+    platform_duty: str = ""
+    penalty: str = ""
+    caution: str = ""
+    source2: str = ""
+
+
+class _Laws(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    schema: Literal[1]
+    read_on: date
+    route: dict[str, _RouteRow]
+
+
+class _WordingRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    says: str = ""
+    gap: str = ""
+    if_maker_unsaid: str = ""
+    if_intimate_unsaid: str = ""
+
+
+class _Wordings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    schema: Literal[1]
+    wording: dict[str, tuple[_WordingRow, ...]]
+
+
+class _HelpRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    place: str
+    name: str
+    who: str
+    web: str
+    verified: bool
+    phone: str = ""
+    hours: str = ""
+    for_children: bool = False
+    read_on: date | None = None
+
+
+class _Support(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    schema: Literal[1]
+    read_on: date
+    contact: dict[str, _HelpRow]
+
+
+def shipped_routes() -> tuple[Route, ...]:
+    """Every version of every legal route that came with this release."""
+    return read_routes(_shipped("laws.toml"), _shipped("wordings.toml"))
+
+
+def shipped_help_lines() -> tuple[HelpLine, ...]:
+    """Every help line that came with this release."""
+    return read_help_lines(_shipped("support.toml"))
+
+
+def read_routes(laws: bytes, wordings: bytes) -> tuple[Route, ...]:
+    """The routes of a law table, in its order.
+
+    Raises:
+        BadTable: a table is not TOML, a column does not fit, or a reference leads nowhere.
+    """
+    table = _read(_Laws, laws, "laws.toml")
+    words = _read(_Wordings, wordings, "wordings.toml").wording
+    unknown = sorted(set(words) - set(table.route))
+    if unknown:
+        raise BadTable(table="wordings.toml", entry=unknown[0])
+    return tuple(_route(id_, table, words) for id_ in table.route)
+
+
+def read_help_lines(support: bytes) -> tuple[HelpLine, ...]:
+    """The help lines of a table, in its order; raises BadTable."""
+    table = _read(_Support, support, "support.toml")
+    return tuple(_help_line(id_, row, table.read_on) for id_, row in table.contact.items())
+
+
+def _shipped(name: str) -> bytes:
+    return resources.files("entrenous.respond").joinpath(name).read_bytes()
+
+
+def _read(kind: type[Table], data: bytes, name: str) -> Table:
+    try:
+        return msgspec.convert(tomllib.loads(data.decode()), kind, builtin_types=(date,))
+    except _BROKEN as why:
+        raise BadTable(table=name, entry=str(why)) from None
+
+
+def _route(id_: str, table: _Laws, words: dict[str, tuple[_WordingRow, ...]]) -> Route:
+    row, family = table.route[id_], table.route[id_].version_of or id_
+    model = _leader(row.notice_must_contain, table) or family
+    wordings = tuple(
+        Wording(word.says, word.gap, word.if_maker_unsaid, word.if_intimate_unsaid)
+        for word in words.get(model, ())
+    )
+    try:
+        return Route(
+            id=RouteId(id_),
+            family=RouteId(family),
+            kind=row.kind,
+            jurisdiction=row.jurisdiction,
+            law=row.law,
+            provision=row.provision,
+            scope=_followed("scope", row, table),
+            intimate_only=row.intimate_only,
+            covers_private_sharing=row.covers_private_sharing,
+            who_may_file=_followed("who_may_file", row, table),
+            elements=_elements(row, table),
+            addressee=_followed("addressee", row, table),
+            deadline_rule=row.deadline_rule,
+            clock=row.clock,
+            escalation=_followed("escalation", row, table),
+            source=row.source,
+            read_on=row.read_on or table.read_on,
+            verified=row.verified,
+            verified_by=row.verified_by,
+            wordings=wordings,
+            deadline_hours=None if row.deadline_hours < 0 else row.deadline_hours,
+            deadline_from=row.deadline_from,
+            in_force_from=row.in_force_from,
+            in_force_until=row.in_force_until,
+            altered_only=row.altered_only,
+            for_children=row.for_children,
+            leave_out=row.notice_need_not_contain,
+            duty=row.platform_duty,
+            penalty=row.penalty,
+            caution=row.caution,
+            second_source=row.source2,
+        )
+    except ValueError as why:
+        raise BadTable(table="laws.toml", entry=f"{id_}: {why}") from None
+
+
+def _followed(column: str, row: _RouteRow, table: _Laws) -> str:
+    text: str = getattr(row, column)
+    leader = _leader((text,), table)
+    return str(getattr(table.route[leader], column)) if leader else text
+
+
+def _elements(row: _RouteRow, table: _Laws) -> tuple[str, ...]:
+    leader = _leader(row.notice_must_contain, table)
+    return table.route[leader].notice_must_contain if leader else row.notice_must_contain
+
+
+def _leader(texts: tuple[str, ...], table: _Laws) -> str | None:
+    """The route that a column made of one ``as other-id`` points at."""
+    if len(texts) != 1 or not texts[0].startswith("as "):
+        return None
+    id_ = texts[0].removeprefix("as ")
+    return id_ if id_ in table.route else None
+
+
+def _help_line(id_: str, row: _HelpRow, read_on: date) -> HelpLine:
+    return HelpLine(
+        id=id_,
+        place=Place(row.place),
+        name=row.name,
+        who=row.who,
+        web=row.web,
+        read_on=row.read_on or read_on,
+        verified=row.verified,
+        phone=row.phone,
+        hours=row.hours,
+        for_children=row.for_children,
+    )

@@ -1,0 +1,184 @@
+"""Legal routes and help lines: facts with a source and the day they were read, never advice.
+
+The tables are respond/laws.toml and respond/support.toml; docs/spec/case.md defines their columns.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import Final, NewType
+
+from entrenous.respond.law.places import Place
+
+RouteId = NewType("RouteId", str)  # as in laws.toml, e.g. "us-tida-removal"
+FRESH_DAYS: Final = 180  # a fact that was read longer ago says so; docs/spec/case.md section 4
+STALE: Final = "read more than {days} days ago: it may have changed"
+UNVERIFIED: Final = "check with a help line"
+UNVERIFIED_CONTACT: Final = "check first that this is still right"
+
+
+class RouteKind(StrEnum):
+    """What a route is made of; the chooser's order of preference is in respond/law/routes.py."""
+
+    COPYRIGHT = "copyright"
+    PLATFORM = "platform"
+    REGULATOR = "regulator"
+    DATA = "data"
+    SEARCH = "search"
+    BANK = "bank"
+    HELPER = "helper"  # an organisation files it for the person
+    COURT = "court"
+    POLICE = "police"
+    ESCALATION = "escalation"  # only after somebody did not act
+    DUTY = "duty"  # the platform's own; nothing that a person files
+
+
+class Reaches(StrEnum):
+    """Whether a route reaches a copy that was passed on in a chat and never posted."""
+
+    YES = "yes"
+    NO = "no"
+    UNCLEAR = "unclear"
+
+
+class ClockStart(StrEnum):
+    """Which event starts an addressee's clock."""
+
+    RECEIPT = "receipt"  # of what the person sends
+    ELSEWHERE = "elsewhere"  # of something that an authority sends, or not known
+    NONE = "none"  # the law counts nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How one required element is worded in a draft, with ``{places}`` for where the copy was seen.
+
+    ``gap`` is what only the person can fill in, e.g. ``[your signature]``. ``if_maker_unsaid`` is
+    the gap that stands instead of ``says`` for who has not said that she took the picture,
+    ``if_intimate_unsaid`` for who has not said that it is an intimate one.
+    """
+
+    says: str = ""
+    gap: str = ""
+    if_maker_unsaid: str = ""
+    if_intimate_unsaid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One version of one legal route.
+
+    ``family`` is shared by all versions of a route. ``elements`` are what the law wants in a
+    notice, and ``wordings``, when there are any, run parallel to them. ``deadline_hours`` is None
+    when the law sets no whole number of hours; ``deadline_rule`` is ISO 8601 durations and words.
+    """
+
+    id: RouteId
+    family: RouteId
+    kind: RouteKind
+    jurisdiction: str
+    law: str
+    provision: str
+    scope: str
+    intimate_only: bool
+    covers_private_sharing: Reaches
+    who_may_file: str
+    elements: tuple[str, ...]
+    addressee: str
+    deadline_rule: str
+    clock: ClockStart
+    escalation: str
+    source: str
+    read_on: date
+    verified: bool
+    verified_by: str
+    wordings: tuple[Wording, ...] = ()
+    deadline_hours: int | None = None
+    deadline_from: str = ""
+    in_force_from: date | None = None
+    in_force_until: date | None = None
+    altered_only: bool = False
+    for_children: bool = False
+    leave_out: tuple[str, ...] = ()
+    duty: str = ""
+    penalty: str = ""
+    caution: str = ""
+    second_source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.wordings and len(self.wordings) != len(self.elements):
+            raise ValueError("a wording is needed for every element, or for none")
+        if not self.source:
+            raise ValueError("a legal fact needs its source")
+
+    def in_force(self, on: date) -> bool:
+        """Whether this version binds on that day; a missing bound is open."""
+        begun = self.in_force_from is None or self.in_force_from <= on
+        return begun and (self.in_force_until is None or on <= self.in_force_until)
+
+    def cautions(self, today: date) -> tuple[str, ...]:
+        """What must be said beside this fact: not verified, read long ago."""
+        return cautions(self.read_on, today, verified=self.verified)
+
+    def cited(self) -> str:
+        """Source and day of reading, as shown with every fact."""
+        return f"{self.law}, {self.provision}; source {self.source}, read on {self.read_on}"
+
+
+@dataclass(frozen=True, slots=True)
+class HelpLine:
+    """People who help: by telephone, on the web, or both."""
+
+    id: str
+    place: Place
+    name: str
+    who: str
+    web: str
+    read_on: date
+    verified: bool
+    phone: str = ""
+    hours: str = ""
+    for_children: bool = False
+
+    def cautions(self, today: date) -> tuple[str, ...]:
+        """What must be said beside this contact: not verified, read long ago."""
+        said = () if self.verified else (UNVERIFIED_CONTACT,)
+        return (*said, *cautions(self.read_on, today, verified=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A route that may reach this copy, why it stands where it does, and what to know first."""
+
+    route: Route
+    why: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The routes for one case, best first.
+
+    ``first`` is None when no route was verified: then a help line comes first, and ``others``
+    holds what to ask it about. ``why`` is one sentence.
+    """
+
+    first: Ranked | None
+    others: tuple[Ranked, ...]
+    why: str
+
+    @property
+    def ranked(self) -> tuple[Ranked, ...]:
+        """All of them, best first."""
+        return (*((self.first,) if self.first else ()), *self.others)
+
+
+def cautions(read_on: date, today: date, *, verified: bool) -> tuple[str, ...]:
+    """What must be said beside a fact that was read on ``read_on``.
+
+    >>> cautions(date(2026, 1, 1), date(2026, 12, 1), verified=False)
+    ('check with a help line', 'read more than 180 days ago: it may have changed')
+    """
+    said = () if verified else (UNVERIFIED,)
+    old = today - read_on > timedelta(days=FRESH_DAYS)
+    return (*said, STALE.format(days=FRESH_DAYS)) if old else said

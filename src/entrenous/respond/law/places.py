@@ -1,0 +1,77 @@
+"""Places and jurisdictions: from a place that a person names to the jurisdictions of the tables."""
+
+import re
+from collections.abc import Mapping
+from typing import Final, NewType
+
+from entrenous.base.errors import Refused
+
+Place = NewType("Place", str)  # ISO 3166 country or subdivision, "EU" or "worldwide"; "US-CA"
+
+
+class UnknownPlace(Refused):
+    """
+    {place} is not a place that Entrenous knows how to read. Use a country's two letters, with a
+    state where it matters: GB, DE, IN, US-CA, CA-BC.
+    """
+
+
+WORLDWIDE: Final = Place("worldwide")
+EU: Final = frozenset(
+    [*re.findall("..", "ATBEBGCYCZDEDKEEESFIFRGRHRHUIEITLTLULVMTNLPLPTROSESISK"), "EU"]
+)
+EEA: Final = EU | {"IS", "LI", "NO"}
+COUNTRIES: Final = frozenset(  # ISO 3166-1, and XK for Kosovo, which it leaves to its users
+    [
+        *re.findall(
+            "..",
+            "ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBVBWBYBZCACCCD"
+            "CFCGCHCICKCLCMCNCOCRCUCVCWCXCYCZDEDJDKDMDODZECEEEGEHERESETFIFJFKFMFOFRGAGBGDGEGF"
+            "GGGHGIGLGMGNGPGQGRGSGTGUGWGYHKHMHNHRHTHUIDIEILIMINIOIQIRISITJEJMJOJPKEKGKHKIKMKN"
+            "KPKRKWKYKZLALBLCLILKLRLSLTLULVLYMAMCMDMEMFMGMHMKMLMMMNMOMPMQMRMSMTMUMVMWMXMYMZNA"
+            "NCNENFNGNINLNONPNRNUNZOMPAPEPFPGPHPKPLPMPNPRPSPTPWPYQARERORSRURWSASBSCSDSESGSHSI"
+            "SJSKSLSMSNSOSRSSSTSVSXSYSZTCTDTFTGTHTJTKTLTMTNTOTRTTTVTWTZUAUGUMUSUYUZVAVCVEVGVI"
+            "VNVUWFWSYEYTZAZMZW",
+        ),
+        "XK",
+    ]
+)
+_SPOKEN: Final[Mapping[str, str]] = {"UK": "GB", "EL": "GR", "USA": "US", "WORLDWIDE": WORLDWIDE}
+_CODE: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?|worldwide")
+
+
+def parse_place(typed: str) -> Place:
+    """A place as people type it (``gb``, ``UK``, ``uk-sct``, ``us-ca``), as a code.
+
+    Raises:
+        UnknownPlace: it is neither the two letters of a country that exists nor one of its parts.
+
+    >>> place("uk-sct")
+    'GB-SCT'
+    """
+    code = _as_written(typed.strip().upper())
+    known = code in ("EU", WORLDWIDE) or code.partition("-")[0] in COUNTRIES
+    if not (typed.isascii() and _CODE.fullmatch(code) and known):
+        raise UnknownPlace(place=typed.strip()[:40])
+    return Place(code)
+
+
+def reaches(jurisdiction: str, places: tuple[Place, ...]) -> bool:
+    """Whether law of that jurisdiction may reach a case that touches these places."""
+    return jurisdiction == WORLDWIDE or any(_one(jurisdiction, where) for where in places)
+
+
+def _as_written(spoken: str) -> str:
+    country, dash, part = spoken.partition("-")
+    return f"{_SPOKEN.get(country, country)}{dash}{part}"
+
+
+def _one(jurisdiction: str, where: str) -> bool:
+    country = where.partition("-")[0]
+    if jurisdiction in ("EU", "EU/EEA"):
+        return country in (EU if jurisdiction == "EU" else EEA)
+    if jurisdiction == "US-states":
+        return country == "US"
+    if jurisdiction == "GB-EAW":  # England and Wales; a plain GB may be either of them
+        return where in ("GB", "GB-EAW", "GB-ENG", "GB-WLS")
+    return jurisdiction in (where, country)

@@ -1,0 +1,118 @@
+"""Evidence manifests as canonical JSON: what a stamp authority stamps (docs/spec/case.md, section
+3).
+
+A manifest does not reveal the evidence: each item is a commitment, SHA-256 over a random salt of
+32 bytes followed by the item's bytes, so nobody can test whether a picture they have is in it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from entrenous.base.errors import Malformed
+from entrenous.respond.nouns import SHA256_BYTES, Level
+from entrenous.wire.encodings import canonical_json, read_canonical, read_time, write_time
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestItem:
+    """One line of an evidence manifest: ``commitment`` is SHA-256 over salt and bytes."""
+
+    number: int
+    level: Level
+    added_at: datetime
+    commitment: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceManifest:
+    """What gets stamped: salted hashes of every item, and the custody chain's head."""
+
+    written_at: datetime
+    custody_head: bytes
+    items: tuple[ManifestItem, ...]
+
+
+class BadManifest(Malformed):
+    """
+    This is not an evidence manifest that Entrenous wrote, or it was changed since. Use the file
+    exactly as it was exported.
+    """
+
+
+SCHEMA: Final = "entrenous/evidence-manifest/1"
+_FIELDS: Final = {"schema", "written_at", "custody_head", "items"}
+_ITEM_FIELDS: Final = {"item", "level", "added_at", "salted_sha256"}
+
+
+def write_manifest(manifest: EvidenceManifest) -> bytes:
+    """The manifest's one byte form."""
+    return canonical_json(
+        {
+            "schema": SCHEMA,
+            "written_at": write_time(manifest.written_at),
+            "custody_head": manifest.custody_head.hex(),
+            "items": [_write_item(item) for item in manifest.items],
+        }
+    )
+
+
+def read_manifest(untrusted_data: bytes) -> EvidenceManifest:
+    """The manifest that :func:`write_manifest` wrote.
+
+    Raises:
+        BadManifest: any other bytes, even ones that differ only in blanks or order.
+    """
+    try:
+        plain = _map(read_canonical(untrusted_data), _FIELDS)
+        if plain["schema"] != SCHEMA:
+            raise BadManifest
+        return EvidenceManifest(
+            read_time(plain["written_at"]),
+            _hash(plain["custody_head"]),
+            tuple(_read_item(item) for item in _list(plain["items"])),
+        )
+    except ValueError:
+        raise BadManifest from None
+
+
+def _write_item(item: ManifestItem) -> dict[str, object]:
+    return {
+        "item": item.number,
+        "level": item.level.value,
+        "added_at": write_time(item.added_at),
+        "salted_sha256": item.commitment.hex(),
+    }
+
+
+def _read_item(untrusted: object) -> ManifestItem:
+    plain = _map(untrusted, _ITEM_FIELDS)
+    if type(plain["item"]) is not int:
+        raise ValueError("an item has a number")
+    return ManifestItem(
+        plain["item"],
+        Level(plain["level"]),
+        read_time(plain["added_at"]),
+        _hash(plain["salted_sha256"]),
+    )
+
+
+def _map(untrusted: object, names: set[str]) -> dict[str, Any]:
+    if not isinstance(untrusted, dict) or set(untrusted) != names:
+        raise ValueError("fields are missing or too many")
+    return untrusted
+
+
+def _list(untrusted: object) -> list[object]:
+    if not isinstance(untrusted, list):
+        raise ValueError("a list is needed")  # noqa: TRY004 -- one kind of failure for the caller
+    return untrusted
+
+
+def _hash(untrusted: object) -> bytes:
+    if not isinstance(untrusted, str) or len(untrusted) != 2 * SHA256_BYTES:
+        raise ValueError("a hash has 64 hexadecimal digits")
+    value = bytes.fromhex(untrusted)
+    if value.hex() != untrusted:
+        raise ValueError("a hash has 64 lower-case hexadecimal digits")
+    return value

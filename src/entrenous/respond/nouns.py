@@ -1,0 +1,224 @@
+"""The contents of a case file: situation, sightings, evidence, stamps, notices and steps.
+
+Nothing here says who is to blame: a case may hold a verdict about a copy and a sighting of a place.
+docs/spec/case.md defines the words and the byte formats.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from entrenous.base.errors import NotFound, Refused
+from entrenous.base.identifiers import BlobId, CaseName
+from entrenous.base.secret import Secret
+from entrenous.respond.law.legal_route import Route
+from entrenous.respond.law.places import Place
+from entrenous.respond.timestamps import Stamp
+from entrenous.watermark.verdict import Trace
+
+SALT_BYTES: Final = 32
+SHA256_BYTES: Final = 32
+
+
+class Level(StrEnum):
+    """How much an item proves; RESPOND's ladder of assurance."""
+
+    A0 = "A0"
+    A1 = "A1"
+    A2 = "A2"
+    A3 = "A3"
+    A4 = "A4"
+
+    @property
+    def proves(self) -> str:
+        """What an item of this level proves, in words."""
+        return LEVELS[self]
+
+
+LEVELS: Final[Mapping[Level, str]] = {
+    Level.A0: "a statement: the person says so",
+    Level.A1: "the person's own screenshot or file: unchanged since it was hashed",
+    Level.A2: "captured by this program: these bytes existed by then on this machine",
+    Level.A3: "captured a second time by somebody else: the same content seen twice",
+    Level.A4: "the platform's own receipt or answer: the addressee admits it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One kept item. ``sha256`` never leaves the vault: what is shared is salted with ``salt``."""
+
+    number: int
+    level: Level
+    what: str
+    added_at: datetime
+    sha256: bytes
+    size_bytes: int
+    salt: Secret
+    blob: BlobId
+    sighting: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.sha256) != SHA256_BYTES or len(self.salt) != SALT_BYTES:
+            raise ValueError("a hash and a salt have 32 bytes each")
+
+
+class AgeAnswer(StrEnum):
+    """The age gate: was everybody in the picture 18 or older when it was taken?"""
+
+    ADULTS = "adults"
+    CHILD = "child"
+    UNSURE = "unsure"
+
+
+class TakenBy(StrEnum):
+    """Who pressed the shutter; it decides whether the copyright is hers."""
+
+    ME = "me"
+    SOMEBODY_ELSE = "somebody else"
+    UNSAID = "unsaid"
+
+
+class Reach(StrEnum):
+    """Whether a sighting was where anybody could look, or inside a chat."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+
+
+class CaseState(StrEnum):
+    """Long-lived state of a case; the table is in respond/case_status.py."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """The few facts that the choice of a route turns on. Every question may be left unanswered.
+
+    ``places`` are where the person lives and where the platform is. ``intimate`` and
+    ``altered`` (a forgery, or changed by software) are None when unsaid. ``name_must_stay_hidden``
+    is a safety flag: the uploader must not learn her name.
+    """
+
+    places: tuple[Place, ...]
+    intimate: bool | None = None
+    altered: bool | None = None
+    taken_by: TakenBy = TakenBy.UNSAID
+    name_must_stay_hidden: bool = False
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Where and when a copy was seen: a web address, or a chat described in words.
+
+    ``handle`` is the account it was shown at. ``number`` counts from 1 once a case holds it.
+    """
+
+    where: str
+    reach: Reach
+    first_seen_at: datetime
+    handle: str = ""
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.where.strip():
+            raise ValueError("a sighting needs a place")
+
+
+class NoticeState(StrEnum):
+    """Long-lived state of a notice; the table is in respond/case_status.py."""
+
+    DRAFTED = "drafted"
+    SENT = "sent"
+    RECEIVED = "received"
+    ASKED = "asked for more"
+    REMOVED = "removed"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One thing that the law wants in a notice; ``gaps`` are what is still missing, in brackets."""
+
+    required: str
+    text: str
+    gaps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A letter to whoever must act: legal ground, what is asked, by when. Never the picture.
+
+    ``route`` is the law as it stood when this was drafted. ``letter`` is what would be sent, and
+    ``told`` are the sightings that stand in it. ``asked_at`` is when they first asked for more,
+    ``answered_at`` when they first answered, be it by removing it.
+    """
+
+    number: int
+    route: Route
+    drafted_at: datetime
+    elements: tuple[Element, ...]
+    letter: str
+    state: NoticeState = NoticeState.DRAFTED
+    sent_at: datetime | None = None
+    received_at: datetime | None = None
+    answered_at: datetime | None = None
+    asked_at: datetime | None = None
+    removed_at: datetime | None = None
+    told: tuple[Sighting, ...] = ()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Everything that still has to be filled in by hand."""
+        return tuple(gap for element in self.elements for gap in element.gaps)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that was done in a case, in the words shown on its ladder."""
+
+    at: datetime
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A person's file. ``links`` counts the custody chain, so that a lost link is noticed.
+
+    ``age`` is the answer at the age gate, as far as is known now: a case of anything but adults is
+    closed for good.
+    """
+
+    name: CaseName
+    opened_at: datetime
+    situation: Situation
+    state: CaseState = CaseState.OPEN
+    trace: Trace | None = None
+    sightings: tuple[Sighting, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    stamps: tuple[Stamp, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    steps: tuple[Step, ...] = ()
+    links: int = 0
+    age: AgeAnswer = AgeAnswer.ADULTS
+
+
+class NoSuchCase(NotFound):
+    """There is no case called {name} on this device. See which there are: entrenous case list"""
+
+
+class NothingThere(NotFound):
+    """Case {name} has no {what} number {number}. See what it has: entrenous case show {name}"""
+
+
+class TimesDoNotFit(Refused):
+    """
+    That time does not fit: {what} cannot be {when}. Nothing was changed. Check the day and the
+    hour, and give it again.
+    """

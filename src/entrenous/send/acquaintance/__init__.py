@@ -1,1 +1,0 @@
-"""How we stand with the people we know."""

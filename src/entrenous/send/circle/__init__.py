@@ -1,1 +1,0 @@
-"""Circles: people whom we send to together (docs/spec/people.md section 1)."""

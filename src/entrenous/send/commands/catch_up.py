@@ -1,0 +1,197 @@
+"""What most commands do first: send what waits, fetch what came, and report changed keys; what a
+screen promises.
+"""
+
+from typing import Final
+
+from entrenous.base.copies import several
+from entrenous.base.errors import EntrenousError, as_typed, filled
+from entrenous.device.device import Device
+from entrenous.device.lock_errors import OfflineDevice
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.people.contact_history import take_changes
+from entrenous.send.people.invite import take_link_notices
+from entrenous.send.people.people_nouns import Changed, Contradiction, LinkEvent, LinkNotice, Moving
+from entrenous.terminal.output import hint, hint_at
+
+
+def catch_up(device: Device) -> EntrenousError | None:
+    """Fetch; what our own relay answered instead, if it did not let us: its silence is not told.
+
+    Raises:
+        OfflineDevice.
+    """
+    try:
+        hint_at(fetch_messages(device).problems)
+    except OfflineDevice:
+        raise
+    except EntrenousError as error:
+        hint_at([error])
+        return error
+    finally:
+        _hint_at_unreadable(take_undecryptable(device))
+        for changed in take_changes(device):
+            hint(words_for(changed))
+        for notice in take_link_notices(device):
+            hint(words_for_link(notice))
+    return None
+
+
+def _hint_at_unreadable(count: int) -> None:
+    if count:
+        letters = "1 letter" if count == 1 else f"{count} letters"
+        hint(
+            f"{letters} could not be opened. If you miss something, ask its sender to send it "
+            "again."
+        )
+
+
+def words_for(changed: Changed) -> str:
+    """A notice of one change, in a few sentences."""
+    if changed.lists is not None:
+        words = _OF_OTHERS if changed.name else _OF_OURS
+        return filled(words[changed.lists], name=changed.name)
+    if changed.moving is not None:
+        return filled(_MOVING[changed.moving], relay=changed.name)
+    if changed.was is not None:
+        return _RENAMED.format(was=changed.was, name=changed.name)
+    at = changed.at.strftime(_MOMENT)
+    parts = [_devices(changed.came, "new"), _devices(changed.went, "gone")]
+    what = " and ".join(part for part in parts if part)
+    said = f"{changed.name}'s devices changed on {at}: {what}." if what else ""
+    if changed.in_doubt:
+        said += f" Seen on {at}: {changed.name}'s keys count as unknown now."
+    return (
+        f"{said.strip()} A new phone does this; so does somebody who took over their keys. If you "
+        f"did not expect it, ask {changed.name} in another way, and compare: "
+        f"entrenous person verify {as_typed(changed.name)}"
+    )
+
+
+def words_for_link(notice: LinkNotice) -> str:
+    """What became of a link, in a few sentences: who, when, with which device, and what to do."""
+    said = filled(
+        _LINKS[notice.event],
+        at=notice.at.strftime(_MOMENT),
+        name=notice.name,
+        called=notice.called,
+        device=_device(notice),
+        link=_link_of(notice),
+        before=f", by {several(notice.before)}" if notice.before else "",
+    )
+    if notice.for_one and notice.before:
+        said += filled(_IN_TWO_HANDS, who=notice.before[0])
+    if notice.alike:
+        said += filled(_ALIKE, name=notice.name, others=several(notice.alike))
+    return said
+
+
+def _link_of(notice: LinkNotice) -> str:
+    return f"the link that you made for {notice.meant_for}" if notice.meant_for else "your link"
+
+
+def _device(notice: LinkNotice) -> str:
+    """A device as others can tell it from another one: its number, and its age by its own word."""
+    if notice.device is None or notice.made_at is None:
+        return "a device"
+    made = notice.made_at.strftime("%d %B %Y")
+    return f"a device set up on {made} (device {notice.device.hex()[:8]})"
+
+
+def _devices(count: int, what: str) -> str:
+    if not count:
+        return ""
+    return f"1 is {what}" if count == 1 else f"{count} are {what}"
+
+
+_MOMENT: Final = "%d %B %Y, %H:%M UTC"
+_LINKS: Final = {
+    LinkEvent.JOINED: (
+        'Somebody who calls themselves "{called}" came in by {link} on {at}, with {device}. You '
+        "call them {name}, and know them by link only: others may have read it on its way. "
+        "Compare keys: entrenous person verify {name}"
+    ),
+    LinkEvent.ELSEWHERE: (
+        "By another device of yours you know {name} since {at}, by link; they call themselves "
+        '"{called}" and use {device}. Compare keys: entrenous person verify {name}'
+    ),
+    LinkEvent.REFUSED: (
+        'Somebody who calls themselves "{called}" came by {link} on {at}, with {device}, and was '
+        "not added: it had been used already{before}."
+    ),
+    LinkEvent.TOO_LATE: (
+        "{name}'s link had been used before you used it, so {name}'s device did not add you, and "
+        "{name} is not in your list any more. What you sent to {name} meanwhile cannot be opened "
+        "there. If it was not you who used the link before, somebody else has it: tell {name} in "
+        "another way, and ask for a new one."
+    ),
+}
+_IN_TWO_HANDS: Final = (
+    " So two people have had a link that was for one, and {who} may not be who you mean: {who} "
+    "counts as unknown unless you compared keys. Ask in another way, and compare: "
+    "entrenous person verify {who}. If {who} is not who you mean, make a new link after this: "
+    "entrenous person forget {who}"
+)
+_ALIKE: Final = " The name {name} is easily taken for {others}: entrenous person rename"
+_RENAMED: Final = (
+    "Two of your devices called two different people or circles {was}. So that a name means the "
+    "same on all of them, one is called {name} now. Look which is which before you send anything: "
+    "entrenous person list, entrenous circle list"
+)
+_MOVING: Final = {
+    Moving.READY: (
+        "Another device of yours is about to move to {relay}, and this one is ready to come along. "
+        "Go on there: entrenous device move --relay {relay}"
+    ),
+    Moving.MOVED: (
+        "This device is at {relay} now: it came along with another one of yours. Links from before "
+        "lead elsewhere; make new ones: entrenous invite. A recovery sheet from before opens this "
+        "device no more; write a new one: entrenous device recovery --out FILE"
+    ),
+}
+_OF_OTHERS: Final = {
+    Contradiction.FORKED: (
+        "There are two lists of {name}'s devices that contradict each other, so nothing is sent to "
+        "{name} any more. Either somebody stands in between, or somebody else has {name}'s keys. "
+        "Meet, or call a number that you know, and compare: entrenous person verify {name} --sas"
+    ),
+    Contradiction.SPLIT: (
+        "Somebody who wrote to you knows another list of {name}'s devices than you do, and "
+        "{name}'s relay does not show it. One of the two was shown something false, or writes "
+        "something false. Ask {name}, and compare: entrenous person verify {name} --sas"
+    ),
+    Contradiction.HELD_BACK: (
+        "A letter names a newer list of {name}'s devices than {name}'s relay shows, and it did so "
+        "three times. The relay may be late, or it keeps the list back. If {name} has lost a "
+        "device, do not send anything private before you have asked in another way."
+    ),
+}
+_OF_OURS: Final = {
+    Contradiction.FORKED: (
+        "There is a second list of your own devices that contradicts the one here. If you did not "
+        "link or revoke on two devices at once, whoever made it has your master key. Tell the "
+        "people you write to by other means, and begin anew in another folder: "
+        "ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL"
+    ),
+    Contradiction.SPLIT: (
+        "Somebody who wrote to you knows another list of your devices than this one. If you did "
+        "not make it, their program is at fault, or somebody has your master key. Compare keys "
+        "with them: entrenous person verify NAME --sas"
+    ),
+    Contradiction.HELD_BACK: (
+        "A letter names a newer list of your devices than this device knows. If you linked or "
+        "revoked one on another device, its letter is on the way; if you did not, look there: "
+        "entrenous device list"
+    ),
+}
+#: To who sends, and looks at what was sent.
+OF_COPIES: Final = (
+    "Until a copy is first opened, taking it back and its end hold by cryptography; after that, by "
+    "the program of whoever opened it."
+)
+#: To who receives.
+OF_MESSAGES: Final = (
+    "Until you first open a message, its sender's taking it back and its end hold by cryptography; "
+    "after that, by your program."
+)

@@ -1,0 +1,308 @@
+"""``entrenous device add``, ``list``, ``move`` and ``revoke``."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.base.errors import Unreachable, as_typed
+from entrenous.base.limits import OFFLINE_HOURS_MAX
+from entrenous.device.commands import device_of, unlocked_of
+from entrenous.device.identities import is_ready, who_am_i
+from entrenous.device.lock_errors import NoVaultHere
+from entrenous.device.recovery_sheet import NoDeviceToRevokeOn, shut_by_sheet
+from entrenous.device.relay_lock_client import follow_move
+from entrenous.send.commands import vault_lock
+from entrenous.send.commands.catch_up import catch_up
+from entrenous.send.commands.setup import show_code
+from entrenous.send.commands.vault_lock import read_sheet_in, sheet_in
+from entrenous.send.devices.move_device import Moved, cancel_move, move_device
+from entrenous.send.devices.own_devices import (
+    LOST,
+    LOST_ALONE,
+    Overview,
+    Revoked,
+    Shut,
+    ToDo,
+    overview,
+    revoke_device,
+)
+from entrenous.send.set_up import relay_address
+from entrenous.terminal.output import key_fingerprint, put_json, rfc3339_utc, say
+from entrenous.terminal.session import session_of
+
+_NOT_YET: Final = "Not shut yet: {name}. Your relay is asked again by every command."
+_NOT_TAKEN: Final = (
+    "NOT shut: {name}. Your relay does not take what this device knows to shut it with; another "
+    "device of yours, or a recovery sheet that was written on it, may know better."
+)
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands, and those of the lock."""
+    device = vault_lock.commands()
+    device.command("add")(add)
+    device.command("list")(list_devices)
+    device.command("move")(move)
+    device.command("revoke")(revoke)
+    app.add_typer(device, name="device")
+
+
+def add(
+    context: typer.Context,
+    sheet: Annotated[
+        Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
+    ] = None,
+    qr: Annotated[bool, typer.Option("--qr", help="The code as a QR code too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Link a further device of yours: shows a code, waits for the other one, and compares.
+
+    Both devices show seven pictures. Only if they are the same on both, say yes on both. The new
+    device gets the people you know, and no messages of before.
+    """
+    with device_of(context) as device:
+        catch_up(device)
+        show_code(sheet_in(sheet), device, qr=qr, as_json=as_json)
+
+
+def list_devices(context: typer.Context, as_json: Json = False) -> None:
+    """Your devices, and what your relay or other people have yet to hear about them."""
+    with device_of(context) as device:
+        catch_up(device)
+        shown, person = overview(device), who_am_i(device).person.id
+    if as_json:
+        put_json({**_as_json(shown), "keys": person.hex()})
+        return
+    for line in _lines(shown):
+        say(line)
+    say(f"Your keys: {key_fingerprint(person)}.")
+
+
+def _lines(shown: Overview) -> Iterator[str]:
+    for one in shown.devices:
+        about = ["this one"] if one.this else []
+        about.append(f"since {one.since:%d %B %Y}")
+        about.extend([] if one.heard else ["has not written to this one yet"])
+        yield f"{one.name}  ({', '.join(about)})"
+    where = "on this device" if shown.master_here else "on your recovery sheet"
+    yield f"Your master key is {where}."
+    for name in shown.to_close:
+        yield (_NOT_TAKEN if name in shown.refused else _NOT_YET).format(name=name)
+    if shown.moves_to is not None:
+        late = ", ".join(shown.not_ready)
+        wait = f"these are not ready: {late} (entrenous inbox there)" if late else "all are ready"
+        yield f"A move to {shown.moves_to} is begun; {wait}. Go on:"
+        yield f"entrenous device move --relay {as_typed(shown.moves_to)}"
+    if shown.letters:
+        letters = "1 letter waits" if shown.letters == 1 else f"{shown.letters} letters wait"
+        yield f"{letters} here until a relay answers."
+
+
+def _as_json(shown: Overview) -> dict[str, object]:
+    return {
+        "schema": "entrenous/devices/1",
+        "devices": [
+            {
+                "name": one.name,
+                "this": one.this,
+                "since": rfc3339_utc(one.since),
+                "heard": one.heard,
+            }
+            for one in shown.devices
+        ],
+        "master_here": shown.master_here,
+        "not_shut_yet": list(shown.to_close),
+        "refused": list(shown.refused),
+        "letters_waiting": shown.letters,
+        "moves_to": shown.moves_to,
+        "not_ready": list(shown.not_ready),
+    }
+
+
+def move(
+    context: typer.Context,
+    relay: Annotated[str, typer.Option(metavar="URL", help="The relay to move to.")],
+    sheet: Annotated[
+        Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Move to another relay with all your devices: people are told, and write there from then on.
+
+    What comes to the old relay is fetched for 30 days more. Your other devices come along: until
+    each of them has looked into its inbox, nothing changes; then type this once more. With the
+    relay where you are, it calls off a move that was begun.
+
+    If the old relay is gone for good, your recovery sheet opens this device without it.
+    """
+    paper = sheet_in(sheet)
+    with unlocked_of(context, paper) as (device, unlocked):
+        if is_ready(device):
+            catch_up(device)
+        if relay_address(relay) == who_am_i(device).home.relay_url:
+            called_off = cancel_move(device)
+            if called_off is not None:
+                catch_up(device)
+                _tell_stayed(relay, called_off, as_json=as_json)
+                return
+        moved = move_device(relay, paper, device)
+        with suppress(Unreachable):  # the next command does it
+            follow_move(unlocked, device)
+        catch_up(device)
+    if as_json:
+        put_json(_move_as_json(moved))
+        return
+    _tell(moved)
+
+
+def _tell_stayed(relay_url: str, called_off: str, *, as_json: bool) -> None:
+    if as_json:
+        put_json({"schema": "entrenous/stayed/1", "relay": relay_url, "called_off": called_off})
+        return
+    say(f"The move to {called_off} is called off. You are at {relay_url}, as before.")
+
+
+def _tell(moved: Moved) -> None:
+    say(f"This device is at {moved.relay_url} now.")
+    if moved.letters:
+        say("Not everybody has been told yet; the rest is done by the next commands.")
+    else:
+        say("People were told, and write to you there.")
+    say(f"What still comes to {moved.before} is fetched until {rfc3339_utc(moved.until)}.")
+    say("Links from before lead there; make new ones: entrenous invite")
+    say("A recovery sheet from before opens this device no more; write a new one:")
+    say("entrenous device recovery --out FILE")
+
+
+def _move_as_json(moved: Moved) -> dict[str, object]:
+    return {
+        "schema": "entrenous/moved/1",
+        "relay": moved.relay_url,
+        "before": moved.before,
+        "old_mailbox_until": rfc3339_utc(moved.until),
+        "letters_waiting": moved.letters,
+    }
+
+
+_WINDOW: Final = (
+    "If you had allowed it to open without its relay (entrenous device offline), the right",
+    f"passphrase opens it until that time is over, at most {OFFLINE_HOURS_MAX} hours after you",
+    "allowed it; a thief's own program need not keep to that.",
+)
+_WAITS: Final = (
+    "Your relay has not confirmed yet that its vault is shut; it is asked again by every",
+    "command. How it stands: entrenous device list",
+)
+_ELSEWHERE: Final = (
+    "Its vault is NOT shut: this device was never told what deletes its part at the relay. The",
+    "device of yours that linked it knows, and shuts it as soon as it hears. On that one, now:",
+    "entrenous inbox",
+)
+_REFUSED: Final = (
+    "Its vault is NOT shut: your relay does not take what this device knows to shut it with. That",
+    "was replaced, and it had no time to tell. Another device of yours may know the newest, and",
+    "shuts it as soon as it hears. On each of them, now: entrenous inbox",
+    "If you have a recovery sheet that was written on it, the newest one shuts it too:",
+    "entrenous device revoke --lost --recovery FILE",
+)
+_NOT_DONE: Final = {Shut.WAITS: _WAITS, Shut.REFUSED: _REFUSED, Shut.ELSEWHERE: _ELSEWHERE}
+_ALONE: Final = (
+    "The device that this recovery sheet was written on is shut: no passphrase opens its vault any",
+    "more, unless it had an offline window.",
+)
+_UNTOLD: Final = (
+    "People are NOT told: the sheet knows neither them nor your list of devices. What they send to",
+    "it is refused from now on, and their programs still list that device as yours.",
+    "If that device had moved to another relay after the sheet was written, it is not shut: repeat",
+    "this with the sheet that was written after the move.",
+)
+Sheet = Annotated[
+    Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
+]
+
+
+def revoke(
+    context: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="What entrenous device list calls it. Left out: the one that the sheet was "
+            "written on."
+        ),
+    ] = None,
+    lost: Annotated[
+        bool, typer.Option("--lost", help="It was lost or stolen: also what else to do.")
+    ] = False,
+    sheet: Sheet = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Take a device off your list for good: its vault stays shut, whoever knows its passphrase.
+
+    The relay deletes its part of the lock and what waits for that device; people are told that it
+    is yours no more. What it has shown or exported before stays where it is, and one that you
+    allowed to open without its relay opens until that time is over.
+
+    If you lost your only device, its recovery sheet shuts it from any machine, without NAME and
+    without a passphrase: entrenous device revoke --lost --recovery FILE. People are not told then.
+    """
+    if name is None:
+        if sheet is None or not lost:
+            raise typer.BadParameter(
+                "say which device: NAME, or, to shut a lost one by its recovery sheet alone, "
+                "--lost --recovery FILE"
+            )
+        _revoke_alone(context, sheet, as_json=as_json)
+        return
+    try:
+        with device_of(context) as device:
+            catch_up(device)
+            revoked = revoke_device(name, lost=lost, sheet=sheet_in(sheet), device=device)
+    except NoVaultHere as why:
+        raise NoDeviceToRevokeOn(home=why.facts["home"], name=name) from None
+    if as_json:
+        to_do = _revoke_as_json(LOST) if lost else []
+        shut = {"shut": revoked.shut is Shut.DONE, "how": revoked.shut.value}
+        put_json({"schema": "entrenous/revoked/1", "device": revoked.name, **shut, "to_do": to_do})
+        return
+    for line in lines_of(revoked, lost=lost):
+        say(line)
+
+
+def _revoke_alone(context: typer.Context, sheet: Path, *, as_json: bool) -> None:
+    """By the sheet alone: the vault that may be here is another device's, and stays as it is."""
+    shut_by_sheet(session_of(context).settings, read_sheet_in(sheet))
+    if as_json:
+        told = {"shut": True, "people_told": False, "to_do": _revoke_as_json(LOST_ALONE)}
+        put_json({"schema": "entrenous/shut-by-sheet/1", **told})
+        return
+    for line in (*_ALONE, *_WINDOW, *_UNTOLD, *_to_do(LOST_ALONE)):
+        say(line)
+
+
+def lines_of(revoked: Revoked, *, lost: bool) -> Iterator[str]:
+    """What its person reads: no more than is so."""
+    name = revoked.name
+    if revoked.shut is Shut.DONE:
+        yield f"{name} is revoked: no passphrase opens its vault any more, unless it had an offline"
+        yield "window."
+    else:
+        yield f"{name} is off your list, and people are told as soon as their relays answer."
+        yield from _NOT_DONE[revoked.shut]
+    yield from _WINDOW
+    if lost:
+        yield from _to_do(LOST)
+
+
+def _to_do(every: tuple[ToDo, ...]) -> Iterator[str]:
+    yield ""
+    yield "What else to do:"
+    for place, one in enumerate(every, 1):
+        yield f"{place}. {one.what} {one.why}"
+
+
+def _revoke_as_json(every: tuple[ToDo, ...]) -> list[dict[str, str]]:
+    return [{"what": one.what, "why": one.why} for one in every]

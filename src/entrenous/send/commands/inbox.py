@@ -1,0 +1,291 @@
+"""``entrenous inbox`` and ``entrenous open``."""
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.base.copies import several
+from entrenous.base.errors import DiskFull, RelayFull, Unreachable, as_typed
+from entrenous.base.picture import AlreadyThere, UnwritableFolder
+from entrenous.device.commands import device_of
+from entrenous.device.device import Device
+from entrenous.device.sent_messages import UnknownMessage
+from entrenous.send.commands.catch_up import OF_MESSAGES, catch_up
+from entrenous.send.commands.message_list import (
+    All,
+    Last,
+    list_around,
+    list_message,
+    list_others,
+    listed,
+    names_now,
+    refuse_both,
+    say_text,
+    shown_messages,
+    wanted,
+)
+from entrenous.send.inbox import find_received, received_messages, remove_received
+from entrenous.send.letter.letter_nouns import Frame, FrameFile
+from entrenous.send.letter.relay_tasks import wait_for_letter
+from entrenous.send.message.states import InboxState, LookedAtOnly, Received, UnsafeFiles
+from entrenous.send.message.transfer_progress import TransferWatch
+from entrenous.send.open import Fill, open_message_to, unsafe_files
+from entrenous.send.people.block import answer_receipts, is_to_be_asked
+from entrenous.terminal.output import hint, put_json, say, unwrapped
+from entrenous.terminal.output_files import FileGroup, require_free_space
+from entrenous.terminal.progress_bars import bars
+
+_SUFFIX: Final = {
+    "image/jpeg": ".jpg",
+    "image/png": ".png",
+    "image/webp": ".webp",
+    "video/mp4": ".mp4",
+    "audio/mp4": ".m4a",
+    "audio/amr": ".amr",
+    "audio/mpeg": ".mp3",
+    "audio/ogg": ".ogg",
+    "audio/flac": ".flac",
+    "audio/wav": ".wav",
+}
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command("inbox")(inbox)
+    app.command("open")(open_)
+
+
+def inbox(
+    context: typer.Context,
+    wait: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=86_400,
+            metavar="SECONDS",
+            help="Wait so long for something new; other commands cannot use this device meanwhile.",
+        ),
+    ] = 0,
+    sender: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="NAME", help="What this person or circle sent; repeatable."),
+    ] = None,
+    last: Last = None,
+    everything: All = False,
+    remove: Annotated[
+        str | None,
+        typer.Option(metavar="MESSAGE", help="Remove it from this device for good; tells nobody."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Fetch what waits at the relay, and list what you were sent: what waits to be opened, and the
+    newest.
+
+    Taking back, expiry and openings that are counted hold by cryptography before the first opening,
+    and after it by the program of whoever opened it.
+    """
+    refuse_both(last, everything=everything)
+    with device_of(context) as device:
+        if remove is not None:
+            _remove(remove, device, as_json=as_json)
+            return
+        if wait:
+            with suppress(Unreachable):  # which is said below
+                wait_for_letter(wait, device)
+        if (error := catch_up(device)) is not None:
+            why = f"{unwrapped(str(error))} " if isinstance(error, Unreachable) else ""
+            hint(f"{why}So nothing new was fetched; this came before:")
+        every = received_messages(device)
+        every = _from(sender, every, device) if sender else every
+        whole = everything or (as_json and last is None)
+        found = listed(every, _waits, last, everything=whole)
+        shown = list(shown_messages(found.these, device))
+    if as_json:
+        put_json({"schema": "entrenous/inbox/1", "messages": shown})
+        return
+    for message in shown:
+        list_message(message)
+    found.tell_older("inbox", "--from", sender or ())
+    nothing = f"Nothing from {several(sender)} here." if sender else "Nothing here yet."
+    say(OF_MESSAGES if shown else nothing)
+
+
+def _from(sender: list[str], every: tuple[Received, ...], device: Device) -> tuple[Received, ...]:
+    names = names_now(device)
+    by = [names.sender(one) for one in every]
+    who = wanted(sender, by, device)
+    return tuple(one for one, name in zip(every, by, strict=True) if who.has(one.sender, name))
+
+
+def _waits(message: Received) -> bool:
+    return message.state is InboxState.WAITING
+
+
+def _remove(name: str, device: Device, *, as_json: bool) -> None:
+    """Without asking a relay: what is removed is here."""
+    removed = remove_received(name, device)
+    if as_json:
+        shown = list(shown_messages([removed], device))
+        put_json({"schema": "entrenous/inbox/1", "messages": shown})
+    elif removed.state is InboxState.REMOVED:
+        say(f"{name} is removed from this device. What you wrote to a folder stays there.")
+    else:
+        say(f"Of {name} nothing is left here: {removed.state.value}.")
+
+
+def open_(
+    context: typer.Context,
+    message: str,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to write the files to.")
+    ] = None,
+    export: Annotated[
+        bool,
+        typer.Option("--export", help="Write out one that opens once, if its sender allowed it."),
+    ] = False,
+    unchecked: Annotated[
+        bool,
+        typer.Option("--unchecked", help="Write also what is no picture, clip or sound of ours."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Open a message: show its text, and write its files to a folder.
+
+    One that opens once is shown on a page in your browser, and nothing of it is written: it counts
+    as opened when you press Show there. With --export it is written out, if its sender allowed
+    that, and the person is told. Until the first opening the limit holds by cryptography, after it
+    by your program. What you write to a folder is in your hands: it can't be taken back from there.
+    """
+    with device_of(context) as device:
+        catch_up(device)  # what was opened before opens without a relay
+        received = find_received(message, device)
+        if _waits(received):  # what is opened, or gone, already is owed no receipt any more
+            _ask_about_receipts(received, device)
+        counted = received.opens is not None
+        if counted and not export:
+            if out is not None or unchecked or as_json:
+                raise LookedAtOnly(name=message)
+            _look(message, device)
+            return
+        _write(message, out or Path(), device, export=export, checked=not unchecked, json=as_json)
+
+
+def _look(message: str, device: Device) -> None:
+    """Loaded when it is needed: who writes files does not wait for a web server."""
+    from entrenous.send.http.view_once import show_once  # noqa: PLC0415
+
+    (about,) = shown_messages([find_received(message, device)], device)
+    show_once(message, str(about["from"]), device)
+
+
+def _write(
+    message: str, out: Path, device: Device, *, export: bool, checked: bool, json: bool
+) -> None:
+    """Show its text, and write its files to a folder."""
+    files, came = FileGroup(), list[tuple[FrameFile, Fill]]()
+    told = asked = False
+    before = find_received(message, device)
+    (about,) = shown_messages([before], device)
+
+    def show(number: int, file: FrameFile, fill: Fill) -> None:
+        came.append((file, fill))
+        files.want(file_path(message, number, file.media_type, out), file.size, fill)
+
+    def ready(size: int) -> None:
+        nonlocal asked
+        require_free_space(out, size)
+        asked = True  # from here on the relay may have counted it
+
+    def tell(frame: Frame) -> None:
+        nonlocal told
+        if checked:
+            _refuse_unsafe(message, came, device)
+        files.write()  # here, where the names of all of them are known
+        _tell_opened(frame.text, files.places, about, as_json=json)
+        told = True
+
+    def over() -> bool:
+        """Whether it was shown whole, and can't be opened again to see the rest."""
+        kept = before.opens is None
+        return told and (kept or find_received(message, device).views > before.views)
+
+    try:
+        with bars() as shown, files.unless(over):
+            watch = TransferWatch(shown.reached)
+            open_message_to(message, show, device, watch, tell, ready, export=export)
+    except (AlreadyThere, DiskFull, UnsafeFiles, UnwritableFolder) as why:
+        if asked and not isinstance(why, RelayFull):
+            hint(_counts_as_opened(message, before.opens))
+        raise
+    if about["opens"] is not None and not json:
+        hint("It may be opened a limited number of times, so nothing of it was kept in your vault.")
+        hint("The person is told that it was written out, if you send them receipts.")
+
+
+def _ask_about_receipts(message: Received, device: Device) -> None:
+    """Ask once whether a sender known by link learns what became of this: on a terminal for an
+    answer, else by saying how to give one.
+    """
+    sender = is_to_be_asked(message.sender, device)
+    if sender is None:
+        return
+    asked = f"{sender.name} is known to you by link only, so {sender.name}'s program is not told"
+    if not sys.stdin.isatty():
+        answer_receipts(sender.name, device, wanted=False)
+        command = f"entrenous person receipts {as_typed(sender.name)} --on"
+        hint(f"{asked} when you get and open what they send. To have it told: {command}")
+        return
+    hint(f"{asked} when you get and open what they send. This is asked once.")
+    wanted = typer.confirm(f"Have {sender.name} told?", default=False, err=True)
+    answer_receipts(sender.name, device, wanted=wanted)
+
+
+def _refuse_unsafe(message: str, files: list[tuple[FrameFile, Fill]], device: Device) -> None:
+    """Raises UnsafeFiles, DecoderDidNotStart."""
+    unsafe = unsafe_files(files, device)
+    if unsafe:
+        plural = "s" if len(unsafe) > 1 else ""
+        numbers = ", ".join(map(str, unsafe))
+        raise UnsafeFiles(files=f"File{plural} {numbers}", name=message)
+
+
+def _counts_as_opened(message: str, opens: int | None) -> str:
+    """What an opening means that came as far as the relay, and could not be shown."""
+    said = f"{message} counts as opened now, though you have not seen it: its relay gave the key."
+    if opens is None:
+        return f"{said} Once the reason is gone, type the same again."
+    return (
+        f"{said} That is one of the times it may be opened, and it still opens here until it is "
+        "taken back or ends: once the reason is gone, type the same again."
+    )
+
+
+def file_path(message: str, number: int, media_type: str, out: Path) -> Path:
+    """Where a file of a message is written.
+
+    Raises:
+        UnknownMessage: no message here is called so; nothing is written out of the folder.
+    """
+    plain = f"{message}-{number}{_SUFFIX.get(media_type, '.bin')}"
+    if Path(plain).name != plain:
+        raise UnknownMessage(name=message)
+    return out / plain
+
+
+def _tell_opened(
+    text: str | None, places: list[Path], about: dict[str, object], *, as_json: bool
+) -> None:
+    """Say it before the vault lets go of it, so that no crash takes it unseen."""
+    if as_json:
+        files = [str(path) for path in places]
+        answer = {"files": files, "text": text, "kept": about["opens"] is None}
+        put_json({"schema": "entrenous/open/1", **answer})
+        return
+    list_others(about)
+    say_text(text)
+    list_around(about)
+    for path in places:
+        say(f"wrote {path}")

@@ -1,0 +1,126 @@
+"""``entrenous mark``."""
+
+import os
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.base.copies import NobodyNamed, labels_in, labels_of
+from entrenous.base.errors import DiskFull, EntrenousError
+from entrenous.base.identifiers import MessageName, RecipientId
+from entrenous.base.picture import AlreadyThere
+from entrenous.device.commands import device_of
+from entrenous.send.copies.mark_file import Marked, NotWritten, mark_file
+from entrenous.send.message.draft import NoRoomForAllCopies, StoppedWhileMarking
+from entrenous.terminal.interrupts import checked_interrupts
+from entrenous.terminal.media_files import naming, read_media, tell_of_stills
+from entrenous.terminal.output import hint, put_json, say
+from entrenous.terminal.output_files import read_file, write_new
+from entrenous.terminal.progress_bars import bar
+
+_COPIES: Final = Path("copies")
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command("mark")(mark)
+
+
+def mark(
+    context: typer.Context,
+    photo: Path,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Who gets a copy; any label; may be repeated."),
+    ] = None,
+    to_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A text file with more names, one a line, in UTF-8."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder to write the copies to.")
+    ] = _COPIES,
+    size: Annotated[
+        int | None, typer.Option(min=64, metavar="PIXELS", help="Longest side in pixels.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Make one marked copy per person, to send by any other channel.
+
+    Copies are numbered; no file name carries a person's name. The list of whose copy is which stays
+    in your vault and is printed here.
+    """
+    labels = _labels(to or [], to_file)
+    data = read_media(photo)
+    tell = partial(_tell, stills=tell_of_stills([(photo, data)]), as_json=as_json)
+    written: list[dict[str, str]] = []
+    message: MessageName | None = None
+    try:
+        with (
+            naming([photo]),
+            checked_interrupts() as check,
+            device_of(context) as device,
+            bar("Marking", len(labels)) as steps,
+            closing(mark_file(data, labels, size, device)) as copies,
+        ):
+            for message, copy in copies:
+                place = out / f"{message}-{len(written) + 1}{copy.suffix}"
+                written.append({"to": copy.to, "path": str(place)})
+                try:
+                    write_new(place, copy.data)
+                except EntrenousError as why:
+                    if not _is_there(place, why):
+                        written.pop()
+                        _forget_last(copies)
+                    raise
+                steps.done()
+                check()
+    except KeyboardInterrupt:
+        written = [one for one in written if Path(one["path"]).is_file()]
+        if not written:
+            raise
+        tell(message, written)
+        raise StoppedWhileMarking(count=len(written), total=len(labels)) from None
+    except EntrenousError as why:
+        if not written:
+            raise
+        tell(message, written)
+        if isinstance(why, DiskFull):
+            raise NoRoomForAllCopies(count=len(written), total=len(labels)) from None
+        hint(f"{len(written)} of {len(labels)} copies were written, and no more:")
+        raise
+    tell(message, written)
+
+
+def _is_there(place: Path, why: EntrenousError) -> bool:
+    """Whether a copy got its name although a later step of writing it failed."""
+    return os.path.lexists(place) and not isinstance(why, AlreadyThere)
+
+
+def _forget_last(copies: Marked) -> None:
+    """Take the copy that was not written out of the ledger, if its disk has room for that."""
+    with suppress(NotWritten, EntrenousError):
+        copies.throw(NotWritten())
+
+
+def _labels(to: list[str], to_file: Path | None) -> tuple[RecipientId, ...]:
+    listed = () if to_file is None else labels_in(read_file(to_file))
+    labels = labels_of((*to, *listed))
+    if not labels:
+        raise NobodyNamed
+    return labels
+
+
+def _tell(
+    message: MessageName | None, written: list[dict[str, str]], *, stills: list[str], as_json: bool
+) -> None:
+    if as_json:
+        said = {"message": message, "copies": written, "first_picture_only": stills}
+        put_json({"schema": "entrenous/mark/1", **said})
+        return
+    for one in written:
+        say(f"{one['path']}  is for {one['to']}")
+    say(f"message {message}; if one gets out: entrenous trace FILE")

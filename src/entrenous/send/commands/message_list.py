@@ -1,0 +1,204 @@
+"""Lists of messages: which ones ``inbox`` and ``sent`` show, and a received message as it is shown.
+
+By whom, and how many: people see what waits and the newest, scripts see all, unless they ask for
+something else.
+"""
+
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final, Generic, TypeVar
+
+import typer
+
+from entrenous.base.copies import several
+from entrenous.base.identifiers import PersonId
+from entrenous.device.device import Device
+from entrenous.device.identities import Call, as_seen, contacts, current_names, who_am_i
+from entrenous.send.conversations import who_got
+from entrenous.send.inbox import ENDED, name_meant
+from entrenous.send.message.react import reactions_to
+from entrenous.send.message.states import InboxState, Received
+from entrenous.send.people.circle_members import people_meant
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.terminal.output import rfc3339_utc, say
+
+One = TypeVar("One")
+NEWEST: Final = 20
+Last = Annotated[
+    int | None, typer.Option("--last", min=1, metavar="N", help="List the newest N, and no more.")
+]
+All = Annotated[
+    bool, typer.Option("--all", help=f"List all, and not what waits and the newest {NEWEST}.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Whom a list is asked for: people whom we know, and others as the list names them."""
+
+    people: frozenset[PersonId]
+    names: frozenset[str]
+
+    def has(self, person: PersonId | None, name: str) -> bool:
+        """Whether somebody who is listed by this name is one of them."""
+        return person in self.people or as_seen(name) in self.names
+
+
+def wanted(names: Sequence[str], listed: Iterable[str], device: Device) -> Wanted:
+    """Whom these names mean: people, circles, or who is ``listed`` so and not known any more.
+
+    Raises:
+        UnknownPerson: one of them is nobody's.
+    """
+    there, people = {as_seen(name) for name in listed}, set[PersonId]()
+    for name in names:
+        found = people_meant(name, device)
+        if not found and as_seen(name) not in there:
+            contact_named(name, device)
+        people |= found
+    return Wanted(frozenset(people), frozenset(map(as_seen, names)))
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[One]):
+    """What is listed, oldest first, and how many more there are."""
+
+    these: tuple[One, ...]
+    older: int
+
+    def tell_older(self, command: str, option: str, names: Sequence[str]) -> None:
+        """Say how the rest is listed."""
+        if self.older:
+            asked = "".join(f"{option} {shlex.quote(name)} " for name in names)
+            say(f"{self.older:,} older: entrenous {command} {asked}--all")
+
+
+def refuse_both(last: int | None, *, everything: bool) -> None:
+    """Raise BadParameter where a list is to be short and whole."""
+    if last is not None and everything:
+        raise typer.BadParameter("give --last N or --all")
+
+
+def listed(
+    every: Sequence[One], waits: Callable[[One], bool], last: int | None, *, everything: bool
+) -> Listed[One]:
+    """Of messages, oldest first: all, the ``last`` ones, or what waits and the newest."""
+    if everything:
+        return Listed(tuple(every), 0)
+    start = max(0, len(every) - (last or NEWEST))
+    before = () if last else tuple(filter(waits, every[:start]))
+    return Listed((*before, *every[start:]), start - len(before))
+
+
+_STRANGER: Final = "somebody"
+
+
+def shown_messages(messages: Iterable[Received], device: Device) -> Iterator[dict[str, object]]:
+    """Each of these as scripts read it. Who is who is read once for all of them."""
+    names = None
+    for message in messages:
+        names = names or names_now(device)
+        yield _shown(message, names, device)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Who we are, and what everybody whom we know is called now."""
+
+    me: PersonId
+    ours: str
+    known: Mapping[PersonId, str]
+    call: Call
+
+    def sender(self, message: Received) -> str:
+        """By her name of now; a message keeps the one that she had when it came."""
+        if message.sender == self.me:
+            return self.ours
+        return self.call(message.sender, message.sender_name)
+
+    def whose(self, person: PersonId) -> str:
+        """What a person is called beside a message."""
+        return "you" if person == self.me else self.known.get(person, _STRANGER)
+
+    def also(self, message: Received) -> list[str]:
+        """Whom we know first, by name."""
+        others = who_got(message) - {self.me, message.sender}
+        names = [self.whose(person) for person in others]
+        return sorted(names, key=lambda name: (name == _STRANGER, name))
+
+
+def names_now(device: Device) -> Names:
+    """Read them; raises OfflineDevice."""
+    me = who_am_i(device)
+    known = {contact.person.id: contact.name for contact in contacts(device)}
+    return Names(me.person.id, me.name, known, current_names(device))
+
+
+def _shown(message: Received, names: Names, device: Device) -> dict[str, object]:
+    over = message.state in ENDED[1:]  # to a script: it can't be opened any more
+    state = InboxState.EXPIRED if over else message.state
+    reactions = [
+        {"from": names.whose(one.by), "reaction": one.reaction.text}
+        for one in reactions_to(message.sender, message.id, device)
+    ]
+    return {
+        "message": message.name,
+        "from": names.sender(message),
+        "state": state.value,
+        "why": message.state.value,
+        "sent_at": rfc3339_utc(message.sent_at),
+        "expires_at": None if message.expires_at is None else rfc3339_utc(message.expires_at),
+        "opens": message.opens,
+        "also": names.also(message),
+        "text": message.text,
+        "reply": None if message.reply is None else name_meant(message.reply, device),
+        "reactions": reactions,
+    }
+
+
+def list_message(message: dict[str, object]) -> None:
+    """Print it: one line, and what stands below it."""
+    limit = _limit(message)
+    say(f"{message['message']}  from {message['from']}, {message['why']}{limit}")
+    list_others(message, "    ")
+    say_text(message["text"], "    ")
+    list_around(message, "    ")
+
+
+def list_others(message: dict[str, object], indent: str = "") -> None:
+    """Who else has it, as its sender says: an answer goes to them, too."""
+    also = message["also"]
+    if not isinstance(also, list) or not also:
+        return
+    known = [name for name in also if name != _STRANGER]
+    strangers = len(also) - len(known)
+    people = "1 person" if strangers == 1 else f"{strangers} people"
+    words = several(known, strangers) if known else f"{people} whom you do not know"
+    say(f"{indent}also to {words}")
+
+
+def list_around(message: dict[str, object], indent: str = "") -> None:
+    """What belongs to a message: the one that it answers, and what others answered to it."""
+    if message["reply"]:
+        say(f"{indent}answers {message['reply']}")
+    reactions = message["reactions"]
+    if isinstance(reactions, list) and reactions:
+        by_sign = dict[str, list[str]]()
+        for one in reactions:
+            by_sign.setdefault(one["reaction"], []).append(one["from"])
+        for sign, names in by_sign.items():
+            say(f"{indent}{sign} {', '.join(names)}")
+
+
+def say_text(text: object, indent: str = "") -> None:
+    """What its sender wrote, line by line."""
+    for line in str(text or "").splitlines():
+        say(indent + line)
+
+
+def _limit(message: dict[str, object]) -> str:
+    opens = message["opens"]
+    if opens is None or message["why"] != InboxState.WAITING.value:
+        return ""
+    return ", opens once" if opens == 1 else f", opens {opens} times"

@@ -1,0 +1,346 @@
+"""``entrenous invite``, ``entrenous person ...`` and ``entrenous circle ...``."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.base.errors import UPDATE, as_typed
+from entrenous.base.identity import Contact, Trust
+from entrenous.base.limits import INVITE_DAYS, INVITE_PEOPLE_MAX
+from entrenous.device.commands import device_of
+from entrenous.device.device import Device
+from entrenous.device.identities import contacts
+from entrenous.send.commands.catch_up import catch_up
+from entrenous.send.commands.verify import qr_picture, qr_text, verify
+from entrenous.send.flush import flush
+from entrenous.send.letter.relay_tasks import has_tokens_to_withdraw
+from entrenous.send.letter.sessions import repair_sessions
+from entrenous.send.people.block import (
+    answer_receipts,
+    block_contact,
+    rename_contact,
+    unblock_contact,
+)
+from entrenous.send.people.circle_members import (
+    add_to_circle,
+    circles_with,
+    people_in,
+    remove_from_circle,
+)
+from entrenous.send.people.circles import Circle, circles
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import forget_contact, no_common_protocol
+from entrenous.send.people.people_nouns import TheyAreTooOld, WeAreTooOld
+from entrenous.send.tokens.use import may_write_now
+from entrenous.terminal.output import hint, put_json, say
+from entrenous.terminal.output import rfc3339_utc as when_exactly
+from entrenous.terminal.output_files import write_new
+from entrenous.terminal.typed_input import SAFER, line_typed
+
+_TROUBLES: Final = {
+    "newer": f", cannot read what this Entrenous writes: update it: {UPDATE}",
+    "older": f", has an Entrenous that is too old: they update it: {UPDATE}",
+}
+_TRUST: Final = {
+    Trust.UNKNOWN: "unknown: compare keys before you send anything private",
+    Trust.BY_LINK: "by link, keys not compared yet",
+    Trust.COMPARED: "keys compared",
+}
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    join_circle(app)
+    app.command("invite")(invite)
+    people = typer.Typer(help="The people you write to.", no_args_is_help=True)
+    people.command("add")(add)
+    people.command("list")(list_people)
+    people.command("verify")(verify)
+    people.command("rename")(rename)
+    people.command("block")(block)
+    people.command("unblock")(unblock)
+    people.command("repair")(repair)
+    people.command("receipts")(receipts)
+    people.command("forget")(forget)
+    app.add_typer(people, name="person")
+
+
+def invite(
+    context: typer.Context,
+    qr: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A QR code of it: a PNG file, or - for this terminal."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--for", metavar="NAME", help="What you call whoever comes in by it."),
+    ] = None,
+    uses: Annotated[
+        int,
+        typer.Option(min=1, max=INVITE_PEOPLE_MAX, metavar="N", help="For so many people, not 1."),
+    ] = 1,
+    as_json: Json = False,
+) -> None:
+    """Make a link with which somebody can add you: for one person, unless you say otherwise.
+
+    Whoever comes in by it is told to you, with the time and their device. Whoever comes after that
+    is not added, and you are told that too.
+    """
+    if name is not None and uses > 1:
+        raise typer.BadParameter("a link --for somebody is for one person: leave out --uses")
+    with device_of(context) as device:
+        link = make_invite(device, name=name, people=uses)
+    if qr is not None and qr != "-":
+        write_new(Path(qr), qr_picture(link))
+    if as_json:
+        put_json({"schema": "entrenous/invite/1", "link": link, "for": name, "uses": uses})
+        return
+    say(link)
+    say()
+    if qr == "-":
+        say(qr_text(link))
+        say()
+    whom = name or ("one person" if uses == 1 else f"{uses} people")
+    say(f"This link is for {whom}. Give it to nobody else, over a channel you trust.")
+    say("They add you with: entrenous person add - --as NAME")
+    say(f"It is good for {INVITE_DAYS} days. You are told who came in by it; compare keys then.")
+
+
+def add(
+    context: typer.Context,
+    link: Annotated[
+        str, typer.Argument(metavar="-|LINK", help=f"{SAFER} The link that they gave you.")
+    ],
+    name: Annotated[str, typer.Option("--as", metavar="NAME", help="What you call this person.")],
+    as_json: Json = False,
+) -> None:
+    """Add somebody by the invite link they gave you.
+
+    They are known by link: whoever could change the link on its way may be in their place. Only
+    comparing makes sure: entrenous person verify NAME.
+    """
+    link = line_typed(link, "Their link", context)
+    with device_of(context) as device:
+        before = {one.person.id: one.name for one in contacts(device)}
+        contact = add_person(link, name, device)
+        waits = not may_write_now(contact, device)
+    if waits:
+        hint(
+            f"That was the last letter that this link lets in. What you send to {contact.name} is "
+            "refused until they have looked into their inbox, and then you into yours. No new link "
+            "is needed for that."
+        )
+    if as_json:
+        put_json({"schema": "entrenous/person/1", **_shown(contact)})
+        return
+    if contact.compared:
+        say(f"{contact.name} is added, and the keys are the ones that you compared.")
+    else:
+        say(f"{contact.name} is added, and known by link: the keys are the ones the link names.")
+        say("Whoever could change the link on its way could name their own. To make sure,")
+        say(f"compare: entrenous person verify {as_typed(contact.name)}")
+    called = before.get(contact.person.id, contact.name)
+    if called != contact.name:
+        say(f"You had called this person {called}; from now on it is {contact.name}.")
+    say(f"next: entrenous send PHOTO --to {as_typed(contact.name)}")
+
+
+def list_people(context: typer.Context, as_json: Json = False) -> None:
+    """Everybody you can write to."""
+    with device_of(context) as device:
+        catch_up(device)
+        known = contacts(device)
+        speak = {contact.name: _speaks(contact, device) for contact in known}
+    if as_json:
+        people = [_shown(contact) | _protocol(speak[contact.name]) for contact in known]
+        put_json({"schema": "entrenous/people/1", "people": people})
+        return
+    for contact in known:
+        trouble = _TROUBLES.get(speak[contact.name], "")
+        say(f"{contact.name}  ({_keys(contact)}{trouble})")
+    if not known:
+        say("Nobody yet. Make a link for people to add you: entrenous invite")
+
+
+def rename(context: typer.Context, name: str, new_name: str) -> None:
+    """Call somebody otherwise, as when two names are easily taken for each other."""
+    with device_of(context) as device:
+        contact = rename_contact(name, new_name, device)
+    say(f"You call this person {contact.name} from now on.")
+
+
+def block(context: typer.Context, name: str) -> None:
+    """Take nothing from somebody any more, and let nothing go to them.
+
+    No message tells them. But what they send next is refused, and that they see. What they sent
+    before stays in your inbox, and that they take it back is still heeded.
+    """
+    with device_of(context) as device:
+        contact = block_contact(name, device)
+        flush(device)
+        later = has_tokens_to_withdraw(device)
+    when = "as soon as your relay has answered" if later else "from now on"
+    say(f"{contact.name} is blocked: {when}, your relay takes nothing from them any more.")
+    say("No message tells them; when they write next, they see that it was not taken.")
+    say("What comes by a link of yours that they still have does nothing.")
+    say(f"To let them in again: entrenous person unblock {as_typed(contact.name)}")
+
+
+def unblock(context: typer.Context, name: str) -> None:
+    """Let somebody in again whom you blocked."""
+    with device_of(context) as device:
+        contact = unblock_contact(name, device)
+        flush(device)
+    say(f"{contact.name} can write to you again, once their program has looked into its inbox.")
+
+
+def repair(context: typer.Context, name: str) -> None:
+    """Begin anew with somebody whose letters can't be opened here, or who can't open yours.
+
+    As after one of you went back to a copy of the device. Keys stay the same, and what could not be
+    opened has to be sent again.
+    """
+    with device_of(context) as device:
+        contact = repair_sessions(name, device)
+        flush(device)
+    say(f"You and {contact.name} begin anew, as soon as their program has looked into its inbox.")
+    say("Ask for what you miss to be sent again.")
+
+
+def receipts(
+    context: typer.Context,
+    name: str,
+    on: Annotated[
+        bool, typer.Option("--on/--off", help="Whether this person learns that; off at first.")
+    ] = False,
+) -> None:
+    """Say whether somebody known by link is told when what they send comes and is opened.
+
+    People whose keys you compared are always told, unless ENTRENOUS_RECEIPTS=off; unknown ones
+    never.
+    """
+    with device_of(context) as device:
+        contact = answer_receipts(name, device, wanted=on)
+    if contact.compared:
+        say(f"{contact.name}'s keys are compared, so {contact.name} is told.")
+    elif on:
+        say(f"{contact.name} is told, as long as you know them by link.")
+    else:
+        say(f"{contact.name} is not told.")
+
+
+def forget(context: typer.Context, name: str) -> None:
+    """Forget somebody: their keys, your way to write to them, and theirs to write to you.
+
+    What they sent stays in your inbox, and copies that you sent them can still be traced.
+    """
+    with device_of(context) as device:
+        within = circles_with(name, device)
+        contact = forget_contact(name, device)
+        flush(device)
+        later = has_tokens_to_withdraw(device)
+    when = "as soon as your relay has answered" if later else "from now on"
+    say(f"{contact.name} is forgotten here; {when}, your relay takes nothing from them any more.")
+    if within:
+        say(f"They are in your circle {' and '.join(within)} no more.")
+    say("What they sent stays in your inbox. A link that let them in counts as used; one that you")
+    say(f"made and nobody used lets in whoever has it, for {INVITE_DAYS} days at most.")
+
+
+def _shown(contact: Contact) -> dict[str, object]:
+    shown: dict[str, object] = {
+        "name": contact.name,
+        "trust": contact.trust.value,
+        "receipts": contact.gets_receipts,
+        "keys": contact.person.id.hex(),
+    }
+    if contact.blocked:
+        shown["blocked"] = True
+    if contact.changed_at is not None:
+        shown["changed_at"] = when_exactly(contact.changed_at)
+    return shown
+
+
+def _speaks(contact: Contact, device: Device) -> str:
+    """Whether their program is ``newer`` or ``older`` than ours can write to; else empty."""
+    match no_common_protocol(contact, device):
+        case None:
+            return ""
+        case WeAreTooOld():
+            return "newer"
+        case TheyAreTooOld():
+            return "older"
+
+
+def _protocol(speaks: str) -> dict[str, object]:
+    return {"protocol": speaks} if speaks else {}
+
+
+def _keys(contact: Contact) -> str:
+    said = _TRUST[contact.trust]
+    if contact.changed_at is not None:
+        said += f", devices changed on {contact.changed_at:%d %B %Y}"
+    return f"blocked, {said}" if contact.blocked else said
+
+
+People = Annotated[
+    list[str] | None, typer.Option("--person", metavar="NAME", help="A person; may be repeated.")
+]
+
+
+def join_circle(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    group = typer.Typer(help="People whom you send to together.", no_args_is_help=True)
+    group.command("add")(circle_add)
+    group.command("list")(list_circles)
+    group.command("remove")(remove)
+    app.add_typer(group, name="circle")
+
+
+def circle_add(
+    context: typer.Context, name: str, person: People = None, as_json: Json = False
+) -> None:
+    """Put people into a circle, which is made if there is none of that name.
+
+    Its name stays on your devices. Everybody gets a copy of their own and sees who else has it. A
+    number goes along, by which its people can tell that two messages went to the same circle.
+    """
+    with device_of(context) as device:
+        circle = add_to_circle(name, person or [], device)
+        people = _people(circle, device)
+    if as_json:
+        put_json({"schema": "entrenous/circle/1", "name": circle.name, "people": people})
+        return
+    say(f"{circle.name}: {', '.join(people)}")
+    say(f"next: entrenous send PHOTO --to {as_typed(circle.name)}")
+
+
+def list_circles(context: typer.Context, as_json: Json = False) -> None:
+    """Your circles, and who is in them."""
+    with device_of(context) as device:
+        every = {circle.name: _people(circle, device) for circle in circles(device.vault)}
+    if as_json:
+        listed = [{"name": name, "people": people} for name, people in every.items()]
+        put_json({"schema": "entrenous/circles/1", "circles": listed})
+        return
+    for name, people in every.items():
+        say(f"{name}: {', '.join(people)}")
+    if not every:
+        say("None yet. Make one: entrenous circle add NAME --person NAME")
+
+
+def remove(context: typer.Context, name: str, person: People = None, as_json: Json = False) -> None:
+    """Take people out of a circle, or let go of the whole circle; the people stay."""
+    with device_of(context) as device:
+        left = remove_from_circle(name, person or [], device)
+        people = [] if left is None else _people(left, device)
+    if as_json:
+        put_json({"schema": "entrenous/circle/1", "name": name, "people": people})
+        return
+    say(f"{name} is no circle any more." if left is None else f"{name}: {', '.join(people)}")
+
+
+def _people(circle: Circle, device: Device) -> list[str]:
+    return [contact.name for contact in people_in(circle, device)]

@@ -1,0 +1,242 @@
+"""``entrenous recall``, ``entrenous sent`` and ``entrenous react``."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated
+
+import typer
+
+from entrenous.base.copies import several
+from entrenous.base.identifiers import PersonId
+from entrenous.device.commands import device_of
+from entrenous.device.device import Device
+from entrenous.device.identities import Call, current_names, who_am_i
+from entrenous.device.sent_copies import Fate, fate_of
+from entrenous.device.sent_messages import Departure, Recall
+from entrenous.send.commands.catch_up import OF_COPIES, catch_up
+from entrenous.send.commands.message_list import All, Last, listed, refuse_both, wanted
+from entrenous.send.message.react import Reacted, react, reactions_to
+from entrenous.send.people.contact_history import copies_of
+from entrenous.send.recall import recall_message
+from entrenous.send.status import Sent, sealed_copies, sent_messages
+from entrenous.terminal.output import hint_at, put_json, rfc3339_utc, say
+from entrenous.terminal.typed_input import SAFER, line_typed
+from entrenous.wire.relay_nouns import EnvelopeState
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    join_react(app)
+    app.command("recall")(recall)
+    app.command("sent")(sent)
+
+
+def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
+    """Take a message back from everybody.
+
+    Before the first opening of a copy this holds by cryptography: nobody can open it any more.
+    After it, the program of whoever opened it is asked to forget it; a picture of it may exist.
+    """
+    if not message.strip():
+        raise typer.BadParameter("say which message; entrenous sent lists yours")
+    with device_of(context) as device:
+        recalls = recall_message(message, device)
+        who = _called_now(message, device)
+    if as_json:
+        copies = [
+            {"to": who[one.to], "opened_before": one.opened, "asked": one.asked} for one in recalls
+        ]
+        put_json({"schema": "entrenous/recall/1", "message": message, "copies": copies})
+        return
+    for one in recalls:
+        say(_outcome(who[one.to], one))
+
+
+def sent(
+    context: typer.Context,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="What went to this person or circle; repeatable."),
+    ] = None,
+    last: Last = None,
+    everything: All = False,
+    as_json: Json = False,
+) -> None:
+    """What you sent, what became of each copy, and when: what waits to be opened, and the newest.
+    Nothing is sent by looking.
+
+    A copy can be taken back, and ends, by cryptography before its first opening; after that by the
+    program of whoever opened it.
+
+    Of a copy whose person you compared keys with, their device signs that it came and was opened.
+    """
+    refuse_both(last, everything=everything)
+    with device_of(context) as device:
+        every, call = sent_messages(device), current_names(device)
+        messages = _to(to, every, call, device) if to else every
+        whole = everything or (as_json and last is None)
+        found = listed(messages, _waits, last, everything=whole)
+        us = who_am_i(device).person.id if any(one.copies for one in found.these) else None
+        told = [
+            (one, _copies(one, call, device), _answers(one, us, call, device))
+            for one in found.these
+        ]
+    hint_at(problem for one in every for problem in one.problems)
+    if as_json:
+        shown = [_shown(*each) for each in told]
+        put_json({"schema": "entrenous/sent/1", "messages": shown})
+        return
+    for each in told:
+        _list(*each)
+    found.tell_older("sent", "--to", to or ())
+    if not told:
+        whom = f"to {several(to)} from this device." if to else "from this device yet."
+        say(f"Nothing sent {whom}")
+    if us is not None:
+        say(OF_COPIES)
+
+
+def _list(one: Sent, copies: list[tuple[str, Fate]], answers: list[tuple[str, str]]) -> None:
+    words = ", ".join(f"{who} ({in_words(fate)})" for who, fate in copies)
+    say(f"{one.message.name}  {rfc3339_utc(one.message.sent_at)}  {words}")
+    if answers:
+        say("    " + ", ".join(f"{sign} {who}" for who, sign in answers))
+
+
+def _to(names: list[str], every: tuple[Sent, ...], call: Call, device: Device) -> tuple[Sent, ...]:
+    went = [tuple(_recipients(one, call)) for one in every]
+    who = wanted(names, {name for some in went for _, name in some}, device)
+    return tuple(
+        one for one, some in zip(every, went, strict=True) if any(who.has(*each) for each in some)
+    )
+
+
+def _recipients(one: Sent, call: Call) -> Iterator[tuple[PersonId | None, str]]:
+    """Who has a copy, by the name under which it is listed."""
+    if one.copies:
+        yield from ((copy.person, call(copy.person, copy.to)) for copy in one.copies)
+    else:
+        yield from ((None, copy.to) for copy in copies_of(one.message))
+
+
+def _waits(one: Sent) -> bool:
+    """Whether a copy of it may still be opened for the first time."""
+    return any(
+        copy.state in (EnvelopeState.WAITING, EnvelopeState.DELIVERED)
+        and copy.departure is not Departure.REFUSED
+        and not copy.opened
+        for copy in one.copies
+    )
+
+
+def _called_now(name: str, device: Device) -> Mapping[str, str]:
+    """What to call a message's recipients, by what they were called when it was sent."""
+    call, copies = current_names(device), sealed_copies(device.ledger.find(name), device)
+    return {copy.to: call(copy.person, copy.to) for copy in copies}
+
+
+def _outcome(who: str, one: Recall) -> str:
+    if one.opened is False:
+        return f"{who}: had not opened it, and by cryptography nobody can open that copy any more."
+    known = "had opened it" if one.opened else "whether it was opened is not known"
+    way = "can't be reached to forget it"
+    if one.asked:
+        way = "is asked to forget it, which no cryptography enforces"
+    return f"{who}: {known}. Their program {way}; they may have kept it."
+
+
+def _shown(
+    one: Sent, copies: list[tuple[str, Fate]], answers: list[tuple[str, str]]
+) -> dict[str, object]:
+    return {
+        "message": one.message.name,
+        "sent_at": rfc3339_utc(one.message.sent_at),
+        "copies": [
+            {
+                "to": to,
+                "state": fate.state,
+                "at": rfc3339_utc(fate.at) if fate.at else None,
+                "at_precision_s": _precision_s(fate),
+                "signed": fate.signed,
+            }
+            for to, fate in copies
+        ],
+        "reactions": [{"from": who, "reaction": sign} for who, sign in answers],
+    }
+
+
+def in_words(fate: Fate) -> str:
+    """What became of a copy, and when, as far as that is known."""
+    if fate.at is None:
+        return fate.state
+    if fate.signed:  # in whole minutes (docs/spec/receipts.md): its beginning may lie before the
+        # sending, and would look exact
+        return f"{fate.state} in the minute {fate.at:%Y-%m-%dT%H:%MZ}, signed by their device"
+    return f"{fate.state} {rfc3339_utc(fate.at)}"
+
+
+def _precision_s(fate: Fate) -> int | None:
+    """Within how many seconds after ``at`` it was; None if no time is known."""
+    if fate.at is None:
+        return None
+    return 60 if fate.signed else 1
+
+
+def _copies(one: Sent, call: Call, device: Device) -> list[tuple[str, Fate]]:
+    if one.copies:
+        fates = ((copy, fate_of(copy, one.message, device)) for copy in one.copies)
+        return [(call(copy.person, copy.to), fate) for copy, fate in fates]
+    labels = dict.fromkeys(copy.to for copy in copies_of(one.message))
+    elsewhere = Fate("marked for another channel", None, signed=False)
+    return [(label, elsewhere) for label in labels]
+
+
+def _answers(one: Sent, us: PersonId | None, call: Call, device: Device) -> list[tuple[str, str]]:
+    """Who answered it in a sign, and how; nobody can answer what was marked for another channel."""
+    if us is None or not one.copies:
+        return []
+    names = {copy.person: call(copy.person, copy.to) for copy in one.copies}
+    return [
+        (names.get(each.by, "you"), each.reaction.text or "")
+        for each in reactions_to(us, one.message.id, device)
+    ]
+
+
+def join_react(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command("react")(react_)
+
+
+def react_(
+    context: typer.Context,
+    message: str,
+    emoji: Annotated[
+        str | None,
+        typer.Argument(metavar="-|EMOJI", help=f"{SAFER} A sign or two, at most 32 bytes."),
+    ] = None,
+    none: Annotated[bool, typer.Option("--none", help="Take your reaction away.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Answer a message in a sign; everybody of its conversation whom you know sees it.
+
+    It is sealed as a message is, and the relay cannot tell it from a recall.
+    """
+    if (emoji is None) != none:
+        raise typer.BadParameter("give one EMOJI or -, or --none to take yours away")
+    emoji = None if emoji is None else line_typed(emoji, "A sign or two", context)
+    with device_of(context) as device:
+        catch_up(device)
+        reacted = react(message, emoji, device)
+    if as_json:
+        answer = {"message": message, "reaction": emoji, "to": list(reacted.to)}
+        put_json({"schema": "entrenous/react/1", **answer, "waits": list(reacted.waits)})
+        return
+    say(_told(message, emoji, reacted))
+
+
+def _told(message: str, emoji: str | None, reacted: Reacted) -> str:
+    done = f"took your reaction to {message} away" if emoji is None else f"{emoji} to {message}"
+    if not reacted.waits:
+        return f"{done}: told {', '.join(reacted.to)}"
+    return f"{done}: {', '.join(reacted.waits)} will be told when their relay answers"

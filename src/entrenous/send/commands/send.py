@@ -1,0 +1,256 @@
+"""``entrenous send``, and the seconds in which it can be undone."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.base.copies import several
+from entrenous.base.errors import Unreachable
+from entrenous.base.limits import DAYS_TO_OPEN, UNDO_S, UNDO_S_MAX
+from entrenous.device.commands import device_of
+from entrenous.device.device import Device
+from entrenous.send.clock_sanity import open_until
+from entrenous.send.commands.catch_up import OF_COPIES, catch_up
+from entrenous.send.conversations import conversation_of, names_in
+from entrenous.send.flush import flush
+from entrenous.send.guard import answered, open_doubts
+from entrenous.send.inbox import message_meant
+from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.transfer_progress import Counted, Stage, TransferWatch
+from entrenous.send.outbox import waiting_bytes
+from entrenous.send.people.circle_members import recipients
+from entrenous.send.send import Posted, send_message
+from entrenous.terminal.interrupts import interrupt_once
+from entrenous.terminal.media_files import naming, read_media, tell_of_stills
+from entrenous.terminal.output import hint, hint_at, put_json, say, unwrapped
+from entrenous.terminal.progress_bars import Bars, bars
+from entrenous.terminal.typed_input import SAFER, text_typed
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command("send")(send)
+
+
+def send(
+    context: typer.Context,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Pictures, clips and voice notes to send.")
+    ] = None,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A person or a circle; may be repeated."),
+    ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option("--in", metavar="MESSAGE", help="What it belongs to; to its people."),
+    ] = None,
+    reply: Annotated[
+        str | None,
+        typer.Option(metavar="MESSAGE", help="What it answers; to its people."),
+    ] = None,
+    confirm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="The first name that the guard asks for, typed."),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Answers nothing that the guard asks: --confirm does.")
+    ] = False,
+    caption: Annotated[
+        str | None,
+        typer.Option(metavar="-|TEXT", help=f"{SAFER} A line that goes with the files."),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(metavar="-|TEXT", help=f"{SAFER} A text, with files or by itself."),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=64, metavar="PIXELS", help="Longest side of pictures in pixels."),
+    ] = None,
+    days: Annotated[
+        int, typer.Option(min=1, max=30, metavar="DAYS", help="Until when it can be opened.")
+    ] = DAYS_TO_OPEN,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="The key is given out once, and their program keeps nothing."),
+    ] = False,
+    allow_export: Annotated[
+        bool,
+        typer.Option("--allow-export", help="With --once: they may write it out; you are told."),
+    ] = False,
+    undo: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=UNDO_S_MAX,
+            metavar="SECONDS",
+            envvar="ENTRENOUS_UNDO",
+            help="For how long nothing leaves, so that Ctrl-C undoes it.",
+        ),
+    ] = UNDO_S,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Only send what still waits here.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Send pictures, clips, voice notes or a text: to each person a marked and sealed copy.
+
+    Metadata stays behind. Taking back, expiry and --once hold by cryptography before the first
+    opening, and after it by the recipient's program; anybody can photograph a screen.
+    """
+    del yes  # whoever types it out of habit has not looked
+    if resume:
+        with device_of(context) as device:
+            _resume(device, as_json=as_json)
+        return
+    _refuse_nothing(files, text, caption)
+    if allow_export and not once:
+        raise typer.BadParameter(
+            "goes with --once: what opens more often may be written out anyway"
+        )
+    if not (to or within or reply) or (within and reply):
+        raise typer.BadParameter("say to whom: --to NAME, or one of --reply and --in MESSAGE")
+    text, caption = text_typed(text, "Text", context), text_typed(caption, "Caption", context)
+    written = _Written(tuple(map(read_media, files or ())), text, caption, size, undo)
+    with naming(files or ()), device_of(context) as device:
+        catch_up(device)  # that our own relay is silent is no reason not to seal
+        policy = Policy(open_until(days, device), 1 if once else None, may_export=allow_export)
+        draft = _addressed(written, to or [], within, reply, policy, device)
+        stills = tell_of_stills(zip(files or (), written.files, strict=True))
+        draft = _ask(replace(draft, confirmed=frozenset(confirm or ())), device)
+        with interrupt_once() as check, bars() as shown:
+            sent = send_message(draft, device, _watch(shown, check, device))
+    _tell(sent, draft, stills, as_json=as_json)
+
+
+def _watch(shown: Bars, check: Callable[[], None], device: Device) -> TransferWatch:
+    def step(stage: Stage, done: int, total: int) -> None:
+        check()
+        shown.reached(stage, done, total)
+
+    return TransferWatch(step, undo_window(shown, device.clock.now, check))
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What is sent, before it is said to whom."""
+
+    files: tuple[bytes, ...]
+    text: str | None
+    caption: str | None
+    size_px: int | None
+    undo_s: int
+
+
+def _refuse_nothing(files: list[Path] | None, text: str | None, caption: str | None) -> None:
+    if not files and not text:
+        raise typer.BadParameter("give at least one file, or --text -")
+    if caption and text:
+        raise typer.BadParameter("a message has one text: --caption or --text")
+
+
+def _addressed(
+    written: _Written,
+    to: list[str],
+    within: str | None,
+    reply: str | None,
+    policy: Policy,
+    device: Device,
+) -> Draft:
+    named = within or reply
+    belongs = None if named is None else conversation_of(named, device)
+    going = recipients(to or names_in(belongs, device), device)
+    for blocked in going.passed_over:
+        hint(f"{blocked} is in it too, but you blocked them, so they get nothing.")
+    if not going.people:
+        raise typer.BadParameter(f"you know nobody else who has {named}: name them with --to")
+    return Draft(
+        files=written.files,
+        to=going.people,
+        policy=policy,
+        caption=written.caption or None,
+        size_px=written.size_px,
+        circles=going.circles,
+        within=belongs,
+        text=written.text or None,
+        reply=None if reply is None else message_meant(reply, device),
+        undo_s=written.undo_s,
+    )
+
+
+def _tell(sent: Posted, draft: Draft, stills: list[str], *, as_json: bool) -> None:
+    if as_json:
+        copies = [{"to": name, "devices": count} for name, count in sent.devices.items()]
+        said = {"message": sent.name, "copies": copies, "first_picture_only": stills}
+        put_json({"schema": "entrenous/send/1", **said})
+        return
+    people = unwrapped(several(draft.to))
+    say(f"sent {sent.name} to {people}; take it back with: entrenous recall {sent.name}")
+    say(OF_COPIES)
+
+
+def _resume(device: Device, *, as_json: bool) -> None:
+    with bars() as shown:
+        sent = Counted(Stage.SENDING, waiting_bytes(device), TransferWatch(shown.reached))
+        flushed = flush(device, sent.more)
+    if flushed.problems:
+        # A refusal is told once; that a relay is silent will be told again.
+        first = min(flushed.problems, key=lambda problem: isinstance(problem, Unreachable))
+        hint_at(problem for problem in flushed.problems if problem is not first)
+        raise first
+    left = flushed.left
+    if as_json:
+        put_json({"schema": "entrenous/resume/1", "left": left})
+    else:
+        say("1 waiting letter went out." if left == 1 else f"{left} waiting letters went out.")
+
+
+def _ask(draft: Draft, device: Device) -> Draft:
+    """On a terminal, put the guard's doubts to the person and let her type the names."""
+    doubts = open_doubts(draft, device)
+    if not doubts or not sys.stdin.isatty():
+        return draft
+    typed = set(draft.confirmed)
+    for doubt in doubts:
+        hint(f"  {doubt.why}.")
+        question = f"  Type {doubt.answer} to send it to {doubt.who}"
+        answer = typer.prompt(question, default="", err=True).strip()
+        if answered(doubt, [answer]):
+            typed.add(answer)
+    return replace(draft, confirmed=frozenset(typed))
+
+
+_LOOK_S: Final = 0.1
+_HINT: Final = "Undo: Ctrl-C"
+
+
+def undo_window(
+    shown: Bars,
+    now: Callable[[], datetime],
+    check: Callable[[], None],
+    sleep_s: Callable[[float], None] = time.sleep,
+    ticks_s: Callable[[], float] = time.monotonic,
+) -> Callable[[datetime], bool]:
+    """What waits until a time, under a bar that says how to undo; Ctrl-C, or ``check``, ends it.
+
+    How long that is the clock says once: it may be set meanwhile.
+    """
+
+    def wait(until: datetime) -> bool:
+        whole_s = min((until - now()).total_seconds(), UNDO_S_MAX)
+        total, end_s = max(1, round(whole_s)), ticks_s() + whole_s
+        while (left_s := end_s - ticks_s()) > 0:
+            check()
+            shown.counted(_HINT, min(total, total - int(left_s)), total)
+            sleep_s(min(_LOOK_S, left_s))
+        shown.counted(_HINT, total, total)
+        return True
+
+    return wait

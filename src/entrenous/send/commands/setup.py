@@ -1,0 +1,277 @@
+"""``entrenous setup``: make a new device, or link this one to another.
+
+With the other side, ``entrenous device add``: two devices, side by side.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from entrenous.base.errors import EntrenousError
+from entrenous.base.limits import LINK_MINUTES, WAKE_ASK_S
+from entrenous.crypto.short_auth_string import ShortString
+from entrenous.device.commands import device_to_link, new_device
+from entrenous.device.device import Device
+from entrenous.device.identities import Home, own_name, own_other_devices, who_am_i
+from entrenous.device.recovery_sheet import RecoverySheet
+from entrenous.send.commands.catch_up import catch_up
+from entrenous.send.commands.verify import qr_text
+from entrenous.send.devices.link_new_device import (
+    NewSide,
+    ask_to_link,
+    differs_here,
+    end_new,
+    look_new,
+    same_here,
+)
+from entrenous.send.devices.link_nouns import StoppedAfterGrant, StoppedAfterLinking
+from entrenous.send.devices.link_old_device import (
+    OldSide,
+    differs,
+    end_old,
+    is_granted,
+    look_old,
+    offer_link,
+    same_on_both,
+    wait_no_more,
+)
+from entrenous.send.devices.link_steps import LinkState
+from entrenous.send.devices.linked_devices import sibling_of
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.set_up import set_up
+from entrenous.terminal.output import hint, put_json, rfc3339_utc, say, unwrapped
+from entrenous.terminal.session import session_of
+from entrenous.terminal.typed_input import SAFER, line_typed
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command("setup")(setup)
+
+
+def setup(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What people shall see as your name.")
+    ] = None,
+    relay: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address of your relay, https://...")
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="No relay: this device only marks and traces.")
+    ] = False,
+    link: Annotated[
+        str | None,
+        typer.Option(
+            metavar="-|CODE",
+            help=f"{SAFER} The code of your other device; this one becomes one more of yours.",
+        ),
+    ] = None,
+    called: Annotated[
+        str | None,
+        typer.Option("--as", metavar="NAME", help="With --link: what you call this device."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Make a device: its keys, and an encrypted vault that only your passphrase opens.
+
+    With --link it becomes one of yours; the code comes from your other device: entrenous device add
+    """
+    if link is not None:
+        if name is not None or relay is not None or offline:
+            raise typer.BadParameter("--link goes without --name, --relay and --offline")
+        _link(context, link, called, as_json=as_json)
+        return
+    if name is None:
+        raise typer.BadParameter("give --name NAME, or --link -")
+    if offline == (relay is not None):
+        raise typer.BadParameter("give either --relay URL or --offline")
+    with new_device(context) as device:
+        identity = set_up(name, relay, device)
+    home = session_of(context).settings.home
+    if as_json:
+        put_json({"schema": "entrenous/setup/1", "name": identity.name, "home": str(home)})
+        return
+    say(f"This is now {identity.name}'s device; its vault is in {home}.")
+    say("next: entrenous mark PHOTO --to NAME --out DIR" if offline else "next: entrenous invite")
+    if not offline:
+        say("A forgotten passphrase is for good, unless you have a recovery sheet on paper:")
+        say("entrenous device recovery --out FILE")
+
+
+def _link(context: typer.Context, code: str, called: str | None, *, as_json: bool) -> None:
+    with device_to_link(context) as (device, lock):
+        code = line_typed(code, "Code of your other device", context)
+        link_here(code, called, device, lock, as_json=as_json)
+        name = own_name(device)
+    home = session_of(context).settings.home
+    if as_json:
+        put_json({"schema": "entrenous/setup/1", "device": name, "home": str(home)})
+        return
+    say(f"Its vault is in {home}.")
+    say("next: entrenous person list")
+
+
+Side = TypeVar("Side", OldSide, NewSide)
+_YES = frozenset({"yes", "y", "same"})
+
+
+def show_code(sheet: RecoverySheet | None, device: Device, *, qr: bool, as_json: bool) -> None:
+    """The old device's part, from the code to the new device's first letter.
+
+    Raises:
+        MasterAway, OthersSheet, TooManyDevices, OfflineDevice, LinkOver, LinkDiffers, EndedThere,
+        RelayUnreachable.
+    """
+    side = offer_link(sheet, device)
+    try:
+        _put_code(side, qr=qr, as_json=as_json)
+        side = _until(LinkState.COMPARING, side, lambda now: look_old(now, device), device)
+        same = _is_same(side.string, "the other device", as_json=as_json)
+    except BaseException:
+        end_old(side, device)
+        raise
+    if not same:
+        differs(side, device)
+    try:
+        fetch_messages(device)  # another device may have changed the list meanwhile
+        side = same_on_both(side, device)
+        hint("It is on your list now. Waiting until the other device has been answered too, and")
+        hint("writes to this one: ten minutes at most. Ctrl-C ends the waiting, and nothing else.")
+        side = until_it_writes(side, device)
+        wait_no_more(side, device)
+    except (KeyboardInterrupt, typer.Abort):
+        if is_granted(side, device):
+            wait_no_more(side, device)
+            raise StoppedAfterGrant(name=_called(side, device)) from None
+        end_old(side, device)
+        raise
+    _tell(_called(side, device), answered=side.state is LinkState.LINKED, as_json=as_json)
+
+
+def link_here(
+    code: str, name: str | None, device: Device, lock: Callable[[Home], None], *, as_json: bool
+) -> None:
+    """The new device's part, from the code to its first letters.
+
+    ``lock`` gives its vault the relay's part: before anybody can have it on a list, and before the
+    master key is in it, since who revokes it afterwards is told that nothing opens it any more.
+
+    Raises:
+        BadLinkCode, BadName, LinkOver, DiffersHere, RelayUnreachable.
+    """
+    side = ask_to_link(code, name, device)
+    try:
+        lock(side.home)
+        side = _until(LinkState.SHOWN, side, lambda now: look_new(now, device), device)
+        if not _is_same(side.string, "your other device", as_json=as_json):
+            differs_here(side, device)
+        side = same_here(side)
+        hint("Waiting until the other device has been answered too: until ten minutes after it")
+        hint("showed its code. Ctrl-C ends it, and then this device is not linked.")
+        _until(LinkState.LINKED, side, lambda now: look_new(now, device), device)
+        catch_up(device)  # what its relay does not answer now is done by the next command
+    except (KeyboardInterrupt, typer.Abort):
+        end_new(side, device)
+        if own_other_devices(device) is not None:
+            raise StoppedAfterLinking from None
+        raise
+    except BaseException:
+        end_new(side, device)
+        raise
+    if not as_json:
+        say(f"This device is linked; your others call it {own_name(device)}.")
+        say("The people you know appear as soon as your other device has told this one.")
+
+
+def _put_code(side: OldSide, *, qr: bool, as_json: bool) -> None:
+    if as_json:
+        put_json(
+            {"schema": "entrenous/link/1", "code": side.code, "until": rfc3339_utc(side.until)}
+        )
+        return
+    say(side.code)
+    if qr:
+        say(qr_text(side.code))
+    say()
+    say("On the new device, within ten minutes: entrenous setup --link -")
+    say("It asks for the code then, so that no list of typed commands keeps it.")
+    say("Show this code to nobody, and do not send it: who has it can ask to be linked.")
+
+
+def _until(state: LinkState, side: Side, look: Callable[[Side], Side], device: Device) -> Side:
+    """Look until it has come so far, and wait for the relay's word in between.
+
+    Raises:
+        LinkOver: it took too long, or something was out of order.
+    """
+    box = side.box
+    while side.state is not state:
+        looked = look(side)
+        if looked == side:
+            device.courier.wake(box.relay_url, box.mailbox, box.owner, WAKE_ASK_S)
+        side = looked
+    return side
+
+
+def until_it_writes(side: OldSide, device: Device) -> OldSide:
+    """Fetch until the new device's first letter is there, or it took too long; what it lacks then
+    comes later. It is on the list in any case, so what the relay refuses now is only told.
+    """
+    try:
+        return _fetched_until_it_writes(side, device)
+    except EntrenousError as error:
+        hint(unwrapped(str(error)))
+        return look_old(side, device)
+
+
+def _fetched_until_it_writes(side: OldSide, device: Device) -> OldSide:
+    asked = 0
+    while side.state is not LinkState.LINKED and asked * WAKE_ASK_S < LINK_MINUTES * 60:
+        fetch_messages(device)
+        side = look_old(side, device)
+        if side.state is not LinkState.LINKED:
+            _wait_for_mail(device)
+            asked += 1
+    fetch_messages(device)
+    return side
+
+
+def _wait_for_mail(device: Device) -> None:
+    home = who_am_i(device).home
+    device.courier.wake(home.relay_url, home.mailbox, home.owner, WAKE_ASK_S)
+
+
+def _is_same(shown: ShortString, other: str, *, as_json: bool) -> bool:
+    """Whether the person says that both show this; anything but yes is no."""
+    numbers = " ".join(map(str, shown.numbers))
+    if as_json:
+        signs = [sign.name for sign in shown.signs]
+        put_json({"schema": "entrenous/compare/1", "signs": signs, "numbers": shown.numbers})
+    else:
+        say("  ".join(f"{sign.emoji} {sign.name}" for sign in shown.signs))
+        say(f"or in numbers: {numbers}")
+    hint(f"Does {other} show just the same? Type yes or no:")
+    typed = sys.stdin.readline()
+    if not typed:
+        raise typer.Abort
+    return typed.strip().casefold() in _YES
+
+
+def _tell(name: str, *, answered: bool, as_json: bool) -> None:
+    if as_json:
+        put_json({"schema": "entrenous/linked/1", "device": name, "answered": answered})
+        return
+    if answered:
+        say(f"Linked: {name}. It receives what people send you from now on; they are told.")
+    else:
+        say(f"{name} is on your list, but it has not answered. If it does not within a while, take")
+        say("it off again: entrenous device revoke NAME")
+    say("All of your devices: entrenous device list")
+
+
+def _called(side: OldSide, device: Device) -> str:
+    sibling = None if side.offer is None else sibling_of(side.offer.device, device)
+    return "another device" if sibling is None else sibling.name

@@ -1,0 +1,195 @@
+"""``entrenous device offline``, ``recovery`` and ``unlock``, and ``entrenous passphrase change``:
+the lock of this device's vault.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.base.limits import OFFLINE_HOURS_MAX, UNLOCK_TRIES
+from entrenous.device.commands import another_passphrase, unlocked_of
+from entrenous.device.lock_errors import OfflineDevice
+from entrenous.device.recovery_sheet import RecoverySheet, allow_more_tries
+from entrenous.device.relay_lock_client import allow_offline, change_passphrase, forbid_offline
+from entrenous.device.store.vault_folder import Unlocked
+from entrenous.send.commands.catch_up import catch_up
+from entrenous.send.devices.own_devices import sheet_of, take_master_away
+from entrenous.send.formats.identity_formats import read_sheet, write_sheet
+from entrenous.terminal.output import put_json, rfc3339_utc, say
+from entrenous.terminal.output_files import read_file, write_new
+from entrenous.terminal.session import session_of
+
+
+def sheet_in(path: Path | None) -> RecoverySheet | None:
+    """The recovery sheet in a file, if one was given.
+
+    Raises:
+        NotASheet, NoSuchFile, UnreadableFile.
+    """
+    return None if path is None else read_sheet_in(path)
+
+
+def read_sheet_in(path: Path) -> RecoverySheet:
+    """The recovery sheet in a file; raises NotASheet, NoSuchFile, UnreadableFile."""
+    return read_sheet(read_file(path).decode(errors="replace"))
+
+
+_SHUT: Final = (
+    "Copies of its folder from before, as in a backup, are shut: no passphrase opens them now, but",
+    "for those that were made while it had an offline window.",
+)
+_NOT_YET: Final = (
+    "Copies of its folder from before, as in a backup, still open with the old one, to read. They",
+    "are shut when this device opens next and reaches its relay: entrenous inbox",
+)
+_MOVING: Final = (
+    "Copies of its folder from before, as in a backup, still open with the old one, to read, for",
+    "up to 30 days: the relay that you move away from answers for them.",
+)
+_NEVER: Final = (
+    "Copies of its folder from before, as in a backup, still open with the old one, for no relay",
+    "has a part of its lock.",
+)
+_NOT_YOURS: Final = (
+    "If the wrong tries were not yours, somebody may have a copy of its folder. Once it is open,",
+    "another passphrase shuts every copy from before: entrenous passphrase change",
+)
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Sheet = Annotated[
+    Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
+]
+
+
+def commands() -> typer.Typer:
+    """Those of ``entrenous device`` that are about the lock; devices.py adds the others."""
+    device = typer.Typer(help="Your devices and their locks.", no_args_is_help=True)
+    device.command("offline")(offline)
+    device.command("recovery")(recovery)
+    device.command("unlock")(unlock)
+    return device
+
+
+def join(app: typer.Typer) -> None:
+    """Add the command about the passphrase."""
+    passphrase = typer.Typer(help="What opens this device's vault.", no_args_is_help=True)
+    passphrase.command("change")(change)
+    app.add_typer(passphrase, name="passphrase")
+
+
+def offline(
+    context: typer.Context,
+    hours: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=OFFLINE_HOURS_MAX, help="For so many hours."),
+    ] = None,
+    off: Annotated[bool, typer.Option("--off", help="No longer.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let this device open without its relay for some hours.
+
+    Meanwhile somebody who copies its folder can try passphrases without end, and keeps that chance.
+    Sending and fetching still wait for the relay.
+    """
+    if off == (hours is not None):
+        raise typer.BadParameter("give either --hours N or --off")
+    with unlocked_of(context) as (device, unlocked):
+        until = allow_offline(unlocked, hours, device.clock) if hours else None
+        if until is None:
+            forbid_offline(unlocked)
+    if as_json:
+        put_json({"schema": "entrenous/offline/1", "until": rfc3339_utc(until) if until else None})
+    elif until:
+        say(f"Until {rfc3339_utc(until)} this device opens without its relay.")
+    else:
+        say("This device opens only with its relay.")
+
+
+def recovery(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the sheet.")],
+    old: Sheet = None,
+    as_json: Json = False,
+) -> None:
+    """Write your recovery sheet, and take the master key off this device.
+
+    Print it and keep it apart from your devices: with it you allow more tries after ten wrong
+    passphrases, and shut this device if it is lost, from any machine: entrenous device revoke
+    --lost --recovery FILE. Who has it can pose as you.
+    """
+    earlier = read_sheet_in(old) if old else None
+    with unlocked_of(context) as (device, unlocked):
+        with suppress(OfflineDevice):  # which has nothing to recover, and reads so
+            catch_up(device)  # a loss that it hears of changes what belongs on the sheet
+        sheet = sheet_of(unlocked.part.output, earlier, device)
+        write_new(out, write_sheet(sheet).encode())
+        take_master_away(device)
+    if as_json:
+        put_json({"schema": "entrenous/recovery/1", "file": str(out)})
+        return
+    say(f"wrote {out}")
+    say("Print it, then delete the file. Your master key is no longer on this device.")
+
+
+def unlock(
+    context: typer.Context,
+    sheet: Annotated[Path, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")],
+    as_json: Json = False,
+) -> None:
+    """Allow ten more tries, after ten wrong passphrases locked this device.
+
+    The sheet is one that was written on the device in ENTRENOUS_HOME. Where there is none, it frees
+    the device that it was written on, wherever that is.
+    """
+    settings = session_of(context).settings
+    here = allow_more_tries(settings, read_sheet_in(sheet))
+    if as_json:
+        put_json({"schema": "entrenous/unlock/1", "tries": UNLOCK_TRIES, "here": here})
+        return
+    which = f"in {settings.home}" if here else "that this sheet was written on"
+    say(f"The relay answers ten more tries for the device {which}.")
+    for line in _NOT_YOURS:
+        say(line)
+
+
+def change(
+    context: typer.Context,
+    descriptor: Annotated[
+        int | None,
+        typer.Option(
+            "--new-passphrase-fd", metavar="N", help="Read the new one from this file descriptor."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Choose another passphrase, and end an offline window.
+
+    The old one opens this folder no more. With a relay, neither does any passphrase open a copy of
+    the folder from before, as in a backup. Without one (setup --offline) such a copy still opens
+    with the old passphrase.
+    """
+    with unlocked_of(context) as (device, unlocked):
+        words = another_passphrase(descriptor, "--new-passphrase-fd")
+        changed = change_passphrase(unlocked, words, device)
+    sheet = changed.terms.lock is not None
+    copies = _copies(unlocked, changed)
+    if as_json:
+        said = {"copies_shut": copies is _SHUT, "new_sheet_needed": sheet}
+        put_json({"schema": "entrenous/passphrase/1", **said})
+        return
+    say("From now on the new passphrase opens this device.")
+    for line in copies:
+        say(line)
+    if sheet:
+        say("A recovery sheet from before no longer opens it without the relay; write a new one:")
+        say("entrenous device recovery --out FILE")
+
+
+def _copies(before: Unlocked, after: Unlocked) -> tuple[str, ...]:
+    """What becomes of copies of the folder from before its passphrase changed."""
+    if after.terms.lock is None:
+        return _NEVER
+    if after.terms.lock == before.terms.lock:
+        return _MOVING
+    return _NOT_YET if after.part.outdated else _SHUT

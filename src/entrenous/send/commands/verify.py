@@ -1,0 +1,183 @@
+"""``entrenous person verify``; QR codes written to a file, drawn on the terminal, or read from a
+picture.
+"""
+
+import io
+from pathlib import Path
+from typing import Annotated, Final
+
+import segno
+import typer
+
+from entrenous.base.errors import as_typed
+from entrenous.crypto.short_auth_string import ShortString
+from entrenous.device.commands import device_of
+from entrenous.device.device import Device
+from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.send.commands.catch_up import catch_up
+from entrenous.send.flush import flush
+from entrenous.send.people.compare_keys import (
+    agree,
+    code_for,
+    compare_keys,
+    disagree,
+    read_code,
+    safety_number,
+    string_with,
+)
+from entrenous.send.people.keep_contacts import verify_contact
+from entrenous.send.people.people_nouns import Comparing, NoCode, Stage
+from entrenous.terminal.output import hint, say
+from entrenous.terminal.output_files import read_file, write_new
+
+_WAITING = {
+    Stage.BEGUN: "Asked. On {name}'s device: entrenous person verify YOU --sas",
+    Stage.ANSWERED: "Answered. As soon as {name}'s device has looked into its inbox, look again.",
+}
+
+
+def verify(
+    context: typer.Context,
+    name: str,
+    same: Annotated[bool, typer.Option("--same", help="It is the same on both devices.")] = False,
+    sas: Annotated[
+        bool, typer.Option("--sas", help="Compare seven pictures or three numbers instead.")
+    ] = False,
+    differs: Annotated[
+        bool, typer.Option("--differs", help="With --sas: it is not the same on both devices.")
+    ] = False,
+    qr: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Show a code to their device: a PNG file, or -."),
+    ] = None,
+    scan: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A photo of the code on their screen, taken by you."),
+    ] = None,
+) -> None:
+    """Make sure that nobody stands between you and somebody: compare what both devices show.
+
+    Side by side or by voice; never by messages, which whoever stands in between could change. Face
+    to face, each of you shows a code (--qr) and photographs the other's (--scan).
+    """
+    if differs and (same or not sas):
+        raise typer.BadParameter("--differs goes with --sas alone")
+    by_code = qr is not None or scan is not None
+    if by_code and (same or sas):
+        raise typer.BadParameter("--qr and --scan go without --same and --sas")
+    with device_of(context) as device:
+        if by_code:
+            _by_code(name, device, qr, scan)
+        elif sas:
+            _by_signs(name, device, same=same, differs=differs)
+        else:
+            _by_number(name, device, same=same)
+
+
+def _by_code(name: str, device: Device, qr: str | None, scan: Path | None) -> None:
+    if scan is not None:
+        contact = read_code(name, qr_read(read_file(scan)), device)
+        say(f"Noted: {contact.name}'s keys are compared on this device.")
+    if qr is None:
+        return
+    code = code_for(name, device)
+    if qr == "-":
+        say(qr_text(code))
+    else:
+        write_new(Path(qr), qr_picture(code))
+    say(f"On {name}'s device: entrenous person verify YOU --scan PHOTO, of this code.")
+    say(f"Then photograph the code there: entrenous person verify {as_typed(name)} --scan PHOTO")
+
+
+def _by_number(name: str, device: Device, *, same: bool) -> None:
+    say(safety_number(name, device))
+    if same:
+        verify_contact(name, device)
+        say(f"Noted: {name}'s keys are compared.")
+    else:
+        say(f"Compare it with the number on {name}'s device, side by side or by voice.")
+        say(f"If it is the same: entrenous person verify {as_typed(name)} --same")
+
+
+def _by_signs(name: str, device: Device, *, same: bool, differs: bool) -> None:
+    catch_up(device)
+    if differs:
+        disagree(name, device)
+        say(f"Noted: {name}'s keys count as unknown. Somebody may stand between you.")
+        say("Do not send them anything private before you met and found out.")
+        return
+    if same:
+        _agree(name, device)
+    else:
+        _show(name, compare_keys(name, device), device)
+    flush(device)
+
+
+def _agree(name: str, device: Device) -> None:
+    if agree(name, device).compared:
+        say(f"Noted: {name}'s keys are compared.")
+    else:
+        say(f"Noted. {name}'s keys count as compared as soon as {name} has said so too.")
+
+
+def _show(name: str, comparing: Comparing, device: Device) -> None:
+    if comparing.stage in _WAITING:
+        say(_WAITING[comparing.stage].format(name=name))
+        say(f"Then here: entrenous person verify {as_typed(name)} --sas")
+        return
+    _put(string_with(name, device))
+    hint(f"The same on {name}'s device: entrenous person verify {as_typed(name)} --sas --same")
+    hint(f"Anything else: entrenous person verify {as_typed(name)} --sas --differs")
+
+
+def _put(shown: ShortString) -> None:
+    say("  ".join(f"{sign.emoji} {sign.name}" for sign in shown.signs))
+    say("or in numbers: " + " ".join(map(str, shown.numbers)))
+
+
+_PIXELS: Final = 8  # of one square of the code
+_SIDES_PX: Final = (1600, 1000, 640, 400)  # longest sides at which a code is looked for
+
+
+def qr_picture(link: str) -> bytes:
+    """A PNG file that phones read, also from a screen (ISO/IEC 18004, error correction M)."""
+    file = io.BytesIO()
+    segno.make(link, error="m", micro=False).save(file, kind="png", scale=_PIXELS)
+    return file.getvalue()
+
+
+def qr_read(untrusted_data: bytes) -> str:
+    """The text of the QR code in a picture: the file is decoded in a jail, and its pixels are
+    searched here, at several sizes, since a code may be missed at one and found at another.
+
+    Raises:
+        NoCode; NotAPicture and its like.
+    """
+    import cv2  # noqa: PLC0415 - only a code in a picture needs it
+    import numpy as np  # noqa: PLC0415 - as above
+
+    pixels = np.asarray(decode_untrusted(untrusted_data))
+    for side_px in _SIDES_PX:
+        factor = min(1.0, side_px / max(pixels.shape[:2]))
+        smaller = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        for reader in (cv2.QRCodeDetector(), cv2.QRCodeDetectorAruco()):
+            text, _, _ = reader.detectAndDecode(np.ascontiguousarray(smaller))
+            if text:
+                return str(text)
+    raise NoCode
+
+
+def qr_text(link: str) -> str:
+    """Lines of half blocks with a light frame, for a dark terminal; two rows of squares a line.
+
+    Correction L: an invite then fits 80 columns, and a screen has no scratches.
+    """
+    squares = [list(row) for row in segno.make(link, error="l", micro=False).matrix_iter(border=4)]
+    if len(squares) % 2:
+        squares.append([1] * len(squares[0]))
+    pairs = zip(squares[::2], squares[1::2], strict=True)
+    lines = ([_BLOCKS[square] for square in zip(*pair, strict=True)] for pair in pairs)
+    return "\n".join(map("".join, lines))
+
+
+_BLOCKS: Final = {(0, 0): "█", (0, 1): "▀", (1, 0): "▄", (1, 1): " "}

@@ -1,0 +1,100 @@
+"""Which people a conversation has, by one of its messages; record what was sent to whom."""
+
+from dataclasses import replace
+
+from entrenous.base.identifiers import MessageId, PersonId
+from entrenous.base.identity import Contact
+from entrenous.device.device import Device
+from entrenous.device.identities import contacts, who_am_i
+from entrenous.device.sent_messages import Departure, Message, SealedCopy, UnknownMessage
+from entrenous.send.inbox import received_messages
+from entrenous.send.message.draft import Draft
+from entrenous.send.message.states import Received
+from entrenous.send.people.circles import Conversation, circles, circles_of, keep_circle
+from entrenous.send.people.contact_history import (
+    Talk,
+    forget_cancelled_message,
+    keep_talk,
+    messages_sent_to,
+)
+from entrenous.send.people.keep_contacts import contacts_named
+from entrenous.send.recipient_checks import had_media, longest_silence
+from entrenous.send.status import sealed_copies
+from entrenous.wire.relay_nouns import EnvelopeState
+
+
+def conversation_of(name: str, device: Device) -> Conversation:
+    """The conversation of a message that we sent or received.
+
+    Of a received one that has ended nothing is known but its sender.
+
+    Raises:
+        UnknownMessage, OfflineDevice.
+    """
+    for received in received_messages(device):
+        if received.name == name:
+            people = who_got(received) - {who_am_i(device).person.id}
+            return Conversation(received.name, people | {received.sender}, received.sender)
+    sent = device.ledger.find(name)
+    copies = sealed_copies(sent, device)
+    if not copies:  # it was marked for another channel, so it is in no conversation
+        raise UnknownMessage(name=name)
+    return Conversation(sent.name, frozenset(one.person for one in copies if _may_have_it(one)))
+
+
+def names_in(conversation: Conversation | None, device: Device) -> list[str]:
+    """What we call the people of a conversation whom we know and have not blocked."""
+    people = frozenset[PersonId]() if conversation is None else conversation.people
+    known = [one for one in contacts(device) if one.person.id in people]
+    return [one.name for one in known if not one.blocked]
+
+
+def _may_have_it(copy: SealedCopy) -> bool:
+    """Not what never left, or was taken back before anybody saw it."""
+    refused = copy.departure is Departure.REFUSED
+    back = copy.state is EnvelopeState.TAKEN_BACK
+    return not refused and (copy.opened or not back)
+
+
+def who_got(received: Received) -> frozenset[PersonId]:
+    """Whom its sender says that it went to, us included; nobody once it has ended."""
+    if received.manifest is None:
+        return frozenset()
+    return frozenset(person for person, _ in received.manifest.audience)
+
+
+def note_sent(message: Message, draft: Draft, device: Device) -> None:
+    """Remember a message that the guard let pass; call it in the transaction that records it."""
+    to = contacts_named(draft.to, device)
+    for contact in to:
+        keep_talk(contact.person.id, _talk(message, draft, contact, device), device)
+    going = {contact.person.id for contact in to}
+    for circle in circles_of(draft.circles, device.vault):
+        sent_to = frozenset[PersonId](going.intersection(circle.people))
+        before, last = circle.sent_to, message.id
+        noted = replace(circle, sent_to=sent_to, sent_last=last, sent_before=before)
+        keep_circle(noted, device.vault)
+
+
+def forget_sent(message: MessageId, device: Device) -> None:
+    """A message never left after all: who was new, or new in a circle, still is."""
+    forget_cancelled_message(message, device)
+    for circle in circles(device.vault):
+        if circle.sent_last == message:
+            again = replace(circle, sent_to=circle.sent_before, sent_last=None)
+            keep_circle(again, device.vault)
+
+
+def _talk(message: Message, draft: Draft, contact: Contact, device: Device) -> Talk:
+    talks, now = messages_sent_to(contact.person.id, device), device.clock.now()
+    before = talks[-1].asked_at if talks else None
+    asked = longest_silence(contact, talks, now, device) is not None
+    devices = frozenset(key.device for key in contact.person.devices)
+    return Talk(
+        at=message.sent_at,
+        message=message.id,
+        devices=devices,
+        trust=contact.trust,
+        media=bool(draft.files) or had_media(contact, talks),
+        asked_at=now if asked else before,
+    )

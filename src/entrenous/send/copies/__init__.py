@@ -1,0 +1,1 @@
+"""Marked copies of pictures, clips and sounds: one for each recipient."""

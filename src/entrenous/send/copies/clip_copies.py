@@ -1,0 +1,336 @@
+"""Marked copies of a clip: decoded once per batch, marked frame by frame, encoded one by one.
+
+A first pass surveys the clip: frame times, camera motion, looks; each pass reports how far it
+has come.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.base.audio_video import (
+    ClipTooSmallToMark,
+    Cut,
+    Frame,
+    KeyFrame,
+    NoFrames,
+    Shown,
+    Survey,
+)
+from entrenous.base.limits import CLIP_CONTEXT, DITHER_CONTEXT, PILOT_CONTEXT, SEED_BYTES
+from entrenous.base.picture import TooSmallToMark
+from entrenous.base.secret import Secret
+from entrenous.crypto.key_derivation import stream
+from entrenous.device.device import Device
+from entrenous.media.clip_writer import TRIED_CRFS, ClipWriter, Track, copy_error, rate_factor
+from entrenous.send.copies.worker_pool import pool_size
+from entrenous.send.message.transfer_progress import Reached, share_of, split, unseen, within
+from entrenous.watermark.alignment.clip_timing import Camera, Follower, Motion, Row, small
+from entrenous.watermark.alignment.features import features
+from entrenous.watermark.clip_mark import (
+    SIDE_PX_MAX,
+    ClipLayout,
+    amplitude,
+    laid_on,
+    lay_out_clip,
+    marked,
+    nodes_at,
+    stream_bytes,
+    working_luma,
+)
+from entrenous.watermark.pyramid import Plane
+
+_EVERYTHING: Final = Cut()
+_TRIAL: Final = Secret(bytes(SEED_BYTES))  # of the copies that nobody gets
+_TRIED_FRAMES: Final = 360
+_SHOTS: Final = 8  # frames that each copy is given at a time
+_SURVEYED: Final = 0.2  # of what preparing a clip takes, measured on 3 s of 720p
+_WRITTEN: Final = 0.8  # of what trying two qualities takes; the rest is to compare both
+_SAME_S: Final = 0.05  # an amplitude serves so long: its minima bear what a camera does meanwhile
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipOriginal:
+    """A clip about to be sent, and what all of its copies share."""
+
+    source: bytes
+    shown: Shown
+    survey: Survey
+    dither: Secret
+    stage: ClipLayout
+    camera: Camera
+    noise: NDArray[np.int16]
+    crf: float = TRIED_CRFS[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shot:
+    """A frame, and what all copies of it share: how strong the mark may be, and of both nodes in
+    sight the share and the way from their grid to the frame's.
+    """
+
+    frame: Frame
+    strength: Plane
+    nodes: tuple[tuple[int, float, Motion], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """A copy to be written: whose seed marks it, what is heard in it, how finely."""
+
+    seed: Secret
+    sound: Track | None
+    crf: float
+
+
+@dataclass(slots=True, eq=False)
+class _Copy:
+    """One recipient's copy in the making; ``patterns`` are those of the nodes in sight."""
+
+    seed: Secret
+    writer: ClipWriter
+    patterns: dict[int, Plane]
+
+
+def prepare_clip(
+    untrusted_data: bytes, shown: Shown, device: Device, reached: Reached = unseen
+) -> ClipOriginal:
+    """Look through a clip, lay out its marks, and measure how finely its copies must be written;
+    ``shown`` is what :func:`.shown_in` says of it, ``reached`` is told how far that is.
+
+    Raises:
+        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken, ClipTooSmallToMark.
+    """
+    surveyed = survey(untrusted_data, device, within(reached, 0.0, _SURVEYED))
+    dither = Secret(device.dice.token(SEED_BYTES))
+    sides = (shown.height_px, shown.width_px)
+    noise = np.frombuffer(stream(dither, DITHER_CONTEXT, sides[0] * sides[1]), np.uint8)
+    original = ClipOriginal(
+        untrusted_data,
+        shown,
+        surveyed,
+        dither,
+        _stage(shown),
+        Camera.of(surveyed),
+        noise.reshape(sides).astype(np.int16),
+    )
+    return _with_quality(original, device, within(reached, _SURVEYED, 1.0))
+
+
+def write_clips(
+    original: ClipOriginal,
+    copies: Sequence[Wanted],
+    device: Device,
+    cut: Cut = _EVERYTHING,
+    reached: Reached = unseen,
+) -> list[bytes]:
+    """One file for each, all made in one walk through the original; ``reached`` is told how far
+    it is, in the thread that asked for them.
+    """
+    walk = report_share_done(cut, original.camera, reached)
+    workers = pool_size(original.shown.width_px * original.shown.height_px)
+    threads = max(1, workers // len(copies))
+    made = [
+        _Copy(one.seed, ClipWriter(original.shown, one.crf, one.sound, threads), {})
+        for one in copies
+    ]
+    with ThreadPoolExecutor(workers) as crew, device.read_clip(original.source, cut) as clip:
+        shots = _shots(clip.frames, original)
+        work: list[Future[None]] = []
+        while few := tuple(islice(shots, _SHOTS)):
+            _done(work)  # so that no more frames than these are waiting
+            walk(few[0].frame.at_s)
+            work = [crew.submit(_add, original, copy, few) for copy in made]
+        _done(work)
+        files = list(crew.map(lambda copy: copy.writer.finish(), made))
+    reached(1.0)
+    return files
+
+
+def _add(original: ClipOriginal, copy: _Copy, shots: Sequence[_Shot]) -> None:
+    for shot in shots:
+        luma = _marked(original, copy.seed, copy.patterns, shot)
+        frame = shot.frame
+        copy.writer.add(luma, _chroma(frame), frame.at_s, frame.coded)
+
+
+def _done(work: Iterable[Future[None]]) -> None:
+    for each in work:
+        each.result()
+
+
+def _shots(frames: Iterable[Frame], original: ClipOriginal) -> Iterator[_Shot]:
+    on, camera = original.stage, original.camera
+    made: tuple[float, Plane] | None = None
+    for frame in frames:
+        if made is None or not 0.0 <= frame.at_s - made[0] < _SAME_S:
+            made = frame.at_s, amplitude(working_luma(np.asarray(frame), on), on)
+        nodes = tuple(
+            (node, share, camera.way(node, frame.at_s, on.size))
+            for node, share in nodes_at(frame.at_s)
+        )
+        yield _Shot(frame, made[1], nodes)
+
+
+def _stage(shown: Shown) -> ClipLayout:
+    try:
+        return lay_out_clip(shown.width_px, shown.height_px)
+    except TooSmallToMark as error:
+        raise ClipTooSmallToMark(**error.facts) from None
+
+
+def _marked(
+    original: ClipOriginal,
+    seed: Secret,
+    patterns: dict[int, Plane],
+    shot: _Shot,
+) -> NDArray[np.uint8]:
+    _turn_over(original, seed, patterns, [node for node, _, _ in shot.nodes])
+    shown = [(laid_on(patterns[node], way), share) for node, share, way in shot.nodes]
+    return marked(np.asarray(shot.frame), shot.strength, shown, original.noise)
+
+
+def _turn_over(
+    original: ClipOriginal, seed: Secret, patterns: dict[int, Plane], nodes: Sequence[int]
+) -> None:
+    """Make the patterns of these nodes, forget all others."""
+    size = stream_bytes(original.stage)
+    for node in nodes:
+        if node not in patterns:
+            number = node.to_bytes(4, "big")
+            own = stream(seed, CLIP_CONTEXT + number, size)
+            pilot = stream(original.dither, PILOT_CONTEXT + number, size)
+            patterns[node] = original.stage.pattern(own, pilot)
+    for node in set(patterns).difference(nodes):
+        del patterns[node]
+
+
+def _chroma(frame: Frame) -> NDArray[np.uint8]:
+    return np.frombuffer(frame.planes, np.uint8)[frame.width_px * frame.height_px :]
+
+
+def _with_quality(original: ClipOriginal, device: Device, reached: Reached) -> ClipOriginal:
+    """As finely as two copies that nobody gets tell, one of them coarser than the other."""
+    wanted = [Wanted(_TRIAL, None, crf) for crf in TRIED_CRFS]
+    cuts = _tried(original.camera)
+    errors = [
+        _errors(original, wanted, cut, device, each)
+        for cut, each in zip(cuts, split(reached, len(cuts)), strict=True)
+    ]
+    coarse, fine = np.mean(errors, axis=0)
+    return replace(original, crf=rate_factor((float(coarse), float(fine))))
+
+
+def _errors(
+    original: ClipOriginal, wanted: Sequence[Wanted], cut: Cut, device: Device, reached: Reached
+) -> list[float]:
+    trials = write_clips(original, wanted, device, cut, within(reached, 0.0, _WRITTEN))
+    errors = []
+    for trial, each in zip(trials, split(within(reached, _WRITTEN, 1.0), len(trials)), strict=True):
+        with device.read_clip(original.source, cut) as clip:
+            frames = report_each_frame(clip.frames, report_share_done(cut, original.camera, each))
+            errors.append(copy_error(trial, frames))
+    return errors
+
+
+def _tried(camera: Camera) -> list[Cut]:
+    """All of a short clip; of a longer one, a part from its start and one from its middle."""
+    times = [float(at_s) for at_s in camera.times]
+    if len(times) <= _TRIED_FRAMES:
+        return [Cut()]
+    half, middle = _TRIED_FRAMES // 2, len(times) // 2
+    return [Cut(0.0, times[half]), Cut(times[middle], times[middle + half - 1])]
+
+
+_KEY_EACH_S: Final = 1.0
+_THUMB_EACH_S: Final = 0.12
+_THUMB_PX: Final = 96
+_KEYS_MAX: Final = 240
+_KEY_SIDE_PX: Final = 640
+_KEY_POINTS: Final = 500
+_LOOK_SCALE: Final = 512.0  # entries of a look are mostly below a half
+
+
+@dataclass(slots=True)
+class _Seen:
+    times: list[float] = field(default_factory=list)
+    motions: list[Row] = field(default_factory=list)
+    keys: list[Future[KeyFrame]] = field(default_factory=list)
+    key_times: list[float] = field(default_factory=list)
+    thumbs: list[NDArray[np.uint8]] = field(default_factory=list)
+    thumb_times: list[float] = field(default_factory=list)
+
+    def packed(self) -> Survey:
+        rows, columns = self.thumbs[0].shape
+        return Survey(
+            np.array(self.times, np.float64).tobytes(),
+            np.array(self.motions, np.float64).tobytes(),
+            tuple(key.result() for key in self.keys),
+            np.stack(self.thumbs).tobytes(),
+            np.array(self.thumb_times, np.float64).tobytes(),
+            (columns, rows),
+        )
+
+
+def shown_in(untrusted_data: bytes, device: Device) -> Shown:
+    """What all frames of a clip have in common, at their own size; none of them is walked.
+
+    Raises:
+        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken.
+    """
+    with device.read_clip(untrusted_data, Cut(stop_s=0.0)) as clip:
+        return clip.shown
+
+
+def survey(untrusted_data: bytes, device: Device, reached: Reached = unseen) -> Survey:
+    """Walk through the clip; ``reached`` is told how far that is.
+
+    Raises:
+        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken.
+    """
+    seen, follower = _Seen(), Follower()
+    cut = Cut(side_px=SIDE_PX_MAX)
+    with ThreadPoolExecutor(1) as crew, device.read_clip(untrusted_data, cut) as clip:
+        longer = max(1.0, clip.shown.length_s / _KEYS_MAX)
+        for frame in clip.frames:
+            reached(share_of(frame.at_s, clip.shown.length_s))
+            luma: NDArray[np.uint8] = np.asarray(frame)
+            seen.times.append(frame.at_s)
+            seen.motions.append(follower.step(luma))
+            if not seen.keys or frame.at_s - seen.key_times[-1] >= longer * _KEY_EACH_S:
+                seen.keys.append(crew.submit(_key, frame))
+                seen.key_times.append(frame.at_s)
+            if not seen.thumbs or frame.at_s - seen.thumb_times[-1] >= longer * _THUMB_EACH_S:
+                seen.thumbs.append(small(luma, _THUMB_PX))
+                seen.thumb_times.append(frame.at_s)
+    if not seen.times:
+        raise NoFrames
+    return seen.packed()
+
+
+def _key(frame: Frame) -> KeyFrame:
+    luma: NDArray[np.uint8] = np.asarray(frame)
+    seen = features(np.asarray(cv2.merge([luma] * 3)), side_px=_KEY_SIDE_PX, limit=_KEY_POINTS)
+    looks = np.clip(np.rint(seen.looks * _LOOK_SCALE), 0, 255).astype(np.uint8)
+    points = seen.points.astype(np.float32)
+    return KeyFrame(frame.at_s, frame.width_px, frame.height_px, points.tobytes(), looks.tobytes())
+
+
+def report_share_done(cut: Cut, camera: Camera, reached: Reached) -> Callable[[float], None]:
+    """Told when the next frame of a cut is shown, in seconds, it tells the share that is done."""
+    start_s = max(cut.start_s, float(camera.times[0]))
+    length_s = min(cut.stop_s, start_s + camera.length_s) - start_s
+    return lambda at_s: reached(share_of(at_s - start_s, length_s))
+
+
+def report_each_frame(frames: Iterable[Frame], walk: Callable[[float], None]) -> Iterator[Frame]:
+    """The frames, each told as it comes."""
+    for frame in frames:
+        walk(frame.at_s)
+        yield frame

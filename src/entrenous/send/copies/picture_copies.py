@@ -1,0 +1,230 @@
+"""Marked copies of a picture, all from one preparation of the original, and the looks that find it
+again.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Lock
+from typing import Final
+
+import numpy as np
+
+from entrenous.base.copies import Copy
+from entrenous.base.identifiers import BlobId, MessageId
+from entrenous.base.limits import COPY_CONTEXT, DITHER_CONTEXT, SEED_BYTES
+from entrenous.base.picture import Picture
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import sha256
+from entrenous.crypto.key_derivation import stream
+from entrenous.device.device import Device
+from entrenous.device.sent_messages import SentPicture
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.fingerprint.picture_record import record_of
+from entrenous.media.picture_writer import finer_needed, write_picture
+from entrenous.media.resize import resize
+from entrenous.send.copies.worker_pool import at_once, begun, in_batches, in_order, pool_size
+from entrenous.watermark.chip_layout import Shape, dither_bytes, stream_bytes
+from entrenous.watermark.embed import Canvas, Prepared, canvas, colours, paint, prepare
+from entrenous.watermark.pyramid import Pixels
+
+_TRIAL: Final = Secret(bytes(SEED_BYTES))  # of the copy that nobody gets: all others are as strong
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Original:
+    """A picture about to be sent: its samples, what marking needs, and the secret of its dither.
+
+    ``dither_stream`` is what that secret grows into, and ``colours`` are the samples taken apart:
+    every copy needs all of both.
+    ``look`` is what the ledger will find a leak by; it is made while the first copies are.
+    """
+
+    source: bytes
+    picture: Picture
+    prepared: Prepared
+    colours: tuple[Pixels, ...]
+    dither: Secret
+    dither_stream: bytes
+    look: Future[bytes]
+    trial: "Trial"
+    size_px: int | None
+
+    @property
+    def finer(self) -> int:
+        """How many steps finer than the original the copies are written."""
+        return self.trial.finer
+
+
+class Trial:
+    """A copy that nobody gets, marked as strongly as others: how finely must those be written?
+
+    It is made once, by whoever is the first to have a canvas, while others paint already.
+    """
+
+    def __init__(self, shape: Shape, judge: Callable[[Canvas], int]) -> None:
+        """``shape`` is (rows, columns); ``judge`` paints over the canvas that it is given."""
+        self._shape = shape
+        self._judge = judge
+        self._finer: int | None = None
+        self._lock = Lock()
+
+    def make(self, onto: Canvas) -> None:
+        """Make it here, unless it is made, or is being made by somebody else."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._judged(lambda: onto)
+            finally:
+                self._lock.release()
+
+    @property
+    def finer(self) -> int:
+        """The steps that were found; waits for whoever is making it, and else makes it."""
+        with self._lock:
+            return self._judged(lambda: canvas(*self._shape))
+
+    def _judged(self, room: Callable[[], Canvas]) -> int:
+        if self._finer is None:
+            self._finer = self._judge(room())
+        return self._finer
+
+
+@dataclass(frozen=True, slots=True)
+class MadeCopy:
+    """One recipient's copy as a file, and the secret that its mark grew from."""
+
+    seed: Secret
+    data: bytes
+    sha256: bytes
+
+
+def prepare_original(
+    untrusted_data: bytes, size_px: int | None, device: Device, *, sparing: bool = False
+) -> Original:
+    """Decode a picture in the jail, reduce it if asked, measure where a mark can hide.
+
+    What it looks like is noted meanwhile, or before when memory is to be spared.
+
+    Raises:
+        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
+    """
+    read = device.read_picture(untrusted_data)
+    picture = read if size_px is None else resize(read, size_px)
+    # Nothing here keeps more than one processor busy; but what two do at once takes memory twice.
+    look = (at_once if sparing else begun)(lambda: record_of(picture))
+    dither = Secret(device.dice.token(SEED_BYTES))
+    size = dither_bytes(picture.width_px, picture.height_px)
+    dither_stream = stream(dither, DITHER_CONTEXT, size)
+    prepared = prepare(np.asarray(picture))
+    apart = colours(prepared)
+
+    def judge(trial: Canvas) -> int:
+        paint(prepared, apart, _copy_stream(picture, _TRIAL), dither_stream, onto=trial)
+        return finer_needed(picture, trial.pixels)
+
+    trial = Trial(prepared.layout.full, judge)
+    return Original(
+        untrusted_data, picture, prepared, apart, dither, dither_stream, look, trial, size_px
+    )
+
+
+def new_seed(device: Device) -> Secret:
+    """The secret that one copy's mark grows from."""
+    return Secret(device.dice.token(SEED_BYTES))
+
+
+def write_copy(original: Original, seed: Secret) -> bytes:
+    """One marked copy as a file: no metadata, the original's format, size and colours."""
+    return _write(original, seed, canvas(*original.prepared.layout.full))
+
+
+def write_copies(
+    original: Original, seeds: Iterable[Secret]
+) -> Generator[tuple[MadeCopy, ...], None, None]:
+    """Copy after copy, in the order of their seeds, on all processors; what is ready comes
+    together.
+
+    A seed is taken when somebody is free for it, and what is made waits to be asked for, so memory
+    does not grow with the number of copies.
+    """
+    workers = pool_size(original.picture.pixels)
+    free = SimpleQueue[Canvas]()  # one canvas for each worker, used again and again
+    for _ in range(workers):
+        free.put(canvas(*original.prepared.layout.full))
+
+    def make(seed: Secret) -> MadeCopy:
+        onto = free.get()
+        try:
+            data = _write(original, seed, onto)
+        finally:
+            free.put(onto)
+        return MadeCopy(seed, data, sha256(data))
+
+    return in_batches(make, seeds, workers)
+
+
+def write_each(
+    originals: Sequence[Original],
+    seeds: Sequence[tuple[Secret, ...]],
+    done: Callable[[Original], None],
+) -> Generator[tuple[MadeCopy, ...], None, None]:
+    """For one recipient after the other their copies of all pictures, on all processors.
+
+    ``seeds`` has for each recipient one seed a picture. Memory is spared: beside the originals
+    there is room for one copy in work for each worker, and for a few that are done. ``done`` is
+    told of which original one more copy is made.
+    """
+
+    def make(job: tuple[Original, Secret]) -> MadeCopy:
+        data = write_copy(*job)
+        return MadeCopy(job[1], data, sha256(data))
+
+    jobs = (job for own in seeds for job in zip(originals, own, strict=True))
+    workers = pool_size(max(original.picture.pixels for original in originals), sparing=True)
+    making = in_order(make, jobs, workers) if workers > 1 else (make(job) for job in jobs)
+    with closing(making) as made:
+        for _ in seeds:
+            yield tuple(_told(originals, made, done))
+
+
+def _told(
+    originals: Sequence[Original], made: Iterator[MadeCopy], done: Callable[[Original], None]
+) -> Iterator[MadeCopy]:
+    for original, copy in zip(originals, made, strict=False):
+        done(original)
+        yield copy
+
+
+def _write(original: Original, seed: Secret, onto: Canvas) -> bytes:
+    original.trial.make(onto)
+    _paint(original, seed, onto)
+    return write_picture(original.picture, onto.pixels, finer=original.finer)
+
+
+def _paint(original: Original, seed: Secret, onto: Canvas) -> None:
+    key_stream = _copy_stream(original.picture, seed)
+    paint(original.prepared, original.colours, key_stream, original.dither_stream, onto=onto)
+
+
+def _copy_stream(picture: Picture, seed: Secret) -> bytes:
+    return stream(seed, COPY_CONTEXT, stream_bytes(picture.width_px, picture.height_px))
+
+
+def remember(original: Original, kept: BlobId, copies: tuple[Copy, ...]) -> SentPicture:
+    """What the ledger keeps of one picture; ``kept`` is its source file in the vault."""
+    return SentPicture(
+        original=kept,
+        fingerprint=fingerprint(original.picture),
+        dither=original.dither,
+        copies=copies,
+        size_px=original.size_px,
+        finer=original.finer,
+    )
+
+
+def keep_looks(message: MessageId, originals: Sequence[Original], device: Device) -> None:
+    """Keep what a recorded message's pictures look like, so that cut-outs of them are found."""
+    for place, original in enumerate(originals):
+        device.ledger.keep_look(message, place, original.look.result())

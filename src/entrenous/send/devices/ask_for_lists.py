@@ -1,0 +1,196 @@
+"""Ask a relay for a device list that a letter names and that we have not seen, three times in a
+day.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from entrenous.base.errors import EntrenousError, Malformed, Refused, Unproven, Unreachable
+from entrenous.base.identifiers import PersonId
+from entrenous.base.identity import Contact, ForkedList, Head, HeldBackList, OldList
+from entrenous.base.limits import LIST_TRIES
+from entrenous.crypto.statements import check_named, heads_of
+from entrenous.device.device import Device
+from entrenous.device.identities import known_heads, who_am_i
+from entrenous.device.lock_errors import OfflineDevice
+from entrenous.device.vault_tables import NAMED, load_record, store_record
+from entrenous.send.clock_sanity import is_lately, this_second
+from entrenous.send.devices.device_lists import freeze, take_list, take_own_card
+from entrenous.send.devices.own_key_bundle import seen_card
+from entrenous.send.people.contact_history import note_contradiction
+from entrenous.send.people.keep_contacts import contact_of
+from entrenous.send.people.people_nouns import Contradiction
+from entrenous.send.tokens.use import has_tokens_for, token_for, token_route_to
+from entrenous.wire.key_bundle import read_card
+from entrenous.wire.relay_nouns import RolledBack
+
+_BETWEEN: Final = timedelta(hours=24) / LIST_TRIES
+_NOT_THE_CARDS_FAULT: Final = (RolledBack, OfflineDevice)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedList:
+    """The newest head that was named, when their relay was last asked, and how often; ``own`` says
+    that a device of that very person named it, and ``proven`` that we know who did.
+    """
+
+    head: Head
+    asked_at: datetime | None = None
+    tries: int = 0
+    own: bool = False
+    proven: bool = True
+
+    @property
+    def rank(self) -> tuple[bool, bool, int]:
+        """The greater one is asked for."""
+        return self.own, self.proven, self.head.epoch
+
+
+def note_named_list(
+    person: PersonId, named: Head, device: Device, *, own: bool, proven: bool = True
+) -> None:
+    """Note a head of somebody that a letter names, ``own`` if by a device of that very person; call
+    it in the letter's transaction.
+
+    What is newer than what we know, or contradicts it, is asked for later: who names it may be
+    wrong, or lie, about somebody else's list. What a person's own devices name stands above it. Of
+    what nobody proved to have written nothing is told if it is not there.
+    """
+    contact = contact_of(person, device)
+    if contact is None:
+        return
+    try:
+        check_named(named, known_heads(contact, device))
+    except (ForkedList, HeldBackList):
+        waiting = load_record(NamedList, NAMED, person.hex(), device.vault)
+        heard = NamedList(named, own=own, proven=proven)
+        if waiting is None or waiting.rank < heard.rank:
+            store_record(heard, NAMED, person.hex(), device.vault)
+
+
+def ask_for_named_lists(device: Device) -> None:
+    """Ask for lists that were named. A relay that does not answer is asked again the next time.
+
+    That of somebody blocked is not asked, since it would tell them when and from where this device
+    is used; what was named is kept until they are not blocked any more.
+    """
+    for key in device.vault.keys(NAMED):
+        waiting = load_record(NamedList, NAMED, key, device.vault)
+        contact = contact_of(PersonId(bytes.fromhex(key)), device)
+        if waiting is None or contact is None or _is_settled(waiting.head, contact, device):
+            device.vault.drop(NAMED, key)
+        elif not contact.blocked and _is_due(waiting, device):
+            with suppress(Unreachable):
+                _ask(waiting, contact, device)
+
+
+def _is_due(waiting: NamedList, device: Device) -> bool:
+    return waiting.asked_at is None or not is_lately(waiting.asked_at, _BETWEEN, device)
+
+
+def _is_settled(named: Head, contact: Contact, device: Device) -> bool:
+    """Whether it is among those that we know, or of a time before them."""
+    try:
+        check_named(named, known_heads(contact, device))
+    except (ForkedList, HeldBackList):
+        return False
+    return True
+
+
+def _ask(waiting: NamedList, contact: Contact, device: Device) -> None:
+    shown = _shown(contact, device)
+    try:
+        with device.vault.together():
+            _judge(waiting, _take(contact, shown, device), contact, device)
+    except ForkedList as fork:
+        _contradicted(fork, waiting, contact, device)
+    except _NOT_THE_CARDS_FAULT:
+        raise
+    except (Malformed, Unproven, Refused):
+        # Whatever somebody shows must not stop what comes after it, nor every later fetch.
+        _tried(waiting, contact, device)
+
+
+def _take(contact: Contact, shown: bytes | None, device: Device) -> tuple[Head, ...]:
+    """Take in a newer card that is shown, whatever was named; the heads that are known then, and
+    those that are shown, oldest first.
+
+    Raises:
+        BadCard, BadSignature, OnThisMachine; ForkedList: it contradicts what we know.
+    """
+    heads = {head.epoch: head for head in known_heads(contact, device)}
+    if shown is not None:
+        card = read_card(shown)
+        with suppress(OldList):
+            if contact.person.id == who_am_i(device).person.id:
+                take_own_card(card, device)
+            else:
+                take_list(contact, shown, device)
+            heads |= {head.epoch: head for head in heads_of(card.lists)}
+    return tuple(heads[epoch] for epoch in sorted(heads))
+
+
+def _judge(waiting: NamedList, heads: Sequence[Head], contact: Contact, device: Device) -> None:
+    try:
+        check_named(waiting.head, heads)
+    except ForkedList as fork:
+        _contradicted(fork, waiting, contact, device)
+    except HeldBackList:
+        _tried(waiting, contact, device)
+    else:
+        device.vault.drop(NAMED, contact.person.id.hex())
+
+
+def _contradicted(fork: ForkedList, waiting: NamedList, contact: Contact, device: Device) -> None:
+    """Two lists that were both shown freeze the person; one that was only named is told once."""
+    with device.vault.together():
+        if fork.facts:
+            freeze(fork, device)
+            device.vault.drop(NAMED, contact.person.id.hex())
+            return
+        told = replace(waiting, asked_at=this_second(device), tries=LIST_TRIES)
+        store_record(told, NAMED, contact.person.id.hex(), device.vault)
+        if waiting.tries < LIST_TRIES and waiting.proven:
+            _note(Contradiction.SPLIT, contact, device)
+
+
+def _shown(contact: Contact, device: Device) -> bytes | None:
+    """What lies at the mailbox of one of their devices; None where nothing can be had of it.
+
+    Raises:
+        RelayUnreachable.
+    """
+    for key in contact.person.devices:
+        if not has_tokens_for(contact, key.device, device):
+            continue
+        token = token_for(contact, key.device, device)
+        url, mailbox = token_route_to(contact.person, key, device)
+        try:
+            shown = device.courier.card(url, mailbox, token)
+            return seen_card(shown, contact.person.id, mailbox)
+        except Unreachable:
+            raise
+        except EntrenousError:
+            continue
+    return None
+
+
+def _tried(waiting: NamedList, contact: Contact, device: Device) -> None:
+    """Once more in vain; after the last time it is told, and their next letter begins anew.
+
+    Our own list is newest on our own devices, so what only somebody else claims is no news of it.
+    """
+    tried = replace(waiting, asked_at=this_second(device), tries=waiting.tries + 1)
+    with device.vault.together():
+        store_record(tried, NAMED, contact.person.id.hex(), device.vault)
+        if tried.tries == LIST_TRIES and waiting.proven:
+            claimed = contact.person.id == who_am_i(device).person.id and not waiting.own
+            _note(Contradiction.SPLIT if claimed else Contradiction.HELD_BACK, contact, device)
+
+
+def _note(lists: Contradiction, contact: Contact, device: Device) -> None:
+    ours = contact.person.id == who_am_i(device).person.id
+    note_contradiction(None if ours else contact.name, lists, device)

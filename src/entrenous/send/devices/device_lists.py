@@ -1,0 +1,381 @@
+"""Device lists: take in somebody's newer one, and sign the next one of our own
+(docs/spec/identity.md).
+
+Two lists that contradict each other freeze a person, and devices that left are forgotten. For
+our own:
+who may sign the next list, and what follows from it on this device.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
+from entrenous.base.identity import (
+    BadSignature,
+    Card,
+    Contact,
+    DeviceList,
+    ForkedList,
+    Head,
+    ListedDevice,
+    Person,
+    RevokedAs,
+    RevokedDevice,
+    SignedCertificate,
+    Standing,
+    Trust,
+)
+from entrenous.base.limits import DEVICES_MAX, REVOKED_MAX, TOKEN_BYTES
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import equal_in_constant_time
+from entrenous.crypto.statements import continues, extends, head_of, heads_of, proof_of, verify_card
+from entrenous.device.device import Device
+from entrenous.device.identities import (
+    CARD_TO_SHOW,
+    IDENTITY,
+    NEXT_CLOSE,
+    Identity,
+    KnownList,
+    Me,
+    keep_identity,
+    keep_list,
+    own_name,
+    refuse_local_address,
+    who_am_i,
+)
+from entrenous.device.recovery_sheet import MasterAway, OthersSheet, RecoverySheet
+from entrenous.device.vault_tables import (
+    CONTACT,
+    FIRST_TOKEN,
+    FORK,
+    GREET_DEVICE,
+    GREETED,
+    HEARD,
+    LIST,
+    NAMED,
+    OWN_KEY,
+    PEER,
+    SELF,
+    SIBLING,
+    WINDOW_OUT,
+    WINDOW_TOLD,
+    load_record,
+    peer_key,
+    store_record,
+)
+from entrenous.send.clock_sanity import this_second
+from entrenous.send.devices.linked_devices import (
+    Sibling,
+    TooManyDevices,
+    free_device_name,
+    keep_sibling,
+    mailbox_of,
+    sibling_of,
+    siblings,
+)
+from entrenous.send.devices.next_mailbox import begin_anew, closings_of, forget_elsewhere, next_home
+from entrenous.send.devices.old_mailbox import apply_move, draw_closes_anew
+from entrenous.send.devices.own_key_bundle import close_later, signed_card
+from entrenous.send.letter.letter_nouns import Peer
+from entrenous.send.outbox import refuse_outbox_items
+from entrenous.send.people.contact_history import note_change, note_contradiction
+from entrenous.send.people.keep_contacts import contact_of, keep_contact, newest_card
+from entrenous.send.people.people_nouns import Contradiction
+from entrenous.send.tokens.issue import withdraw_range
+from entrenous.send.tokens.use import note_moved, take_told
+from entrenous.wire.key_bundle import read_card, read_device_list, write_card, write_device_list
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """What both lists were: the card that we know, and the head that something else named.
+
+    ``shown`` is the other card, where one was.
+    """
+
+    at: datetime
+    known: bytes
+    other: Head
+    shown: bytes | None = None
+
+
+def fork_of(person: PersonId, head: Head, card: bytes | None = None) -> ForkedList:
+    """The error that says whose lists contradict each other, for :func:`freeze`."""
+    return ForkedList(person=person, head=head, card=card)
+
+
+def freeze(fork: ForkedList, device: Device) -> None:
+    """Keep the evidence and have nothing sent to this person any more; call it in a transaction.
+
+    The first fork is kept: what comes later says nothing new. One of our own lists is told too.
+    """
+    person, head = fork.facts.get("person"), fork.facts.get("head")
+    if not isinstance(person, bytes) or not isinstance(head, Head):
+        return
+    whose = person.hex()
+    contact = contact_of(person, device)
+    if contact is None or device.vault.get(FORK, whose) is not None:
+        return
+    card = fork.facts.get("card")
+    shown = card if isinstance(card, bytes) else None
+    kept = Fork(this_second(device), _known_card(contact, device), head, shown)
+    store_record(kept, FORK, whose, device.vault)
+    ours = person == who_am_i(device).person.id
+    if not ours:
+        store_record(
+            replace(contact, forked=True, trust=Trust.UNKNOWN), CONTACT, whose, device.vault
+        )
+    note_contradiction(None if ours else contact.name, Contradiction.FORKED, device)
+
+
+def thaw(contact: Contact, device: Device) -> Contact:
+    """The contact after both people compared what their devices know of these very lists."""
+    device.vault.drop(FORK, contact.person.id.hex())
+    return replace(contact, forked=False)
+
+
+def _known_card(contact: Contact, device: Device) -> bytes:
+    known = load_record(KnownList, LIST, contact.person.id.hex(), device.vault)
+    return b"" if known is None else known.card
+
+
+_ABOUT_A_DEVICE = (PEER, HEARD, FIRST_TOKEN, WINDOW_OUT, WINDOW_TOLD, GREETED, GREET_DEVICE)
+
+
+def left_behind(before: Person, after: Person) -> tuple[DeviceId, ...]:
+    """The devices that a newer list of somebody does not have any more, with these keys."""
+    listed = {key.keys for key in after.devices}
+    return tuple(key.device for key in before.devices if key.keys not in listed)
+
+
+def forget_devices(person: PersonId, gone: Iterable[DeviceId], device: Device) -> None:
+    """Forget sessions, keys and tokens of these devices of a person, and what waits here for them:
+    whoever has them now is to get nothing. Call it in a transaction.
+
+    Counters go too: a device that was revoked is never listed again (docs/spec/identity.md
+    section 3), so nothing of it is ever read again.
+    """
+    for one in gone:
+        whose = peer_key(person, one)
+        peer = load_record(Peer, PEER, whose, device.vault)
+        for key in () if peer is None else peer.mine:
+            device.vault.drop(OWN_KEY, key.hex())
+        withdraw_range(whose, device)
+        refuse_outbox_items(whose, device)
+        for drawer in _ABOUT_A_DEVICE:
+            device.vault.drop(drawer, whose)
+
+
+def take_list(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
+    """The contact as this card has them, stored; call it in a transaction.
+
+    Devices that left the list are forgotten, and what changed is told once. A person becomes
+    unknown when what we knew is older than what the card shows of its history; one whose lists
+    contradict each other stays as they are, and no other list of theirs is taken.
+
+    Raises:
+        BadCard, OldList, OnThisMachine; BadSignature, also of a card that is somebody else's;
+        ForkedList, which says whose (send/devices/device_lists.py).
+    """
+    card = read_card(untrusted_card)
+    person = verify_card(card)
+    if not equal_in_constant_time(person.id, known.person.id):
+        raise BadSignature(what="card")
+    if known.forked:
+        return known
+    refuse_local_address(person.relay_url, device)
+    try:
+        standing = newest_card(card, known, device)
+    except ForkedList:
+        head = Head(person.epoch, head_of(card.newest.statement))
+        raise fork_of(person.id, head, untrusted_card) from None
+    trust = Trust.UNKNOWN if standing is Standing.NEWER_UNPROVEN else known.trust
+    after = note_change(known, replace(known, person=person, trust=trust), device)
+    forget_devices(person.id, left_behind(known.person, person), device)
+    note_moved(known.person, person, device)
+    keep_contact(after, device)
+    keep_list(person.id, untrusted_card, device)
+    take_told(person.id, device)
+    device.vault.drop(NAMED, person.id.hex())
+    return after
+
+
+_LOST: Final = RevokedAs.LOST
+
+
+def master_at_hand(sheet: RecoverySheet | None, device: Device) -> Secret:
+    """The key that signs lists: from the vault, or from the sheet that it was written on.
+
+    Raises:
+        MasterAway: it is on a sheet, and none was given.
+        OthersSheet: the sheet is somebody else's.
+        OfflineDevice, RolledBack.
+    """
+    me, identity = who_am_i(device), load_record(Identity, SELF, IDENTITY, device.vault)
+    if sheet is not None and sheet.person != me.person.id:
+        raise OthersSheet
+    master = (identity.master if identity else None) or (sheet and sheet.master)
+    if not master:
+        raise MasterAway
+    return master
+
+
+def list_with(
+    master: Secret, signed: SignedCertificate, mailbox: MailboxId, device: Device
+) -> Card:
+    """The card whose newest list has one device more.
+
+    Raises:
+        TooManyDevices.
+    """
+    card = read_card(who_am_i(device).card)
+    listed = ListedDevice(signed.certificate.device, proof_of(signed), mailbox)
+    devices = (*card.newest.said.devices, listed)
+    if len(devices) > DEVICES_MAX:
+        raise TooManyDevices
+    following = replace(card.newest.said, devices=_sorted(devices))
+    return _signed(master, card, following, (*card.certificates, signed), device)
+
+
+def list_without(master: Secret, gone: DeviceId, kind: RevokedAs, device: Device) -> Card:
+    """The card whose newest list has this device among the revoked ones."""
+    card = read_card(who_am_i(device).card)
+    said = card.newest.said
+    revoked = (*said.revoked, RevokedDevice(gone, this_second(device), kind))
+    following = replace(
+        said,
+        devices=tuple(one for one in said.devices if one.device != gone),
+        revoked=_with_room(revoked),
+    )
+    return _signed(master, card, following, card.certificates, device)
+
+
+def list_at(
+    master: Secret, relay_url: str, mailboxes: Mapping[DeviceId, MailboxId], device: Device
+) -> Card:
+    """The card whose newest list has a person, with each of her devices, at another relay."""
+    card = read_card(who_am_i(device).card)
+    said = card.newest.said
+    devices = tuple(replace(one, mailbox=mailboxes[one.device]) for one in said.devices)
+    following = replace(said, devices=devices, relay_url=relay_url)
+    return _signed(master, card, following, card.certificates, device)
+
+
+def take_own_card(card: Card, device: Device, *, signed_here: bool = False) -> bool:
+    """Go on as one of the devices of a newer card of ours; call it in a transaction.
+
+    Devices that left it are forgotten; where it has us at another relay, we move. Returns whether
+    it was newer; a card that does not list this device is not taken: nobody can revoke herself.
+    Neither is one that has it at a mailbox which it did not make.
+
+    Raises:
+        OldList, ForkedList; BadSignature, also of a card that is somebody else's.
+    """
+    me, person = who_am_i(device), verify_card(card)
+    if not equal_in_constant_time(person.id, me.person.id):
+        raise BadSignature(what="card")
+    if _standing(card, me) is Standing.SAME:
+        return False
+    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    if identity is None or not _lists_us(person, me):
+        return False
+    here = person.relay_url, mailbox_of(me.key.device, person)
+    moves = here != (me.home.relay_url, me.home.mailbox)
+    new = next_home(person.relay_url, device) if moves else None
+    if moves and (new is None or new.home.mailbox != here[1]):
+        return False
+    listed, gone = {key.device for key in person.devices}, left_behind(me.person, person)
+    home = me.home if new is None else new.home
+    updated = replace(identity, name=person.name, home=home, person=person, card=write_card(card))
+    keep_identity(updated, device)
+    device.vault.put(SELF, CARD_TO_SHOW, b"")
+    _have_closed(gone, me, device)
+    forget_devices(person.id, gone, device)
+    _know_siblings(listed - {me.key.device}, gone, device)
+    if new is not None:
+        apply_move(me, new, device, led=signed_here)
+        forget_elsewhere(person, device)
+    take_told(person.id, device)
+    _shut_out(read_card(me.card).newest.said, card.newest.said, person, device)
+    return True
+
+
+def _lists_us(person: Person, me: Me) -> bool:
+    keys = (replace(key, mailbox=me.key.mailbox) for key in person.devices)
+    return me.key in keys
+
+
+def _standing(card: Card, me: Me) -> Standing:
+    known = read_card(me.card)
+    try:
+        standing = extends(heads_of(known.lists), heads_of(card.lists))
+        unproven = standing is Standing.NEWER_UNPROVEN
+        return continues(known.newest, card.lists) if unproven else standing
+    except ForkedList:
+        raise fork_of(me.person.id, heads_of(card.lists)[-1], write_card(card)) from None
+
+
+def _have_closed(gone: Collection[DeviceId], me: Me, device: Device) -> None:
+    """Whoever knows what deletes the mailbox of a device that is none any more has it deleted: the
+    one that revoked it may not.
+    """
+    for key in me.person.devices:
+        one = sibling_of(key.device, device) if key.device in gone else None
+        for closing in () if one is None else closings_of(one, me.home.relay_url, key, device):
+            close_later(closing, device)
+
+
+def _know_siblings(
+    listed: Collection[DeviceId], gone: Collection[DeviceId], device: Device
+) -> None:
+    """Let go of those that are gone; one that another device of ours linked has a name from it."""
+    for one in gone:
+        device.vault.drop(SIBLING, one.hex())
+    for one in sorted(listed):
+        if sibling_of(one, device) is None:
+            names = [own_name(device), *(known.name for known in siblings(device))]
+            keep_sibling(Sibling(one, free_device_name(None, names), None), device)
+
+
+def _shut_out(before: DeviceList, said: DeviceList, person: Person, device: Device) -> None:
+    """A lost device knows the token that deletes our mailbox, so that is to be another one; so are
+    mailboxes that we may move to.
+    """
+    known = {was.device for was in before.revoked}
+    if any(was.device not in known and was.kind is _LOST for was in said.revoked):
+        begin_anew(person, device)
+        draw_closes_anew(device)
+        device.vault.put(SELF, NEXT_CLOSE, device.dice.token(TOKEN_BYTES))
+
+
+def _signed(
+    master: Secret,
+    card: Card,
+    following: DeviceList,
+    certificates: tuple[SignedCertificate, ...],
+    device: Device,
+) -> Card:
+    said = replace(
+        following,
+        epoch=card.newest.said.epoch + 1,
+        previous=head_of(card.newest.statement),
+        issued_at=_not_before(card.newest.said.issued_at, device),
+    )
+    statement = read_device_list(write_device_list(said))
+    return signed_card(master, (*card.lists, statement), certificates)
+
+
+def _not_before(last: datetime, device: Device) -> datetime:
+    return max(last, this_second(device))
+
+
+def _with_room(revoked: tuple[RevokedDevice, ...]) -> tuple[RevokedDevice, ...]:
+    """Those revoked last, as many as a list holds, in its order."""
+    newest = sorted(revoked, key=lambda one: one.at)[-REVOKED_MAX:]
+    return tuple(sorted(newest, key=lambda one: one.device))
+
+
+def _sorted(devices: Sequence[ListedDevice]) -> tuple[ListedDevice, ...]:
+    return tuple(sorted(devices, key=lambda one: one.device))

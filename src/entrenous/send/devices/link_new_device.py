@@ -1,0 +1,219 @@
+"""The new device's side of a linking."""
+
+from dataclasses import dataclass, replace
+
+from entrenous.base.errors import EntrenousError, Malformed, Unproven
+from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
+from entrenous.base.limits import TOKEN_BYTES
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import equal_in_constant_time
+from entrenous.crypto.hpke import PRIVATE_BYTES, new_key, public_key
+from entrenous.crypto.identity_keys import (
+    SIGNING_SEED_BYTES,
+    DeviceSigner,
+    identity_key,
+    mldsa65_hash,
+    mldsa65_key,
+    new_signer,
+    signing_key,
+)
+from entrenous.crypto.short_auth_string import ShortString, agreement, public_of, short_string
+from entrenous.device.device import Device
+from entrenous.device.identities import Home, own_other_devices
+from entrenous.send.devices.link_nouns import (
+    DiffersHere,
+    Grant,
+    LinkAnswer,
+    LinkAsk,
+    LinkCode,
+    LinkGrant,
+    LinkNotProven,
+    LinkOver,
+    LinkShow,
+    NotLinkedHere,
+    Offer,
+)
+from entrenous.send.devices.link_steps import (
+    OLD,
+    LinkEvent,
+    LinkMailbox,
+    LinkState,
+    make_box,
+    next_link_state,
+    next_message,
+    post_message,
+    store_new_identity,
+    tell_over,
+)
+from entrenous.send.devices.own_key_bundle import ENFORCES
+from entrenous.send.formats.linking import (
+    link_promise,
+    link_transcript,
+    open_grant,
+    read_grant,
+    read_link_code,
+    seal_offer,
+    write_link_message,
+    write_offer,
+)
+from entrenous.send.people.keep_contacts import refuse_bad_name
+
+
+@dataclass(frozen=True, slots=True)
+class NewSide:
+    """How far a linking has come here; messages are kept as they travelled."""
+
+    state: LinkState
+    code: LinkCode
+    box: LinkMailbox
+    signer: DeviceSigner
+    private: Secret
+    unseal: Secret
+    offer: Offer
+    asked: bytes
+    promise: bytes
+    answer: LinkAnswer | None = None
+    transcript: bytes = b""
+
+    @property
+    def home(self) -> Home:
+        """Where this device will receive; the mailbox is there already."""
+        return Home(self.box.relay_url, self.offer.mailbox, self.box.owner, self.offer.close)
+
+    @property
+    def string(self) -> ShortString:
+        """What both devices show if nobody stands between them.
+
+        Raises:
+            LinkOver: it has not come so far.
+        """
+        if self.answer is None:
+            raise LinkOver
+        return short_string(self.private, self.answer.public, self.transcript)
+
+
+def ask_to_link(untrusted_code: str, name: str | None, device: Device) -> NewSide:
+    """Begin with the code that the old device shows; ``name`` is what to call this device.
+
+    Nothing of it is in the vault before it is granted.
+
+    Raises:
+        BadLinkCode, BadName, NotEncrypted, RelayUnreachable, MailboxesClosed.
+        LinkOver: the code has ended.
+    """
+    code = read_link_code(untrusted_code.strip())
+    if name is not None:
+        refuse_bad_name(name)
+    unseal = new_key(device.dice.token(PRIVATE_BYTES))
+    name_of_device, mailbox = (device.dice.token(ID_BYTES) for _ in range(2))
+    close, owner, private = (Secret(device.dice.token(TOKEN_BYTES)) for _ in range(3))
+    signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
+    offer = Offer(
+        ed25519=signing_key(signer.account),
+        curve25519=identity_key(signer.account),
+        mldsa65_hash=mldsa65_hash(mldsa65_key(signer)),
+        device=DeviceId(name_of_device),
+        enforces=ENFORCES,
+        seal_to=public_key(unseal),
+        mailbox=MailboxId(mailbox),
+        close=close,
+        name=name,
+    )
+    box = make_box(code.relay_url, offer.mailbox, owner, offer.close, device)
+    promise = link_promise(public_of(private), write_offer(offer))
+    asked = write_link_message(LinkAsk(box.mailbox, box.token, promise))
+    post_message(code.relay_url, code.mailbox, code.token, asked, box.until, device)
+    return NewSide(LinkState.ASKED, code, box, signer, private, unseal, offer, asked, promise)
+
+
+def look_new(new: NewSide, device: Device) -> NewSide:
+    """Go on with what came, if anything did.
+
+    Raises:
+        NotLinkedHere: it took too long, or what came was out of order or does not hold.
+        RelayUnreachable.
+    """
+    try:
+        return _next(new, device)
+    except (Malformed, Unproven, LinkOver):
+        end_new(new, device)
+        raise NotLinkedHere from None
+
+
+def same_here(new: NewSide) -> NewSide:
+    """The person says that both show the same; what the old device grants is taken from now on.
+
+    Raises:
+        LinkOver.
+    """
+    if next_link_state(new.state, LinkEvent.SAME) is not LinkState.AGREED:
+        raise LinkOver
+    return replace(new, state=LinkState.AGREED)
+
+
+def differs_here(new: NewSide, device: Device) -> None:
+    """The person says that they show something else.
+
+    Only this side knows that it ended: who stands in between may be on the old device's list.
+
+    Raises:
+        DiffersHere: always.
+    """
+    end_new(new, device)
+    raise DiffersHere
+
+
+def end_new(new: NewSide, device: Device) -> None:
+    """It is over: tell the old device, and delete the mailbox, if the relay answers.
+
+    Not if this device was granted meanwhile: then it is on the list, and receives there.
+    """
+    if own_other_devices(device) is not None:
+        return
+    code, until = new.code, new.box.until
+    tell_over(code.relay_url, code.mailbox, code.token, new.promise, until, device)
+    try:
+        device.courier.close_mailbox(new.code.relay_url, new.box.mailbox, new.box.owner)
+    except EntrenousError:
+        return  # it holds nothing, and takes nothing after ten minutes
+
+
+def _next(new: NewSide, device: Device) -> NewSide:
+    came = next_message(new.box, device)
+    if came is None:
+        return new
+    message, encoded = came
+    match message:
+        case LinkAnswer() if next_link_state(new.state, LinkEvent.ANSWER) is LinkState.SHOWN:
+            return _show(new, message, encoded, device)
+        case LinkGrant() if next_link_state(new.state, LinkEvent.GRANT) is LinkState.LINKED:
+            return _take(new, message, device)
+    raise LinkOver
+
+
+def _show(new: NewSide, answer: LinkAnswer, encoded: bytes, device: Device) -> NewSide:
+    offer = write_offer(new.offer)
+    sealed = seal_offer(answer.seal_to, new.asked, encoded, offer)
+    shown = write_link_message(LinkShow(public_of(new.private), sealed))
+    transcript = link_transcript(new.asked, encoded)
+    following = replace(new, state=LinkState.SHOWN, answer=answer, transcript=transcript)
+    following.string  # noqa: B018 - raises before anything leaves
+    code, until = new.code, new.box.until
+    post_message(code.relay_url, code.mailbox, code.token, shown, until, device)
+    return following
+
+
+def _take(new: NewSide, message: LinkGrant, device: Device) -> NewSide:
+    grant = read_grant(open_grant(new.unseal, new.transcript, message.sealed))
+    _check(grant, new)
+    store_new_identity(grant, new.offer, new.signer, new.box, device)
+    return replace(new, state=LinkState.LINKED)
+
+
+def _check(grant: Grant, new: NewSide) -> None:
+    """Only who made the pictures with us may have granted this."""
+    if new.answer is None:
+        raise LinkNotProven
+    proof = agreement(new.private, new.answer.public, new.transcript, OLD)
+    if not equal_in_constant_time(proof, grant.proof):
+        raise LinkNotProven

@@ -1,0 +1,274 @@
+"""The old device's side of a linking."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from entrenous.base.errors import EntrenousError, Malformed, Unproven
+from entrenous.base.identifiers import ID_BYTES, MailboxId
+from entrenous.base.limits import DEVICES_MAX, TOKEN_BYTES
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import equal_in_constant_time
+from entrenous.crypto.hpke import PRIVATE_BYTES, new_key, public_key
+from entrenous.crypto.nouns import BadKey
+from entrenous.crypto.short_auth_string import ShortString, public_of, short_string
+from entrenous.device.device import Device
+from entrenous.device.identities import refuse_unready, who_am_i
+from entrenous.device.recovery_sheet import RecoverySheet
+from entrenous.send.devices.device_lists import master_at_hand
+from entrenous.send.devices.link_nouns import (
+    EndedAfterGrant,
+    EndedThere,
+    LinkAnswer,
+    LinkAsk,
+    LinkCode,
+    LinkDiffers,
+    LinkOver,
+    LinkShow,
+    LinkStop,
+    MovedMeanwhile,
+    Offer,
+)
+from entrenous.send.devices.link_steps import (
+    Compared,
+    LinkEvent,
+    LinkMailbox,
+    LinkState,
+    make_box,
+    next_link_state,
+    next_message,
+    post_message,
+    put_on_list,
+    tell_over,
+)
+from entrenous.send.devices.linked_devices import Closing, TooManyDevices, sibling_of, siblings
+from entrenous.send.devices.move_device import ComesAlongFirst
+from entrenous.send.devices.own_key_bundle import close_later
+from entrenous.send.flush import flush
+from entrenous.send.formats.linking import (
+    link_promise,
+    link_transcript,
+    open_offer,
+    read_offer,
+    write_link_code,
+    write_link_message,
+)
+from entrenous.send.set_up import finish_set_up
+from entrenous.send.tokens.use import mailbox_for_token
+
+
+@dataclass(frozen=True, slots=True)
+class OldSide:
+    """How far a linking has come here; messages are kept as they travelled."""
+
+    state: LinkState
+    box: LinkMailbox
+    master: Secret
+    hand_master_on: bool
+    private: Secret
+    unseal: Secret
+    ask: LinkAsk | None = None
+    asked: bytes = b""
+    answered: bytes = b""
+    shown: LinkShow | None = None
+    transcript: bytes = b""
+    offer: Offer | None = None
+
+    @property
+    def code(self) -> str:
+        """What is shown to the new device, as text or as a QR code."""
+        return write_link_code(LinkCode(self.box.relay_url, self.box.mailbox, self.box.token))
+
+    @property
+    def until(self) -> datetime:
+        """When the code ends."""
+        return self.box.until
+
+    @property
+    def string(self) -> ShortString:
+        """What both devices show if nobody stands between them.
+
+        Raises:
+            LinkOver: it has not come so far.
+        """
+        if self.shown is None:
+            raise LinkOver
+        return short_string(self.private, self.shown.public, self.transcript)
+
+
+def _refuse_late(device: Device) -> None:
+    """Who has not come along yet could not be told how to write to a new device, nor that to it."""
+    me = who_am_i(device).person.id
+    late = [
+        one.name
+        for one in siblings(device)
+        if mailbox_for_token(me, one.device, device) is not None
+    ]
+    if late:
+        raise ComesAlongFirst(names=", ".join(late))
+
+
+def offer_link(sheet: RecoverySheet | None, device: Device) -> OldSide:
+    """Begin: make a mailbox for this linking alone.
+
+    Raises:
+        MasterAway, OthersSheet, TooManyDevices, ComesAlongFirst, OfflineDevice, RolledBack,
+        NotConfirmed, RelayUnreachable.
+    """
+    refuse_unready(device)
+    master = master_at_hand(sheet, device)
+    me = who_am_i(device)
+    if len(me.person.devices) >= DEVICES_MAX:
+        raise TooManyDevices
+    _refuse_late(device)
+    finish_set_up(device)
+    mailbox, owner = MailboxId(device.dice.token(ID_BYTES)), Secret(device.dice.token(TOKEN_BYTES))
+    box = make_box(me.home.relay_url, mailbox, owner, None, device)
+    close_later(Closing(me.home.relay_url, mailbox, owner, box.until), device)
+    return OldSide(
+        state=LinkState.OFFERED,
+        box=box,
+        master=master,
+        hand_master_on=sheet is None,
+        private=Secret(device.dice.token(32)),
+        unseal=new_key(device.dice.token(PRIVATE_BYTES)),
+    )
+
+
+def look_old(old: OldSide, device: Device) -> OldSide:
+    """Go on with what came, if anything did.
+
+    Raises:
+        LinkOver: it took too long, or what came was out of order or does not hold.
+        EndedThere, EndedAfterGrant: the new device says that it ended.
+        RelayUnreachable.
+    """
+    if old.state is LinkState.GRANTED:
+        return _heard(old, device)
+    try:
+        return _next(old, device)
+    except (Malformed, Unproven, LinkOver) as why:
+        end_old(old, device)
+        raise why if isinstance(why, EndedThere) else LinkOver from None
+
+
+def same_on_both(old: OldSide, device: Device) -> OldSide:
+    """The person says that both show the same: put the new device on the list, and tell it.
+
+    Unless it ended on the new device while the person compared, or we moved meanwhile: only a
+    revocation would undo it.
+
+    Raises:
+        LinkOver, EndedThere, MovedMeanwhile, TooManyDevices, RelayUnreachable.
+    """
+    if next_link_state(old.state, LinkEvent.SAME) is not LinkState.GRANTED:
+        raise LinkOver
+    if old.box.relay_url != who_am_i(device).home.relay_url:
+        end_old(old, device)  # a list would have the new device where it made no mailbox
+        raise MovedMeanwhile
+    look_old(old, device)
+    if old.offer is None or old.ask is None or old.shown is None:
+        raise LinkOver
+    compared = Compared(
+        offer=old.offer,
+        ask=old.ask,
+        until=old.until,
+        master=old.master,
+        handed_on=old.master if old.hand_master_on else None,
+        private=old.private,
+        public=old.shown.public,
+        transcript=old.transcript,
+    )
+    put_on_list(compared, device)
+    flush(device)
+    return replace(old, state=LinkState.GRANTED)
+
+
+def differs(old: OldSide, device: Device) -> None:
+    """The person says that they show something else.
+
+    Raises:
+        LinkDiffers: always.
+    """
+    end_old(old, device)
+    raise LinkDiffers
+
+
+def end_old(old: OldSide, device: Device) -> None:
+    """It is over; the new device is told, and the mailbox goes as soon as the relay answers."""
+    if old.ask is not None:
+        url, ask = old.box.relay_url, old.ask
+        tell_over(url, ask.mailbox, ask.token, ask.promise, old.until, device)
+    wait_no_more(old, device)
+
+
+def is_granted(old: OldSide, device: Device) -> bool:
+    """Whether the new device is on our list; then only a revocation takes it off."""
+    return old.offer is not None and sibling_of(old.offer.device, device) is not None
+
+
+def wait_no_more(old: OldSide, device: Device) -> None:
+    """Nothing else is read of this linking: its mailbox goes as soon as the relay answers."""
+    close_later(Closing(old.box.relay_url, old.box.mailbox, old.box.owner), device)
+    flush(device)
+
+
+def _next(old: OldSide, device: Device) -> OldSide:
+    came = next_message(old.box, device)
+    if came is None:
+        return old
+    message, encoded = came
+    match message:
+        case LinkAsk() if next_link_state(old.state, LinkEvent.ASK) is LinkState.ANSWERED:
+            return _answer(old, message, encoded, device)
+        case LinkShow() if next_link_state(old.state, LinkEvent.SHOW) is LinkState.COMPARING:
+            return _compare(old, message)
+        case LinkStop():
+            raise EndedThere
+    raise LinkOver
+
+
+def _answer(old: OldSide, ask: LinkAsk, encoded: bytes, device: Device) -> OldSide:
+    answer = LinkAnswer(public_of(old.private), public_key(old.unseal))
+    answered = write_link_message(answer)
+    url, until = old.box.relay_url, old.until
+    post_message(url, ask.mailbox, ask.token, answered, until, device)
+    return replace(old, state=LinkState.ANSWERED, ask=ask, asked=encoded, answered=answered)
+
+
+def _compare(old: OldSide, show: LinkShow) -> OldSide:
+    offer = open_offer(old.unseal, old.asked, old.answered, show.sealed_offer)
+    if old.ask is None or not equal_in_constant_time(
+        link_promise(show.public, offer), old.ask.promise
+    ):
+        raise LinkOver
+    said = read_offer(offer)
+    if said.mailbox != old.ask.mailbox:
+        raise LinkOver
+    transcript = link_transcript(old.asked, old.answered)
+    compared = replace(
+        old, state=LinkState.COMPARING, shown=show, transcript=transcript, offer=said
+    )
+    try:
+        compared.string  # noqa: B018 - raises before anybody is shown a thing
+    except BadKey:
+        raise LinkOver from None
+    return compared
+
+
+def _heard(old: OldSide, device: Device) -> OldSide:
+    """Whether the new device has written its first letter, which a fetch took in."""
+    sibling = None if old.offer is None else sibling_of(old.offer.device, device)
+    if sibling is None or not sibling.heard:
+        _refuse_ended(old, device)
+        return old
+    return replace(old, state=next_link_state(old.state, LinkEvent.HELLO))
+
+
+def _refuse_ended(old: OldSide, device: Device) -> None:
+    """Once it is granted only that is of interest here: the hello comes to our own mailbox."""
+    try:
+        came = next_message(old.box, device)
+    except EntrenousError:
+        return  # no time left, or no relay: then it is not known, as before
+    if came is not None and isinstance(came[0], LinkStop):
+        raise EndedAfterGrant

@@ -1,0 +1,374 @@
+"""The steps of a linking: its states (docs/machines/link.md), its envelopes in and out, and the
+grant.
+
+The grant is the step that only a revocation undoes: the new device joins the list, and takes its
+identity.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from entrenous.base.errors import (
+    ClocksDiffer,
+    EntrenousError,
+    Expired,
+    NoSuchMailbox,
+    TooFarAhead,
+    WrongToken,
+)
+from entrenous.base.identifiers import ID_BYTES, DeviceId, EnvelopeId, MailboxId
+from entrenous.base.identity import Card, Certificate, DeviceKey, Person, SignedCertificate
+from entrenous.base.limits import LENT_TOKENS, LINK_MINUTES, LINK_USES, TOKEN_BYTES
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import equal_in_constant_time, lock_of
+from entrenous.crypto.identity_keys import DeviceSigner, public_master
+from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.short_auth_string import agreement
+from entrenous.crypto.statements import sign_certificate, verify_card
+from entrenous.device.device import Device
+from entrenous.device.identities import (
+    DEVICE_NAME,
+    UNFINISHED,
+    Home,
+    Identity,
+    Me,
+    keep_identity,
+    keep_signer,
+    own_name,
+    who_am_i,
+)
+from entrenous.device.vault_tables import GREET_DEVICE, SELF, peer_key
+from entrenous.send.clock_sanity import this_second
+from entrenous.send.devices.device_lists import list_with, take_own_card
+from entrenous.send.devices.link_nouns import (
+    Grant,
+    LinkAsk,
+    LinkGrant,
+    LinkMessage,
+    LinkNotProven,
+    LinkOver,
+    LinkStop,
+    Offer,
+)
+from entrenous.send.devices.linked_devices import (
+    Introduced,
+    Sibling,
+    free_device_name,
+    keep_sibling,
+    siblings,
+)
+from entrenous.send.devices.list_letters import tell_people_of_card, tell_siblings_of_card
+from entrenous.send.formats.linking import (
+    padded_link,
+    read_link_message,
+    seal_grant,
+    unpadded_link,
+    write_grant,
+    write_link_message,
+)
+from entrenous.send.outbox import OutboxItem, add_to_outbox, clocks_differ, next_order
+from entrenous.send.tokens.issue import issue_range, needed
+from entrenous.send.tokens.token_ranges import GivenWindow, LentToken
+from entrenous.send.tokens.use import lend_tokens, take_lent
+from entrenous.wire.key_bundle import read_card, write_card, write_certificate
+from entrenous.wire.relay_nouns import Envelope, SendToken
+
+
+class LinkState(StrEnum):
+    """How far it has come; the first four are the old device's, the next three the new one's."""
+
+    OFFERED = "offered"  # the code is shown
+    ANSWERED = "answered"  # the old device has shown its key
+    COMPARING = "comparing"  # the old device shows the pictures
+    GRANTED = "granted"  # the new device is on the list, and may not know it yet
+    ASKED = "asked"  # the new device has promised its key
+    SHOWN = "shown"  # ... and shows the pictures
+    AGREED = "agreed"  # its person said that they are the same
+    LINKED = "linked"
+    ENDED = "ended"
+
+
+class LinkEvent(StrEnum):
+    """What can happen to it."""
+
+    ASK = "ask"  # the first message came
+    ANSWER = "answer"  # the second
+    SHOW = "show"  # the third, and it is what was promised
+    SAME = "same"  # the person says that both devices show the same
+    GRANT = "grant"  # the fourth message came, and it is proven
+    HELLO = "hello"  # the new device's first letter came
+    STOP = "stop"  # not the same, too late, or something that does not hold
+
+
+_IN_TURN: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
+    (LinkState.OFFERED, LinkEvent.ASK): LinkState.ANSWERED,
+    (LinkState.ANSWERED, LinkEvent.SHOW): LinkState.COMPARING,
+    (LinkState.COMPARING, LinkEvent.SAME): LinkState.GRANTED,
+    (LinkState.GRANTED, LinkEvent.HELLO): LinkState.LINKED,
+    (LinkState.ASKED, LinkEvent.ANSWER): LinkState.SHOWN,
+    (LinkState.SHOWN, LinkEvent.SAME): LinkState.AGREED,
+    (LinkState.AGREED, LinkEvent.GRANT): LinkState.LINKED,
+}
+#: Once the list is signed, only ``entrenous device revoke`` undoes it.
+_STAYS: Final = (LinkState.GRANTED, LinkState.LINKED)
+NEXT: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
+    (state, event): _IN_TURN.get((state, event), state if state in _STAYS else LinkState.ENDED)
+    for state in LinkState
+    for event in LinkEvent
+}
+
+
+def next_link_state(state: LinkState, event: LinkEvent) -> LinkState:
+    """The state after ``event``."""
+    return NEXT[state, event]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkMailbox:
+    """A mailbox in which one side of a linking receives, and until when it does."""
+
+    relay_url: str
+    mailbox: MailboxId
+    owner: Secret
+    token: Secret
+    until: datetime
+
+    def refuse_late(self, device: Device) -> None:
+        """Return only while there is time.
+
+        Raises:
+            LinkOver.
+        """
+        if device.clock.now() >= self.until:
+            raise LinkOver
+
+
+def make_box(
+    relay_url: str, mailbox: MailboxId, owner: Secret, close: Secret | None, device: Device
+) -> LinkMailbox:
+    """Make a mailbox that takes as many envelopes as a linking has for it, for some minutes.
+
+    Raises:
+        RelayUnreachable, MailboxesClosed, NotEncrypted.
+    """
+    until = this_second(device) + timedelta(minutes=LINK_MINUTES)
+    token = Secret(device.dice.token(TOKEN_BYTES))
+    device.courier.create_mailbox(relay_url, mailbox, owner, close)
+    lent = SendToken(lock_of(token), LINK_USES, until)
+    device.courier.register_token(relay_url, mailbox, owner, lent)
+    return LinkMailbox(relay_url, mailbox, owner, token, until)
+
+
+def link_envelope(mailbox: MailboxId, message: bytes, until: datetime, device: Device) -> Envelope:
+    """The envelope of one message."""
+    return Envelope(
+        id=EnvelopeId(device.dice.token(ID_BYTES)),
+        mailbox=mailbox,
+        sealed=padded_link(message),
+        expires_at=until,
+        withdraw_lock=lock_of(Secret(device.dice.token(TOKEN_BYTES))),
+    )
+
+
+def post_message(  # noqa: PLR0913, PLR0917 - where it goes, and until when it is of use
+    url: str, mailbox: MailboxId, token: Secret, message: bytes, until: datetime, device: Device
+) -> None:
+    """Put a message into the other side's mailbox.
+
+    Raises:
+        LinkOver: that one takes none any more.
+        ClocksDiffer, RelayUnreachable.
+    """
+    try:
+        device.courier.post(url, token, link_envelope(mailbox, message, until, device))
+    except (WrongToken, NoSuchMailbox):
+        raise LinkOver from None
+    except (TooFarAhead, Expired) as why:
+        raise clocks_differ(ClocksDiffer, why, url, device) from None
+
+
+def tell_over(  # noqa: PLR0913, PLR0917 - as above
+    url: str, mailbox: MailboxId, token: Secret, promise: bytes, until: datetime, device: Device
+) -> None:
+    """Tell the other side that it ended here, if that takes anything; else it finds out late."""
+    try:
+        stop = write_link_message(LinkStop(promise))
+        post_message(url, mailbox, token, stop, until, device)
+    except EntrenousError:
+        return  # it is over in any case, and there is nothing that its person could do about it
+
+
+def next_message(box: LinkMailbox, device: Device) -> tuple[LinkMessage, bytes] | None:
+    """The oldest message that waits, which the relay then forgets; None while there is none.
+
+    Raises:
+        BadLink: what came is none.
+        LinkOver: its time is over.
+        RelayUnreachable.
+    """
+    box.refuse_late(device)
+    page = device.courier.waiting(box.relay_url, box.mailbox, box.owner, 0)
+    if not page:
+        return None
+    device.courier.acknowledge(box.relay_url, box.mailbox, box.owner, page[0].id)
+    message = unpadded_link(page[0].sealed)
+    return read_link_message(message), message
+
+
+def store_new_identity(
+    grant: Grant, offer: Offer, signer: DeviceSigner, box: LinkMailbox, device: Device
+) -> None:
+    """Store who this device is now, in one transaction; the next flush tells the relay.
+
+    Raises:
+        BadCard, BadSignature, LinkNotProven: the card is not one that lists just this device.
+    """
+    card = read_card(grant.card)
+    person = verify_card(card)
+    key = _own_key(person, offer)
+    _check_master(grant, card)
+    home = Home(person.relay_url, offer.mailbox, box.owner, offer.close)
+    if home.relay_url != box.relay_url:
+        raise LinkNotProven
+    identity = Identity(
+        name=person.name,
+        device=offer.device,
+        created_at=key.created_at,
+        home=home,
+        person=person,
+        card=grant.card,
+        master=grant.master,
+    )
+    with device.vault.together():
+        keep_signer(signer, device)
+        keep_identity(identity, device)
+        device.vault.put(SELF, UNFINISHED, b"")
+        device.vault.put(SELF, DEVICE_NAME, grant.name.encode())
+        _meet_siblings(grant, person, device)
+
+
+def _own_key(person: Person, offer: Offer) -> DeviceKey:
+    for key in person.devices:
+        offered = (offer.device, offer.ed25519, offer.curve25519, offer.mldsa65_hash)
+        if key.keys == offered and key.mailbox == offer.mailbox:
+            return key
+    raise LinkNotProven
+
+
+def _check_master(grant: Grant, card: Card) -> None:
+    if grant.master is None:
+        return
+    public = public_master(grant.master)
+    if not equal_in_constant_time(
+        public.ed25519 + public.mldsa65, card.master.ed25519 + card.master.mldsa65
+    ):
+        raise LinkNotProven
+
+
+def _meet_siblings(grant: Grant, person: Person, device: Device) -> None:
+    listed = {key.device for key in person.devices}
+    for one in grant.siblings:
+        if one.sibling.device in listed:
+            keep_sibling(one.sibling, device)
+            take_lent(person.id, one.sibling.device, one.lent, device)
+            device.vault.put(GREET_DEVICE, peer_key(person.id, one.sibling.device), b"")
+
+
+OLD: Final = b"old"  # by whom the word is that the transcript was agreed on
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A linking whose pictures were the same on both devices.
+
+    ``master`` signs; ``handed_on`` is it again, unless it lies on a sheet. ``private``, ``public``
+    and ``transcript`` are what the pictures were made of.
+    """
+
+    offer: Offer
+    ask: LinkAsk
+    until: datetime
+    master: Secret
+    handed_on: Secret | None
+    private: Secret
+    public: bytes
+    transcript: bytes
+
+
+def put_on_list(compared: Compared, device: Device) -> None:
+    """Sign the new list, and lay out the letters that tell of it, in one transaction.
+
+    Our other devices hear of it first, then the new one, then everybody else.
+
+    Raises:
+        TooManyDevices.
+    """
+    offer = compared.offer
+    with device.vault.together():
+        me = who_am_i(device)
+        card = list_with(compared.master, _certified(compared, me, device), offer.mailbox, device)
+        name = free_device_name(
+            offer.name, [own_name(device), *(one.name for one in siblings(device))]
+        )
+        keep_sibling(Sibling(offer.device, name, offer.close), device)
+        take_own_card(card, device)
+        tell_siblings_of_card({offer.device}, device)
+        window = issue_range(who_am_i(device).person, offer.device, device)
+        add_to_outbox(_posting(compared, card, name, window, device), device)
+        tell_people_of_card(device)
+
+
+def _certified(compared: Compared, me: Me, device: Device) -> SignedCertificate:
+    certificate = Certificate(
+        person=me.person.id,
+        device=compared.offer.device,
+        ed25519=compared.offer.ed25519,
+        curve25519=compared.offer.curve25519,
+        mldsa65_hash=compared.offer.mldsa65_hash,
+        created_at=this_second(device),
+        enforces=compared.offer.enforces,
+    )
+    statement = write_certificate(certificate)
+    signature = sign_certificate(compared.master, statement)
+    return SignedCertificate(certificate, statement, signature)
+
+
+def _posting(
+    compared: Compared, card: Card, name: str, window: GivenWindow, device: Device
+) -> OutboxItem:
+    grant = Grant(
+        card=write_card(card),
+        master=compared.handed_on,
+        name=name,
+        siblings=(_ourselves(window, device), *_others(compared.offer.device, device)),
+        proof=agreement(compared.private, compared.public, compared.transcript, OLD),
+    )
+    sealed = seal_grant(compared.offer.seal_to, compared.transcript, write_grant(grant))
+    message = write_link_message(LinkGrant(sealed))
+    envelope = link_envelope(compared.ask.mailbox, message, compared.until, device)
+    return OutboxItem(
+        order=next_order(device),
+        relay_url=who_am_i(device).home.relay_url,
+        token=compared.ask.token,
+        envelope=envelope,
+        needs=needed(window),
+    )
+
+
+def _ourselves(window: GivenWindow, device: Device) -> Introduced:
+    me = who_am_i(device)
+    indexes = range(window.first, window.first + LENT_TOKENS)
+    lent = tuple(LentToken(at, send_token(window.seed, at)) for at in indexes)
+    return Introduced(Sibling(me.key.device, own_name(device), me.home.close), lent)
+
+
+def _others(besides: DeviceId, device: Device) -> tuple[Introduced, ...]:
+    person = who_am_i(device).person.id
+    return tuple(
+        Introduced(one, lend_tokens(person, one.device, LENT_TOKENS, device))
+        for one in siblings(device)
+        if one.device != besides
+    )

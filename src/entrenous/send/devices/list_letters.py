@@ -1,0 +1,128 @@
+"""Letters about device lists: those that we send, and what arriving ones do."""
+
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from entrenous.base.identifiers import DeviceId
+from entrenous.base.identity import Contact, OldList
+from entrenous.base.limits import GREETED_ANEW_MAX
+from entrenous.crypto.nouns import NotBound
+from entrenous.device.device import Device
+from entrenous.device.identities import contacts, own_other_devices, who_am_i
+from entrenous.device.vault_tables import GREET_DEVICE, GREETED, PEER, load_record, peer_key
+from entrenous.send.devices.device_lists import take_list, take_own_card
+from entrenous.send.devices.linked_devices import keep_sibling, sibling_of
+from entrenous.send.devices.old_mailbox import were_elsewhere
+from entrenous.send.devices.sync_receive import take_sync
+from entrenous.send.letter.letter_nouns import CardNote, Header, Hello, Peer, SyncNote
+from entrenous.send.letter.write import Addressee, addressees, plain_outer, write_letter
+from entrenous.send.tokens.issue import count_retired
+from entrenous.send.tokens.use import has_tokens_for, take_window
+from entrenous.wire.key_bundle import read_card
+
+
+def tell_siblings_of_card(besides: Collection[DeviceId], device: Device) -> None:
+    """Lay our newest card out for our other devices, before anybody else can hear of it; call it in
+    the transaction that takes it.
+    """
+    us = own_other_devices(device)
+    for to in addressees(us, device) if us is not None else ():
+        if to.key.device not in besides:
+            _tell(to, device)
+
+
+def tell_people_of_card(device: Device) -> None:
+    """Lay our newest card out for every device of everybody; call it as the other.
+
+    Who is blocked hears nothing, nor whose lists contradict each other. Whom there is no session
+    with yet sees the list at our relay.
+    """
+    for to in _people(device):
+        _tell(to, device)
+
+
+def _people(device: Device) -> Iterator[Addressee]:
+    for contact in contacts(device):
+        if not (contact.blocked or contact.forked):
+            yield from addressees(contact, device)
+
+
+def _tell(to: Addressee, device: Device) -> None:
+    person = to.contact.person.id
+    peer = load_record(Peer, PEER, peer_key(person, to.key.device), device.vault)
+    if peer is not None and peer.sessions and has_tokens_for(to.contact, to.key.device, device):
+        write_letter(CardNote(who_am_i(device).card), to, plain_outer(device), device)
+
+
+_GREETED_AGAIN_S: Final = 24 * 3600
+
+
+def is_sibling(header: Header, device: Device) -> bool:
+    """Whether a proven letter is from another device of ours."""
+    return header.from_person == who_am_i(device).person.id
+
+
+def sibling_greets(hello: Hello, header: Header, device: Device) -> None:
+    """Another device of ours says how to write to it; it is greeted back once."""
+    card = read_card(hello.card)
+    with suppress(OldList):  # it has not heard of the newest one yet
+        take_own_card(card, device)
+    known = sibling_of(header.from_device, device)
+    if known is None:
+        raise NotBound(what="it is from a device that is none of ours")
+    keep_sibling(replace(known, heard=True), device)
+    take_window(header, hello.seed, hello.first, device)
+    if who_am_i(device).person.epoch >= card.newest.said.epoch:
+        greet_back(header, device)  # by a list that we could not take, it is we know not where
+
+
+def greet_back(header: Header, device: Device) -> None:
+    """Have a device that we have not told how to write to us told so; and one that begins a session
+    anew, since it has forgotten that, unless it did so often: each time it gets tokens.
+    """
+    whose = peer_key(header.from_person, header.from_device)
+    anew = header.prekey is not None and header.counter > 1
+    often = count_retired(whose, device) >= GREETED_ANEW_MAX
+    if device.vault.get(GREETED, whose) is None or (anew and not often):
+        device.vault.put(GREET_DEVICE, whose, b"")
+
+
+def greet_again(header: Header, device: Device, *, greets: bool) -> None:
+    """Have somebody who writes to where we were before we moved told once more where we are: what
+    said so may have been refused, as while she had us blocked.
+
+    At once if she ``greets`` us, as after an unblocking; else once a day, for her letters may have
+    been on their way while ours was.
+    """
+    whose = peer_key(header.from_person, header.from_device)
+    greeted_at = int(device.vault.get(GREETED, whose) or 0)
+    is_fresh = 0 <= device.clock.now().timestamp() - greeted_at < _GREETED_AGAIN_S
+    if (greets or not is_fresh) and were_elsewhere(header.to_epoch, device):
+        device.vault.put(GREET_DEVICE, whose, b"")
+
+
+def card_comes(note: CardNote, header: Header, contact: Contact, device: Device) -> None:
+    """Somebody's list, or ours, has changed; one that we know a newer one of is passed over.
+
+    Raises:
+        BadCard, BadSignature, ForkedList.
+    """
+    with suppress(OldList):
+        if is_sibling(header, device):
+            take_own_card(read_card(note.card), device)
+        else:
+            take_list(contact, note.card, device)
+
+
+def sibling_tells(note: SyncNote, header: Header, device: Device) -> None:
+    """Another device of ours tells what it knows.
+
+    Raises:
+        NotBound: it is from somebody else.
+        BadSync.
+    """
+    if not is_sibling(header, device):
+        raise NotBound(what="it is not from one of your devices")
+    take_sync(note, header.from_device, header.from_epoch, device)

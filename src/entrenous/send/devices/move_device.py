@@ -1,0 +1,125 @@
+"""Move this device, and with it its person, to another relay without losing people
+(docs/spec/devices.md, section 7).
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from entrenous.base.errors import Refused, Unreachable
+from entrenous.base.identifiers import DeviceId, MailboxId
+from entrenous.device.device import Device
+from entrenous.device.identities import is_ready, refuse_unready, who_am_i
+from entrenous.device.recovery_sheet import RecoverySheet
+from entrenous.device.relay_lock_client import OldHome, confirm_opening, old_homes
+from entrenous.device.vault_tables import OUTBOX
+from entrenous.send.devices.device_lists import list_at, master_at_hand, take_own_card
+from entrenous.send.devices.linked_devices import siblings
+from entrenous.send.devices.next_mailbox import (
+    WaitsForDevices,
+    all_ready,
+    cancel_next_mailbox,
+    lead_to,
+    led_to,
+)
+from entrenous.send.devices.sync_send import tell_siblings
+from entrenous.send.flush import flush
+from entrenous.send.set_up import relay_address
+from entrenous.send.tokens.distribute import greet_devices, to_be_greeted
+
+
+class OtherDevicesFirst(Refused):
+    """
+    All devices of one person are at one relay, and you have others: {names}. They would hear from
+    this one by the relay that does not answer now. Nothing was changed. If it is gone for good,
+    revoke those, move, then link them again, each in an empty folder: entrenous device revoke NAME.
+    What lies on them alone, messages and originals, stays shut in them then.
+    """
+
+
+class ComesAlongFirst(Refused):
+    """
+    You moved to another relay, and these devices of yours have not come along yet: {names}. Nothing
+    was linked. First, on each of them: entrenous inbox. One that you do not have any more is
+    revoked: entrenous device revoke NAME
+    """
+
+
+class AlreadyThere(Refused):
+    """
+    This device is at that relay already, so there is nothing to move and nothing was changed.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """From where to where, until when the old mailbox is read, and how many letters still wait for
+    a relay.
+    """
+
+    before: str
+    relay_url: str
+    until: datetime
+    letters: int
+
+
+def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> Moved:
+    """Be at another relay from now on, with everybody told how to write there. May be repeated.
+
+    Our other devices come along: first each of them makes itself ready there, which takes a command
+    on it, and then this again. Until then it can be called off (:func:`call_off_move`).
+
+    With a ``sheet``, the old relay need not answer: it cannot confirm then that no copy of this
+    device went on (lock.md section 5), and the new one does.
+
+    Raises:
+        WaitsForDevices, OtherDevicesFirst, AlreadyThere, BadRelayAddress, MasterAway, OthersSheet,
+        OfflineDevice, RolledBack, NotConfirmed (without a sheet).
+        RelayUnreachable, NotEncrypted, ProtocolTooOld, MailboxesClosed: from the new relay; then
+        nothing has changed.
+    """
+    home, url = who_am_i(device).home, relay_address(relay_url)
+    if home.relay_url != url:
+        master = master_at_hand(sheet, device)
+        if sheet is None:
+            refuse_unready(device)
+        others = siblings(device)
+        if others and not is_ready(device):
+            raise OtherDevicesFirst(names=", ".join(one.name for one in others))
+        new = lead_to(url, device)
+        ready = _all_told(url, device)
+        mailboxes = {**ready, who_am_i(device).key.device: new.home.mailbox}
+        with device.vault.together():
+            take_own_card(list_at(master, url, mailboxes, device), device, signed_here=True)
+        return _told(old_homes(device)[-1], device)
+    if not old_homes(device):
+        raise AlreadyThere
+    return _told(old_homes(device)[-1], device)
+
+
+def cancel_move(device: Device) -> str | None:
+    """Stay where we are; the relay that a move was begun to on this device, None if none was."""
+    led = led_to(device)
+    cancel_next_mailbox(device)
+    return led
+
+
+def _all_told(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
+    """Where our other devices will be; those that are not ready hear that they are to be."""
+    try:
+        return all_ready(url, device)
+    except WaitsForDevices:
+        tell_siblings(device)
+        flush(device)
+        raise
+
+
+def _told(old: OldHome, device: Device) -> Moved:
+    """Say so to whoever can be reached now; the others hear it with a later command."""
+    with suppress(Unreachable):
+        confirm_opening(device)
+    greet_devices(device)
+    flush(device)
+    waiting = len(device.vault.keys(OUTBOX)) + to_be_greeted(device)
+    return Moved(old.home.relay_url, who_am_i(device).home.relay_url, old.until, waiting)

@@ -1,0 +1,318 @@
+"""Mailboxes at relays that we may move to: each of our devices makes its own before any moves."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from entrenous.base.errors import EntrenousError, Refused, Unreachable
+from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
+from entrenous.base.identity import DeviceKey, Person
+from entrenous.base.limits import HOMES_MAX, NEXT_HOME_DAYS, OLD_HOME_DAYS, TOKEN_BYTES
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.device.identities import (
+    READY_SINCE,
+    Home,
+    OnThisMachine,
+    lock_to_follow,
+    refuse_local_address,
+    who_am_i,
+)
+from entrenous.device.relay_lock_client import old_homes
+from entrenous.device.vault_tables import NEXT_HOME, SELF, load_record, load_records, store_record
+from entrenous.send.clock_sanity import believed_now, this_second
+from entrenous.send.devices.linked_devices import (
+    Closing,
+    HomeIs,
+    Sibling,
+    SiblingHome,
+    keep_sibling,
+    mailbox_of,
+    siblings,
+)
+from entrenous.send.devices.own_key_bundle import close_later
+from entrenous.send.people.contact_history import note_moving
+from entrenous.send.people.people_nouns import Moving
+from entrenous.send.tokens.use import mailbox_for_token
+from entrenous.wire.relay_nouns import RelayLock
+
+
+@dataclass(frozen=True, slots=True)
+class NewHome:
+    """A mailbox that is being made elsewhere; ``unlock`` asks its relay for a part of the vault's
+    key.
+
+    ``made`` tells whether its relay has it, and ``leads`` whether our person said on this very
+    device that she moves there: the others follow. ``idle_since`` is since when none leads there,
+    ``hushed_since`` since when the others are not told of it any more.
+    """
+
+    home: Home
+    unlock: Secret
+    leads: bool = True
+    made: bool = False
+    idle_since: datetime | None = None
+    hushed_since: datetime | None = None
+
+
+class WaitsForDevices(Unreachable):
+    """
+    Nothing has changed yet: your other devices come along, and these are not ready: {names}. Now
+    type on each of them: entrenous inbox. Then here once more: entrenous device move --relay
+    {relay}. One that you do not have any more is revoked first: entrenous device revoke NAME
+    """
+
+
+class NotFollowed(Refused):
+    """
+    Another device of yours is about to move to {relay}, which from here is a program on this very
+    machine, while your relay is elsewhere. So this device does not come along, and none of them
+    moves. On that other one, call it off: entrenous device move --relay {present}
+    """
+
+
+_READY: Final = (HomeIs.LEADS, HomeIs.FOLLOWS)
+_IDLE: Final = timedelta(days=NEXT_HOME_DAYS)
+
+
+def next_home(url: str, device: Device) -> NewHome | None:
+    """The mailbox that this device has at a relay which it may move to."""
+    return load_record(NewHome, NEXT_HOME, url, device.vault)
+
+
+def next_homes(device: Device) -> tuple[NewHome, ...]:
+    """Every one."""
+    return tuple(load_records(NewHome, NEXT_HOME, device.vault))
+
+
+def lock_at(new: NewHome) -> RelayLock:
+    """The relay's part of this vault's key, there."""
+    return RelayLock(new.home.relay_url, new.home.mailbox, new.unlock)
+
+
+def lead_to(url: str, device: Device) -> NewHome:
+    """Be ready to move there, and have our other devices hear that they are to be; may be repeated.
+
+    Raises:
+        RelayUnreachable, NotEncrypted, ProtocolTooOld, MailboxesClosed.
+    """
+    _lead_no_more(url, device)
+    return _made(url, device, leads=True)
+
+
+def cancel_next_mailbox(device: Device) -> None:
+    """Lead nowhere any more."""
+    _lead_no_more(None, device)
+
+
+def _lead_no_more(but: str | None, device: Device) -> None:
+    """Our other devices may have a list under way that has us there, so it is kept for a while."""
+    for new in next_homes(device):
+        if not new.leads or new.home.relay_url == but:
+            continue
+        if siblings(device):
+            idle = replace(new, leads=False, idle_since=this_second(device))
+            store_record(idle, NEXT_HOME, new.home.relay_url, device.vault)
+        else:
+            _give_up(new, device)
+
+
+def come_along(device: Device) -> list[EntrenousError]:
+    """Be ready to move where another device of ours leads. Where none has for long, tell that we
+    are not, and later let go of it.
+
+    Returns what kept us from it; that is tried again by the next fetch.
+    """
+    led = {
+        home.relay_url
+        for one in siblings(device)
+        for home in one.homes
+        if home.what is HomeIs.LEADS
+    }
+    for new in next_homes(device):
+        if not new.leads:
+            _keep_or_let_go(new, device, led=new.home.relay_url in led)
+    problems = list[EntrenousError]()
+    for url in sorted(led - {who_am_i(device).home.relay_url}):
+        known = next_home(url, device)
+        if known is None or not known.made:
+            try:
+                _follow(url, device)
+            except EntrenousError as error:
+                problems.append(error)
+    return problems
+
+
+def _follow(url: str, device: Device) -> None:
+    try:
+        refuse_local_address(url, device)
+    except OnThisMachine:
+        raise NotFollowed(relay=url, present=who_am_i(device).home.relay_url) from None
+    _made(url, device, leads=False)
+
+
+def _keep_or_let_go(new: NewHome, device: Device, *, led: bool) -> None:
+    """A list that names it may be under way, and for as long as we tell of it, another may follow:
+    so it is told no more for as long as that takes before it goes.
+    """
+    now = this_second(device)
+    if led:
+        after = replace(new, idle_since=None, hushed_since=None)
+    elif new.idle_since is None:
+        after = replace(new, idle_since=now)
+    elif new.hushed_since is None and now - new.idle_since >= _IDLE / 2:
+        after = replace(new, hushed_since=now)
+    elif new.hushed_since is not None and believed_now(device) - new.hushed_since >= _IDLE / 2:
+        _give_up(new, device)
+        return
+    else:
+        return
+    store_record(after, NEXT_HOME, new.home.relay_url, device.vault)
+
+
+def begin_anew(lost_by: Person, device: Device) -> None:
+    """A device was lost by this list of ours, and knows what deletes the mailboxes that each of us
+    made before: none of them is moved to any more. Call it in a transaction.
+    """
+    let_go_of_next(None, device)
+    device.vault.put(SELF, READY_SINCE, str(lost_by.epoch).encode())
+    _forget_told(lost_by, device)
+
+
+def forget_elsewhere(moved: Person, device: Device) -> None:
+    """Where else our other devices were ready to move, they are not once we are somewhere."""
+    device.vault.put(SELF, READY_SINCE, str(moved.epoch).encode())
+    _forget_told(moved, device)
+
+
+def _forget_told(now: Person, device: Device) -> None:
+    """But where they are listed now: what deletes it, if they are lost before they come along."""
+    for one in siblings(device):
+        here = mailbox_of(one.device, now)
+        old = one.told_under < now.epoch
+        homes = tuple(
+            home for home in one.homes if not (old and home.what in _READY) or home.mailbox == here
+        )
+        keep_sibling(replace(one, homes=homes), device)
+
+
+def let_go_of_next(kept: NewHome | None, device: Device) -> None:
+    """Have those that we do not move to deleted; call it in a transaction."""
+    for one in next_homes(device):
+        home = one.home
+        if kept is None or home.mailbox != kept.home.mailbox:
+            until = this_second(device) + _IDLE
+            close_later(Closing(home.relay_url, home.mailbox, home.owner, give_up_at=until), device)
+        device.vault.drop(NEXT_HOME, home.relay_url)
+
+
+def closings_of(
+    one: Sibling, relay_url: str, key: DeviceKey, device: Device
+) -> tuple[Closing, ...]:
+    """What deletes every mailbox of a device that is none any more, as far as it told us."""
+    told = [_closing(home, one, device) for home in one.homes]
+    if key.mailbox in {closing.mailbox for closing in told} or one.close is None:
+        return tuple(told)
+    if mailbox_for_token(who_am_i(device).person.id, key.device, device) is not None:
+        return tuple(told)  # what we know is of where it was
+    return (Closing(relay_url, key.mailbox, one.close, name=one.name), *told)
+
+
+def homes_of(device: Device) -> tuple[SiblingHome, ...]:
+    """This device's mailboxes, as its siblings hear of them."""
+    here = who_am_i(device).home
+    left = HomeIs.LEFT if lock_to_follow(device) is None else HomeIs.PRESENT
+    every = [
+        (here, HomeIs.PRESENT),
+        *((one.home, _what(one)) for one in next_homes(device) if _is_told(one)),
+        *((one.home, left) for one in reversed(old_homes(device))),
+    ]
+    told = (
+        SiblingHome(home.relay_url, home.mailbox, home.close, what)
+        for home, what in every
+        if home.close is not None
+    )
+    return tuple(told)[:HOMES_MAX]
+
+
+def led_to(device: Device) -> str | None:
+    """The relay that our person said on this device she moves to, until she is there."""
+    return next((new.home.relay_url for new in next_homes(device) if new.leads and new.made), None)
+
+
+def not_ready(url: str, device: Device) -> tuple[str, ...]:
+    """What those of our other devices are called that have not told a mailbox at this relay."""
+    ready = _ready(url, device)
+    return tuple(one.name for one in siblings(device) if one.device not in ready)
+
+
+def all_ready(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
+    """Where each of our other devices will receive at this relay.
+
+    Raises:
+        WaitsForDevices: some are not ready yet.
+    """
+    late = not_ready(url, device)
+    if late:
+        raise WaitsForDevices(names=", ".join(late), relay=url)
+    return _ready(url, device)
+
+
+def _ready(url: str, device: Device) -> dict[DeviceId, MailboxId]:
+    """Only what they told under the list of the last loss, or move, or under a newer one."""
+    since = int(device.vault.get(SELF, READY_SINCE) or 0)
+    return {
+        one.device: home.mailbox
+        for one in siblings(device)
+        for home in one.homes
+        if one.told_under >= since and home.relay_url == url and home.what in _READY
+    }
+
+
+def _closing(home: SiblingHome, one: Sibling, device: Device) -> Closing:
+    """One that it moved out of opens copies of before the move alone, and its relay may be gone."""
+    if home.what is HomeIs.LEFT:
+        give_up_at = this_second(device) + timedelta(days=OLD_HOME_DAYS)
+        return Closing(home.relay_url, home.mailbox, home.close, give_up_at=give_up_at)
+    return Closing(home.relay_url, home.mailbox, home.close, name=one.name)
+
+
+def _is_told(new: NewHome) -> bool:
+    return new.made and new.hushed_since is None
+
+
+def _what(new: NewHome) -> HomeIs:
+    return HomeIs.LEADS if new.leads else HomeIs.FOLLOWS
+
+
+def _made(url: str, device: Device, *, leads: bool) -> NewHome:
+    """A mailbox and a lock at another relay; the same ones when this was cut short before."""
+    new = next_home(url, device) or _drawn(url, device, leads=leads)
+    if leads:
+        new = replace(new, leads=True, idle_since=None, hushed_since=None)
+    store_record(new, NEXT_HOME, url, device.vault)
+    home = new.home
+    device.courier.create_mailbox(url, home.mailbox, home.owner, home.close)
+    device.courier.make_lock(lock_at(new), home.owner)
+    made = replace(new, made=True)
+    with device.vault.together():
+        store_record(made, NEXT_HOME, url, device.vault)
+        if not leads:
+            note_moving(url, Moving.READY, device)
+    return made
+
+
+def _drawn(url: str, device: Device, *, leads: bool) -> NewHome:
+    owner, close, unlock = (Secret(device.dice.token(TOKEN_BYTES)) for _ in range(3))
+    home = Home(url, MailboxId(device.dice.token(ID_BYTES)), owner, close)
+    return NewHome(home, unlock, leads)
+
+
+def _give_up(new: NewHome, device: Device) -> None:
+    """An empty mailbox that nobody but our own devices heard of."""
+    home = new.home
+    with suppress(EntrenousError):
+        device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)
+    device.vault.drop(NEXT_HOME, home.relay_url)

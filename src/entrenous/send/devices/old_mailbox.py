@@ -1,0 +1,209 @@
+"""Apply a device list that moves this device to another relay; keep the mailbox that it moved out
+of.
+
+Mail still comes to the old mailbox for some days.
+"""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from entrenous.base.errors import EntrenousError, NoSuchMailbox, WrongToken
+from entrenous.base.limits import GENERATION_MAX, OLD_HOME_DAYS, TOKEN_BYTES
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.device.identities import (
+    CARD_TO_SHOW,
+    LOCK_TO_FOLLOW,
+    NEXT_CLOSE,
+    UNFINISHED,
+    Home,
+    Me,
+    contacts,
+    is_ready,
+    keep_lock_to_follow,
+    own_other_devices,
+    who_am_i,
+)
+from entrenous.device.relay_lock_client import OldHome, note_opened_at, old_homes
+from entrenous.device.vault_tables import GREET_DEVICE, OLD_HOME, SELF, peer_key, store_record
+from entrenous.send.clock_sanity import believed_now, this_second
+from entrenous.send.devices.linked_devices import Closing
+from entrenous.send.devices.next_mailbox import NewHome, let_go_of_next, lock_at
+from entrenous.send.devices.own_key_bundle import note_closed
+from entrenous.send.letter.prekeys import forget_unpublished
+from entrenous.send.letter.sessions import has_session
+from entrenous.send.letter.write import addressees
+from entrenous.send.outbox import drop_every_promise
+from entrenous.send.people.contact_history import note_moving
+from entrenous.send.people.people_nouns import Moving
+from entrenous.send.tokens.distribute import greet_one
+from entrenous.send.tokens.issue import forget_given
+from entrenous.send.tokens.use import has_tokens_for, note_moved
+from entrenous.wire.key_bundle import read_card
+from entrenous.wire.relay_nouns import NoLock, RolledBack
+
+_ASK_AGAIN: Final = timedelta(hours=1)
+_GIVE_UP: Final = timedelta(days=OLD_HOME_DAYS)  # counted from when it should have been deleted
+
+
+def leave(
+    home: Home, device: Device, *, silent: bool, next_close: Secret | None = None
+) -> datetime:
+    """Remember where we were; until when mail may come there. Call it in a transaction.
+
+    ``next_close`` is what the relay is still to hear that deletes it.
+    """
+    now = this_second(device)
+    until = now + timedelta(days=OLD_HOME_DAYS)
+    asked = now + _ASK_AGAIN if silent else None
+    store_record(
+        OldHome(home, until, asked, next_close=next_close),
+        OLD_HOME,
+        home.mailbox.hex(),
+        device.vault,
+    )
+    return until
+
+
+def our_relays(device: Device) -> frozenset[str]:
+    """The relays at which letters and files may lie for us."""
+    left = {one.home.relay_url for one in old_homes(device)}
+    return frozenset({who_am_i(device).home.relay_url, *left})
+
+
+def were_elsewhere(epoch: int, device: Device) -> bool:
+    """Whether by our list of this epoch, or the oldest that our card shows behind it, this device
+    was at another mailbox than now.
+    """
+    me = who_am_i(device)
+    if epoch >= me.person.epoch:
+        return False
+    said = next(one.said for one in read_card(me.card).lists if one.said.epoch >= epoch)
+    then = {listed.mailbox for listed in said.devices if listed.device == me.key.device}
+    return bool(then - {me.home.mailbox})
+
+
+def homes_to_ask(device: Device) -> tuple[OldHome, ...]:
+    """Old homes whose relays are to be asked now."""
+    now = device.clock.now()
+    return tuple(one for one in old_homes(device) if _is_due(one, now))
+
+
+def _is_due(old: OldHome, now: datetime) -> bool:
+    """One that is to be asked later than in an hour was noted by a clock that was ahead."""
+    return old.ask_after is None or not now < old.ask_after <= now + _ASK_AGAIN
+
+
+def draw_closes_anew(device: Device) -> None:
+    """A lost device knows what deletes these mailboxes; call it in the transaction that shuts it
+    out.
+    """
+    for old in old_homes(device):
+        fresh = Secret(device.dice.token(TOKEN_BYTES))
+        store_record(replace(old, next_close=fresh), OLD_HOME, old.home.mailbox.hex(), device.vault)
+
+
+def change_close(old: OldHome, device: Device) -> OldHome:
+    """Have the relay know what deletes it from now on, if that is to be another token.
+
+    Raises:
+        RelayUnreachable, NoSuchMailbox, WrongToken: as for the mail.
+    """
+    home, fresh = old.home, old.next_close
+    if fresh is None:
+        return old
+    device.courier.set_close_token(home.relay_url, home.mailbox, home.owner, fresh)
+    changed = replace(old, home=replace(home, close=fresh), next_close=None)
+    store_record(changed, OLD_HOME, home.mailbox.hex(), device.vault)
+    return changed
+
+
+def let_go(old: OldHome, device: Device) -> None:
+    """After its mail was fetched: no copy of this device goes on there, and when the time is over
+    the mailbox is deleted. While the vault still opens through it, it stays.
+
+    Raises:
+        RelayUnreachable, NoSuchMailbox, WrongToken: as for the mail.
+    """
+    old = change_close(old, device)
+    if device.vault.get(SELF, LOCK_TO_FOLLOW) is not None:
+        return
+    home, key = old.home, old.home.mailbox.hex()
+    if not old.overtaken:
+        _overtake(home, device)
+        store_record(replace(old, ask_after=None, overtaken=True), OLD_HOME, key, device.vault)
+    if believed_now(device) >= old.until:
+        device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)
+        with device.vault.together():
+            note_closed(Closing(home.relay_url, home.mailbox, home.owner), device)
+            device.vault.drop(OLD_HOME, key)
+
+
+def note_refused(old: OldHome, why: EntrenousError, device: Device) -> EntrenousError | None:
+    """Its relay did not answer as it should; what is to be told of it.
+
+    A relay that does not take our token any more is not asked again, nor one that is silent for
+    long. One that does not know the mailbox may have another database for a while.
+    """
+    key, now = old.home.mailbox.hex(), this_second(device)
+    if isinstance(why, WrongToken) or believed_now(device) >= old.until + _GIVE_UP:
+        if device.vault.get(SELF, LOCK_TO_FOLLOW) is None:
+            device.vault.drop(OLD_HOME, key)
+        return None
+    store_record(replace(old, ask_after=now + _ASK_AGAIN), OLD_HOME, key, device.vault)
+    return None if isinstance(why, NoSuchMailbox) else why
+
+
+def _overtake(home: Home, device: Device) -> None:
+    """A copy of this device from before the move would go on there: so its relay hears of the last
+    generation that there can be. A mailbox that was just fetched from and yet is said to be unknown
+    has no lock.
+    """
+    with suppress(RolledBack, NoLock, NoSuchMailbox):
+        note_opened_at(home, GENERATION_MAX, device)
+
+
+def apply_move(before: Me, new: NewHome, device: Device, *, led: bool) -> None:
+    """Live at ``new``, once who we are says so: the old home is read for some days more, and
+    everybody is to hear of it, our own devices where they were. Our person is told, unless it was
+    ``led`` from here.
+    """
+    untold = device.vault.get(SELF, NEXT_CLOSE)
+    next_close = None if untold is None else Secret(untold)
+    leave(before.home, device, silent=not is_ready(device), next_close=next_close)
+    keep_lock_to_follow(lock_at(new), device)
+    drop_every_promise(device)
+    forget_given(device)
+    forget_unpublished(device)
+    for mark in (NEXT_CLOSE, CARD_TO_SHOW):
+        device.vault.drop(SELF, mark)
+    let_go_of_next(new, device)
+    device.vault.put(SELF, UNFINISHED, b"")
+    _have_all_greeted(device)
+    if not led:
+        note_moving(new.home.relay_url, Moving.MOVED, device)
+    _greet_siblings(before, device)
+
+
+def _have_all_greeted(device: Device) -> None:
+    for contact in contacts(device):
+        for key in () if contact.blocked else contact.person.devices:
+            device.vault.put(GREET_DEVICE, peer_key(contact.person.id, key.device), b"")
+
+
+def _greet_siblings(before: Me, device: Device) -> None:
+    """Each where it was until now: it reads that before and after it comes along, and tells us in
+    its turn with what we may write to it elsewhere.
+    """
+    us = own_other_devices(device)
+    if us is None:
+        return
+    note_moved(before.person, us.person, device)
+    for to in addressees(us, device):
+        whose = peer_key(us.person.id, to.key.device)
+        if has_session(to, device) and has_tokens_for(us, to.key.device, device):
+            greet_one(to, None, device)
+        else:
+            device.vault.put(GREET_DEVICE, whose, b"")

@@ -1,0 +1,288 @@
+"""Our own devices: list them, revoke one, and the checklist after a loss (docs/spec/devices.md,
+section 4).
+
+With the recovery sheet that can replace a device.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from entrenous.base.identifiers import MailboxId
+from entrenous.base.identity import RevokedAs
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.device.identities import (
+    IDENTITY,
+    LOCK_TO_FOLLOW,
+    NEXT_CLOSE,
+    Identity,
+    keep_identity,
+    own_name,
+    refuse_unready,
+    who_am_i,
+)
+from entrenous.device.recovery_sheet import (
+    CloseNotChangedYet,
+    LockNotMovedYet,
+    MasterAway,
+    NothingToRecover,
+    OthersSheet,
+    RecoverySheet,
+)
+from entrenous.device.vault_tables import CLOSE, CLOSED, OUTBOX, SELF, load_record
+from entrenous.send.devices.device_lists import list_without, master_at_hand, take_own_card
+from entrenous.send.devices.linked_devices import (
+    Closing,
+    HomeIs,
+    Sibling,
+    ThisDevice,
+    mailbox_of,
+    sibling_named,
+    sibling_of,
+)
+from entrenous.send.devices.list_letters import tell_people_of_card, tell_siblings_of_card
+from entrenous.send.devices.next_mailbox import led_to, not_ready
+from entrenous.send.devices.own_key_bundle import close_later, still_to_close
+from entrenous.send.devices.sync_send import forget_told
+from entrenous.send.flush import flush
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDevice:
+    """One device: ``heard`` tells whether this one has had a letter from it."""
+
+    name: str
+    this: bool
+    since: datetime
+    heard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All devices, this one first; where the master key is; devices whose mailboxes are not deleted
+    yet, and those of them of which their relay refused it; how many letters wait here, of whatever
+    kind; and the relay that all of them are about to move to, as was said on this device, with
+    those that are not ready.
+    """
+
+    devices: tuple[OwnDevice, ...]
+    master_here: bool
+    to_close: tuple[str, ...]
+    letters: int
+    refused: tuple[str, ...] = ()
+    moves_to: str | None = None
+    not_ready: tuple[str, ...] = ()
+
+
+def overview(device: Device) -> Overview:
+    """How it stands with our devices.
+
+    Raises:
+        OfflineDevice, RolledBack.
+    """
+    me, identity = who_am_i(device), load_record(Identity, SELF, IDENTITY, device.vault)
+    others = list[OwnDevice]()
+    for key in me.person.devices:
+        sibling = sibling_of(key.device, device)
+        if sibling is not None:
+            others.append(
+                OwnDevice(sibling.name, this=False, since=key.created_at, heard=sibling.heard)
+            )
+    to_close, moves_to = still_to_close(device), led_to(device)
+    this = OwnDevice(own_name(device), this=True, since=me.key.created_at, heard=True)
+    return Overview(
+        devices=(this, *sorted(others, key=lambda one: one.name.casefold())),
+        master_here=identity is not None and identity.master is not None,
+        to_close=tuple(one.name for one in to_close if one.name is not None),
+        letters=len(device.vault.keys(OUTBOX)),
+        refused=tuple(one.name for one in to_close if one.name is not None and one.refused),
+        moves_to=moves_to,
+        not_ready=() if moves_to is None else not_ready(moves_to, device),
+    )
+
+
+def sheet_of(output: Secret, old: RecoverySheet | None, device: Device) -> RecoverySheet:
+    """What is to be written down; ``old`` is an earlier sheet, where the master key is on one.
+
+    ``output`` is the relay's part of this vault's key, 64 bytes. The master key stays on the device
+    until :func:`take_master_away`.
+
+    Raises:
+        NothingToRecover: no relay has a part of this vault's key.
+        MasterAway: the master key is on a sheet, and none was given.
+        OthersSheet: the one that was given is somebody else's.
+        CloseNotChangedYet, LockNotMovedYet: what it would hold is about to be replaced.
+    """
+    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    if identity is None or identity.person is None or identity.home is None:
+        raise NothingToRecover
+    if identity.home.close is None or not len(output):
+        raise NothingToRecover
+    if device.vault.get(SELF, NEXT_CLOSE) is not None:
+        raise CloseNotChangedYet
+    if device.vault.get(SELF, LOCK_TO_FOLLOW) is not None:
+        raise LockNotMovedYet
+    home, person = identity.home, identity.person.id
+    if old is not None and old.person != person:
+        raise OthersSheet
+    master = identity.master or (old and old.master)
+    if not master:
+        raise MasterAway
+    return RecoverySheet(person, master, home.relay_url, home.mailbox, identity.home.close, output)
+
+
+def take_master_away(device: Device) -> None:
+    """From now on the master key is on the sheet only; what needs it asks for that."""
+    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    if identity is not None and identity.master is not None:
+        keep_identity(replace(identity, master=None), device)
+
+
+class Shut(StrEnum):
+    """Whether its relay's part of the lock of a revoked device is deleted."""
+
+    DONE = "done"
+    WAITS = "waits"  # the relay has not confirmed it; it is asked again by every flush
+    REFUSED = "refused"  # the relay does not take what this device knows; another one may know more
+    ELSEWHERE = "elsewhere"  # this device does not know what deletes it; another one may
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A device that is none any more: what it was called, and how it stands with its vault."""
+
+    name: str
+    shut: Shut
+
+
+def revoke_device(name: str, *, lost: bool, sheet: RecoverySheet | None, device: Device) -> Revoked:
+    """Take a device off our list for good, and have everything that it holds at the relay deleted:
+    what waits for it, its shares, and its part of its vault's lock.
+
+    Raises:
+        UnknownDevice, ThisDevice, MasterAway, OthersSheet, OfflineDevice, RolledBack, NotConfirmed.
+    """
+    refuse_unready(device)
+    if name.strip().casefold() == own_name(device).casefold():
+        raise ThisDevice
+    one = sibling_named(name, device)
+    mailbox = mailbox_of(one.device, who_am_i(device).person)
+    every = {home.mailbox for home in one.homes if home.what is not HomeIs.LEFT}
+    every |= {mailbox} if mailbox else set()
+    master = master_at_hand(sheet, device)
+    with device.vault.together():
+        kind = RevokedAs.LOST if lost else RevokedAs.RETIRED
+        take_own_card(list_without(master, one.device, kind, device), device)
+        _close_by_sheet(one, mailbox, sheet, device)
+        forget_told(one.device, device)
+        tell_siblings_of_card((), device)
+        tell_people_of_card(device)
+    flush(device)
+    return Revoked(one.name, _how_shut(mailbox, every, device))
+
+
+def _close_by_sheet(
+    one: Sibling, mailbox: MailboxId | None, sheet: RecoverySheet | None, device: Device
+) -> None:
+    """The device may have told us a token since it wrote this sheet, or one before that, or none:
+    what its relay takes of both deletes it.
+    """
+    if sheet is None or sheet.mailbox != mailbox:
+        return
+    known = load_record(Closing, CLOSE, sheet.mailbox.hex(), device.vault)
+    told = () if known is None else (known.token,)
+    url = who_am_i(device).home.relay_url
+    close_later(Closing(url, sheet.mailbox, sheet.close, name=one.name, others=told), device)
+
+
+def _how_shut(mailbox: MailboxId | None, every: Collection[MailboxId], device: Device) -> Shut:
+    if mailbox is None:
+        return Shut.ELSEWHERE
+    left = [load_record(Closing, CLOSE, one.hex(), device.vault) for one in every]
+    if any(one is not None for one in left):
+        refused = any(one is not None and one.refused for one in left)
+        return Shut.REFUSED if refused else Shut.WAITS
+    closed = device.vault.get(CLOSED, mailbox.hex()) is not None
+    return Shut.DONE if closed else Shut.ELSEWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class ToDo:
+    """One thing to do, and why."""
+
+    what: str
+    why: str
+
+
+_ANY: Final = (
+    ToDo(
+        "Change the passphrase wherever else you use it.",
+        "Once the lost device is shut it opens nothing there any more, unless you had allowed that "
+        "device to open without its relay; somewhere else it still may.",
+    ),
+    ToDo(
+        "Have the SIM card locked by your provider.",
+        "Who has it gets the codes that other accounts send you by text message.",
+    ),
+    ToDo(
+        "Sign the device out of your other accounts, mail first.",
+        "Mail resets the passwords of nearly everything else.",
+    ),
+    ToDo(
+        "Use the maker's way to find, lock or wipe the device.",
+        "It may hold what other programs kept, and what you exported yourself.",
+    ),
+    ToDo(
+        "Report it to the police, and keep the number of the report.",
+        "Insurers and platforms ask for it.",
+    ),
+)
+LOST: Final = (
+    *_ANY,
+    ToDo(
+        "Ask people to send again what only that device had received.",
+        "What waited for it at the relay is gone: entrenous sent, on their side, shows it.",
+    ),
+    ToDo(
+        "If it was open when it was taken, tell the people you write to.",
+        "What it showed can have been copied. If a picture turns up: entrenous case open",
+    ),
+    ToDo(
+        "If you had written a recovery sheet, write a new one and destroy the one before.",
+        "What it could shut this device with has changed: entrenous device recovery --out FILE "
+        "--recovery OLD",
+    ),
+)
+#: When it was shut by its recovery sheet alone: nobody was told, and there may be no device left.
+LOST_ALONE: Final = (
+    ToDo(
+        "Tell the people you write to, by another way, and ask them to remove your keys: entrenous "
+        "person forget YOU, on their side.",
+        "Their programs still take the lost device for yours: if somebody opened it before it was "
+        "shut, what is written there comes to them in your name until they do.",
+    ),
+    *_ANY,
+    ToDo(
+        "If you have another device, take the lost one off your list there: entrenous device "
+        "revoke NAME --lost --recovery FILE",
+        "Then people are told after all, and nobody has to remove your keys.",
+    ),
+    ToDo(
+        "If you have none, begin anew, in an empty folder: entrenous setup --name YOU --relay URL, "
+        "then give people new links: entrenous invite",
+        "You have new keys then, so people add you again; what they send to the ones before is "
+        "refused. An archive that you had made is taken in by: entrenous archive import DIR",
+    ),
+    ToDo(
+        "Ask people to send again what only that device had received.",
+        "What waited for it at the relay is gone: entrenous sent, on their side, shows it.",
+    ),
+    ToDo(
+        "Destroy the recovery sheet once all of this is done.",
+        "Whoever has it can still sign in your name, and with a copy of the lost device's folder "
+        "guess its passphrase as fast as a computer can.",
+    ),
+)

@@ -1,1 +1,0 @@
-"""What one's own devices tell each other (docs/spec/devices.md section 5)."""

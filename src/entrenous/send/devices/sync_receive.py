@@ -1,0 +1,277 @@
+"""Take in what another device of ours sends: the newest change counts, and one name means one
+person.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from entrenous.base.identifiers import DeviceId, PersonId
+from entrenous.base.identity import Contact, ForkedList, OldList, Trust
+from entrenous.crypto.hashing import equal_in_constant_time
+from entrenous.crypto.nouns import NotBound
+from entrenous.crypto.statements import verify_card
+from entrenous.device.device import Device
+from entrenous.device.identities import (
+    NO_TOKEN,
+    as_seen,
+    contacts,
+    keep_list,
+    own_name,
+    refuse_local_address,
+    who_am_i,
+)
+from entrenous.device.vault_tables import (
+    CIRCLE,
+    CONTACT,
+    GREET_DEVICE,
+    load_record,
+    peer_key,
+    store_record,
+)
+from entrenous.send.devices.device_lists import freeze, take_list
+from entrenous.send.devices.linked_devices import (
+    Sibling,
+    free_device_name,
+    keep_sibling,
+    sibling_of,
+    siblings,
+)
+from entrenous.send.devices.sync_records import (
+    Stamp,
+    digest_of,
+    is_told_blocked,
+    keep_stamp,
+    key_of,
+    stamp_of,
+)
+from entrenous.send.devices.sync_send import mark_for_resync, note_told
+from entrenous.send.formats.sync_format import (
+    Shared,
+    SharedBlock,
+    SharedCircle,
+    SharedClose,
+    SharedContact,
+    SharedGone,
+    SharedHomes,
+    read_sync,
+)
+from entrenous.send.letter.letter_nouns import SyncNote
+from entrenous.send.people.block import block_contact
+from entrenous.send.people.circles import Circle, CircleId, circles, drop_circle, keep_circle
+from entrenous.send.people.contact_history import note_change, note_renamed
+from entrenous.send.people.invite import note_elsewhere
+from entrenous.send.people.keep_contacts import contact_of, forget_contact, free_name, keep_contact
+from entrenous.send.tokens.use import lacks_window, take_lent
+from entrenous.wire.key_bundle import read_card
+
+
+def resolve_name(wanted: str, before: str, of: PersonId | CircleId, device: Device) -> str:
+    """What somebody, or a circle, is called whom another device of ours calls ``wanted``; call it
+    in the transaction that stores it, before it is stored.
+
+    Where two have one name, a person keeps it before a circle, and the lower id before the higher.
+    The other one gets a free name, and our person is told; each of our devices decides alike.
+    ``before`` is what it was called here.
+    """
+    others = [one for one in _called(wanted, device) if _id_of(one) != of]
+    if any(_rank(_id_of(one)) < _rank(of) for one in others):
+        name = free_name(wanted, device, of)
+        if name != before:
+            note_renamed(wanted, name, device)
+        return name
+    for one in others:
+        _give_way(one, device)
+    return wanted
+
+
+def _called(name: str, device: Device) -> list[Contact | Circle]:
+    every: list[Contact | Circle] = [*contacts(device), *circles(device.vault)]
+    return [one for one in every if as_seen(one.name) == as_seen(name)]
+
+
+def _id_of(one: Contact | Circle) -> PersonId | CircleId:
+    return one.person.id if isinstance(one, Contact) else one.id
+
+
+def _rank(of: PersonId | CircleId) -> tuple[int, bytes]:
+    """The id of a person is the longer one."""
+    return -len(of), of
+
+
+def _give_way(one: Contact | Circle, device: Device) -> None:
+    renamed = replace(one, name=free_name(one.name, device))
+    note_renamed(one.name, renamed.name, device)
+    if isinstance(renamed, Contact):
+        store_record(renamed, CONTACT, renamed.person.id.hex(), device.vault)
+    else:
+        keep_circle(renamed, device.vault)
+
+
+_ABOUT_SOMEBODY: Final = (SharedContact, SharedGone, SharedBlock)
+
+
+def take_sync(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> None:
+    """Do here what was done on another device, which said so under the list of this epoch; call it
+    in the transaction that opens its letter.
+
+    Raises:
+        BadSync; NotBound: a close token of another device than the one that says so; that we know,
+        forgot or blocked ourselves.
+    """
+    shared = read_sync(note)
+    if isinstance(shared, SharedClose | SharedHomes) and shared.device != sender:
+        raise NotBound(what="it is about another device of yours")
+    if isinstance(shared, _ABOUT_SOMEBODY) and shared.person == who_am_i(device).person.id:
+        _meet_siblings(shared, device)
+        return
+    # What became of it here may differ, as when a name is taken: then all_records dates it anew.
+    key, said = key_of(shared), Stamp(shared.at, digest_of(shared))
+    known = stamp_of(key, device)
+    if known is not None and _counts(known, said, shared):
+        if known == said:
+            note_told(sender, key, device)
+        if isinstance(shared, SharedContact):
+            _take_lent(shared, device)
+        elif isinstance(shared, SharedGone):
+            mark_for_resync(sender, shared.person, device)
+        return
+    _take(shared, epoch, device)
+    keep_stamp(key, said, device)
+    note_told(sender, key, device)
+
+
+def _counts(known: Stamp, said: Stamp, shared: Shared) -> bool:
+    """Whether what we know is as new; what one device alone says comes in its order."""
+    if isinstance(shared, SharedClose | SharedHomes):
+        return known.at > said.at or known == said
+    return known.rank >= said.rank
+
+
+def _take(shared: Shared, epoch: int, device: Device) -> None:
+    match shared:
+        case SharedContact():
+            _contact(shared, device)
+        case SharedGone():
+            known = _somebody(shared.person, device)
+            if known is not None:
+                forget_contact(known.name, device)
+        case SharedBlock():
+            _block(shared, device)
+        case SharedCircle():
+            _circle(shared, device)
+        case SharedClose():
+            _close(shared, device)
+        case SharedHomes():
+            _homes(shared, epoch, device)
+
+
+def _somebody(person: bytes, device: Device) -> Contact | None:
+    """A contact, and never ourselves."""
+    return None if person == who_am_i(device).person.id else contact_of(person, device)
+
+
+def _contact(shared: SharedContact, device: Device) -> None:
+    before = _somebody(shared.person, device)
+    known = _new(shared, device) if before is None else _newer(before, shared, device)
+    name = resolve_name(shared.name, known.name, shared.person, device)
+    trust = Trust.UNKNOWN if known.forked else shared.trust
+    after = replace(known, name=name, trust=trust, since=shared.since, receipts=shared.receipts)
+    if before is not None:
+        after = note_change(known, after, device)
+    keep_contact(after, device)
+    if before is None and trust is Trust.BY_LINK and _came_since_we_did(shared, device):
+        note_elsewhere(after, device)
+    _take_lent(shared, device)
+
+
+def _came_since_we_did(shared: SharedContact, device: Device) -> bool:
+    """Whether they were met after this device was set up: whom its person knew before is no news
+    to a device that was just linked.
+    """
+    return shared.since >= who_am_i(device).key.created_at
+
+
+def _take_lent(shared: SharedContact, device: Device) -> None:
+    """Tokens may come later than what they came with before, as those of a device that was late."""
+    kept = _somebody(shared.person, device)
+    listed = set() if kept is None else {key.device for key in kept.person.devices}
+    for key, lent in shared.lent:
+        if kept is not None and key in listed:
+            take_lent(shared.person, key, lent, device)
+            if not kept.blocked:
+                device.vault.put(GREET_DEVICE, peer_key(shared.person, key), b"")
+
+
+def _meet_siblings(shared: Shared, device: Device) -> None:
+    """What is said of ourselves: tokens for other devices of ours, which count for those that have
+    not told us how to write to them. Nothing else is, and when it was said means nothing.
+    """
+    if not isinstance(shared, SharedContact):
+        raise NotBound(what="it is about yourself")
+    for key, lent in shared.lent:
+        if sibling_of(key, device) and lacks_window(shared.person, key, device):
+            take_lent(shared.person, key, lent, device)
+            device.vault.put(GREET_DEVICE, peer_key(shared.person, key), b"")
+
+
+def _new(shared: SharedContact, device: Device) -> Contact:
+    person = verify_card(read_card(shared.card))
+    if not equal_in_constant_time(person.id, shared.person):
+        raise NotBound(what="its card is another person's")
+    refuse_local_address(person.relay_url, device)
+    keep_list(person.id, shared.card, device)
+    blocked = is_told_blocked(shared.person, device)
+    return Contact(shared.name, person, NO_TOKEN, shared.trust, shared.since, blocked=blocked)
+
+
+def _newer(known: Contact, shared: SharedContact, device: Device) -> Contact:
+    if not shared.card:
+        return known
+    try:
+        return take_list(known, shared.card, device)
+    except OldList:
+        return known
+    except ForkedList as fork:
+        freeze(fork, device)
+        return contact_of(known.person.id, device) or known
+
+
+def _block(shared: SharedBlock, device: Device) -> None:
+    """Of somebody unknown the stamp is kept, and counts when she is told of."""
+    known = _somebody(shared.person, device)
+    if known is None or known.blocked == shared.blocked:
+        return
+    if shared.blocked:
+        block_contact(known.name, device)
+        return
+    keep_contact(replace(known, blocked=False), device)
+    for key in known.person.devices:
+        device.vault.put(GREET_DEVICE, peer_key(known.person.id, key.device), b"")
+
+
+def _circle(shared: SharedCircle, device: Device) -> None:
+    known = load_record(Circle, CIRCLE, shared.id.hex(), device.vault)
+    if shared.name is None or not shared.people:
+        if known is not None:
+            drop_circle(known, device.vault)
+        return
+    before = shared.name if known is None else known.name
+    name = resolve_name(shared.name, before, shared.id, device)
+    circle = Circle(shared.id, name, shared.people, shared.made_at)
+    if known is not None:
+        circle = replace(known, name=name, people=shared.people, made_at=shared.made_at)
+    keep_circle(circle, device.vault)
+
+
+def _close(shared: SharedClose, device: Device) -> None:
+    known = sibling_of(shared.device, device)
+    others = [one.name for one in siblings(device) if one.device != shared.device]
+    name = free_device_name(shared.name, [own_name(device), *others])
+    known = known or Sibling(shared.device, name, None, heard=True)
+    keep_sibling(replace(known, name=name, close=shared.close), device)
+
+
+def _homes(shared: SharedHomes, epoch: int, device: Device) -> None:
+    known = sibling_of(shared.device, device)
+    if known is not None:
+        keep_sibling(replace(known, homes=shared.homes, told_under=epoch), device)

@@ -1,0 +1,181 @@
+"""The records that a person's devices share, as this one has them, and when each changed last
+(docs/spec/devices.md, section 5).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from entrenous.base.identifiers import PersonId
+from entrenous.base.identity import Contact, Person, Trust
+from entrenous.crypto.hashing import sha256
+from entrenous.device.device import Device
+from entrenous.device.identities import ROLLED_BACK, KnownList, own_name, who_am_i
+from entrenous.device.vault_tables import (
+    CONTACT,
+    LIST,
+    SELF,
+    STAMP,
+    load_record,
+    load_records,
+    store_record,
+)
+from entrenous.send.clock_sanity import this_second
+from entrenous.send.devices.linked_devices import siblings
+from entrenous.send.devices.next_mailbox import homes_of
+from entrenous.send.formats.sync_format import (
+    Shared,
+    SharedBlock,
+    SharedCircle,
+    SharedClose,
+    SharedContact,
+    SharedGone,
+    SharedHomes,
+    lasting,
+)
+from entrenous.send.people.circles import CircleId, circles
+
+_CONTACT: Final = "contact "
+_CIRCLE: Final = "circle "
+_INTRODUCED: Final = 2  # devices, of which one linked the other
+_LAST: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)  # another device may say so
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When a record changed last, and the hash of what it then was."""
+
+    at: datetime
+    digest: bytes
+
+    @property
+    def rank(self) -> tuple[datetime, bytes]:
+        """The greater one counts; of one second, all devices choose the same."""
+        return self.at, self.digest
+
+
+def key_of(shared: Shared) -> str:
+    """What a record is about."""
+    match shared:
+        case SharedContact() | SharedGone():
+            return contact_key(shared.person)
+        case SharedCircle():
+            return _CIRCLE + shared.id.hex()
+        case SharedClose():
+            return "close " + shared.device.hex()
+        case SharedBlock():
+            return "blocked " + shared.person.hex()
+        case SharedHomes():
+            return "homes " + shared.device.hex()
+
+
+def contact_key(person: PersonId) -> str:
+    """What a record about somebody, or that she was forgotten, is about."""
+    return _CONTACT + person.hex()
+
+
+def digest_of(shared: Shared) -> bytes:
+    """What two devices know alike has one digest."""
+    return sha256(lasting(shared))
+
+
+def all_records(device: Device) -> dict[str, Shared]:
+    """Everything that is shared, with what is no more; ``at`` is when it changed, noted now where
+    it changed since this was last asked. Call it in a transaction.
+    """
+    now = this_second(device)
+    found = {key_of(one): one for one in _now(now, device)}
+    ours = contact_key(who_am_i(device).person.id)
+    for key in device.vault.keys(STAMP):
+        if key not in found and key.startswith((_CONTACT, _CIRCLE)) and key != ours:
+            found[key] = _gone(key, now)
+    # Blocks come first, so that on a new device nobody is let in until the letter behind it.
+    return {key: _stamped(key, one, now, device) for key, one in sorted(found.items())}
+
+
+def date_changes(device: Device) -> None:
+    """Date what was just changed here; call it in the transaction that changes it. A device that
+    is closed for days then tells it late, and undoes nothing that was changed elsewhere meanwhile.
+    """
+    if siblings(device) and device.vault.get(SELF, ROLLED_BACK) is None:
+        with device.vault.together():
+            all_records(device)
+
+
+def stamp_of(key: str, device: Device) -> Stamp | None:
+    """When this changed last, as far as it is known here."""
+    return load_record(Stamp, STAMP, key, device.vault)
+
+
+def keep_stamp(key: str, stamp: Stamp, device: Device) -> None:
+    """Note when this changed."""
+    store_record(stamp, STAMP, key, device.vault)
+
+
+def is_told_blocked(person: PersonId, device: Device) -> bool:
+    """Whether the newest that we heard of a person, known here or not, is that she is blocked."""
+    said = SharedBlock(person, _LONG_AGO, blocked=True)
+    stamp = stamp_of(key_of(said), device)
+    return stamp is not None and stamp.digest == digest_of(said)
+
+
+def _stamped(key: str, shared: Shared, now: datetime, device: Device) -> Shared:
+    stamp, digest = stamp_of(key, device), digest_of(shared)
+    if stamp is None or stamp.digest != digest:
+        stamp = Stamp(_changed_at(shared, stamp, now), digest)
+        keep_stamp(key, stamp, device)
+    return replace(shared, at=stamp.at)
+
+
+def _changed_at(shared: Shared, before: Stamp | None, now: datetime) -> datetime:
+    """Always after what it changes, though the clock of the device that said that be ahead."""
+    if before is not None:
+        after = before.at + timedelta(seconds=1) if before.at < _LAST else before.at
+        return max(now, after)
+    never_blocked = isinstance(shared, SharedBlock) and not shared.blocked
+    return _LONG_AGO if never_blocked else now
+
+
+def _now(now: datetime, device: Device) -> Iterator[Shared]:
+    known = tuple(load_records(Contact, CONTACT, device.vault))
+    yield from (_contact(one, now, device) for one in known)
+    yield from (SharedBlock(one.person.id, now, one.blocked) for one in known)
+    for circle in circles(device.vault):
+        yield SharedCircle(circle.id, now, circle.name, circle.people, circle.made_at)
+    me = who_am_i(device)
+    if len(me.person.devices) > _INTRODUCED:
+        yield _ourselves(me.person, now)
+    if me.home.close is not None:
+        yield SharedClose(me.key.device, now, own_name(device), me.home.close)
+    several = SharedHomes(me.key.device, now, homes_of(device))
+    if len(several.homes) > 1 or stamp_of(key_of(several), device) is not None:
+        yield several
+
+
+def _contact(contact: Contact, now: datetime, device: Device) -> SharedContact:
+    known = load_record(KnownList, LIST, contact.person.id.hex(), device.vault)
+    return SharedContact(
+        person=contact.person.id,
+        at=now,
+        name=contact.name,
+        trust=contact.trust,
+        since=contact.since,
+        card=b"" if known is None else known.card,
+        receipts=contact.receipts,
+    )
+
+
+def _ourselves(us: Person, now: datetime) -> SharedContact:
+    """So that two other devices of ours, of which neither linked the other, can write to each
+    other: it carries the tokens, and says nothing else.
+    """
+    return SharedContact(us.id, now, us.name, Trust.COMPARED, since=_LONG_AGO, card=b"")
+
+
+def _gone(key: str, now: datetime) -> Shared:
+    what, _, name = key.partition(" ")
+    if what == _CIRCLE.strip():
+        return SharedCircle(CircleId(bytes.fromhex(name)), now, None, (), _LONG_AGO)
+    return SharedGone(PersonId(bytes.fromhex(name)), now)

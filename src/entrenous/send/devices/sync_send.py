@@ -1,0 +1,151 @@
+"""Send our other devices what they do not know yet (docs/spec/devices.md, section 5)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from entrenous.base.identifiers import ID_BYTES, DeviceId, PersonId
+from entrenous.base.limits import LENT_TOKENS
+from entrenous.device.device import Device
+from entrenous.device.identities import is_ready, who_am_i
+from entrenous.device.vault_tables import PEER, TOLD, peer_key
+from entrenous.send.devices.linked_devices import Sibling, siblings
+from entrenous.send.devices.sync_records import all_records, contact_key, digest_of, stamp_of
+from entrenous.send.formats.sync_format import Shared, SharedContact, SharedGone, write_sync
+from entrenous.send.letter.write import Addressee, addressee_of, plain_outer, write_letter
+from entrenous.send.people.keep_contacts import contact_of
+from entrenous.send.tokens.token_ranges import LentToken
+from entrenous.send.tokens.use import has_tokens_for, lend_tokens
+
+_DIGEST_AT: Final = 8  # bytes of a time come before it
+_STAMP_BYTES: Final = 40  # of a time and a digest; what follows are devices
+
+
+def tell_siblings(device: Device) -> None:
+    """Lay out a letter for each thing that one of our other devices does not know yet.
+
+    A device that has not written to us yet is told as soon as it has.
+    """
+    others = [one for one in siblings(device) if one.heard]
+    if not others or not is_ready(device):
+        return
+    with device.vault.together():
+        records = all_records(device)
+        for one in others:
+            to = addressee_of(who_am_i(device).person.id, one.device, device)
+            if to is not None and _is_in_touch(to, device):
+                _tell(one, to, records, device)
+
+
+def note_told(
+    sibling: DeviceId, key: str, device: Device, lacks: Sequence[DeviceId] | None = None
+) -> None:
+    """Note that another device of ours knows what this one knows now; ``lacks`` are devices of that
+    contact which it was lent no tokens for yet (None: as noted before).
+    """
+    stamp = stamp_of(key, device)
+    if stamp is not None:
+        before = device.vault.get(TOLD, _told_key(sibling, key)) or b""
+        still = before[_STAMP_BYTES:] if lacks is None else b"".join(lacks)
+        device.vault.put(TOLD, _told_key(sibling, key), _told(key, device) + still)
+
+
+def mark_contact_for_resync(person: PersonId, device: Device) -> None:
+    """Have our other devices told of somebody once more, with tokens: she met us anew, and what
+    they may write to her with may hold no longer. Call it in a transaction.
+    """
+    for one in siblings(device):
+        mark_for_resync(one.device, person, device)
+
+
+def mark_for_resync(sibling: DeviceId, person: PersonId, device: Device) -> None:
+    """The same of one other device of ours, which has forgotten her."""
+    device.vault.drop(TOLD, _told_key(sibling, contact_key(person)))
+
+
+def forget_told(sibling: DeviceId, device: Device) -> None:
+    """Of a device that is none any more."""
+    for key in device.vault.keys(TOLD, sibling.hex()):
+        device.vault.drop(TOLD, key)
+
+
+def _is_in_touch(to: Addressee, device: Device) -> bool:
+    person, key = to.contact.person.id, to.key.device
+    met = device.vault.get(PEER, peer_key(person, key)) is not None
+    return met and has_tokens_for(to.contact, key, device)
+
+
+def _tell(one: Sibling, to: Addressee, records: dict[str, Shared], device: Device) -> None:
+    for key, shared in records.items():
+        told = device.vault.get(TOLD, _told_key(one.device, key))
+        knows = told is not None and told[:_STAMP_BYTES] == _told(key, device)
+        if told is not None and _was_gone(told, shared):
+            told = None  # with her it forgot what it was lent
+        lacked = [who for who in _lacked(told, shared, device) if who != one.device]
+        if (knows and not lacked) or not _can_be_told(shared):
+            continue
+        said = _with_tokens(shared, lacked, device)
+        lent = [who for who, _ in said.lent] if isinstance(said, SharedContact) else []
+        if lacked and not lent and (knows or told is None):
+            continue  # somebody whom we have no tokens for yet
+        write_letter(write_sync(said), to, plain_outer(device), device)
+        note_told(one.device, key, device, [who for who in lacked if who not in lent])
+
+
+def _lacked(told: bytes | None, shared: Shared, device: Device) -> list[DeviceId]:
+    """The devices of a contact which our other device has been lent no tokens for."""
+    contact = contact_of(shared.person, device) if isinstance(shared, SharedContact) else None
+    if contact is None or contact.blocked:
+        return []
+    listed = [key.device for key in contact.person.devices]
+    if told is None:
+        return listed
+    noted = told[_STAMP_BYTES:]
+    return [one for one in listed if one in _split(noted)]
+
+
+def _was_gone(told: bytes, shared: Shared) -> bool:
+    """Whether the last that our other device knew of somebody whom we know is that she was
+    forgotten.
+    """
+    if not isinstance(shared, SharedContact):
+        return False
+    gone = digest_of(SharedGone(shared.person, shared.at))
+    return told[_DIGEST_AT:_STAMP_BYTES] == gone
+
+
+def _split(noted: bytes) -> set[bytes]:
+    return {noted[at : at + ID_BYTES] for at in range(0, len(noted), ID_BYTES)}
+
+
+def _can_be_told(shared: Shared) -> bool:
+    """Whether it is as the specification allows; one that is not must stop none of the others, nor
+    use up tokens each time.
+    """
+    try:
+        write_sync(shared)
+    except ValueError:
+        return False
+    return True
+
+
+def _with_tokens(shared: Shared, lacked: Sequence[DeviceId], device: Device) -> Shared:
+    """What is told, with tokens for those devices, as far as we have some."""
+    if not isinstance(shared, SharedContact):
+        return shared
+    lent = list[tuple[DeviceId, tuple[LentToken, ...]]]()
+    for one in lacked:
+        tokens = lend_tokens(shared.person, one, LENT_TOKENS, device)
+        lent.extend([(one, tokens)] if tokens else [])
+    return replace(shared, lent=tuple(lent))
+
+
+def _told(key: str, device: Device) -> bytes:
+    stamp = stamp_of(key, device)
+    if stamp is None:
+        return b""
+    return int(stamp.at.timestamp()).to_bytes(_DIGEST_AT, "big") + stamp.digest
+
+
+def _told_key(sibling: DeviceId, key: str) -> str:
+    return f"{sibling.hex()} {key}"

@@ -1,0 +1,1 @@
+"""The formats that SEND alone speaks."""

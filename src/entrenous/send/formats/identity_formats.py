@@ -1,0 +1,225 @@
+"""Signed prekeys as CBOR; invite links and recovery sheets, which people copy by hand
+(docs/spec/identity.md, sections 5 and 6, lock.md, section 6).
+"""
+
+import hashlib
+import re
+from typing import Any, Final
+
+from entrenous.base.errors import NotUnderstood
+from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId, PersonId
+from entrenous.base.identity import BadPrekey, Place, Prekey, PrekeyKind, SignedBatch, SignedPrekey
+from entrenous.base.limits import KEY_ID_BYTES, PREKEY_BYTES_MAX, TOKEN_BYTES
+from entrenous.base.secret import Secret
+from entrenous.device.recovery_sheet import NotASheet, RecoverySheet
+from entrenous.send.people.people_nouns import BadInvite, Invite
+from entrenous.wire.cbor import (
+    BadCbor,
+    as_blob,
+    as_bytes,
+    as_list,
+    as_time,
+    as_uint,
+    decode,
+    encode,
+    named,
+    seconds,
+    unless_null,
+    written,
+)
+from entrenous.wire.encodings import from_base64url, to_base64url
+from entrenous.wire.key_bundle import as_place, as_signed_batch, plain_place, plain_signed_batch
+from entrenous.wire.text import as_name, as_url
+
+_PUBLIC: Final = {PrekeyKind.ONE_TIME: 32, PrekeyKind.FALLBACK: 32, PrekeyKind.XWING: 1216}
+
+
+def write_prekey_statement(prekey: Prekey) -> bytes:
+    """The bytes whose hash is a leaf of the batch that a device signs.
+
+    Raises:
+        ValueError: a field has not the length of its kind.
+    """
+    fields = [
+        int(prekey.kind),
+        prekey.id,
+        prekey.device,
+        prekey.epoch,
+        prekey.head,
+        seconds(prekey.made_at),
+        prekey.public,
+    ]
+    return written(fields, _read_statement)
+
+
+def write_prekey(statement: bytes, place: Place, batch: SignedBatch | None) -> bytes:
+    """A prekey as the relay hands it out: its statement, and where that is in its batch, which an
+    X-Wing prekey carries.
+
+    Raises:
+        ValueError: the statement is none, a field has not the length of its kind, or ``batch`` is
+            missing, or is there for another kind.
+    """
+    signed = None if batch is None else plain_signed_batch(batch)
+    return written([statement, *plain_place(place), signed], read_prekey)
+
+
+def read_prekey(untrusted: bytes) -> SignedPrekey:
+    """A signed prekey; unproven.
+
+    Raises:
+        BadPrekey: not one of this version.
+    """
+    with named(BadPrekey):
+        if len(untrusted) > PREKEY_BYTES_MAX:
+            raise BadCbor
+        statement, index, path, signed = as_list(decode(untrusted), 4, 4)
+        prekey = _read_statement(as_blob(statement, PREKEY_BYTES_MAX))
+        batch = unless_null(signed, as_signed_batch)
+        if (batch is None) == (prekey.kind is PrekeyKind.XWING):
+            raise BadCbor
+        return SignedPrekey(prekey, statement, as_place(index, path), batch)
+
+
+def _read_statement(encoded: bytes) -> Prekey:
+    kind, key_id, device, epoch, head, made_at, public = as_list(decode(encoded), 7, 7)
+    known = _kind(kind)
+    return Prekey(
+        kind=known,
+        id=as_bytes(key_id, KEY_ID_BYTES),
+        device=DeviceId(as_bytes(device, ID_BYTES)),
+        epoch=as_uint(epoch, least=1),
+        head=as_bytes(head, 32),
+        made_at=as_time(made_at),
+        public=as_bytes(public, _PUBLIC[known]),
+    )
+
+
+def _kind(value: Any) -> PrekeyKind:
+    return PrekeyKind(as_uint(value, max(PrekeyKind), min(PrekeyKind)))
+
+
+PREFIX: Final = "entrenous:1:"
+LINK_CHARS_MAX: Final = 1024
+_VERSION: Final = 1
+
+
+def write_invite(invite: Invite) -> str:
+    """The link; it holds a token, so it is shown to nobody but the person who is invited.
+
+    Raises:
+        ValueError: a field is not what the specification allows.
+    """
+    encoded = encode(
+        [
+            _VERSION,
+            invite.name,
+            invite.relay_url,
+            invite.mailbox,
+            invite.person,
+            invite.token.reveal(),
+        ]
+    )
+    link = PREFIX + to_base64url(encoded)
+    try:
+        read_invite(link)
+    except BadInvite:
+        raise ValueError("a field of this invite is not what the specification allows") from None
+    return link
+
+
+def read_invite(untrusted_link: str) -> Invite:
+    """What an invite link carries.
+
+    Raises:
+        BadInvite: not a whole link of this version.
+    """
+    with named(BadInvite):
+        if not untrusted_link.startswith(PREFIX) or len(untrusted_link) > LINK_CHARS_MAX:
+            raise BadCbor
+        fields = decode(_encoded(untrusted_link))
+        version, name, relay_url, mailbox, person, token = as_list(fields, 6, 6)
+        as_uint(version, _VERSION, _VERSION)
+        return Invite(
+            name=as_name(name),
+            relay_url=as_url(relay_url),
+            mailbox=MailboxId(as_bytes(mailbox, ID_BYTES)),
+            person=PersonId(as_bytes(person, 32)),
+            token=Secret(as_bytes(token, 32)),
+        )
+
+
+def _encoded(untrusted_link: str) -> bytes:
+    try:
+        return from_base64url(untrusted_link.removeprefix(PREFIX))
+    except NotUnderstood:
+        raise BadCbor from None
+
+
+_PREFIX: Final = "entrenous-recovery:2:"
+_RECOVERY_VERSION: Final = 2
+_CHARS_MAX: Final = 4096
+_CODE: Final = re.compile(r"entrenous-recovery:2:([\w-]+(?:\s+[\w-]+)*)", re.ASCII)
+_CHECK_BYTES: Final = 4
+_GROUP: Final = 64  # characters of a line, so that a person can compare and type it
+
+
+def write_sheet(sheet: RecoverySheet) -> str:
+    """The code, in lines; it opens nothing by itself, but it is the person.
+
+    Raises:
+        ValueError: the relay's address is none.
+    """
+    before = [
+        *(_RECOVERY_VERSION, sheet.person, sheet.master.reveal(), sheet.relay_url, sheet.mailbox),
+        *(sheet.close.reveal(), sheet.output.reveal()),
+    ]
+    code = to_base64url(encode([*before, _check(before)]))
+    lines = [code[at : at + _GROUP] for at in range(0, len(code), _GROUP)]
+    text = "\n".join([_PREFIX + lines[0], *lines[1:], ""])
+    try:
+        read_sheet(text)
+    except NotASheet:
+        raise ValueError("a field of this sheet is not what the specification allows") from None
+    return text
+
+
+def read_sheet(untrusted_text: str) -> RecoverySheet:
+    """What a sheet holds; what stands before its code is passed over, and so are line ends in it.
+
+    Raises:
+        NotASheet: there is no whole code in it.
+    """
+    found = _CODE.search(untrusted_text)
+    if found is None or len(untrusted_text) > _CHARS_MAX:
+        raise NotASheet
+    with named(NotASheet):
+        *before, check = as_list(decode(_bytes("".join(found[1].split()))), 8, 8)
+        if as_bytes(check, _CHECK_BYTES) != _check(before):
+            raise NotASheet
+        return _sheet(before)
+
+
+def _sheet(fields: list[Any]) -> RecoverySheet:
+    version, person, master, relay_url, mailbox, close, output = fields
+    as_uint(version, _RECOVERY_VERSION, _RECOVERY_VERSION)
+    return RecoverySheet(
+        person=PersonId(as_bytes(person, 32)),
+        master=Secret(as_bytes(master, 64)),
+        relay_url=as_url(relay_url),
+        mailbox=MailboxId(as_bytes(mailbox, ID_BYTES)),
+        close=Secret(as_bytes(close, TOKEN_BYTES)),
+        output=Secret(as_bytes(output, 64)),
+    )
+
+
+def _check(before: list[Any]) -> bytes:
+    """Finds a slip of the pen; whoever can write a sheet can write this too."""
+    return hashlib.sha256(encode(before)).digest()[:_CHECK_BYTES]
+
+
+def _bytes(untrusted_code: str) -> bytes:
+    try:
+        return from_base64url(untrusted_code)
+    except NotUnderstood:
+        raise NotASheet from None

@@ -1,0 +1,430 @@
+"""Letters as CBOR: the address outside, the header, and the body that follows
+(docs/spec/letter.md).
+
+With the bodies of letters that are not messages: recalls, receipts, reactions, key comparison.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from entrenous.base.copies import Receipt, ReceiptEvent, Receipts
+from entrenous.base.identifiers import ID_BYTES, DeviceId, EnvelopeId, MessageId, PersonId
+from entrenous.base.limits import (
+    KEY_ID_BYTES,
+    PLAIN_CARD_BYTES_MAX,
+    REACTION_BYTES_MAX,
+    RECEIPTS_MAX,
+    REQUEST_CHARS_MAX,
+    SEALED_BYTES_MAX,
+    WINDOW_FIRST_MAX,
+)
+from entrenous.base.screen_text import acts_on_screen
+from entrenous.base.secret import Secret
+from entrenous.crypto.nouns import BadLetter
+from entrenous.send.formats.message_format import as_message, plain_message
+from entrenous.send.letter.letter_nouns import (
+    Address,
+    Body,
+    CardNote,
+    CompareStep,
+    Header,
+    Hello,
+    LinkUsed,
+    Manifest,
+    Reaction,
+    RecallNote,
+    RequestNote,
+    SyncNote,
+    SyncTopic,
+    UnknownBody,
+    WindowNote,
+    XWingKey,
+)
+from entrenous.send.people.people_nouns import Half
+from entrenous.wire.cbor import (
+    BadCbor,
+    as_blob,
+    as_bytes,
+    as_list,
+    as_map,
+    as_text,
+    as_time,
+    as_uint,
+    decode,
+    encode,
+    named,
+    seconds,
+    unless_null,
+    written,
+)
+from entrenous.wire.key_bundle import as_signed_batch, plain_signed_batch
+
+_SYNC_MAX: Final = 100 * 1024
+_STEPS: Final = 4
+_STEP_MAX: Final = 96
+
+
+def plain_hello(hello: Hello) -> object:
+    """Who I am."""
+    return [hello.card, hello.seed.reveal(), hello.first, hello.invite_lock]
+
+
+def as_hello(value: object) -> Hello:
+    """Who somebody is."""
+    card, seed, first, invite_lock = as_list(value, 4, 4)
+    return Hello(_card(card), _secret(seed), _first(first), unless_null(invite_lock, _hash))
+
+
+def plain_recall(note: RecallNote) -> object:
+    """Forget this message."""
+    return note.message
+
+
+def as_recall(value: object) -> RecallNote:
+    """Which message is to be forgotten."""
+    return RecallNote(_message(value))
+
+
+def plain_card_note(note: CardNote) -> object:
+    """My list has changed."""
+    return note.card
+
+
+def as_card_note(value: object) -> CardNote:
+    """Somebody's list has changed."""
+    return CardNote(_card(value))
+
+
+def plain_sync(note: SyncNote) -> object:
+    """What another device of ours should know."""
+    return [int(note.topic), note.data]
+
+
+def as_sync(value: object) -> SyncNote:
+    """What another device of ours knows."""
+    topic, data = as_list(value, 2, 2)
+    known = SyncTopic(as_uint(topic, max(SyncTopic), min(SyncTopic)))
+    return SyncNote(known, as_blob(data, _SYNC_MAX))
+
+
+def plain_receipts(several: Receipts) -> object:
+    """What became of copies that were sent to us."""
+    entries = [
+        [int(one.event), one.message, one.envelope, seconds(one.at), one.marks, one.leaf]
+        for one in several.receipts
+    ]
+    return [entries, plain_signed_batch(several.batch)]
+
+
+def as_receipts(value: object) -> Receipts:
+    """What became of copies that we sent."""
+    entries, batch = as_list(value, 2, 2)
+    receipts = tuple(map(_receipt, as_list(entries, 1, RECEIPTS_MAX)))
+    return Receipts(receipts, as_signed_batch(batch))
+
+
+def plain_reaction(reaction: Reaction) -> object:
+    """A sign at a message."""
+    return [reaction.sender, reaction.message, reaction.text]
+
+
+def as_reaction(value: object) -> Reaction:
+    """A sign at a message."""
+    sender, message, text = as_list(value, 3, 3)
+    return Reaction(PersonId(_hash(sender)), _message(message), unless_null(text, _sign))
+
+
+def plain_step(step: CompareStep) -> object:
+    """A step of comparing keys."""
+    return [step.transaction, step.step, step.data]
+
+
+def as_step(value: object) -> CompareStep:
+    """A step of comparing keys."""
+    transaction, step, data = as_list(value, 3, 3)
+    number = as_uint(step, _STEPS, 1)
+    return CompareStep(as_bytes(transaction, ID_BYTES), number, as_blob(data, _STEP_MAX))
+
+
+def plain_window(note: WindowNote) -> object:
+    """Further send tokens."""
+    return [note.seed.reveal(), note.first]
+
+
+def as_window(value: object) -> WindowNote:
+    """Further send tokens."""
+    seed, first = as_list(value, 2, 2)
+    return WindowNote(_secret(seed), _first(first))
+
+
+def plain_request(note: RequestNote) -> object:
+    """Let me in."""
+    return [note.card, note.note]
+
+
+def as_request(value: object) -> RequestNote:
+    """Somebody asks to be let in."""
+    card, note = as_list(value, 2, 2)
+    return RequestNote(_card(card), _shown(as_text(note, REQUEST_CHARS_MAX)))
+
+
+def plain_link_used(note: LinkUsed) -> object:
+    """Your link had been used already."""
+    return note.invite_lock
+
+
+def as_link_used(value: object) -> LinkUsed:
+    """Our link had been used already."""
+    return LinkUsed(_hash(value))
+
+
+def _receipt(entry: Any) -> Receipt:
+    event, message, envelope, at, marks, leaf = as_list(entry, 6, 6)
+    return Receipt(
+        event=ReceiptEvent(as_uint(event, max(ReceiptEvent), min(ReceiptEvent))),
+        message=_message(message),
+        envelope=EnvelopeId(as_bytes(envelope, ID_BYTES)),
+        at=as_time(at),
+        marks=_hash(marks),
+        leaf=_hash(leaf),
+    )
+
+
+def _sign(value: object) -> str:
+    text = _shown(as_text(value, REACTION_BYTES_MAX))
+    if not 1 <= len(text.encode()) <= REACTION_BYTES_MAX:
+        raise BadCbor
+    return text
+
+
+def _shown(text: str) -> str:
+    if any(map(acts_on_screen, text)):
+        raise BadCbor
+    return text
+
+
+def _card(value: object) -> bytes:
+    return as_blob(value, PLAIN_CARD_BYTES_MAX)
+
+
+def _message(value: object) -> MessageId:
+    return MessageId(as_bytes(value, ID_BYTES))
+
+
+def _first(value: object) -> int:
+    """Far below what an index may be, so that no window leads to one that cannot be written."""
+    return as_uint(value, WINDOW_FIRST_MAX)
+
+
+def _secret(value: object) -> Secret:
+    return Secret(_hash(value))
+
+
+def _hash(value: object) -> bytes:
+    return as_bytes(value, 32)
+
+
+VERSION: Final = 2
+SUITE: Final = 0x647A
+_INFO: Final = "entrenous/2 letter"
+
+
+def write_info(address: Address) -> bytes:
+    """What HPKE binds: both ends know it before the letter is opened, so it is never read.
+
+    Raises:
+        ValueError: a field has not the length of its kind.
+    """
+    fields = [
+        _INFO,
+        VERSION,
+        SUITE,
+        address.to_person,
+        address.to_device,
+        address.key,
+        address.from_person,
+        address.from_device,
+        address.epoch,
+        address.head,
+    ]
+    return written(fields, _read_info)
+
+
+def write_sealed(key: bytes, around: bytes) -> bytes:
+    """What goes into an envelope: the version, the recipient's key id (8 bytes), the sealed bytes.
+
+    Raises:
+        ValueError: the key id has another length.
+    """
+    if len(key) != KEY_ID_BYTES:
+        raise ValueError("a key id has 8 bytes")
+    return bytes([VERSION]) + key + around
+
+
+def read_sealed(untrusted: bytes) -> tuple[bytes, bytes]:
+    """The recipient's key id (8 bytes), and the sealed bytes for crypto/seal.py.
+
+    Raises:
+        BadLetter: another version, or a length that no letter has.
+    """
+    if not 1 + KEY_ID_BYTES < len(untrusted) <= SEALED_BYTES_MAX or untrusted[0] != VERSION:
+        raise BadLetter
+    return untrusted[1 : 1 + KEY_ID_BYTES], untrusted[1 + KEY_ID_BYTES :]
+
+
+def write_header(header: Header) -> bytes:
+    """The header's bytes.
+
+    Raises:
+        ValueError: a field is not what the specification allows.
+    """
+    return written(
+        {
+            1: VERSION,
+            2: header.from_person,
+            3: header.from_device,
+            4: header.to_person,
+            5: header.to_device,
+            6: [header.from_epoch, header.to_epoch],
+            7: header.prekey,
+            8: header.message,
+            9: header.counter,
+            10: [header.next_key.id, header.next_key.public],
+            11: header.curve25519,
+            12: [header.envelope, header.body_sha256],
+            13: [header.from_head, header.to_head],
+            14: header.token,
+        },
+        read_header,
+    )
+
+
+def read_header(untrusted: bytes) -> Header:
+    """A header; its sender is unproven until the inner seal has been opened.
+
+    Raises:
+        BadLetter: not a header of this version.
+    """
+    with named(BadLetter):
+        fields = as_map(decode(untrusted), 14)
+        as_uint(fields[1], VERSION, VERSION)
+        from_epoch, to_epoch = as_list(fields[6], 2, 2)
+        envelope, body_sha256 = as_list(fields[12], 2, 2)
+        from_head, to_head = as_list(fields[13], 2, 2)
+        return Header(
+            from_person=_person(fields[2]),
+            from_device=_device(fields[3]),
+            to_person=_person(fields[4]),
+            to_device=_device(fields[5]),
+            from_epoch=as_uint(from_epoch, least=1),
+            to_epoch=as_uint(to_epoch, least=1),
+            prekey=unless_null(fields[7], _key_id),
+            message=MessageId(as_bytes(fields[8], ID_BYTES)),
+            counter=as_uint(fields[9], least=1),
+            next_key=_xwing(fields[10]),
+            curve25519=as_bytes(fields[11], 32),
+            envelope=EnvelopeId(as_bytes(envelope, ID_BYTES)),
+            body_sha256=as_bytes(body_sha256, 32),
+            from_head=as_bytes(from_head, 32),
+            to_head=as_bytes(to_head, 32),
+            token=unless_null(fields[14], as_uint),
+        )
+
+
+def _read_info(encoded: bytes) -> Address:
+    fields = as_list(decode(encoded), 10, 10)
+    if fields[:3] != [_INFO, VERSION, SUITE] or encode(fields) != encoded:
+        raise BadLetter
+    return Address(
+        to_person=_person(fields[3]),
+        to_device=_device(fields[4]),
+        key=_key_id(fields[5]),
+        epoch=as_uint(fields[8], least=1),
+        head=as_bytes(fields[9], 32),
+        from_person=unless_null(fields[6], _person),
+        from_device=unless_null(fields[7], _device),
+    )
+
+
+def _person(value: object) -> PersonId:
+    return PersonId(as_bytes(value, 32))
+
+
+def _device(value: object) -> DeviceId:
+    return DeviceId(as_bytes(value, ID_BYTES))
+
+
+def _key_id(value: object) -> bytes:
+    return as_bytes(value, KEY_ID_BYTES)
+
+
+def _xwing(value: Any) -> XWingKey:
+    key_id, public = as_list(value, 2, 2)
+    return XWingKey(_key_id(key_id), as_bytes(public, 1216))
+
+
+_KIND_MAX: Final = 2**16 - 1
+
+
+class _Kind(NamedTuple):
+    """One kind of body: its noun, what of it is encoded, and how that is read."""
+
+    noun: type[Any]
+    plain: Callable[[Any], object]
+    read: Callable[[object], Body]
+
+
+_KINDS: Final[Mapping[int, _Kind]] = {
+    1: _Kind(Hello, plain_hello, as_hello),
+    2: _Kind(Manifest, plain_message, as_message),
+    3: _Kind(RecallNote, plain_recall, as_recall),
+    4: _Kind(CardNote, plain_card_note, as_card_note),
+    5: _Kind(SyncNote, plain_sync, as_sync),
+    6: _Kind(Receipts, plain_receipts, as_receipts),
+    7: _Kind(Reaction, plain_reaction, as_reaction),
+    8: _Kind(CompareStep, plain_step, as_step),
+    9: _Kind(WindowNote, plain_window, as_window),
+    10: _Kind(RequestNote, plain_request, as_request),
+    11: _Kind(LinkUsed, plain_link_used, as_link_used),
+}
+
+
+def write_body(body: Body) -> bytes:
+    """A body's bytes.
+
+    Raises:
+        ValueError: a field is not what the specification allows.
+    """
+    return written(_plain(body), read_body)
+
+
+def read_body(untrusted: bytes) -> Body:
+    """A body; the caller has checked that the header names its hash.
+
+    One of a kind that this version does not know is an :class:`.notes.UnknownBody`.
+
+    Raises:
+        BadLetter: not a body, or one of a known kind that has another form.
+    """
+    with named(BadLetter):
+        number, value = as_list(decode(untrusted), 2, 2)
+        kind = _KINDS.get(as_uint(number, _KIND_MAX, 1))
+        return UnknownBody(number, encode(value)) if kind is None else kind.read(value)
+
+
+def _plain(body: Body) -> list[object]:
+    if isinstance(body, UnknownBody):
+        return [body.kind, decode(body.value)]
+    number = next(number for number, kind in _KINDS.items() if kind.noun is type(body))
+    return [number, _KINDS[number].plain(body)]
+
+
+def write_transcript(
+    transaction: bytes, starter: tuple[PersonId, Half], other: tuple[PersonId, Half]
+) -> bytes:
+    """Both sides' persons, devices, lists and keys, the one who began first."""
+    return encode([transaction, _side(*starter), _side(*other)])
+
+
+def _side(person: PersonId, half: Half) -> list[bytes]:
+    return [person, half.device, half.head, half.public]

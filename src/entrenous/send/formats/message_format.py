@@ -1,0 +1,333 @@
+"""Messages as CBOR: the body with its manifest and recipients, and the content of one copy.
+
+The content is a frame that lists its files, and the files, all padded (docs/spec/letter.md,
+section 6, and docs/spec/content.md, section 3).
+"""
+
+import io
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, BinaryIO, Final, cast
+
+from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, MessageId, MessageName, PersonId
+from entrenous.base.limits import BLOBS_PER_ENVELOPE_MAX, PICTURES_MAX, TEXT_CHARS_MAX
+from entrenous.base.screen_text import acts_on_screen
+from entrenous.base.secret import Secret
+from entrenous.crypto.nouns import BlobRef
+from entrenous.send.letter.letter_nouns import (
+    BadContent,
+    FileRole,
+    Frame,
+    FrameFile,
+    Manifest,
+    PersonHead,
+    ReplyTo,
+)
+from entrenous.wire.cbor import (
+    BadCbor,
+    as_bytes,
+    as_list,
+    as_map,
+    as_text,
+    as_time,
+    as_uint,
+    decode,
+    encode,
+    named,
+    seconds,
+    unless_null,
+)
+from entrenous.wire.receipt import write_commitments
+from entrenous.wire.text import as_media_type, as_name, as_url
+
+_KEYS: Final = 15
+_MANIFEST: Final = (*range(1, 6), *range(11, 16))
+
+
+def write_manifest(manifest: Manifest) -> bytes:
+    """What a content key is bound to: the CBOR list of the fields 1 to 5 and 11 to 15."""
+    fields = plain_message(manifest)
+    return encode([fields[key] for key in _MANIFEST])
+
+
+def write_marks(manifest: Manifest) -> bytes:
+    """What a marks hash is taken of: field 12 (docs/spec/content.md section 6)."""
+    return write_commitments(manifest.marks)
+
+
+def plain_message(body: Manifest) -> dict[int, object]:
+    """The fields of a message body."""
+    return {
+        1: body.name,
+        2: seconds(body.sent_at),
+        3: None if body.expires_at is None else seconds(body.expires_at),
+        4: body.opens,
+        5: plain_audience(body.audience),
+        6: body.secret.reveal(),
+        7: [[blob.id, blob.size, blob.sha256] for blob in body.blobs],
+        8: body.fetch_token.reveal(),
+        9: body.open_token.reveal(),
+        10: body.relay_url,
+        11: plain_heads(body.heads),
+        12: list(body.marks),
+        13: None if body.reply is None else [body.reply.sender, body.reply.message],
+        14: body.circle,
+        15: int(body.may_export),
+    }
+
+
+def as_message(value: object) -> Manifest:
+    """A message body.
+
+    Raises:
+        BadCbor: it is none.
+    """
+    fields = as_map(value, _KEYS)
+    blobs = tuple(map(_blob, as_list(fields[7], 1, BLOBS_PER_ENVELOPE_MAX)))
+    audience = as_audience(fields[5])
+    return Manifest(
+        name=MessageName(as_name(fields[1])),
+        sent_at=as_time(fields[2]),
+        expires_at=unless_null(fields[3], as_time),
+        opens=unless_null(fields[4], _opens),
+        audience=audience,
+        secret=_secret(fields[6]),
+        blobs=blobs,
+        fetch_token=_secret(fields[8]),
+        open_token=_secret(fields[9]),
+        relay_url=as_url(fields[10]),
+        heads=as_heads(fields[11], audience),
+        marks=_marks(fields[12], len(blobs) - 1),
+        reply=unless_null(fields[13], _reply),
+        circle=unless_null(fields[14], _id),
+        may_export=_may_export(fields[15], fields[4]),
+    )
+
+
+def _marks(value: object, files: int) -> tuple[bytes | None, ...]:
+    return tuple(unless_null(one, _hash) for one in as_list(value, files, files))
+
+
+def _reply(value: object) -> ReplyTo:
+    sender, message = as_list(value, 2, 2)
+    return ReplyTo(PersonId(_hash(sender)), MessageId(_id(message)))
+
+
+def _blob(entry: Any) -> BlobRef:
+    blob, size, sha256 = as_list(entry, 3, 3)
+    return BlobRef(BlobId(_id(blob)), as_uint(size, least=1), _hash(sha256))
+
+
+def _opens(value: object) -> int:
+    return as_uint(value, least=1)
+
+
+def _may_export(value: object, opens: object) -> bool:
+    """Only where openings are counted is there something to allow."""
+    return bool(as_uint(value, 0 if opens is None else 1))
+
+
+def _secret(value: object) -> Secret:
+    return Secret(_hash(value))
+
+
+def _hash(value: object) -> bytes:
+    return as_bytes(value, 32)
+
+
+def _id(value: object) -> bytes:
+    return as_bytes(value, ID_BYTES)
+
+
+_DEVICES_MAX: Final = 1024  # more do not fit a letter
+Audience = tuple[tuple[PersonId, DeviceId], ...]
+
+
+def plain_audience(audience: Audience) -> list[object]:
+    """An audience as it stands in a message body."""
+    return [[person, device] for person, device in audience]
+
+
+def as_audience(value: object) -> Audience:
+    """Persons and devices, sorted and each once, so that every recipient sees the same list."""
+    found = tuple(map(_recipient, as_list(value, 1, _DEVICES_MAX)))
+    _check_ascending(found)
+    return found
+
+
+def plain_heads(heads: Sequence[PersonHead]) -> list[object]:
+    """The heads of an audience as they stand in a message body."""
+    return [[one.person, one.epoch, one.head] for one in heads]
+
+
+def as_heads(value: object, audience: Audience) -> tuple[PersonHead, ...]:
+    """One head for each person of the audience, sorted."""
+    found = tuple(map(_head, as_list(value, 1, _DEVICES_MAX)))
+    _check_ascending([one.person for one in found])
+    if {one.person for one in found} != {person for person, _ in audience}:
+        raise BadCbor
+    return found
+
+
+def _check_ascending(found: Sequence[Any]) -> None:
+    if any(one >= after for one, after in pairwise(found)):
+        raise BadCbor
+
+
+def _recipient(entry: object) -> tuple[PersonId, DeviceId]:
+    person, device = as_list(entry, 2, 2)
+    return PersonId(as_bytes(person, 32)), DeviceId(as_bytes(device, ID_BYTES))
+
+
+def _head(entry: object) -> PersonHead:
+    person, epoch, head = as_list(entry, 3, 3)
+    return PersonHead(PersonId(as_bytes(person, 32)), as_uint(epoch, least=1), as_bytes(head, 32))
+
+
+VERSION: Final = 2
+PADDED_MIN: Final = 4096
+_LENGTH: Final = 8
+
+
+def write_frame(frame: Frame) -> bytes:
+    """Blob 0, padded and ready for crypto/encryption_at_rest.py.
+
+    Raises:
+        ValueError: more than 64 files, neither file nor text, a media type that is none, or a text
+            that is too long or acts on the screen that shows it.
+    """
+    files = [[file.media_type, file.size, int(file.role)] for file in frame.files]
+    encoded = encode({1: VERSION, 2: files, 3: frame.text})
+    padded = _padded(len(encoded).to_bytes(_LENGTH, "big") + encoded)
+    try:
+        read_frame(padded)
+    except BadContent:
+        raise ValueError("this content is not what the specification allows") from None
+    return padded
+
+
+def read_frame(untrusted_padded: bytes) -> Frame:
+    """What a padded blob 0 says.
+
+    Raises:
+        BadContent: not a frame of this version, or not padded exactly as it should be.
+    """
+    with named(BadContent):
+        fields = as_map(decode(_unpadded(untrusted_padded)), 3)
+        as_uint(fields[1], VERSION, VERSION)
+        files = tuple(_file(entry) for entry in as_list(fields[2], 0, PICTURES_MAX))
+        text = unless_null(fields[3], _text)
+        if not files and text is None:
+            raise BadCbor
+        return Frame(files, text)
+
+
+def pad_file(data: bytes) -> bytes:
+    """Blob i: the bytes of a file, and zeros.
+
+    Raises:
+        ValueError: there is nothing in it.
+    """
+    if not data:
+        raise ValueError("a file of a message has at least one byte")
+    return _padded(data)
+
+
+def padded_reader(data: bytes) -> BinaryIO:
+    """What :func:`pad_file` makes of ``data``, to be read, without a copy of it.
+
+    Raises:
+        ValueError: there is nothing in it.
+    """
+    if not data:
+        raise ValueError("a file of a message has at least one byte")
+    return cast("BinaryIO", _Padded(data))
+
+
+class Unpadding:
+    """Takes a padded blob and writes the file of ``size`` bytes, as its frame says, to ``writer``.
+
+    Raises:
+        BadContent: another length, or padding that is not zero; then what ``writer`` was given is
+            not to be used.
+    """
+
+    def __init__(self, writer: BinaryIO, size: int) -> None:
+        if size < 1:
+            raise BadContent
+        self._writer, self._size, self._seen = writer, size, 0
+
+    def write(self, data: bytes) -> int:
+        """Pass on what belongs to the file; raises BadContent where padding is not zero."""
+        own = data[: max(self._size - self._seen, 0)]
+        if own:
+            self._writer.write(own)
+        self._seen += len(data)
+        if data.count(0, len(own)) != len(data) - len(own):
+            raise BadContent
+        return len(data)
+
+    def flush(self) -> None:
+        """Let nothing wait."""
+        self._writer.flush()
+
+    def insist(self) -> None:
+        """Raise BadContent unless all of the padded file was written."""
+        if self._seen != padded_length(self._size):
+            raise BadContent
+
+
+def padded_length(length: int) -> int:
+    """The length, in bytes, that ``length`` is padded to: Padmé, and at least 4,096.
+
+    Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs",
+    PETS 2019, algorithm 1: at most 12 % longer, and only O(log log length) bits of it show.
+    """
+    exponent = max(length, PADDED_MIN).bit_length() - 1
+    zeros = exponent - exponent.bit_length()
+    mask = (1 << zeros) - 1
+    return (max(length, PADDED_MIN) + mask) & ~mask
+
+
+class _Padded(io.RawIOBase):
+    """The bytes of a file, and then zeros."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._end, self._at = memoryview(data), padded_length(len(data)), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, room: Any, /) -> int:
+        size = min(len(room), self._end - self._at)
+        part = self._data[self._at : self._at + size]
+        room[: len(part)] = part
+        room[len(part) : size] = bytes(size - len(part))
+        self._at += size
+        return size
+
+
+def _padded(data: bytes) -> bytes:
+    return data.ljust(padded_length(len(data)), b"\x00")
+
+
+def _unpadded(untrusted: bytes) -> bytes:
+    end = _LENGTH + int.from_bytes(untrusted[:_LENGTH], "big")
+    if end > len(untrusted) or len(untrusted) != padded_length(end):
+        raise BadCbor
+    if untrusted.count(0, end) != len(untrusted) - end:
+        raise BadCbor
+    return untrusted[_LENGTH:end]
+
+
+def _file(entry: Any) -> FrameFile:
+    media_type, size, role = as_list(entry, 3, 3)
+    known = FileRole(as_uint(role, max(FileRole), min(FileRole)))
+    return FrameFile(as_media_type(media_type), as_uint(size, least=1), known)
+
+
+def _text(value: object) -> str:
+    text = as_text(value, TEXT_CHARS_MAX)
+    if not text or any(map(acts_on_screen, text)):
+        raise BadCbor
+    return text

@@ -1,0 +1,271 @@
+"""What the linked devices of one person tell each other, as CBOR (docs/spec/devices.md section 5)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any, Final
+
+from entrenous.base.errors import Malformed
+from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId, PersonId
+from entrenous.base.identity import Trust
+from entrenous.base.limits import (
+    CIRCLE_PEOPLE_MAX,
+    DEVICES_MAX,
+    HOMES_MAX,
+    PLAIN_CARD_BYTES_MAX,
+    TOKEN_BYTES,
+)
+from entrenous.base.secret import Secret
+from entrenous.send.devices.linked_devices import HomeIs, SiblingHome
+from entrenous.send.formats.linking import as_lent, plain_lent
+from entrenous.send.letter.letter_nouns import SyncNote, SyncTopic
+from entrenous.send.people.circles import CircleId
+from entrenous.send.tokens.token_ranges import LentToken
+from entrenous.wire.cbor import (
+    BadCbor,
+    as_blob,
+    as_bytes,
+    as_list,
+    as_time,
+    as_uint,
+    decode,
+    encode,
+    named,
+    seconds,
+    unless_null,
+)
+from entrenous.wire.text import as_name, as_url
+
+
+@dataclass(frozen=True, slots=True)
+class SharedContact:
+    """Somebody whom we know; ``lent`` are tokens for first letters to each of their devices."""
+
+    person: PersonId
+    at: datetime
+    name: str
+    trust: Trust
+    since: datetime
+    card: bytes
+    receipts: bool | None = None
+    lent: tuple[tuple[DeviceId, tuple[LentToken, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SharedGone:
+    """Somebody was forgotten."""
+
+    person: PersonId
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SharedCircle:
+    """A circle; one without a name is no more."""
+
+    id: CircleId
+    at: datetime
+    name: str | None
+    people: tuple[PersonId, ...]
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SharedClose:
+    """What the device that says so is called, and what deletes its mailbox."""
+
+    device: DeviceId
+    at: datetime
+    name: str
+    close: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class SharedBlock:
+    """Somebody was blocked, or let in again."""
+
+    person: PersonId
+    at: datetime
+    blocked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SharedHomes:
+    """Every mailbox of the device that says so: where it is, where it was, where it may move."""
+
+    device: DeviceId
+    at: datetime
+    homes: tuple[SiblingHome, ...]
+
+
+Shared = SharedContact | SharedGone | SharedCircle | SharedClose | SharedBlock | SharedHomes
+
+
+class BadSync(Malformed):
+    """
+    Something that another device of yours told this one could not be read, so it was passed over.
+    Update Entrenous on both: {update}
+    """
+
+
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TRUST: Final = (Trust.UNKNOWN, Trust.BY_LINK, Trust.COMPARED)  # the places travel
+
+
+def write_sync(shared: Shared) -> SyncNote:
+    """The note that tells it.
+
+    Raises:
+        ValueError: a field is not what the specification allows.
+    """
+    note = SyncNote(_TOPICS[type(shared)], encode(_plain(shared)))
+    try:
+        read_sync(note)
+    except BadSync:
+        raise ValueError("a field of this note is not what the specification allows") from None
+    return note
+
+
+def read_sync(untrusted: SyncNote) -> Shared:
+    """What a note tells.
+
+    Raises:
+        BadSync: it is of another form.
+    """
+    with named(BadSync):
+        return _READ[untrusted.topic](decode(untrusted.data))
+
+
+def lasting(shared: Shared) -> bytes:
+    """What of it has to be told again when it changes: neither when, nor what is lent, nor a card,
+    which people tell by themselves.
+    """
+    timeless = replace(shared, at=_NEVER)
+    if isinstance(timeless, SharedContact):
+        timeless = replace(timeless, card=b"", lent=())
+    return bytes([_TOPICS[type(timeless)]]) + encode(_plain(timeless))
+
+
+def _plain(shared: Shared) -> list[object]:
+    match shared:
+        case SharedContact():
+            lent = [[device, plain_lent(tokens)] for device, tokens in shared.lent]
+            return [
+                *(shared.person, seconds(shared.at), shared.name, _TRUST.index(shared.trust)),
+                *(seconds(shared.since), shared.card, lent),
+                None if shared.receipts is None else int(shared.receipts),
+            ]
+        case SharedGone():
+            return [shared.person, seconds(shared.at)]
+        case SharedCircle():
+            made_at = seconds(shared.made_at)
+            return [shared.id, seconds(shared.at), shared.name, list(shared.people), made_at]
+        case SharedClose():
+            return [shared.device, seconds(shared.at), shared.name, shared.close.reveal()]
+        case SharedBlock():
+            return [shared.person, seconds(shared.at), int(shared.blocked)]
+        case SharedHomes():
+            return [shared.device, seconds(shared.at), [*map(_plain_home, shared.homes)]]
+
+
+def _plain_home(home: SiblingHome) -> list[object]:
+    return [home.relay_url, home.mailbox, home.close.reveal(), int(home.what)]
+
+
+def _contact(value: Any) -> SharedContact:
+    person, at, name, trust, since, card, lent, receipts = as_list(value, 8, 8)
+    return SharedContact(
+        person=_person(person),
+        at=as_time(at),
+        name=as_name(name),
+        trust=_TRUST[as_uint(trust, len(_TRUST) - 1)],
+        since=as_time(since),
+        card=as_blob(card, PLAIN_CARD_BYTES_MAX),
+        receipts=unless_null(receipts, _flag),
+        lent=tuple(map(_lent, as_list(lent, 0, DEVICES_MAX))),
+    )
+
+
+def _gone(value: Any) -> SharedGone:
+    person, at = as_list(value, 2, 2)
+    return SharedGone(_person(person), as_time(at))
+
+
+def _circle(value: Any) -> SharedCircle:
+    circle, at, name, people, made_at = as_list(value, 5, 5)
+    members = tuple(map(_person, as_list(people, 0, CIRCLE_PEOPLE_MAX)))
+    if any(one >= after for one, after in pairwise(members)):
+        raise BadCbor
+    known = unless_null(name, as_name)
+    return SharedCircle(
+        id=CircleId(as_bytes(circle, ID_BYTES)),
+        at=as_time(at),
+        name=known,
+        people=members,
+        made_at=as_time(made_at),
+    )
+
+
+def _close(value: Any) -> SharedClose:
+    device, at, name, close = as_list(value, 4, 4)
+    token = Secret(as_bytes(close, TOKEN_BYTES))
+    return SharedClose(_device(device), as_time(at), as_name(name), token)
+
+
+def _block(value: Any) -> SharedBlock:
+    person, at, blocked = as_list(value, 3, 3)
+    return SharedBlock(_person(person), as_time(at), _flag(blocked))
+
+
+def _homes(value: Any) -> SharedHomes:
+    device, at, homes = as_list(value, 3, 3)
+    every = tuple(map(_home, as_list(homes, 1, HOMES_MAX)))
+    if len({home.mailbox for home in every}) < len(every):
+        raise BadCbor
+    return SharedHomes(_device(device), as_time(at), every)
+
+
+def _home(entry: Any) -> SiblingHome:
+    url, mailbox, close, what = as_list(entry, 4, 4)
+    return SiblingHome(
+        relay_url=as_url(url),
+        mailbox=MailboxId(as_bytes(mailbox, ID_BYTES)),
+        close=Secret(as_bytes(close, TOKEN_BYTES)),
+        what=HomeIs(as_uint(what, max(HomeIs))),
+    )
+
+
+def _lent(entry: Any) -> Any:
+    device, tokens = as_list(entry, 2, 2)
+    return _device(device), as_lent(tokens)
+
+
+def _flag(value: object) -> bool:
+    return bool(as_uint(value, 1))
+
+
+def _person(value: object) -> PersonId:
+    return PersonId(as_bytes(value, 32))
+
+
+def _device(value: object) -> DeviceId:
+    return DeviceId(as_bytes(value, ID_BYTES))
+
+
+_TOPICS: Final[Mapping[type[Shared], SyncTopic]] = {
+    SharedContact: SyncTopic.CONTACT,
+    SharedGone: SyncTopic.CONTACT_GONE,
+    SharedCircle: SyncTopic.CIRCLE,
+    SharedClose: SyncTopic.CLOSE_TOKEN,
+    SharedBlock: SyncTopic.BLOCKED,
+    SharedHomes: SyncTopic.HOMES,
+}
+_READ: Final[Mapping[SyncTopic, Callable[[Any], Shared]]] = {
+    SyncTopic.CONTACT: _contact,
+    SyncTopic.CONTACT_GONE: _gone,
+    SyncTopic.CIRCLE: _circle,
+    SyncTopic.CLOSE_TOKEN: _close,
+    SyncTopic.BLOCKED: _block,
+    SyncTopic.HOMES: _homes,
+}

@@ -1,0 +1,114 @@
+"""Open a message whose openings are counted, and serve its page to the system's browser."""
+
+import io
+import os
+import sys
+import threading
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import BinaryIO, Final
+
+from entrenous.base.errors import EntrenousError
+from entrenous.device.device import Device
+from entrenous.send.http.view_pages import VIEW_S, Look, Shown, look_app
+from entrenous.send.letter.letter_nouns import ContentFile, Frame, FrameFile
+from entrenous.send.message.states import NotLookedAt, NotSeen, UnsafeToShow
+from entrenous.send.message.transfer_progress import TransferWatch
+from entrenous.send.open import Fill, download_message, open_message_to, unsafe_files
+from entrenous.serving.http_server import listening, server_for, url_of
+from entrenous.terminal.output import hint, say
+from entrenous.terminal.progress_bars import bars
+
+_SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+
+
+@contextmanager
+def serving(look: Look) -> Iterator[str]:
+    """Serve it on the loopback for as long as the context is open; its address.
+
+    Raises:
+        AddressTaken: the loopback cannot be listened on.
+    """
+    with listening("127.0.0.1", 0) as taken:
+        server = server_for(look_app(look, taken))
+        thread = threading.Thread(target=server.run, args=([taken],), daemon=True)
+        thread.start()
+        try:
+            yield f"{url_of(taken)}/{look.cover}"
+        finally:
+            look.end()
+            server.should_exit = True
+            thread.join()
+
+
+def open_browser(address: str) -> bool:
+    """Whether a browser with a screen was asked to show it. One that belongs to a terminal is not:
+    it would take this one.
+    """
+    has_screen = sys.platform in {"darwin", "win32"} or any(map(os.environ.get, _SCREENS))
+    if not has_screen:
+        return False
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    return True
+
+
+_PRESS_S: Final = 600
+_LOAD_S: Final = 60
+
+
+def show_once(message: str, sender: str, device: Device) -> None:
+    """Serve a page and wait: the relay is asked for its share when *Show* is pressed there.
+
+    Raises:
+        NotLookedAt: nobody pressed it, so nothing was opened.
+        NotSeen, UnsafeToShow: it may be opened again.
+        AddressTaken; what :func:`.open_message_to` raises.
+    """
+    with bars() as shown:
+        download_message(message, device, TransferWatch(shown.reached))
+    look = Look(sender)
+    with serving(look) as address:
+        opened = open_browser(address)
+        say(f"{'Your browser shows it' if opened else 'Look at it in a browser'}: {address}")
+        hint("It counts as opened once you press Show there. Nothing of it is written here.")
+        look.asked.wait(_PRESS_S)
+        if not look.asked.is_set() or look.over.is_set():
+            raise NotLookedAt(name=message)
+        try:
+            _open(message, look, device)
+        except BaseException as why:
+            look.fail(why if isinstance(why, EntrenousError) else NotSeen(name=message))
+            raise
+        look.over.wait(VIEW_S)
+    hint(f"{message} was opened, and nothing of it was kept.")
+
+
+def _open(message: str, look: Look, device: Device) -> None:
+    files = list[ContentFile]()
+
+    def show(_number: int, file: FrameFile, fill: Fill) -> None:
+        held = io.BytesIO()
+        fill(held)
+        files.append(ContentFile(file.media_type, held.getvalue(), file.role))
+
+    def tell(frame: Frame) -> None:
+        _refuse_unsafe(message, frame, files, device)
+        look.show(Shown(frame.text, tuple(files)))
+        look.loaded.wait(_LOAD_S)
+        if not look.saw_all():
+            raise NotSeen(name=message)
+
+    open_message_to(message, show, device, tell=tell)
+
+
+def _refuse_unsafe(message: str, frame: Frame, files: list[ContentFile], device: Device) -> None:
+    """Raises UnsafeToShow, DecoderDidNotStart."""
+    fills = [partial(_fill, one.data) for one in files]
+    if unsafe_files(list(zip(frame.files, fills, strict=True)), device):
+        raise UnsafeToShow(name=message)
+
+
+def _fill(data: bytes, writer: BinaryIO) -> None:
+    writer.write(data)

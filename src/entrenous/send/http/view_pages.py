@@ -1,0 +1,262 @@
+"""The pages of one view of a message, as an ASGI application for this user alone.
+
+The command that opens the message and the server that shows it share one session.
+"""
+
+import asyncio
+import os
+import re
+import secrets
+import socket
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from threading import Event, Lock
+from typing import Final
+
+import jinja2
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from entrenous.base.errors import EntrenousError
+from entrenous.send.letter.letter_nouns import ContentFile
+
+_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_LOCAL, _REMOTE, _USER = 1, 2, 7  # Linux, Documentation/networking/proc_net_tcp.rst
+
+
+def is_our_user(client_port: int, server_port: int) -> bool:
+    """Whether the user of this process holds the other end of a connection on the loopback; where
+    the system does not tell, True.
+    """
+    told = False
+    for table in _TABLES:
+        try:
+            lines = table.read_text(encoding="ascii").splitlines()[1:]
+        except OSError:
+            continue
+        told = True
+        for line in lines:
+            fields = line.split()
+            ports = tuple(int(fields[at].rpartition(":")[2], 16) for at in (_LOCAL, _REMOTE))
+            if ports == (client_port, server_port):
+                return int(fields[_USER]) == os.getuid()
+    return not told
+
+
+#: How long a page that was shown stays.
+VIEW_S: Final = 600
+_HEADERS: Final = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self'; media-src 'self'; connect-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+_FROM_HERE: Final = frozenset({"same-origin", "none"})
+_RANGE: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
+_GONE: Final = "This was given out already. To look again, type the command again."
+
+
+def _address() -> str:
+    return secrets.token_urlsafe(_ADDRESS_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is shown; it is in memory only."""
+
+    text: str | None
+    files: tuple[ContentFile, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Look:
+    """``cover`` is the path that is given out, once; ``inside`` that of all that follows.
+
+    The command waits for ``asked``, then answers with :meth:`show` or :meth:`fail`; ``loaded`` is
+    set once the page has asked for every file, ``over`` once it was left.
+    """
+
+    sender: str
+    cover: str = field(default_factory=_address)
+    inside: str = field(default_factory=_address)
+    asked: Event = field(default_factory=Event)
+    loaded: Event = field(default_factory=Event)
+    over: Event = field(default_factory=Event)
+    answer: "Future[Shown]" = field(default_factory=Future)
+    _shown: Shown | None = None
+    _unasked: set[int] = field(default_factory=set)
+    _given: bool = False
+    _was_shown: bool = False
+    _lock: Lock = field(default_factory=Lock)
+
+    def give_out(self) -> bool:
+        """Whether the cover may be given to who asks for it: the first time only."""
+        with self._lock:
+            given, self._given = self._given, True
+            return not given
+
+    def ask(self) -> bool:
+        """Show it now: whether this is the first time that somebody asks."""
+        with self._lock:
+            first = not self.asked.is_set()
+            self.asked.set()
+            return first
+
+    def show(self, shown: Shown) -> None:
+        """It is open: this is what it holds."""
+        self._shown, self._unasked = shown, set(range(len(shown.files)))
+        self._was_shown = True
+        if not self._unasked:
+            self.loaded.set()
+        self.answer.set_result(shown)
+
+    def fail(self, why: Exception) -> None:
+        """It did not open, or is not shown."""
+        if not self.answer.done():
+            self.answer.set_exception(why)
+
+    def file(self, place: int) -> ContentFile | None:
+        """One of its files, from 0, as long as it is looked at."""
+        shown = self._shown
+        if shown is None or self.over.is_set() or not 0 <= place < len(shown.files):
+            return None
+        with self._lock:
+            self._unasked.discard(place)
+            if not self._unasked:
+                self.loaded.set()
+        return shown.files[place]
+
+    def saw_all(self) -> bool:
+        """Whether the page has asked for every file."""
+        return self._was_shown and not self._unasked
+
+    def end(self) -> None:
+        """Forget what it holds; nobody waits any longer."""
+        self._shown = None
+        for one in (self.over, self.asked, self.loaded):
+            one.set()
+
+
+def look_app(look: Look, taken: socket.socket) -> ASGIApp:
+    """Serves one look on the socket ``taken``."""
+    pages = _Pages(look)
+    routes = [
+        Route(f"/{look.cover}", pages.cover, methods=["GET"]),
+        Route(f"/{look.inside}/show", pages.show, methods=["POST"]),
+        Route(f"/{look.inside}/end", pages.end, methods=["POST"]),
+        Route(f"/{look.inside}/{{number:int}}", pages.file, methods=["GET"]),
+        Route("/look.css", _asset("look.css", "text/css"), methods=["GET"]),
+        Route("/look.js", _asset("look.js", "text/javascript"), methods=["GET"]),
+    ]
+    host, port = taken.getsockname()[:2]
+    return _Guarded(Starlette(routes=routes), f"{host}:{port}", port)
+
+
+class _Guarded:
+    """Answers nobody but this user's own browser, at this address; nothing is kept of an answer."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+        self._app, self._host, self._port = app, host, port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                more = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+                message["headers"] = [*message.get("headers", []), *more]
+            await send(message)
+
+        app = self._app if self._may(Request(scope)) else Response(status_code=403)
+        await app(scope, receive, with_headers)
+
+    def _may(self, request: Request) -> bool:
+        headers, client = request.headers, request.client
+        return (
+            headers.getlist("host") == [self._host]
+            and headers.get("sec-fetch-site", "none") in _FROM_HERE
+            and client is not None
+            and is_our_user(client.port, self._port)
+        )
+
+
+class _Pages:
+    """The handlers of one look."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+        self._template = environment.from_string(_read("page.html.j2"))
+
+    async def cover(self, _: Request) -> Response:
+        if not self._look.give_out():
+            return self._page(words=_GONE, status=410)
+        return self._page()
+
+    async def show(self, _: Request) -> Response:
+        """Ask for the opening, and wait for it."""
+        if not self._look.ask():
+            return self._page(words=_GONE, status=410)
+        try:
+            shown = await asyncio.wrap_future(self._look.answer)
+        except EntrenousError as why:
+            return self._page(words=str(why), status=409)
+        return self._page(shown=shown)
+
+    async def end(self, _: Request) -> Response:
+        self._look.end()
+        return HTMLResponse("<!doctype html><title></title>")
+
+    async def file(self, request: Request) -> Response:
+        """All of a file, or the part that a player asks for (RFC 9110, 14.2)."""
+        file = self._look.file(request.path_params["number"] - 1)
+        if file is None:
+            return Response(status_code=404)
+        size = len(file.data)
+        headers = {"accept-ranges": "bytes"}
+        wanted = _RANGE.fullmatch(request.headers.get("range", ""))
+        if wanted is None:
+            return Response(file.data, media_type=file.media_type, headers=headers)
+        first, last = int(wanted[1]), min(int(wanted[2] or size), size - 1)
+        if first > last:
+            return Response(status_code=416, headers={"content-range": f"bytes */{size}"})
+        headers["content-range"] = f"bytes {first}-{last}/{size}"
+        part = file.data[first : last + 1]
+        return Response(part, status_code=206, media_type=file.media_type, headers=headers)
+
+    def _page(self, *, shown: Shown | None = None, words: str = "", status: int = 200) -> Response:
+        inside = f"/{self._look.inside}"
+        return HTMLResponse(
+            self._template.render(
+                shown=shown,
+                words=words,
+                sender=self._look.sender,
+                inside=inside,
+                end=f"{inside}/end",
+                seconds=VIEW_S,
+            ),
+            status_code=status,
+        )
+
+
+def _asset(name: str, media_type: str) -> ASGIApp:
+    return Response(_read(name), media_type=media_type)
+
+
+def _read(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+_ADDRESS_BYTES: Final = 32

@@ -1,1 +1,0 @@
-"""Mark copies of pictures, clips and sounds for people who get them by another channel."""

@@ -1,0 +1,258 @@
+"""Upload an outbox item's blobs to their relay, and download a message's blobs into the vault.
+
+An upload resumes where an earlier try stopped (docs/spec/relay.md, section 4); a download stays
+sealed (docs/spec/content.md, section 3).
+"""
+
+import io
+from collections.abc import Callable
+from typing import BinaryIO, Final, cast
+
+from entrenous.base.errors import NoSuchBlob, WrongOffset
+from entrenous.base.identifiers import BlobId
+from entrenous.base.limits import RESUMED_BYTES_MIN
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import check_blob
+from entrenous.crypto.nouns import BlobChanged, BlobRef
+from entrenous.device.device import Device, Vault
+from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.vault_tables import DOWNLOAD, SEALED, inbox_key, load_record, store_record
+from entrenous.send.letter.letter_nouns import Manifest
+from entrenous.send.message.states import Part, Received
+from entrenous.send.message.transfer_progress import Counted, Stage, TransferWatch
+from entrenous.send.outbox import OutboxItem
+from entrenous.wire.relay_nouns import BlobDeposit
+
+OnSent = Callable[[int], None]  # is told how many bytes more have left
+
+
+def ignore_sent_bytes(_size: int) -> None:
+    """Of an upload that nobody watches."""
+
+
+def is_worth_resuming(posting: OutboxItem) -> bool:
+    """Whether its blobs are so large that not all of them should be sent twice."""
+    return posting.blob_bytes >= RESUMED_BYTES_MIN
+
+
+def upload_blobs(posting: OutboxItem, device: Device, on_sent: OnSent = ignore_sent_bytes) -> None:
+    """Bring all blobs of a posting; each is durable at the relay when the next one begins.
+
+    Raises:
+        RelayUnreachable, or what the relay refuses; what came stays there for a day.
+    """
+    copy = load_record(SealedCopy, SEALED, posting.envelope.id.hex(), device.vault)
+    token = copy.withdraw_token if copy is not None and is_worth_resuming(posting) else None
+    for deposit, kept in posting.blobs:
+        _Upload(posting, deposit, kept, token, device).run(on_sent)
+
+
+class _Upload:
+    """One blob on its way; ``withdraw`` is the token that may ask how much came, None if nobody
+    should.
+    """
+
+    def __init__(
+        self,
+        posting: OutboxItem,
+        deposit: BlobDeposit,
+        kept: BlobId,
+        withdraw: Secret | None,
+        device: Device,
+    ) -> None:
+        self._posting, self._deposit, self._kept = posting, deposit, kept
+        self._withdraw, self._device = withdraw, device
+
+    def run(self, on_sent: OnSent) -> None:
+        start = self._came() if self._posting.begun else 0
+        with self._device.vault.reading(self._kept) as file:
+            counted, best, idle = _Counted(file, on_sent), start, 0
+            while True:
+                try:
+                    self._bring(counted.from_(start, once=self._withdraw is not None), start)
+                except _ReadAgain:
+                    start = self._came()
+                    idle, best = (0, start) if start > best else (idle + 1, best)
+                except WrongOffset:
+                    if start == 0:
+                        raise
+                    start, idle = 0, idle + 1  # the relay has lost what it had
+                else:
+                    return counted.finish(self._deposit.size)
+                if idle > _IDLE_TRIES_MAX:
+                    # A relay that only says that it has more keeps nobody here: from here on the
+                    # courier's own patience ends it.
+                    self._withdraw, start = None, 0
+
+    def _came(self) -> int:
+        if self._withdraw is None:
+            return 0
+        url, deposit = self._posting.relay_url, self._deposit
+        came = self._device.courier.how_much_came(url, deposit.mailbox, deposit.id, self._withdraw)
+        return min(came, deposit.size)
+
+    def _bring(self, reader: BinaryIO, start: int) -> None:
+        posting = self._posting
+        self._device.courier.bring_blob(
+            posting.relay_url, posting.token, self._deposit, reader, start
+        )
+
+
+_IDLE_TRIES_MAX: Final = 3
+
+
+class _ReadAgain(Exception):
+    """The connection broke and the courier is about to repeat itself: first ask what came."""
+
+
+class _Counted(io.BufferedIOBase):
+    """A file that tells how far it was read, and may be wound to a place once only."""
+
+    def __init__(self, file: BinaryIO, on_sent: OnSent) -> None:
+        self._file, self._on_sent, self._told = file, on_sent, 0
+        self._seeks_left: int | None = None
+
+    def from_(self, start: int, *, once: bool) -> BinaryIO:
+        self._seeks_left = 1 if once else None
+        self._tell(start)
+        return cast("BinaryIO", self)
+
+    def finish(self, size: int) -> None:
+        self._tell(size)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = self._file.read(-1 if size is None else size)
+        self._tell(self._file.tell())
+        return data
+
+    def seek(self, place: int, whence: int = io.SEEK_SET, /) -> int:
+        if self._seeks_left == 0:
+            raise _ReadAgain
+        self._seeks_left = None if self._seeks_left is None else 0
+        return self._file.seek(place, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def _tell(self, place: int) -> None:
+        if place > self._told:
+            self._on_sent(place - self._told)
+            self._told = place
+
+
+def download(
+    received: Received, manifest: Manifest, device: Device, watch: TransferWatch
+) -> tuple[BlobId, ...]:
+    """All blobs of a message, whole and checked, as sealed files in the vault.
+
+    Raises:
+        BlobChanged: the relay gave out other bytes than were sent; they were not kept.
+        NoSuchBlob, RelayUnreachable, DiskFull.
+    """
+    counted = Counted(Stage.FETCHING, sum(ref.size for ref in manifest.blobs), watch)
+    return tuple(
+        _whole(ref, part_key(received, place), manifest, device, counted)
+        for place, ref in enumerate(manifest.blobs)
+    )
+
+
+def forget_parts(received: Received, vault: Vault, *, files: bool = True) -> None:
+    """Forget how far its downloads have come; without ``files``, what came stays kept."""
+    for key in vault.keys(DOWNLOAD, f"{inbox_key(received.sender, received.id)} "):
+        part = load_record(Part, DOWNLOAD, key, vault)
+        if part is not None and files:
+            vault.forget(part.kept)
+        vault.drop(DOWNLOAD, key)
+
+
+def part_key(received: Received, place: int) -> str:
+    """The key of blob number ``place`` of a message in the drawer of downloads."""
+    return f"{inbox_key(received.sender, received.id)} {place:04d}"
+
+
+def _whole(ref: BlobRef, key: str, manifest: Manifest, device: Device, counted: Counted) -> BlobId:
+    part = load_record(Part, DOWNLOAD, key, device.vault)
+    came = _came(part, ref, device.vault)
+    if part is not None and part.whole and came == ref.size:
+        counted.more(ref.size)
+        return part.kept
+    if part is None or came is None:
+        part, came = _begin(key, part, device.vault), 0
+    elif came:
+        counted.more(came)
+        if _complete(part, came, ref, manifest, device, counted.more):
+            return _checked(part, key, device.vault)
+        # A power cut may have taken what lay in the middle of it: once more, from the beginning.
+        part = _begin(key, part, device.vault)
+    if _complete(part, 0, ref, manifest, device, counted.more):
+        return _checked(part, key, device.vault)
+    with device.vault.together():
+        device.vault.forget(part.kept)
+        device.vault.drop(DOWNLOAD, key)
+    raise BlobChanged
+
+
+def _came(part: Part | None, ref: BlobRef, vault: Vault) -> int | None:
+    """How many bytes are here; None where nothing can be gone on with."""
+    try:
+        came = None if part is None else vault.size(part.kept)
+    except NoSuchBlob:
+        return None
+    return None if came is None or came > ref.size else came
+
+
+def _begin(key: str, before: Part | None, vault: Vault) -> Part:
+    """A part of which nothing is here; file and record are there both, or neither."""
+    with vault.together():
+        if before is not None:
+            vault.forget(before.kept)
+        part = Part(vault.keep_sealed(b""))
+        store_record(part, DOWNLOAD, key, vault)
+    return part
+
+
+def _complete(  # noqa: PLR0913, PLR0917 - one blob's way from the relay to the vault
+    part: Part,
+    came: int,
+    ref: BlobRef,
+    manifest: Manifest,
+    device: Device,
+    more: Callable[[int], None],
+) -> bool:
+    """Fetch what is missing; whether the whole is what the letter named."""
+    if came < ref.size:
+        with device.vault.adding(part.kept) as file:
+            rest = cast("BinaryIO", _Rest(file, ref.size - came, more))
+            device.courier.blob_to(manifest.relay_url, ref.id, manifest.fetch_token, rest, came)
+    with device.vault.reading(part.kept) as file:
+        try:
+            check_blob(ref, file)
+        except BlobChanged:
+            return False
+    return True
+
+
+def _checked(part: Part, key: str, vault: Vault) -> BlobId:
+    store_record(Part(part.kept, whole=True), DOWNLOAD, key, vault)
+    return part.kept
+
+
+class _Rest:
+    """Takes what is missing of a blob and not a byte more."""
+
+    def __init__(self, file: BinaryIO, left: int, more: Callable[[int], None]) -> None:
+        self._file, self._left, self._more = file, left, more
+
+    def write(self, data: bytes) -> int:
+        self._left -= len(data)
+        if self._left < 0:
+            raise BlobChanged
+        self._file.write(data)
+        self._more(len(data))
+        return len(data)

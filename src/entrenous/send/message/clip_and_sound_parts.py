@@ -1,0 +1,155 @@
+"""Clips, voice notes and other sounds in a message: each recipient's own copies.
+
+Loaded late by `file_plan`, since the video library takes its time.
+"""
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from entrenous.base.audio_video import Sound
+from entrenous.base.copies import Copy
+from entrenous.base.identifiers import BlobId, MessageId
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import sha256
+from entrenous.device.device import Device
+from entrenous.device.sent_messages import SentSound
+from entrenous.device.vault_tables import pack
+from entrenous.media.clip_writer import MEDIA_TYPE
+from entrenous.media.sound_writer import written_as
+from entrenous.send.copies.clip_copies import ClipOriginal
+from entrenous.send.copies.mark_clip import ClipSound, clip_copies, prepare_with_sound, sent_clip
+from entrenous.send.copies.picture_copies import MadeCopy, new_seed
+from entrenous.send.copies.sound_copies import sound_pool_size, write_copy
+from entrenous.send.copies.worker_pool import in_order
+from entrenous.send.letter.letter_nouns import FileRole
+from entrenous.send.message.file_plan import Remembered, Shape
+from entrenous.send.message.transfer_progress import Counted, Reached
+from entrenous.watermark.audio_location import contour
+from entrenous.watermark.audio_mark import PreparedSound, prepare
+
+_ROOM_BYTES: Final = 64 * 1024 * 1024  # for copies that are made in one walk and wait to be sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One clip of a message; ``sound`` is None when it is silent."""
+
+    places: tuple[int]
+    original: ClipOriginal
+    sound: ClipSound | None
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """What it is written as."""
+        return (Shape(MEDIA_TYPE, FileRole.CLIP),)
+
+    def copies(
+        self, people: int, device: Device, marking: Counted
+    ) -> Generator[tuple[MadeCopy, ...], None, None]:
+        """One recipient's copy after the other; those of several are made in one walk."""
+        size = len(self.original.source)
+        making = clip_copies(
+            self.original,
+            self.sound,
+            people,
+            device,
+            _ROOM_BYTES,
+            lambda several: marking.piece(several * size),
+        )
+        with closing(making) as copies:
+            for made in copies:
+                yield (made,)
+
+    def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> Remembered:
+        """Keep the original, and what finds it again where no picture is left."""
+        (made,) = copies
+        kept = device.vault.keep(self.original.source)
+        surveyed = device.vault.keep(pack(self.original.survey))
+        clip = replace(
+            sent_clip(self.original),
+            original=kept,
+            survey=surveyed,
+            copies=made,
+            place=self.places[0] + 1,
+        )
+        return Remembered(clips=(clip,), sounds=self._heard(kept, made, device))
+
+    def keep_looks(self, message: MessageId, device: Device) -> None:
+        """Its survey is its look."""
+
+    def _heard(self, kept: BlobId, made: tuple[Copy, ...], device: Device) -> tuple[SentSound, ...]:
+        if self.sound is None or not self.sound.contour:
+            return ()
+        contour = device.vault.keep(self.sound.contour)
+        length_s, place = self.sound.sound.length_s, self.places[0] + 1
+        return (SentSound(kept, contour, length_s, made, place),)
+
+
+def clip_of(place: int, untrusted_data: bytes, device: Device, reached: Reached) -> Clip:
+    """Prepare a clip; ``reached`` is told how far that is.
+
+    Raises:
+        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipTooLongWithSound, ClipBroken,
+        ClipTooSmallToMark, SoundUnknown, SoundBroken.
+    """
+    original, sound = prepare_with_sound(untrusted_data, device, reached)
+    reached(1.0)
+    return Clip((place,), original, sound)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Voice:
+    """One sound of a message."""
+
+    places: tuple[int]
+    source: bytes
+    sound: Sound
+    prepared: PreparedSound
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """What it is written as."""
+        return (Shape(written_as(self.sound.encoding).media_type, FileRole.VOICE),)
+
+    def copies(
+        self, people: int, device: Device, marking: Counted
+    ) -> Generator[tuple[MadeCopy, ...], None, None]:
+        """One recipient's copy after the other."""
+
+        def make(seed: Secret) -> tuple[MadeCopy, ...]:
+            data = write_copy(self.sound, self.prepared, seed)
+            return (MadeCopy(seed, data, sha256(data)),)
+
+        seeds = (new_seed(device) for _ in range(people))
+        marking.more(0)  # shown before the first is done
+        with closing(in_order(make, seeds, sound_pool_size(self.sound))) as made:
+            for one in made:
+                marking.more(len(self.source))
+                yield one
+
+    def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> Remembered:
+        """Keep the original, and what finds it again."""
+        (made,) = copies
+        kept = device.vault.keep(self.source)
+        found_by = device.vault.keep(contour(self.prepared.mono))
+        length_s, place = self.sound.length_s, self.places[0] + 1
+        return Remembered(sounds=(SentSound(kept, found_by, length_s, made, place),))
+
+    def keep_looks(self, message: MessageId, device: Device) -> None:
+        """It has none."""
+
+
+def voice_of(place: int, untrusted_data: bytes, device: Device, reached: Reached) -> Voice:
+    """Prepare a sound; ``reached`` is told once it is.
+
+    Raises:
+        NotASound, SoundUnknown, SoundTooLong, SoundBroken, SoundTooShortToMark, TooQuietToMark.
+    """
+    sound = device.read_sound(untrusted_data)
+    prepared = prepare(np.asarray(sound), sound.rate_hz)
+    reached(1.0)
+    return Voice((place,), untrusted_data, sound, prepared)

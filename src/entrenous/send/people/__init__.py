@@ -1,0 +1,1 @@
+"""People and circles: invite, compare keys, block (docs/spec/people.md)."""

@@ -1,0 +1,390 @@
+"""Invites: make a link, add the person whose link it is, greet and be greeted
+(docs/spec/identity.md, section 6).
+
+With who came in by links that this device made, and who came too late.
+"""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from entrenous.base.errors import EntrenousError, NoPrekeys, TooMany, Unreachable
+from entrenous.base.identifiers import DeviceId, EnvelopeId, PersonId
+from entrenous.base.identity import BadSignature, Contact, OldList, Person, Standing, Trust
+from entrenous.base.limits import EXPIRY_DAYS_MAX, INVITE_DAYS, INVITE_PEOPLE_MAX, INVITE_USES
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import equal_in_constant_time, lock_of
+from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.statements import verify_card
+from entrenous.device.device import Device
+from entrenous.device.identities import (
+    OnThisMachine,
+    contacts,
+    keep_list,
+    refuse_local_address,
+    who_am_i,
+)
+from entrenous.device.vault_tables import (
+    CONTACT,
+    GREET,
+    INVITE,
+    LINK_NOTICE,
+    load_record,
+    load_records,
+    store_record,
+)
+from entrenous.send.clock_sanity import believed_now, this_second
+from entrenous.send.devices.device_lists import forget_devices, left_behind, take_list
+from entrenous.send.devices.own_key_bundle import seen_card
+from entrenous.send.devices.sync_records import date_changes
+from entrenous.send.devices.sync_send import mark_contact_for_resync
+from entrenous.send.flush import flush
+from entrenous.send.formats.identity_formats import read_invite, write_invite
+from entrenous.send.letter.letter_nouns import Header, Hello, LinkUsed
+from entrenous.send.letter.sessions import replace_session, with_sessions
+from entrenous.send.letter.write import Addressee, addressees, plain_outer, write_letter
+from entrenous.send.people.keep_contacts import (
+    contact_of,
+    forget_contact,
+    free_name,
+    keep_contact,
+    newest_card,
+    refuse_bad_name,
+)
+from entrenous.send.people.people_nouns import (
+    Invite,
+    LinkEvent,
+    LinkNotice,
+    MadeLink,
+    NameTaken,
+    NotTheirKeys,
+    ThatIsYou,
+    TwoLists,
+)
+from entrenous.send.people.similar_names import resembles
+from entrenous.send.set_up import finish_set_up
+from entrenous.send.tokens.distribute import greet_one
+from entrenous.send.tokens.use import (
+    are_tokens_valid,
+    forget_tokens_of,
+    has_tokens_for,
+    lacks_window,
+    take_invite,
+    take_window,
+)
+from entrenous.wire.key_bundle import read_card
+from entrenous.wire.relay_nouns import SendToken
+
+
+def make_invite(device: Device, *, name: str | None = None, people: int = 1) -> str:
+    """A link by which so many ``people`` (1 to 64) can come in and write to us
+    (docs/spec/identity.md 6). With a ``name``, it is for one, whom we call so from then on.
+
+    Raises:
+        BadName, NameTaken, OfflineDevice, RelayUnreachable.
+    """
+    if not 1 <= people <= (INVITE_PEOPLE_MAX if name is None else 1):
+        raise ValueError("a link is for 1 to 64 people, and one with a name for one")
+    if name is not None:
+        _refuse_known_name(name, device)
+    finish_set_up(device)
+    me = who_am_i(device)
+    token = Secret(device.dice.token(32))
+    expires_at = this_second(device) + timedelta(days=INVITE_DAYS)
+    registered = SendToken(lock_of(token), INVITE_USES * people, expires_at)
+    device.courier.register_token(me.home.relay_url, me.home.mailbox, me.home.owner, registered)
+    drop_old_links(device)
+    keep_link(MadeLink(registered, people, name), device)
+    return write_invite(Invite(me.name, me.home.relay_url, me.home.mailbox, me.person.id, token))
+
+
+def add_person(link: str, name: str, device: Device) -> Contact:
+    """Add the person whose link this is, known by link, and tell her how to write back.
+
+    Somebody whose lists contradict each other is not added again before that is settled, or she is
+    forgotten: her link could lead to the wrong one of both.
+
+    Raises:
+        BadInvite, BadName, NameTaken, ThatIsYou, TwoLists, NotTheirKeys, OldList, ForkedList,
+        BadSignature, WrongToken, OnThisMachine, RelayUnreachable.
+    """
+    invite = read_invite(link.strip())
+    refuse_bad_name(name)
+    if equal_in_constant_time(invite.person, who_am_i(device).person.id):
+        raise ThatIsYou
+    known = contact_of(invite.person, device)
+    if known is not None and known.forked:
+        raise TwoLists(name=known.name)
+    card = _card_of(invite, device)
+    person = _person_of(card, invite, device)
+    contact = Contact(name, person, invite.token, Trust.BY_LINK, since=this_second(device))
+    if known is not None:
+        trust = _trust_again(known, newest_card(read_card(card), known, device))
+        contact = replace(known, name=name, person=person, send_token=invite.token, trust=trust)
+        contact = replace(contact, blocked=False)
+    through = _device_of(invite, person)
+    keeps = known is not None and are_tokens_valid(contact, through, device)
+    with device.vault.together():
+        if known is not None:
+            forget_devices(person.id, left_behind(known.person, person), device)
+        if not keeps:  # also when we knew her: she may have forgotten us, and what she had given us
+            take_invite(person.id, through, invite.token, device)
+        keep_contact(contact, device)
+        keep_list(person.id, card, device)
+        if known is not None:
+            _begin_again(contact, device)
+            mark_contact_for_resync(person.id, device)
+        hellos = greet(contact, lock_of(invite.token), device)
+        date_changes(device)
+    stayed = flush(device).stayed
+    for hello in hellos:
+        if hello in stayed:
+            raise stayed[hello]
+    return contact
+
+
+def _trust_again(known: Contact, standing: Standing) -> Trust:
+    """What is known of somebody's keys who is added again: the link names the same master key, so
+    keys that were compared still are, unless her lists leave a gap.
+    """
+    if known.compared and standing is not Standing.NEWER_UNPROVEN:
+        return Trust.COMPARED
+    return Trust.BY_LINK
+
+
+def _refuse_known_name(name: str, device: Device) -> None:
+    refuse_bad_name(name)
+    if free_name(name, device) != name:
+        raise NameTaken(name=name)
+
+
+def greet(contact: Contact, invite_lock: bytes | None, device: Device) -> tuple[EnvelopeId, ...]:
+    """Lay a hello for each device of a contact that we have a way to into the outbox, with a
+    window of tokens of its own.
+    """
+    ways = (
+        to for to in addressees(contact, device) if has_tokens_for(contact, to.key.device, device)
+    )
+    return tuple(greet_one(to, invite_lock, device) for to in with_sessions(ways, device))
+
+
+def _begin_again(contact: Contact, device: Device) -> None:
+    """Who forgot us has forgotten the sessions too."""
+    for to in addressees(contact, device):
+        if has_tokens_for(contact, to.key.device, device):
+            replace_session(to, device)
+
+
+def be_greeted(hello: Hello, person: Person, made: MadeLink | None, device: Device) -> Contact:
+    """Take in somebody's hello: her newest card. What it tells of tokens is not for here.
+
+    Somebody new is known by link, and called as our link says; without that, as she calls herself.
+
+    Raises:
+        ForkedList, OnThisMachine.
+    """
+    refuse_local_address(person.relay_url, device)
+    known = contact_of(person.id, device)
+    if known is not None:
+        try:
+            return take_list(known, hello.card, device)
+        except OldList:
+            return known  # a device of hers that has not heard of the newest one yet
+    meant = None if made is None else made.name
+    name, token = free_name(meant or person.name, device), send_token(hello.seed, hello.first)
+    trust = Trust.UNKNOWN if made is None else Trust.BY_LINK
+    contact = Contact(name, person, token, trust, since=this_second(device))
+    keep_contact(contact, device)
+    keep_list(person.id, hello.card, device)
+    return contact
+
+
+def answer_greetings(device: Device) -> None:
+    """Greet those who used an invite of ours. Whose relay can't be had now is greeted next time.
+
+    Not in the transaction that takes their hello in: where they say that their relay is must not
+    decide whether the letters behind it arrive.
+    """
+    for person, _ in list(device.vault.items(GREET)):
+        with suppress(Unreachable, TooMany, NoPrekeys):
+            _answer(person, device)
+
+
+def _answer(person: str, device: Device) -> None:
+    contact = load_record(Contact, CONTACT, person, device.vault)
+    if contact is not None and contact.forked:
+        return  # when their lists agree again
+    try:
+        with device.vault.together():
+            if contact is not None:
+                greet(contact, None, device)
+            device.vault.drop(GREET, person)
+    except (Unreachable, TooMany, NoPrekeys):
+        raise
+    except EntrenousError:
+        device.vault.drop(GREET, person)  # their keys or their address will never do
+
+
+def _device_of(invite: Invite, person: Person) -> DeviceId:
+    """The device whose mailbox an invite opens.
+
+    Raises:
+        NotTheirKeys: none of hers has that mailbox.
+    """
+    for key in person.devices:
+        if key.mailbox == invite.mailbox:
+            return key.device
+    raise NotTheirKeys
+
+
+def _card_of(invite: Invite, device: Device) -> bytes:
+    refuse_local_address(invite.relay_url, device)
+    untrusted_shown = device.courier.card(invite.relay_url, invite.mailbox, invite.token)
+    return seen_card(untrusted_shown, invite.person, invite.mailbox)
+
+
+def _person_of(untrusted_card: bytes, invite: Invite, device: Device) -> Person:
+    try:
+        person = verify_card(read_card(untrusted_card))
+    except BadSignature:
+        raise NotTheirKeys from None
+    if not equal_in_constant_time(person.id, invite.person):
+        raise NotTheirKeys
+    refuse_local_address(person.relay_url, device)
+    return person
+
+
+_ON_ITS_WAY: Final = timedelta(days=EXPIRY_DAYS_MAX)  # for so long a relay keeps a letter
+_UNTOLD_MAX: Final = 1000  # whoever has a link must not fill the vault
+_REFUSED_MAX: Final = 64  # of one link: the relay admits a few letters only, unless it lies
+
+
+def keep_link(made: MadeLink, device: Device) -> None:
+    """Store a link that this device made."""
+    store_record(made, INVITE, made.token.lock.hex(), device.vault)
+
+
+def link_with(lock: bytes, device: Device) -> MadeLink | None:
+    """The link of this device with that lock, as long as a hello that used it in time may come."""
+    made = load_record(MadeLink, INVITE, lock.hex(), device.vault)
+    return None if made is None or _is_over(made, device) else made
+
+
+def drop_old_links(device: Device) -> None:
+    """Forget links that no hello may name any more."""
+    for made in load_records(MadeLink, INVITE, device.vault):
+        if _is_over(made, device):
+            device.vault.drop(INVITE, made.token.lock.hex())
+
+
+def note_joined(made: MadeLink, contact: Contact, by: DeviceId, device: Device) -> None:
+    """Count a use and have it told once; call it in the transaction that takes them in."""
+    before = _names_of(made, device)
+    keep_link(replace(made, used_by=(*made.used_by, contact.person.id)), device)
+    notice = _about(LinkEvent.JOINED, contact.name, contact.person, by, device)
+    note_link(replace(notice, meant_for=made.name, before=before), device)
+
+
+def turn_away(made: MadeLink, hello: Hello, person: Person, header: Header, device: Device) -> None:
+    """Refuse somebody who came by a link whose uses are gone, and tell both sides once; call it in
+    the transaction that opens their hello.
+
+    Whom a link for one person let in counts as unknown from then on, unless keys were compared: two
+    people had that link, and nobody can say which of them was meant.
+    """
+    if person.id in made.refused or len(made.refused) >= _REFUSED_MAX:
+        return
+    keep_link(replace(made, refused=(*made.refused, person.id)), device)
+    if made.uses == 1:
+        _doubt(made.used_by[0], device)
+    notice = _about(LinkEvent.REFUSED, person.name, person, header.from_device, device)
+    notice = replace(notice, meant_for=made.name, before=_names_of(made, device), alike=())
+    note_link(replace(notice, for_one=made.uses == 1), device)
+    with suppress(OnThisMachine):
+        refuse_local_address(person.relay_url, device)
+        _tell_refused(hello, person, header, device)
+
+
+def come_too_late(note: LinkUsed, contact: Contact, device: Device) -> None:
+    """Their link had been used when our hello came, so they do not know us: forget them, and have
+    it told once. It means nothing from somebody who has told us how to write to them since.
+    """
+    knows_us = not all(
+        lacks_window(contact.person.id, key.device, device) for key in contact.person.devices
+    )
+    if knows_us or not equal_in_constant_time(note.invite_lock, lock_of(contact.send_token)):
+        return
+    now, called = this_second(device), contact.person.name
+    note_link(LinkNotice(LinkEvent.TOO_LATE, now, contact.name, called), device)
+    forget_contact(contact.name, device)
+
+
+def note_elsewhere(contact: Contact, device: Device) -> None:
+    """Have it told once that another device of ours knows somebody by a link."""
+    first = min(contact.person.devices, key=lambda key: key.created_at)
+    notice = _about(LinkEvent.ELSEWHERE, contact.name, contact.person, first.device, device)
+    note_link(notice, device)
+
+
+def names_alike(name: str, person: PersonId, device: Device) -> tuple[str, ...]:
+    """What we call others whose names are easily taken for this one."""
+    others = (one.name for one in contacts(device) if one.person.id != person)
+    return tuple(other for other in others if resembles(name, other))
+
+
+def note_link(notice: LinkNotice, device: Device) -> None:
+    """Keep it until it is told."""
+    untold = device.vault.keys(LINK_NOTICE)
+    if len(untold) < _UNTOLD_MAX:
+        number = int(untold[-1]) + 1 if untold else 0
+        store_record(notice, LINK_NOTICE, f"{number:012d}", device.vault)
+
+
+def take_link_notices(device: Device) -> tuple[LinkNotice, ...]:
+    """What became of links since this was last asked, the oldest first."""
+    with device.vault.together():
+        notices = tuple(load_records(LinkNotice, LINK_NOTICE, device.vault))
+        for key in device.vault.keys(LINK_NOTICE):
+            device.vault.drop(LINK_NOTICE, key)
+    return notices
+
+
+def _about(event: LinkEvent, name: str, person: Person, by: DeviceId, device: Device) -> LinkNotice:
+    made_at = next((key.created_at for key in person.devices if key.device == by), None)
+    return LinkNotice(
+        event=event,
+        at=this_second(device),
+        name=name,
+        called=person.name,
+        device=by,
+        made_at=made_at,
+        alike=names_alike(name, person.id, device),
+    )
+
+
+def _doubt(person: PersonId, device: Device) -> None:
+    contact = contact_of(person, device)
+    if contact is not None and contact.trust is Trust.BY_LINK:
+        keep_contact(replace(contact, trust=Trust.UNKNOWN), device)
+
+
+def _tell_refused(hello: Hello, person: Person, header: Header, device: Device) -> None:
+    """In the session that their hello began; afterwards nothing is kept to write to them with."""
+    now, first = this_second(device), send_token(hello.seed, hello.first)
+    stranger = Contact(person.name, person, first, Trust.UNKNOWN, now)
+    key = next(key for key in person.devices if key.device == header.from_device)
+    take_window(header, hello.seed, hello.first, device)
+    note = LinkUsed(hello.invite_lock or b"")
+    write_letter(note, Addressee(stranger, key), plain_outer(device), device)
+    forget_tokens_of(person.id, device)
+
+
+def _names_of(made: MadeLink, device: Device) -> tuple[str, ...]:
+    known = (contact_of(person, device) for person in made.used_by)
+    return tuple(one.name for one in known if one is not None)
+
+
+def _is_over(made: MadeLink, device: Device) -> bool:
+    over = made.token.expires_at
+    return over is not None and believed_now(device) > over + _ON_ITS_WAY

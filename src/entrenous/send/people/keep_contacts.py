@@ -1,0 +1,237 @@
+"""Find, store and forget contacts; whether their devices speak our protocol; which names are
+allowed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Final
+
+from entrenous.base.copies import AT_MOST, several
+from entrenous.base.identity import Card, Contact, Standing, Trust
+from entrenous.crypto.statements import continues, extends, heads_of
+from entrenous.device.device import Device
+from entrenous.device.identities import (
+    as_seen,
+    contacts,
+    forget_list,
+    known_card,
+    known_heads,
+    known_speaks,
+    own_other_devices,
+)
+from entrenous.device.vault_tables import (
+    COMPARE,
+    CONTACT,
+    FIRST_TOKEN,
+    FORK,
+    GREET,
+    GREET_DEVICE,
+    GREETED,
+    NAMED,
+    OWN_KEY,
+    PEER,
+    load_record,
+    peer_key,
+    store_record,
+)
+from entrenous.send.devices.own_key_bundle import SPEAKS
+from entrenous.send.devices.sync_records import date_changes
+from entrenous.send.letter.letter_nouns import Peer
+from entrenous.send.outbox import drop_promises, refuse_outbox_items
+from entrenous.send.people.circles import circles, leave_circles
+from entrenous.send.people.contact_history import forget_heard, forget_talks
+from entrenous.send.people.people_nouns import (
+    BadName,
+    NameTaken,
+    TheyAreTooOld,
+    UnknownPerson,
+    WeAreTooOld,
+)
+from entrenous.send.tokens.issue import take_tokens_back
+from entrenous.send.tokens.use import forget_tokens_of
+from entrenous.wire.key_bundle import read_card
+from entrenous.wire.text import is_name, numbered
+
+NAMELESS: Final = "nameless"
+
+
+def contact_named(name: str, device: Device) -> Contact:
+    """The person we call ``name``, whatever its case.
+
+    Raises:
+        UnknownPerson: we call nobody so.
+    """
+    return contacts_named([name], device)[0]
+
+
+def contacts_named(names: Sequence[str], device: Device) -> tuple[Contact, ...]:
+    """The people whom we call these names, in this order.
+
+    Raises:
+        UnknownPerson: we call nobody one of them.
+    """
+    return pick(names, contacts(device))
+
+
+def pick(names: Sequence[str], known: Sequence[Contact]) -> tuple[Contact, ...]:
+    """Those of these people whom we call these names, in the names' order.
+
+    Raises:
+        UnknownPerson: we call nobody one of them.
+    """
+    by_name = {as_seen(contact.name): contact for contact in known}
+    for name in names:
+        if as_seen(name) not in by_name:
+            raise UnknownPerson(name=name, known=_who_there_is(name, by_name))
+    return tuple(by_name[as_seen(name)] for name in names)
+
+
+def _who_there_is(name: str, by_name: Mapping[str, Contact]) -> str:
+    """A few of them, first those whose names are spelt most like what was typed."""
+    near = get_close_matches(as_seen(name), by_name, AT_MOST)
+    seen = dict.fromkeys((*near, *by_name))
+    told = several([by_name[one].name for one in seen])
+    if len(by_name) > AT_MOST:
+        told += " (all of them: entrenous person list)"
+    return told or "nobody yet"
+
+
+def contact_of(person: bytes, device: Device) -> Contact | None:
+    """The contact with this person id, if we know them; for our own, our other devices."""
+    found = load_record(Contact, CONTACT, person.hex(), device.vault)
+    if found is None:
+        us = own_other_devices(device)
+        return us if us is not None and us.person.id == person else None
+    return found
+
+
+def keep_contact(contact: Contact, device: Device) -> None:
+    """Store a new or changed contact; who keeps her name is not asked whose it is.
+
+    Raises:
+        NameTaken: she has another name than before, and somebody else, or a circle, has it.
+    """
+    person = contact.person.id
+    known = load_record(Contact, CONTACT, person.hex(), device.vault)
+    renamed = known is None or as_seen(known.name) != as_seen(contact.name)
+    if renamed and as_seen(contact.name) in _taken(person, device):
+        raise NameTaken(name=contact.name)
+    store_record(contact, CONTACT, person.hex(), device.vault)
+
+
+def free_name(wanted: str, device: Device, of: bytes | None = None) -> str:
+    """``wanted``, or the first of "wanted 2", "wanted 3" that nobody has, and no circle; ``of`` is
+    the person or circle that it is for, whose own name is free to her. None is too long for a name.
+    Where of ``wanted`` nothing would be seen, somebody is "nameless"; dashes at its beginning,
+    which a command would take for an option, are left out.
+    """
+    taken, wanted = _taken(of, device), wanted.lstrip("-").strip()
+    wanted = wanted if as_seen(wanted) else NAMELESS
+    name, number = wanted, 2
+    while as_seen(name) in taken:
+        name, number = numbered(wanted, number), number + 1
+    return name
+
+
+def _taken(of: bytes | None, device: Device) -> set[str]:
+    """As they are seen, the names of everybody and of every circle but this one."""
+    people = {as_seen(one.name) for one in contacts(device) if one.person.id != of}
+    return people | {as_seen(one.name) for one in circles(device.vault) if one.id != of}
+
+
+def newest_card(shown: Card, known: Contact, device: Device) -> Standing:
+    """What a proven card is to what we know of its person (docs/spec/identity.md section 3).
+
+    Raises:
+        OldList, ForkedList, BadSignature: it is not taken.
+    """
+    standing = extends(known_heads(known, device), heads_of(shown.lists))
+    card = known_card(known.person.id, device)
+    if standing is not Standing.NEWER_UNPROVEN or card is None:
+        return standing
+    return continues(read_card(card).newest, shown.lists)
+
+
+def verify_contact(name: str, device: Device) -> Contact:
+    """Note that a person's safety number was compared and agreed."""
+    contact = replace(contact_named(name, device), trust=Trust.COMPARED)
+    with device.vault.together():
+        keep_contact(contact, device)
+        date_changes(device)
+    return contact
+
+
+def forget_contact(name: str, device: Device) -> Contact:
+    """Forget a person: their keys, sessions, our right to write to them and theirs to write to us,
+    and that they were in our circles. What waits here for them does not leave, unless it takes
+    something back.
+
+    Our relay takes nothing from them any more once it was told so, with the next flush. An invite
+    of ours that they still hold is another right, and goes on until its day.
+
+    Raises:
+        UnknownPerson.
+    """
+    contact = contact_named(name, device)
+    with device.vault.together():
+        refuse_outbox_items(contact.person.id.hex(), device, but_recalls=True)
+        for lock in take_tokens_back(contact.person.id, device):
+            drop_promises(lock, device)
+        device.vault.drop(GREET, contact.person.id.hex())
+        device.vault.drop(CONTACT, contact.person.id.hex())
+        device.vault.drop(COMPARE, contact.person.id.hex())
+        forget_tokens_of(contact.person.id, device)
+        leave_circles(contact.person.id, device.vault)
+        forget_talks(contact.person.id, device.vault)
+        forget_heard(contact.person.id, device.vault)
+        forget_list(contact.person.id, device)
+        for drawer in (NAMED, FORK):
+            device.vault.drop(drawer, contact.person.id.hex())
+        for key in contact.person.devices:
+            _forget_session(peer_key(contact.person.id, key.device), device)
+        date_changes(device)
+    return contact
+
+
+def _forget_session(whose: str, device: Device) -> None:
+    """Counters stay: should we meet again, the other device refuses numbers that it has seen."""
+    for drawer in (FIRST_TOKEN, GREETED, GREET_DEVICE):
+        device.vault.drop(drawer, whose)
+    peer = load_record(Peer, PEER, whose, device.vault)
+    if peer is not None:
+        for key_id in peer.mine:
+            device.vault.drop(OWN_KEY, key_id.hex())
+        store_record(replace(peer, sessions=(), mine=(), prekey=None), PEER, whose, device.vault)
+
+
+def refuse_other_protocols(to: Iterable[Contact], device: Device) -> None:
+    """Return only if we speak a protocol with each of them; a list that is not known is no reason.
+
+    Raises:
+        WeAreTooOld, TheyAreTooOld: of the first one with whom we do not.
+    """
+    for contact in to:
+        why = no_common_protocol(contact, device)
+        if why is not None:
+            raise why
+
+
+def no_common_protocol(contact: Contact, device: Device) -> WeAreTooOld | TheyAreTooOld | None:
+    """Why somebody could not read what we write (docs/spec/identity.md section 3); None if she can,
+    or if no list of hers is known.
+    """
+    theirs = known_speaks(contact.person.id, device)
+    if theirs is None or (theirs.floor <= SPEAKS.newest and theirs.newest >= SPEAKS.floor):
+        return None
+    kind = WeAreTooOld if theirs.floor > SPEAKS.newest else TheyAreTooOld
+    ours = SPEAKS.newest
+    return kind(name=contact.name, floor=theirs.floor, newest=theirs.newest, ours=ours)
+
+
+def refuse_bad_name(name: str) -> None:
+    """Raise BadName unless this is a name (docs/spec/README.md) that no command takes for an option
+    of its own, as one does that begins with a dash.
+    """
+    if not is_name(name) or name.startswith("-"):
+        raise BadName

@@ -1,0 +1,157 @@
+"""Names that look alike, or are a slip of the fingers apart."""
+# ruff: noqa: RUF001 - letters that look like others are what this is about
+
+import unicodedata
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+from entrenous.device.identities import as_seen
+
+# What looks like each letter, in small letters; accents and the like are taken away before.
+_SMALL: Final = {
+    "a": "ɑαа",
+    "b": "ƅьвʙ",
+    "c": "ᴄсϲ",
+    "d": "ԁɗđ",
+    "e": "еεҽєɛ3ᴇ",
+    "f": "ẝքϝƒ",
+    "g": "ɡɢցԍ9",
+    "h": "һհʜнħ",
+    "j": "јϳᴊ",
+    "k": "кκᴋқ",
+    "l": "1i|ıɪɩιіӏłʟ",
+    "m": "мᴍ",
+    "n": "ոռпηɴ",
+    "o": "0ᴏοоօσøө",
+    "p": "рρᴘ",
+    "q": "ԛգզ",
+    "r": "гʀᴦɾ",
+    "s": "5ѕꜱƽʂ",
+    "t": "тτᴛ7ŧ",
+    "u": "υսʋᴜцμи",
+    "v": "νѵᴠ",
+    "w": "ԝшɯᴡѡաω",
+    "x": "хχ",
+    "y": "уүγʏɣ",
+    "z": "ᴢζʐ",
+    "6": "б",
+    "8": "ȣ",
+    "ae": "æӕ",
+    "oe": "œ",
+}
+# Where the capitals of two letters look alike, though the small ones do not.
+_CAPITAL: Final = {
+    "b": "β8",
+    "h": "ηн",
+    "m": "μ",
+    "n": "νи",
+    "r": "я",
+    "s": "տ",
+    "y": "υ",
+    "e": "э",
+}
+_LUNATE: Final = {0x3F2: "c", 0x3F9: "c"}  # NFKC makes another sigma of it, which is no c
+_DRAWN_TOGETHER: Final = {"rn": "m", "vv": "w"}
+_ALPHABETS: Final = {"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE"}
+_LONG: Final = 6  # letters of a name in which a second slip is still one
+_SHORT_FORM: Final = 2  # letters that a short form has at least
+_TWO_SYLLABLES: Final = 2
+_SYLLABLES: Final = ("CJK ", "HANGUL ", "HIRAGANA ", "KATAKANA ")
+
+
+def resembles(one: str, other: str) -> bool:
+    """Whether one of two names is easily taken for the other: they look alike, are a slip of the
+    fingers apart (two where both have six letters), or one is a short form of the other. Of names
+    of two signs that are syllables (Chinese, Korean, Japanese) the same ones alone resemble.
+    """
+    of_one, of_other = similar_forms(one), similar_forms(other)
+    a, b = of_one[0], of_other[0]
+    if _is_short_form(a, b) or _is_short_form(b, a):
+        return True
+    slips = min(_slips(of_one[0]), _slips(of_other[0]))
+    return any(_is_within(slips, *pair) for pair in zip(of_one, of_other, strict=True))
+
+
+def mixes_alphabets(name: str) -> bool:
+    """Whether a word of it has letters of two alphabets that share their forms."""
+    return any(len(_alphabets(word)) > 1 for word in unicodedata.normalize("NFKC", name).split())
+
+
+@lru_cache(maxsize=4096)
+def similar_forms(name: str) -> tuple[str, str, str]:
+    """A name as it is seen, and its skeletons in small letters and in capitals."""
+    drawn = unicodedata.normalize("NFD", as_seen(name.translate(_LUNATE)))
+    bare = "".join(char for char in drawn if not unicodedata.combining(char))
+    return as_seen(name), _skeleton(bare, _TO_SMALL), _skeleton(bare, _TO_CAPITAL)
+
+
+def _skeleton(bare: str, table: Mapping[int, str]) -> str:
+    drawn = bare.translate(table)
+    for pair, one in _DRAWN_TOGETHER.items():
+        drawn = drawn.replace(pair, one)
+    return drawn
+
+
+def _turned(looks: Mapping[str, str]) -> dict[int, str]:
+    return {ord(char): letter for letter, chars in looks.items() for char in chars}
+
+
+def _alphabets(word: str) -> set[str]:
+    """Which of the alphabets that share their forms a word's letters are of."""
+    names = (unicodedata.name(char, "").split(" ")[0] for char in word if char.isalpha())
+    return _ALPHABETS.intersection(names)
+
+
+def _is_short_form(a: str, b: str) -> bool:
+    """Whether ``b`` begins as ``a`` does, word by word; ``a`` may have fewer words."""
+    short, long = _words(a), _words(b)
+    if not short or len(short[0]) < _SHORT_FORM or len(short) > len(long):
+        return False
+    return all(map(str.startswith, long, short))
+
+
+def _words(name: str) -> list[str]:
+    """One may be an initial."""
+    return [word.rstrip(".") for word in name.split()]
+
+
+def _slips(seen: str) -> int:
+    """How many slips away from it another name is still taken for it. In two syllables, as of a
+    Chinese name, another syllable is another name.
+    """
+    if len(seen) <= _TWO_SYLLABLES and any(map(_is_syllable, seen)):
+        return 0
+    return 2 if len(seen) >= _LONG else 1
+
+
+def _is_syllable(char: str) -> bool:
+    return unicodedata.name(char, "").startswith(_SYLLABLES)
+
+
+def _is_within(slips: int, a: str, b: str) -> bool:
+    slips = slips if min(len(a), len(b)) >= _LONG else min(slips, 1)
+    return abs(len(a) - len(b)) <= slips and _distance(a, b) <= slips
+
+
+def _distance(a: str, b: str) -> int:
+    """Damerau-Levenshtein distance: a letter more, less, other, or two swapped count as one each,
+    also where another slip comes between the swapped ones (Lowrance and Wagner 1975).
+    """
+    far = len(a) + len(b)
+    rows: list[list[int]] = [[far] * (len(b) + 2), [far, *range(len(b) + 1)]]
+    row_of: dict[str, int] = {}
+    for i, left in enumerate(a, 1):
+        row, same = [far, i], 0
+        for j, right in enumerate(b, 1):
+            above, before = row_of.get(right, 0), same
+            same = j if left == right else same
+            swapped = rows[above][before] + (i - above - 1) + 1 + (j - before - 1)
+            row.append(min(rows[i][j] + (left != right), row[j] + 1, rows[i][j + 1] + 1, swapped))
+        rows.append(row)
+        row_of[left] = i
+    return rows[-1][-1]
+
+
+_TO_SMALL: Final = _turned(_SMALL)
+_TO_CAPITAL: Final = _TO_SMALL | _turned(_CAPITAL)

@@ -1,1 +1,0 @@
-"""Receipts: what recipients' devices say became of a copy (docs/spec/receipts.md)."""

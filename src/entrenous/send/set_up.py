@@ -1,0 +1,97 @@
+"""Set up a device: keys for its owner and for itself, a mailbox at a relay; begin again on an
+earlier one.
+"""
+
+from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
+from entrenous.base.secret import Secret
+from entrenous.crypto.identity_keys import MASTER_BYTES, SIGNING_SEED_BYTES, new_master, new_signer
+from entrenous.crypto.statements import verify_card
+from entrenous.device.device import Device
+from entrenous.device.identities import (
+    UNFINISHED,
+    BadRelayAddress,
+    Home,
+    Identity,
+    keep_identity,
+    keep_signer,
+    who_am_i,
+)
+from entrenous.device.vault_tables import SELF
+from entrenous.send.clock_sanity import note_clock, this_second
+from entrenous.send.devices.own_key_bundle import certify, first_list, shown_card, signed_card
+from entrenous.send.letter.prekeys import publish_prekeys
+from entrenous.send.people.keep_contacts import refuse_bad_name
+from entrenous.wire.cbor import BadCbor
+from entrenous.wire.key_bundle import write_card
+from entrenous.wire.text import as_url
+
+
+def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
+    """Give an empty vault its owner; without a relay it can mark and trace, and needs no keys.
+
+    Raises:
+        BadName, BadRelayAddress, NotEncrypted, RelayUnreachable, ProtocolTooOld.
+    """
+    refuse_bad_name(name)
+    if relay_url is None:
+        identity = Identity(name, _new_device_id(device), this_second(device))
+        keep_identity(identity, device)
+        return identity
+    return _with_relay(name, relay_address(relay_url), device)
+
+
+def relay_address(relay_url: str) -> str:
+    """A relay's address as it is kept; raises BadRelayAddress."""
+    try:
+        return as_url(relay_url.rstrip("/"))
+    except BadCbor:
+        raise BadRelayAddress from None
+
+
+def _with_relay(name: str, relay_url: str, device: Device) -> Identity:
+    tokens = (Secret(device.dice.token(32)) for _ in ("owner", "close"))
+    home = Home(relay_url, MailboxId(device.dice.token(ID_BYTES)), *tokens)
+    master = new_master(device.dice.token(MASTER_BYTES))
+    now, name_of_device = this_second(device), _new_device_id(device)
+    signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
+    signed = certify(master, signer, name_of_device, now)
+    card = signed_card(master, (first_list(name, home, signed, now),), (signed,))
+    identity = Identity(
+        name=name,
+        device=signed.certificate.device,
+        created_at=now,
+        home=home,
+        person=verify_card(card),
+        card=write_card(card),
+        master=master,
+    )
+    with device.vault.together():
+        keep_signer(signer, device)
+        keep_identity(identity, device)
+        device.vault.put(SELF, UNFINISHED, b"")
+        note_clock(device)
+    finish_set_up(device)
+    return identity
+
+
+def finish_set_up(device: Device) -> None:
+    """Make the mailbox and publish what others need, unless that was done; may be repeated.
+
+    A set-up that was killed in between is finished by the next command.
+
+    Raises:
+        NotEncrypted, RelayUnreachable, ProtocolTooOld.
+    """
+    if device.vault.get(SELF, UNFINISHED) is None:
+        return
+    me = who_am_i(device)
+    home = me.home
+    device.courier.create_mailbox(home.relay_url, home.mailbox, home.owner, home.close)
+    shown = shown_card(me.card, me.person.id, me.home.mailbox)
+    device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
+    publish_prekeys(device)
+    device.vault.drop(SELF, UNFINISHED)
+
+
+def _new_device_id(device: Device) -> DeviceId:
+    return DeviceId(device.dice.token(ID_BYTES))

@@ -1,1 +1,0 @@
-"""Make sure that nobody stands between two people (docs/spec/people.md section 3)."""

@@ -1,0 +1,1 @@
+"""What every server of ours shares: HTTP limits, TLS, logs, checks of the host."""

@@ -1,0 +1,196 @@
+"""Serve an ASGI application on a socket of our own, and announce it once it accepts connections."""
+
+import asyncio
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from entrenous.base.environment import AddressTaken
+from entrenous.serving.buffered_requests import BufferedProtocol
+from entrenous.serving.connection_limits import LimitedServer
+from entrenous.serving.server_process import collect_seldom
+from entrenous.serving.tls import Certificate, install_sighup
+
+_BACKLOG: Final = 2048
+_LOOK_EVERY_S: Final = 0.1
+_GRACE_S: Final = 10  # what is on its way at a stop may take this long to finish
+
+
+@dataclass(frozen=True, slots=True)
+class SecondApp:
+    """A second application of the same process, on an address of its own, in plain HTTP."""
+
+    app: ASGIApp
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """How an application is served.
+
+    With a ``certificate``, in TLS; what SIGHUP does stands in hangup.py; ``beside`` is
+    served as well, for as long. ``stopping`` is called when it was asked to stop, so that requests
+    which wait for something end now; ``make_room`` when there is no room for a connection, so that
+    one such request ends: False if there is none.
+    """
+
+    certificate: Certificate | None = None
+    beside: SecondApp | None = None
+    stopping: Callable[[], None] | None = None
+    make_room: Callable[[], bool] | None = None
+
+
+def serve(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    announce: Callable[[str], None],
+    ways: ServeOptions | None = None,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; port 0 takes a free one.
+
+    Args:
+        app: what to serve.
+        host: an address of this machine, without brackets.
+        port: 0 to 65535.
+        announce: called once with the URL, when requests are answered.
+        ways: how, if not in plain HTTP and alone.
+
+    Raises:
+        AddressTaken: an address can't be had.
+    """
+    ways = ways or ServeOptions()
+    collect_seldom()
+    with listening(host, port) as taken, _second(ways.beside) as also, _calm_stop():
+        server = server_for(app, ways.certificate)
+        if ways.make_room is not None:
+            server.server_state.make_room = ways.make_room
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve_all(server, taken, announce, also, ways))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """That of uvloop, which costs half of asyncio's own; there is none for Windows."""
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415
+
+    return uvloop.new_event_loop
+
+
+@contextmanager
+def _second(beside: SecondApp | None) -> Iterator[tuple[uvicorn.Server, socket.socket] | None]:
+    if beside is None:
+        yield None
+        return
+    with listening(beside.host, beside.port) as taken:
+        yield server_for(beside.app), taken
+
+
+async def _serve_all(
+    server: uvicorn.Server,
+    taken: socket.socket,
+    announce: Callable[[str], None],
+    also: tuple[uvicorn.Server, socket.socket] | None,
+    ways: ServeOptions,
+) -> None:
+    """Serve both; whoever is told to stop first hands that on to the other."""
+    install_sighup(server, ways.certificate)
+    telling = asyncio.create_task(_tell_when_stopping(server, ways.stopping))
+    if also is None:
+        await _serve(server, taken, announce)
+    else:
+        second, its = also
+        serving = asyncio.create_task(second.serve(sockets=[its]))
+        await _started(second, serving)
+        await _serve(server, taken, announce)
+        second.should_exit = True
+        await serving
+    telling.cancel()
+
+
+async def _tell_when_stopping(server: uvicorn.Server, stopping: Callable[[], None] | None) -> None:
+    while not server.should_exit:  # noqa: ASYNC110 -- a flag is all it has
+        await asyncio.sleep(_LOOK_EVERY_S)
+    if stopping is not None:
+        stopping()
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A listening socket."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named because asyncio sets TCP_NODELAY only on sockets that say theirs;
+    # without it every answer with a body waits 40 ms for an acknowledgement.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind((host, port))
+        except (OSError, UnicodeError, OverflowError):  # taken, not ours, or no address at all
+            raise AddressTaken(listen=f"{host}:{port}") from None
+        taken.listen(_BACKLOG)
+        yield taken
+
+
+def server_for(app: ASGIApp, certificate: Certificate | None = None) -> LimitedServer:
+    """The server: no access log, and nothing about it in its answers."""
+    config = uvicorn.Config(
+        app,
+        http=BufferedProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="error",  # it warns of what strangers send, of which each could make a line
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    if certificate is not None:
+        config.load()
+        config.ssl = certificate.context
+    return LimitedServer(config)
+
+
+def url_of(taken: socket.socket, scheme: str = "http") -> str:
+    """Where a socket listens, as a URL."""
+    host, port = taken.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+async def _serve(
+    server: uvicorn.Server, taken: socket.socket, announce: Callable[[str], None]
+) -> None:
+    serving = asyncio.create_task(server.serve(sockets=[taken]))
+    await _started(server, serving)
+    if server.started:
+        announce(url_of(taken, "https" if server.config.ssl else "http"))
+    await serving
+
+
+async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    while not server.started and not serving.done():  # noqa: ASYNC110 -- a flag is all it has
+        await asyncio.sleep(0.005)
+
+
+@contextmanager
+def _calm_stop() -> Iterator[None]:
+    """Let SIGTERM end the server and not the process: uvicorn raises it again when it is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

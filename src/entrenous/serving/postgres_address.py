@@ -1,0 +1,56 @@
+"""Check that libpq can read a PostgreSQL address before anything connects to it."""
+
+from typing import Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from entrenous.base.errors import Refused
+
+
+class BadDatabaseAddress(Refused):
+    """
+    The setting `database` is no address that PostgreSQL can read, so nothing was started. It is
+    postgresql://user@host:port/name; signs such as / : @ % in a user's name or a password are
+    written as %2F, %3A, %40 and %25. A password is better kept in ~/.pgpass.
+    """
+
+
+_PORT_MAX: Final = 65535
+_PORT_DIGITS: Final = 5
+
+
+def refuse_unreadable(url: str) -> None:
+    """Here and not where it is used: libpq's words repeat a part of it, maybe of a password. And it
+    reads a port only when it goes there, so that one which is none looks like a database that is
+    away.
+
+    Raises:
+        BadDatabaseAddress.
+    """
+    try:
+        ports = str(conninfo_to_dict(url).get("port", ""))
+    except (psycopg.ProgrammingError, UnicodeError):
+        raise BadDatabaseAddress from None
+    if not all(_is_port(port) for port in ports.split(",")):
+        raise BadDatabaseAddress from None
+
+
+def place_of(url: str) -> str:
+    """Where a database is, for people to read: without user, password and other options.
+
+    Raises:
+        BadDatabaseAddress.
+    """
+    refuse_unreadable(url)
+    said = conninfo_to_dict(url)
+    host, port, name = (str(said.get(key) or "") for key in ("host", "port", "dbname"))
+    if host.startswith("/"):
+        return f"postgresql:///{name}?host={host}" + (f"&port={port}" if port else "")
+    return f"postgresql://{host}{f':{port}' if port else ''}/{name}"
+
+
+def _is_port(text: str) -> bool:
+    """Of each host there may be one; without it, the usual."""
+    digits = text.isascii() and text.isdigit() and len(text) <= _PORT_DIGITS
+    return not text or (digits and 0 < int(text) <= _PORT_MAX)

@@ -1,0 +1,104 @@
+"""The certificate of a relay or a gate, TLS 1.3 only, and its reload on SIGHUP."""
+
+import asyncio
+import logging
+import os
+import signal
+import ssl
+import sys
+import threading
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from cryptography import x509
+
+from entrenous.base.errors import Refused
+from entrenous.serving.server_process import OURS
+
+
+class BadCertificate(Refused):
+    """
+    The certificate in {cert} and the key in {key} cannot be used together: one is missing, may not
+    be read, or does not fit the other. Look at both files, and at who may read them.
+    """
+
+
+class Certificate:
+    """A certificate with its key, as a server shows it; both are PEM files.
+
+    Raises:
+        BadCertificate: they can't be read, or do not fit each other.
+    """
+
+    def __init__(self, cert: Path, key: Path) -> None:
+        self._cert, self._key = cert, key
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_3
+        self._load_into(self.context)
+
+    def load(self) -> None:
+        """Read both files again, as after a renewal; connections that are open keep the old one,
+        and so do all when the files cannot be used: raises BadCertificate.
+        """
+        # OpenSSL puts the certificate in before it finds that the key is another one's.
+        self._load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        self._load_into(self.context)
+
+    def _load_into(self, context: ssl.SSLContext) -> None:
+        try:
+            context.load_cert_chain(self._cert, self._key, password=_no_password)
+        except (OSError, ssl.SSLError, ValueError):
+            raise BadCertificate(cert=self._cert, key=self._key) from None
+
+    def holds(self) -> tuple[datetime, datetime]:
+        """From when until when the certificate says that it is good."""
+        first = x509.load_pem_x509_certificates(self._cert.read_bytes())[0]
+        return first.not_valid_before_utc, first.not_valid_after_utc
+
+
+def _no_password() -> str:
+    """A server starts with nobody at hand: a key that asks for a password is no use to it."""
+    raise ValueError("this key asks for a password")
+
+
+_LOG: Final = logging.getLogger(OURS)
+
+
+def install_sighup(server: uvicorn.Server, certificate: Certificate | None) -> None:
+    """From now on, in the loop that runs, SIGHUP reads a certificate again; when it can't be used,
+    the old one is shown on, and the log says so.
+
+    Without a certificate there is nothing to read: in a terminal the server stops, as at SIGTERM,
+    and a service goes on. Where the signal is ignored, as under nohup, it stays so.
+    """
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        return
+    if certificate is None and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return
+    in_a_terminal = _in_a_terminal()  # asked now: a terminal that was closed is no terminal
+
+    def hear() -> None:
+        if certificate is not None:
+            _read_again(certificate)
+        elif in_a_terminal:
+            server.should_exit = True
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hear)
+
+
+def _read_again(certificate: Certificate) -> None:
+    try:
+        certificate.load()
+    except BadCertificate:
+        said = {"event": "certificate-unusable", "shown": "the one before"}
+        _LOG.error("certificate-unusable", extra={"said": said})
+
+
+def _in_a_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The gate as seen from outside: by a device, by the platform's own servers, and by reviewers."""

@@ -1,0 +1,195 @@
+"""A platform's gate as a device sees it, over HTTP (docs/spec/gate.md, 6).
+
+A gate's answers are not trusted: bodies are read up to a limit, and of its own words only some
+hundred printable characters are passed on, and only with a refusal.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from entrenous.base.environment import Proxy, is_loopback
+from entrenous.base.errors import EntrenousError
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.secret import Secret
+from entrenous.device.client.http_courier import new_client
+from entrenous.fingerprint.nouns import SOUND_S_MIN, SoundTooQuiet, TooFlat
+from entrenous.stop.nouns import (
+    BadAnswer,
+    GateBusy,
+    GateRefused,
+    GateUnreachable,
+    NoConnection,
+    NotAGate,
+    NotPrivate,
+)
+from entrenous.stop.registration import (
+    BadClaim,
+    BankClient,
+    ClaimRequest,
+    ClaimStatus,
+    NoSuchClaim,
+    NotTheHolder,
+)
+from entrenous.stop.registration_format import read_claim, write_request
+from entrenous.wire.encodings import to_base64url
+from entrenous.wire.problem_details import MEDIA_TYPE, urn_of
+
+
+@contextmanager
+def bank_client(url: str, proxy: Proxy | None = None) -> Iterator[BankClient]:
+    """A platform's gate as this device sees it."""
+    with new_client(proxy=proxy) as client:
+        yield HttpBankClient(url, client)
+
+
+_ANSWER_BYTES_MAX: Final = 64 * 1024  # a claim takes some hundred
+_DETAIL_MAX: Final = 300  # characters of a gate's own words that we pass on
+_PLAIN: Final = {"Accept-Encoding": "identity"}  # what is counted is what is read
+_NEVER_MADE: Final = (httpx.ConnectError, httpx.ConnectTimeout)  # TLS that fails is one, too
+_BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+# What a gate never answers: it leads nobody elsewhere, and knows the methods that are used here.
+_NO_GATES: Final = frozenset({*range(300, 400), HTTPStatus.NOT_IMPLEMENTED})
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    kind: str
+    untrusted_body: bytes
+
+
+class HttpBankClient:
+    """The gate at https://..., or at http:// on this machine.
+
+    ``client`` is one that trusts nothing around it, as ``courier.http.new_client`` makes it.
+
+    Raises:
+        NotAGate, NotPrivate: any other address: a fingerprint is not sent in the clear.
+    """
+
+    __slots__ = ("_http", "url")
+
+    def __init__(self, url: str, client: httpx.Client) -> None:
+        _refuse_odd(url)
+        self.url = url.rstrip("/")
+        self._http = client
+
+    def embedding_taken(self) -> str | None:
+        """GET /v1/status; None also of a gate that says nothing of it."""
+        answer = self._ask("GET", "/v1/status")
+        if not 200 <= answer.status < 300:
+            raise GateUnreachable(url=self.url)
+        said = _object(answer.untrusted_body).get("embedding")
+        return said if isinstance(said, str) else None
+
+    def register(self, request: ClaimRequest) -> ClaimStatus:
+        """POST /v1/claims; may be repeated with the same holder."""
+        sent = {"Content-Type": "application/json"}
+        answer = self._ask("POST", "/v1/claims", sent, write_request(request))
+        if _says(answer, TooFlat):
+            raise TooFlat(quality=request.print.quality)
+        if _says(answer, SoundTooQuiet):
+            raise SoundTooQuiet(needed_s=SOUND_S_MIN)
+        return self._claim(answer)
+
+    def status(self, claim: ClaimId) -> ClaimStatus:
+        """GET /v1/claims/{id}."""
+        answer = self._ask("GET", f"/v1/claims/{claim}")
+        if answer.status == HTTPStatus.NOT_FOUND:
+            raise NoSuchClaim(claim=claim)
+        return self._claim(answer)
+
+    def withdraw(self, claim: ClaimId, token: Secret) -> ClaimStatus:
+        """DELETE /v1/claims/{id}; the token goes in a header, never in the address."""
+        bearer = {"Authorization": f"Bearer {to_base64url(token.reveal())}"}
+        answer = self._ask("DELETE", f"/v1/claims/{claim}", bearer)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            raise NoSuchClaim(claim=claim)
+        if _says(answer, NotTheHolder):
+            raise NotTheHolder(claim=claim)
+        return self._claim(answer)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> _Answer:
+        sent = {**_PLAIN, **(headers or {})}
+        try:
+            with self._http.stream(method, self.url + path, content=body, headers=sent) as answer:
+                kind = answer.headers.get("content-type", "")
+                said = _Answer(answer.status_code, kind, self._whole(answer))
+        except _NEVER_MADE as problem:
+            raise NoConnection(url=self.url) from problem
+        except httpx.HTTPError as problem:
+            raise GateUnreachable(url=self.url) from problem
+        except (httpx.InvalidURL, UnicodeError):  # no name that could be looked up
+            raise NotAGate(url=self.url) from None
+        if said.status in _BUSY:
+            raise GateBusy
+        return said
+
+    def _whole(self, answer: httpx.Response) -> bytes:
+        held = bytearray()
+        for chunk in answer.iter_bytes():
+            held += chunk
+            if len(held) > _ANSWER_BYTES_MAX:
+                raise BadAnswer(url=self.url)
+        return bytes(held)
+
+    def _claim(self, answer: _Answer) -> ClaimStatus:
+        if answer.status in _NO_GATES or 400 <= answer.status < 500:
+            raise GateRefused(url=self.url, detail=_detail(answer))
+        if not 200 <= answer.status < 300:
+            raise GateUnreachable(url=self.url)
+        try:
+            return read_claim(answer.untrusted_body)
+        except BadClaim as problem:
+            raise BadAnswer(url=self.url) from problem
+
+
+def _refuse_odd(url: str) -> None:
+    """Raises NotAGate for what is no web address, NotPrivate for http to another machine."""
+    try:
+        address = httpx.URL(url)
+        address.host.encode("idna")  # no label of a name is empty or longer than 63 bytes
+        _ = urlsplit(url).port  # reading it checks that it is one
+    except (httpx.InvalidURL, ValueError):
+        raise NotAGate(url=url) from None
+    if address.scheme not in ("http", "https") or not address.host:
+        raise NotAGate(url=url)
+    if address.scheme == "http" and not is_loopback(address.host):
+        raise NotPrivate(url=url)
+
+
+def _says(answer: _Answer, kind: type[EntrenousError]) -> bool:
+    """Whether it is a problem document (RFC 9457) of that kind."""
+    return _document(answer).get("type") == urn_of(kind)
+
+
+def _detail(answer: _Answer) -> str:
+    said = str(_document(answer).get("detail", f"status {answer.status}"))
+    plain = " ".join(said.split())  # a line's end is a space, and no more
+    return "".join(letter for letter in plain if letter.isprintable())[:_DETAIL_MAX]
+
+
+def _document(answer: _Answer) -> dict[str, object]:
+    return _object(answer.untrusted_body) if answer.kind.startswith(MEDIA_TYPE) else {}
+
+
+def _object(untrusted_body: bytes) -> dict[str, object]:
+    """A JSON object; an empty one for anything else."""
+    try:
+        document = msgspec.json.decode(untrusted_body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,189 @@
+"""The reviewers' desk of a gate over HTTP, and the ASGI transport to a gate in this process."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import anyio
+import httpx
+import msgspec
+
+from entrenous.base.errors import EntrenousError
+from entrenous.base.limits import UPLOAD_BYTES_MAX
+from entrenous.base.secret import Secret
+from entrenous.stop.nouns import BadAnswer, GateBusy, GateRefused, GateUnreachable
+from entrenous.stop.upload_record import NoSuchReview, NoView, UploadNotKept, WrongReviewToken
+from entrenous.wire.problem_details import MEDIA_TYPE, urn_of
+
+App = Callable[[Any, Any, Any], Awaitable[None]]  # as ASGI calls one
+
+
+@dataclass(frozen=True, slots=True)
+class AsgiTransport(httpx.BaseTransport):
+    """Carries requests to ``app``, one at a time; what it does while it is served is not done."""
+
+    app: App
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Its answer, whole."""
+        return anyio.run(self._ask, request)
+
+    async def _ask(self, request: httpx.Request) -> httpx.Response:
+        transport = httpx.ASGITransport(self.app)
+        async with httpx.AsyncClient(transport=transport, trust_env=False) as client:
+            answer = await client.request(
+                request.method, request.url, content=request.read(), headers=request.headers
+            )
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+
+def client_of(app: App) -> httpx.Client:
+    """Return a client whose requests go to ``app``."""
+    return httpx.Client(transport=AsgiTransport(app))
+
+
+Form = TypeVar("Form", bound=msgspec.Struct)
+_BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_DETAIL_MAX: Final = 300
+_ABOUT_A_CASE: Final = {urn_of(kind): kind for kind in (NoSuchReview, NoView, UploadNotKept)}
+
+
+class ShownMatch(msgspec.Struct, omit_defaults=True):
+    """What an upload fits, and how that claim stands."""
+
+    bank: str
+    distance: int
+    how: str
+    claim: str
+    state: str = ""
+    reason: str = ""
+    opinions: dict[str, int] = {}
+
+
+class ShownReview(msgspec.Struct, kw_only=True):
+    """``entrenous/review/1``."""
+
+    schema: str
+    case: str
+    state: str
+    at: str
+    decision: str
+    matches: list[ShownMatch]
+    found: str
+    reference: str
+    gathered: int
+    view: str | None = None
+    upload: str | None = None
+    first_confirmer: str | None = None
+    also: list[str] = []
+
+
+class ShownQueue(msgspec.Struct):
+    """``entrenous/reviews/1``."""
+
+    waiting: int
+    next: ShownReview | None
+    reviewer: str
+    confirmers: int
+
+
+class _Problem(msgspec.Struct):
+    type: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewClient:
+    """The gate at ``url``, as whoever has ``token`` sees it. ``called``: what errors call it, where
+    that is no address that somebody gave.
+
+    Each method raises GateUnreachable, GateBusy, BadAnswer; WrongReviewToken; NoSuchReview where
+    there is no such case; GateRefused, with the gate's own words, for what it does not do.
+    """
+
+    url: str
+    token: Secret = field(repr=False)
+    client: httpx.Client = field(repr=False)
+    answer_bytes_max: int = 2 * UPLOAD_BYTES_MAX
+    called: str = ""
+
+    @property
+    def _named(self) -> str:
+        return self.called or self.url
+
+    def first(self, after: str = "") -> ShownQueue:
+        """What waits, and the first of it, or the first after that case."""
+        return self._form(self._ask("GET", "", after, query={"after": after}), ShownQueue)
+
+    def one(self, case: str) -> ShownReview:
+        """The case with that number."""
+        return self._form(self._ask("GET", "/{}", case), ShownReview)
+
+    def decide(self, case: str, decision: str, shown: Sequence[str]) -> ShownReview:
+        """Say "confirm" or "release" of a case with which these claims were shown; the review with
+        its state from now on.
+        """
+        body = msgspec.json.encode({"decision": decision, "shown": shown})
+        return self._form(self._ask("POST", "/{}", case, body=body), ShownReview)
+
+    def view(self, case: str) -> bytes:
+        """A small grey blurred PNG; raises NoView, UploadNotKept too."""
+        return self._ask("GET", "/{}/view", case)
+
+    def upload(self, case: str) -> bytes:
+        """The bytes themselves (untrusted); raises UploadNotKept too."""
+        return self._ask("GET", "/{}/upload", case)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        case: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> bytes:
+        headers = {"Authorization": f"Bearer {self.token.reveal().decode('latin-1')}"}
+        where = f"{self.url}/v1/reviews{path.format(quote(case, safe=''))}"
+        try:
+            with self.client.stream(
+                method, where, params=query, content=body, headers=headers
+            ) as answer:
+                said = self._whole(answer)
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
+            raise GateUnreachable(url=self._named) from problem
+        if answer.status_code != HTTPStatus.OK:
+            raise self._refusal(answer, said, case)
+        return said
+
+    def _whole(self, answer: httpx.Response) -> bytes:
+        held = bytearray()
+        for chunk in answer.iter_bytes():
+            held += chunk
+            if len(held) > self.answer_bytes_max:
+                raise BadAnswer(url=self._named)
+        return bytes(held)
+
+    def _refusal(self, answer: httpx.Response, untrusted_body: bytes, case: str) -> EntrenousError:
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            return WrongReviewToken(url=self._named)
+        if answer.status_code in _BUSY:
+            return GateBusy()
+        if not 400 <= answer.status_code < 500:
+            return GateUnreachable(url=self._named)
+        problem = _Problem()
+        if answer.headers.get("content-type", "").startswith(MEDIA_TYPE):
+            problem = self._form(untrusted_body, _Problem)
+        if problem.type in _ABOUT_A_CASE:
+            return _ABOUT_A_CASE[problem.type](case=case)
+        said = problem.detail or f"status {answer.status_code}"
+        shown = "".join(letter for letter in " ".join(said.split()) if letter.isprintable())
+        return GateRefused(url=self._named, detail=shown[:_DETAIL_MAX])
+
+    def _form(self, untrusted_body: bytes, form: type[Form]) -> Form:
+        try:
+            return msgspec.json.decode(untrusted_body, type=form)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise BadAnswer(url=self._named) from None

@@ -1,0 +1,373 @@
+"""Find the media files in a multipart body or a mail message.
+
+Strangers write both, so they are read strictly. Mail is RFC 5322 with MIME, RFC 2045. Whether
+bytes are a picture, a video or a sound of any kind,
+SVG included, their first bytes say.
+"""
+
+from __future__ import annotations
+
+import binascii
+import email.policy
+import quopri
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.message import Message
+from typing import TYPE_CHECKING, Final
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from entrenous.base.errors import Malformed
+from entrenous.base.picture import Medium, NotAPicture
+from entrenous.media.file_kind import kind_of, medium_of
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+
+_SVG: Final = re.compile(rb"<(?:[\w.-]+:)?svg[\s>:/]|<!DOCTYPE\s+svg", re.IGNORECASE)
+# XML 1.0, section 2.8: what may stand before the first element, each closed.
+_BEFORE: Final = re.compile(
+    rb"(?:\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[\]<>]*>)*+", re.DOTALL | re.IGNORECASE
+)
+# What has begun and not ended: an instruction, a comment, a document type, a name.
+_OPEN: Final = re.compile(
+    rb"<(?:\?[A-Z_:\x80-\xff]|!--|!DOCTYPE|[^!?\s/>][^\s/>]*\Z|!?-?\Z)", re.IGNORECASE
+)
+# Of UTF-8 and UTF-16, whose zero bytes are left out of what is read.
+_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_EBCDIC: Final = b"\x4c\x6f\xa7\x94"  # "<?xm" (XML 1.0, appendix F)
+_GZIP: Final = b"\x1f\x8b"  # RFC 1952
+_INFLATED_MAX: Final = 4096
+
+
+def may_be_drawing(untrusted_start: bytes, *, is_cut: bool) -> bool:
+    """Whether a file that begins like this may be shown as a drawing.
+
+    ``is_cut``: more may follow.
+    """
+    if untrusted_start.startswith(_GZIP):
+        return _may_be(_inflated(untrusted_start), is_cut=True)
+    return untrusted_start.startswith(_EBCDIC) or _may_be(untrusted_start, is_cut=is_cut)
+
+
+def _may_be(start: bytes, *, is_cut: bool) -> bool:
+    for mark in _MARKS:
+        start = start.removeprefix(mark)
+    plain = start.replace(b"\0", b"")
+    if start and not plain:
+        return False  # zero bytes alone
+    if _SVG.search(plain) is not None:
+        return True
+    before = _BEFORE.match(plain)
+    rest = plain[before.end() if before else 0 :]
+    return is_cut and (not rest or _OPEN.match(rest) is not None)
+
+
+def _inflated(start: bytes) -> bytes:
+    """The first bytes of what is compressed; none where that can't be seen."""
+    try:
+        return zlib.decompressobj(wbits=31).decompress(start, _INFLATED_MAX)
+    except zlib.error:
+        return b""
+
+
+#: So many first bytes tell.
+START_BYTES: Final = 1024
+# Each is longer than a word that a text may begin with, or has bytes that no text has.
+_PICTURES: Final = (
+    *(b"\xff\x0a", b"\x00\x00\x00\x0cJXL "),  # JPEG XL (ISO/IEC 18181-2, 9)
+    *(b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"),  # JPEG 2000 (T.800, I.5.1)
+    *(b"II+\0", b"MM\0+", b"II\xbc"),  # BigTIFF; JPEG XR
+    *(b"8BPS", b"gimp xcf", b"icns", b"\0\0\1\0", b"\0\0\2\0"),  # Photoshop, GIMP, icons
+    *(b"qoif", b"farbfeld", b"FLIF", b"BPG\xfb", b"\x8aMNG", b"\x8bJNG"),
+    *(b"#?RADIANCE", b"#?RGBE", b"v/1\x01", b"SDPX", b"XPDS", b"\x80\x2a\x5f\xd7"),  # HDR, EXR, DPX
+    *(b"DDS \x7c\0", b"\xabKTX", b"PVR\3", b"\x13\xab\xa1\x5c"),  # textures
+    *(b"BLP1\0", b"BLP1\1", b"BLP2\0", b"BLP2\1"),
+    *(b"IIU\0", b"IIRO\x08", b"IIRS\x08", b"MMOR\0", b"II\x1a\0"),  # cameras
+    *(b"FOVb\0", b"FUJIFILMCCD-RAW", b"\0MRM"),
+    *(b"%!PS", b"\xc5\xd0\xd3\xc6", b"\xd7\xcd\xc6\x9a", b"AT&TFORM"),  # PostScript, WMF, DjVu
+    *(b"\x59\xa6\x6a\x95", b"\xb1\x68\xde\x3a", b"SIMPLE  ="),  # Sun, DCX, FITS
+)
+_FILMS_AND_SOUNDS: Final = (
+    *(b"FLV\x01", b".RMF", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),  # ASF
+    *(b"\0\0\1", b"\0\0\0\1"),  # MPEG's start codes (H.222.0, 2.4.2; H.264, annex B)
+    *(b"YUV4MPEG2 ", b"DKIF\0", b"\x06\x0e\x2b\x34", b"nut/multimedia"),  # IVF, MXF
+    *(b".snd\0", b"caff\0", b"wvpk", b"MAC \x96\x0f", b"DSD \x1c\0", b"\x0b\x77"),
+)
+_STARTS: Final = _PICTURES + _FILMS_AND_SOUNDS
+# Portable any-maps (netpbm: width and height, with comments between), XBM and XPM (both are C),
+# PCX, SGI, IFF, TGA, which has nothing but a header with few possible values, BMP without the
+# header of its file, EMF, DICOM, MSP and IM.
+_PATTERNS: Final = re.compile(
+    rb"P[1-6]\s*(?:#|\s{99}|\s\d{99}|\s\d+\s{99}|\s\d+\s+[\d#])|P7(?:\s*\n| 332)|P[Ff]4?\n-?\d"
+    rb"|[^\0]*?(?:#define[ \t]+\S*width[ \t]|/\*[ \t]*XPM[ \t]*\*/|! XPM2)"
+    rb"|\n[\0\2-\5][\0\1][\1\2\4\x08]|\x01\xda[\0\1][\1\2]"
+    rb"|FORM.{4}(?:ILBM|PBM |ACBM|RGB8|RGBN|AIFF|AIFC|8SVX)"
+    rb"|.(?:\0[\1-\3\t-\v].{5}|\x01[\1-\3\t-\v].{4}[\x0f\x10\x18\x20]).{8}[\1\x08\x0f\x10\x18\x20]"
+    rb"|\(\0\0\0.{8}\x01\0[\1\4\x08\x10\x18\x20]\0"
+    rb"|\x01\0\0\0.{36} EMF|.{128}DICM|(?:DanM|LinS|Image type:)[^\0]*\0",
+    re.DOTALL,
+)
+# Bytes before a packet's sync byte, and from it to the next (H.222.0, 2.4.3; with the time codes of
+# cameras and discs; with error correction).
+_TS_PACKETS: Final = ((0, 188), (4, 192), (0, 204), (0, 208))
+
+
+def is_media(untrusted_start: bytes) -> bool:
+    """Whether what begins like this may be shown or played; reads at most START_BYTES of it."""
+    start = untrusted_start[:START_BYTES]
+    if medium_of(start) is not Medium.PICTURE or start.startswith(_STARTS) or _is_stream(start):
+        return True
+    try:
+        kind_of(start)
+    except NotAPicture:
+        is_cut = len(start) == START_BYTES
+        return _PATTERNS.match(start) is not None or may_be_drawing(start, is_cut=is_cut)
+    return True
+
+
+def _is_stream(start: bytes) -> bool:
+    """MPEG's transport stream, by the first byte of two packets, or of three if there are."""
+    syncs = (start[at : at + 2 * size + 1 : size] for at, size in _TS_PACKETS)
+    return any(sync in (b"GG", b"GGG") for sync in syncs)
+
+
+PARTS_MAX: Final = 1000
+_FORM: Final = "multipart/form-data"
+_TALK: Final = ("application/json", "application/x-www-form-urlencoded", "text/")
+_ITSELF: Final = ("", "7bit", "8bit", "binary")  # RFC 2045, section 6.2: nothing to be decoded
+_BOUNDARY: Final = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046
+_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
+_EDGES: Final = frozenset(b"\r\n\0")  # some readers end a header, or all of them, at one of these
+
+
+class Unreadable(Malformed):
+    """
+    What was sent can't be taken apart with certainty, so it is held. Nothing was published. Send it
+    again as a plain form.
+    """
+
+
+def uploads_in(untrusted_body: bytes, content_type: str, content_encoding: str = "") -> list[bytes]:
+    """Every file in a request's body; empty when it brings none.
+
+    A form's part is a file when it says so (RFC 7578: a file name, or a type that is not text), or
+    when it is media by its first bytes, whatever it says. Any other body is one file, unless it is
+    text or JSON by its type and no media by its first bytes.
+
+    Raises:
+        Unreadable: it is compressed, no proper form, or a form within a form.
+    """
+    if not untrusted_body:
+        return []
+    if content_encoding.strip().lower() not in ("", "identity"):
+        raise Unreadable
+    if content_type.lower().count("boundary") > 1:
+        raise Unreadable
+    try:
+        declared, options = parse_options_header(content_type)
+    except UnicodeError:
+        raise Unreadable from None
+    kind = declared.decode("latin-1").strip().lower()
+    if kind == _FORM:
+        return _files(_parts(untrusted_body, options.get(b"boundary", b"")))
+    if kind.startswith("multipart/"):
+        raise Unreadable
+    is_talk = kind.startswith(_TALK) or kind.endswith("+json")
+    return [] if is_talk and not is_media(untrusted_body) else [untrusted_body]
+
+
+@dataclass(slots=True)
+class _Part:
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    data: bytearray = field(default_factory=bytearray)
+
+    def header(self, name: bytes) -> str:
+        """The value of a header that may stand there once; raises Unreadable."""
+        values = [value for own, value in self.headers if own == name]
+        if len(values) > 1:
+            raise Unreadable
+        return values[0].decode("latin-1").strip() if values else ""
+
+
+def _files(parts: list[_Part]) -> list[bytes]:
+    return [bytes(part.data) for part in parts if _is_file(part)]
+
+
+def _is_file(part: _Part) -> bool:
+    if part.header(b"content-transfer-encoding").lower() not in _ITSELF:
+        raise Unreadable
+    kind = part.header(b"content-type").lower()
+    if kind.startswith("multipart/"):
+        raise Unreadable
+    is_named = "filename" in part.header(b"content-disposition").lower()
+    if is_named and not part.data:
+        return False  # a file field that was left empty
+    return (
+        is_named
+        or bool(kind and not kind.startswith("text/"))
+        or is_media(bytes(part.data[:START_BYTES]))
+    )
+
+
+def _parts(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
+    """The parts of a form.
+
+    Readers differ in what they take for a delimiter: some find it in the midst of a line, some read
+    on behind the last one. So nothing may stand before the first or behind the last, and what
+    looks like one must be one.
+    """
+    delimiter = b"--" + boundary
+    end = untrusted_body[-len(delimiter) - 4 :].rstrip(b"\r\n")
+    if _BOUNDARY.fullmatch(boundary) is None or not untrusted_body.startswith(delimiter):
+        raise Unreadable
+    parts = _parsed(untrusted_body, boundary)
+    if not end.endswith(delimiter + b"--") or untrusted_body.count(delimiter) != len(parts) + 1:
+        raise Unreadable
+    return parts
+
+
+def _parsed(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
+    found = _Parts()
+    try:
+        parser = MultipartParser(boundary, found.callbacks())
+        parser.write(untrusted_body)
+        parser.finalize()
+    except FormParserError as problem:
+        raise Unreadable from problem
+    if not found.ended:
+        raise Unreadable
+    return found.parts
+
+
+class _Parts:
+    """Listens to the parser."""
+
+    def __init__(self) -> None:
+        self.parts: list[_Part] = []
+        self.ended = False
+        self._name = bytearray()
+        self._value = bytearray()
+
+    def callbacks(self) -> MultipartCallbacks:
+        """What the parser calls as it reads."""
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._header,
+            "on_part_data": lambda data, start, end: self.parts[-1].data.extend(data[start:end]),
+            "on_end": self._end,
+        }
+
+    def _begin(self) -> None:
+        if len(self.parts) >= PARTS_MAX:
+            raise Unreadable
+        self.parts.append(_Part())
+
+    def _header(self) -> None:
+        if _NAME.fullmatch(self._name) is None or not _EDGES.isdisjoint(self._value):
+            raise Unreadable
+        self.parts[-1].headers.append((bytes(self._name).lower(), bytes(self._value)))
+        self._name.clear()
+        self._value.clear()
+
+    def _end(self) -> None:
+        self.ended = True
+
+
+MAIL_PARTS_MAX: Final = 500
+_MEDIA: Final = ("image", "video", "audio")
+_CODING: Final = "Content-Transfer-Encoding"
+_MAIL_ITSELF: Final = frozenset(("7bit", "8bit", "binary"))  # RFC 2045, section 6.2: not encoded
+_ONCE: Final = (_CODING, "Content-Type")
+
+
+class NotAMail(Malformed):
+    """
+    This is not a mail message: it has no header lines, or its parts can't be told apart. Nothing
+    was asked. Give the whole message as it was received, with its headers.
+    """
+
+
+class OddPart(Exception):
+    """Two mail programs could find different bytes here; never leaves this module."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailFile:
+    """One file; its bytes are None when the part can't be read with certainty.
+
+    ``says_media``: the message calls it a picture, video or sound.
+    """
+
+    untrusted_data: bytes | None
+    says_media: bool = False
+
+
+def media_in(untrusted_mail: bytes) -> list[MailFile]:
+    """Every picture, video and sound in a message: by its type, by its first bytes, or because it
+    is a file; and every part that can't be read, whatever it may be.
+
+    Messages within the message are opened; archives, and what is encrypted, are not.
+
+    Raises:
+        NotAMail.
+    """
+    try:
+        message = email.message_from_bytes(untrusted_mail, policy=email.policy.compat32)
+        parts = list(message.walk())
+        found = list(_found(parts[: 2 * MAIL_PARTS_MAX + 1]))
+    except (RecursionError, ValueError, LookupError):
+        raise NotAMail from None
+    if not message.keys() or sum(not part.is_multipart() for part in parts) > MAIL_PARTS_MAX:
+        raise NotAMail
+    if len(parts) > 2 * MAIL_PARTS_MAX:
+        raise NotAMail
+    return found
+
+
+def _found(parts: list[Message]) -> Iterator[MailFile]:
+    for part in parts:
+        says_media = part.get_content_maintype() in _MEDIA
+        try:
+            data = _content(part)
+        except OddPart:
+            yield MailFile(None, says_media=says_media)
+            continue
+        if data and (says_media or part.get_filename() is not None or is_media(data)):
+            yield MailFile(data, says_media=says_media)
+
+
+def _content(part: Message) -> bytes:
+    """A part's own bytes, none for one that holds other parts; raises OddPart."""
+    if part.defects or any(len(part.get_all(name, ())) > 1 for name in _ONCE):
+        raise OddPart
+    coding = str(part.get(_CODING, "7bit")).strip().lower()
+    is_container = part.get_content_maintype() in ("multipart", "message")
+    if is_container and (coding not in _MAIL_ITSELF or not part.is_multipart()):
+        raise OddPart  # RFC 2046, sections 5.1 and 5.2: never encoded, never without parts
+    if part.get_content_type() == "message/partial":
+        raise OddPart  # the rest of it is in another message
+    if is_container:
+        return b""
+    del part[_CODING]  # so that the library hands out what stands there
+    raw = part.get_payload(decode=True)
+    return _decoded(raw, coding) if isinstance(raw, bytes) else b""
+
+
+def _decoded(raw: bytes, coding: str) -> bytes:
+    if coding in _MAIL_ITSELF:
+        return raw
+    if coding == "quoted-printable":
+        return quopri.decodestring(raw)
+    if coding != "base64":
+        raise OddPart
+    try:
+        return binascii.a2b_base64(b"".join(raw.split()), strict_mode=True)
+    except binascii.Error:
+        raise OddPart from None

@@ -1,0 +1,35 @@
+"""``entrenous fingerprint``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entrenous.fingerprint.pdq import fingerprint as fingerprint_of
+from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.terminal.output import put_json, say
+from entrenous.terminal.output_files import read_file
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command("fingerprint")(fingerprint)
+
+
+def fingerprint(
+    file: Path,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """The picture's PDQ fingerprint, as platforms compare it; nothing leaves this device."""
+    found = fingerprint_of(decode_untrusted(read_file(file)))
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/fingerprint/1",
+                "kind": found.kind,
+                "hex": found.hex,
+                "quality": found.quality,
+            }
+        )
+        return
+    say(f"{found.hex}  (PDQ, quality {found.quality} of 100)")

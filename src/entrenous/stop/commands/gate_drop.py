@@ -1,0 +1,302 @@
+"""``entrenous gate drop`` and ``gate proxy``: ask a gate about files, or in front of a server."""
+
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.base.environment import UnusableFolder
+from entrenous.base.errors import EntrenousError, Refused, Unreachable
+from entrenous.base.picture import NoSuchFile, UnreadableFile
+from entrenous.serving.http_server import serve
+from entrenous.serving.server_process import start_hooks_log
+from entrenous.stop.client.gate_answer import (
+    ClientSettings,
+    GateAnswer,
+    GateReason,
+    GateVerdict,
+    read_client_settings,
+    strictest,
+)
+from entrenous.stop.client.upload_client import GateClient
+from entrenous.stop.client.uploaded_files import MailFile, NotAMail, media_in
+from entrenous.terminal.output import hint, put_json, say, unwrapped
+from entrenous.terminal.session import BY_FAMILY, YES, session_of
+from entrenous.terminal.typed_input import host_and_port
+
+Gate = Annotated[str, typer.Option(metavar="URL", help="Address of the gate.")]
+Token = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The gate's operator.token; else ENTRENOUS_GATE_TOKEN."),
+]
+Media = Annotated[
+    str, typer.Option(metavar="hold|pass", help="Video, sound, pictures it can't read.")
+]
+Shadow = Annotated[bool, typer.Option("--shadow", help="Ask and log; always let through.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def join_proxy(gate: typer.Typer) -> None:
+    """Add this module's command to the group ``entrenous gate``."""
+    gate.command("proxy")(proxy)
+
+
+def proxy(
+    context: typer.Context,
+    upstream: Annotated[str, typer.Option(metavar="URL", help="The server behind.")],
+    gate: Gate,
+    token_file: Token = None,
+    paths: Annotated[
+        str, typer.Option(metavar="PATH,PATH", help="Where uploads come; / is everywhere.")
+    ] = "/",
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Host and port; port 0 takes a free one.")
+    ] = "127.0.0.1:7803",
+    on_hold: Annotated[
+        str, typer.Option(metavar="publish|header", help="What becomes of a held upload.")
+    ] = "publish",
+    other_media: Media = "hold",
+    appeal_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where people ask for a look at what was refused.")
+    ] = "",
+    budget: Annotated[
+        float, typer.Option(metavar="SECONDS", help="No answer within it: the upload is held.")
+    ] = 5.0,
+    account_header: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Header in which your web server says who is signed in."),
+    ] = "",
+    shadow: Shadow = False,
+    as_json: Json = False,
+) -> None:
+    """Serve another server's address and ask the gate about each upload that comes to it.
+
+    Each decision is a line on standard error, without anything of the upload.
+    """
+    given = {"appeal_url": appeal_url, "budget_s": budget, "shadow": shadow}
+    setting = setting_of(gate, token_file, other_media=other_media, **given)
+    start_hooks_log(sys.stderr)
+    where = [path.strip() for path in paths.split(",") if path.strip()]
+    app = session_of(context).apps["gate proxy"](upstream, setting, where, on_hold, account_header)
+
+    def announce(url: str) -> None:
+        if as_json:
+            put_json({"schema": "entrenous/gate-proxy/1", "url": url})
+        else:
+            say(f"Uploads to {upstream} are checked at {url}. Stop it with Ctrl-C.")
+
+    serve(app, *host_and_port(listen), announce)
+
+
+def setting_of(gate: str, token_file: Path | None, **more: object) -> ClientSettings:
+    """What the options say; raises BadSetting."""
+    token = {} if token_file is None else {"token_file": token_file}
+    return read_client_settings({"gate": gate, **token, **more})
+
+
+#: Beyond, a message is held unread; mail servers refuse at 10 to 50 MB.
+MAIL_BYTES_MAX: Final = 100_000_000
+#: Refused beats held: a mail server that must choose one may not let through what was refused.
+_EXITS: Final = {
+    GateVerdict.LET_THROUGH: YES,
+    GateVerdict.REFUSE: BY_FAMILY[Refused.family],
+    GateVerdict.HOLD: BY_FAMILY[Unreachable.family],
+}
+#: Whoever calls this bounces mail at what says "refused", so only the gate's word may. What is
+#: wrong here, as a token that is missing, is to be tried again once it is mended.
+_LATER: Final = _EXITS[GateVerdict.HOLD]
+Answers = list[tuple[str, GateAnswer]]
+
+
+class OtherFileSystem(Unreachable):
+    """
+    {folder} is on another file system than {path}, so that no file can be moved there in one step.
+    Nobody was asked and nothing was moved. Choose a folder beside the files.
+    """
+
+
+class NotMoved(Unreachable):
+    """
+    {path} could not be moved to {folder}. It is still where it was; see to it that nothing reads
+    it there, and move it by hand.
+    """
+
+
+def join(gate: typer.Typer) -> None:
+    """Add this module's command to the group ``entrenous gate``."""
+    join_proxy(gate)
+    gate.command("drop")(drop)
+
+
+def drop(
+    gate: Gate,
+    files: Annotated[list[Path] | None, typer.Argument(help="Files, one upload each.")] = None,
+    token_file: Token = None,
+    quarantine: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Move files there that are not let through."),
+    ] = None,
+    mail: Annotated[
+        bool, typer.Option("--mail", help="A mail message on standard input, part by part.")
+    ] = False,
+    account: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Whose it is, as who is signed in; sent as a hash."),
+    ] = "",
+    other_media: Media = "hold",
+    shadow: Shadow = False,
+    as_json: Json = False,
+) -> None:
+    """Ask the gate about files or a mail message: status 0 let through, 3 refused, 6 held.
+
+    Status 4: there is no such file. What is wrong with the call itself, as no token, is 6, too,
+    and nothing is refused for it. Archives are not opened.
+    """
+    if mail == bool(files) or (mail and quarantine is not None):
+        raise typer.BadParameter("give files, or --mail without --quarantine")
+    asked = {"other_media": other_media, "shadow": shadow}
+    failed = list[EntrenousError]()
+    with _later(), closing(GateClient(setting_of(gate, token_file, **asked))) as client:
+        if mail:
+            answers = _mail_parts(client, account)
+        else:
+            ask = partial(client.ask_file, account=account)
+            answers = _each(files or [], ask, quarantine, failed)
+    _tell(answers, as_json=as_json)
+    for error in failed:
+        hint(unwrapped(str(error)))
+    worst = strictest(answer for _, answer in answers)
+    raise typer.Exit(_LATER if failed else YES if worst is None else _EXITS[worst.acts])
+
+
+@contextmanager
+def _later() -> Iterator[None]:
+    """What is wrong is told, and ends with the status that says to try again; but a file that is
+    missing keeps its own.
+    """
+    try:
+        yield
+    except NoSuchFile:
+        raise
+    except EntrenousError as error:
+        hint(unwrapped(str(error)))
+        raise typer.Exit(_LATER) from None
+
+
+def _each(
+    files: list[Path],
+    ask: Callable[[Path], GateAnswer],
+    quarantine: Path | None,
+    failed: list[EntrenousError],
+) -> Answers:
+    """Each file's answer; what is not let through is moved as soon as that is known.
+
+    One that can't be read or moved is noted in ``failed``, and the others are asked about.
+    """
+    for file in files:
+        if not file.is_file():
+            raise NoSuchFile(path=file)
+    if quarantine is not None:
+        _prepare(quarantine, files)
+    answers: Answers = []
+    for file in files:
+        try:
+            answers.append((str(file), _about(file, ask)))
+            if quarantine is not None and answers[-1][1].acts is not GateVerdict.LET_THROUGH:
+                _move(file, quarantine)
+        except EntrenousError as error:
+            failed.append(error)
+    return answers
+
+
+def _prepare(quarantine: Path, files: list[Path]) -> None:
+    """Before anything is asked, since an answer that can't be acted upon helps nobody.
+
+    Raises:
+        UnusableFolder: it can't be made, or not be written to.
+        OtherFileSystem: a file could only be copied there.
+    """
+    try:
+        quarantine.mkdir(mode=0o700, parents=True, exist_ok=True)
+        its = quarantine.stat().st_dev
+        elsewhere = [file for file in files if file.parent.stat().st_dev != its]
+    except OSError:
+        raise UnusableFolder(path=quarantine) from None
+    if not os.access(quarantine, os.W_OK | os.X_OK):
+        raise UnusableFolder(path=quarantine)
+    if elsewhere:
+        raise OtherFileSystem(folder=quarantine, path=elsewhere[0])
+
+
+def _about(file: Path, ask: Callable[[Path], GateAnswer]) -> GateAnswer:
+    try:
+        return ask(file)
+    except OSError:
+        raise UnreadableFile(path=file) from None
+
+
+def _move(file: Path, folder: Path) -> None:
+    """Within one file system, so that no half of it is ever seen; nothing is written over."""
+    try:
+        for number in itertools.count(1):
+            name = file.name if number == 1 else f"{file.stem}-{number}{file.suffix}"
+            with suppress(FileExistsError):
+                os.link(file, folder / name)
+                break
+        file.unlink()
+    except OSError:
+        raise NotMoved(path=file, folder=folder) from None
+
+
+def _mail_parts(client: GateClient, account: str) -> Answers:
+    untrusted_mail = sys.stdin.buffer.read(MAIL_BYTES_MAX + 1)
+    if len(untrusted_mail) > MAIL_BYTES_MAX:
+        return [("message", client.held(GateReason.TOO_LARGE))]
+    try:
+        parts = media_in(untrusted_mail)
+    except NotAMail:
+        return [("message", client.held(GateReason.UNREADABLE))]
+    return [
+        (f"part {number}", _about_part(part, client, account))
+        for number, part in enumerate(parts, 1)
+    ]
+
+
+def _about_part(part: MailFile, client: GateClient, account: str) -> GateAnswer:
+    if part.untrusted_data is None:
+        return client.held(GateReason.UNREADABLE)
+    return client.ask(part.untrusted_data, account=account, says_media=part.says_media)
+
+
+def _tell(answers: Answers, *, as_json: bool) -> None:
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/drop/1",
+                "uploads": [{"name": name, **_shown(answer)} for name, answer in answers],
+            }
+        )
+        return
+    for name, answer in answers:
+        case = f"  case {answer.case}" if answer.case else ""
+        would = f"  (a bank in shadow would {answer.would.value})" if answer.would else ""
+        shadow = "  (shadow: let through)" if answer.shadow else ""
+        say(f"{name}: {answer.said.value}  {answer.why.value}{case}{would}{shadow}")
+    if not answers:
+        hint("There is no picture, video or sound in it.")
+
+
+def _shown(answer: GateAnswer) -> dict[str, object]:
+    return {
+        "decision": answer.said.value,
+        "why": answer.why.value,
+        "case": answer.case,
+        "would": None if answer.would is None else answer.would.value,
+        "shadow": answer.shadow,
+    }

@@ -1,0 +1,191 @@
+"""``entrenous gate index`` and ``gate try``: what would be found of a hash or a file."""
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entrenous.base.files import folder_errors
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.limits import PDQ_BYTES
+from entrenous.fingerprint.nouns import BadFingerprint
+from entrenous.stop.gate_settings import gate_settings
+from entrenous.stop.index.file_index import FileIndex, condition_of, written_at
+from entrenous.stop.judge.dry_run import judge_dry
+from entrenous.stop.platform import Platform
+from entrenous.stop.registration import Claim
+from entrenous.stop.store.open_gate import INDEX, open_existing
+from entrenous.stop.upload_record import Decision
+from entrenous.terminal.output import put_json, say
+from entrenous.terminal.output_files import read_file
+from entrenous.terminal.session import NO
+
+Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Found = tuple[int, Claim, bool]  # bits that differ, a claim, whether it is on a part
+
+
+def join(gate: typer.Typer) -> None:
+    """Add this module's commands to the group ``entrenous gate``."""
+    join_try(gate)
+    index = typer.Typer(help="The index of fingerprints.", no_args_is_help=True)
+    index.command("lookup")(lookup)
+    index.command("status")(status)
+    index.command("rebuild")(rebuild)
+    gate.add_typer(index, name="index")
+
+
+def lookup(
+    hashes: Annotated[list[str], typer.Argument(metavar="HEX...", help="PDQ fingerprints.")],
+    data: Data,
+    as_json: Json = False,
+) -> None:
+    """Claims within 31 bits of these fingerprints, as they are: not turned or mirrored.
+
+    Exit status 1: none.
+    """
+    wanted = [_bits(text) for text in hashes]
+    with open_existing(data) as (platform, _):
+        found = [
+            [*whole, *parts]
+            for whole, parts in zip(
+                _claims_near(wanted, platform, part=False),
+                _claims_near(wanted, platform, part=True),
+                strict=True,
+            )
+        ]
+    if as_json:
+        shown = [
+            {"hex": bits.hex(), "matches": [_shown(*one) for one in some]}
+            for bits, some in zip(wanted, found, strict=True)
+        ]
+        put_json({"schema": "entrenous/lookup/1", "hashes": shown})
+    else:
+        _tell(wanted, found)
+    if not any(found):
+        raise typer.Exit(NO)
+
+
+def status(data: Data, as_json: Json = False) -> None:
+    """How many fingerprints the index knows, and how its file stands."""
+    folder, shards = data / INDEX, gate_settings(data).index_shards
+    with folder_errors(folder):
+        condition = condition_of(folder, shards)  # before opening mends it
+    with open_existing(data) as (platform, _), folder_errors(folder):
+        index = FileIndex(folder, platform.bank, shards)
+        state, withdrawn = index.state(), index.holds_withdrawn()
+        age = max(timedelta(), platform.clock.now() - written_at(folder, shards))
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/index/1",
+                "file_was": condition,
+                "whole": state.whole,
+                "parts": state.parts,
+                "in_base": state.in_base,
+                "later": state.later,
+                "withdrawn_waiting": withdrawn,
+                "bytes": state.base_bytes,
+                "age_s": round(age.total_seconds()),
+                "shards": shards,
+            }
+        )
+        return
+    say(f"{state.whole} fingerprints of pictures and {state.parts} of parts.")
+    say(f"  The file was {condition}; it holds {state.in_base} in {state.base_bytes} bytes.")
+    if withdrawn:
+        say("  It still holds withdrawn ones, which match nothing; they go with the next rebuild.")
+
+
+def rebuild(data: Data, as_json: Json = False) -> None:
+    """Make the index's file anew from the bank; a gate that runs goes over to it by itself."""
+    folder = data / INDEX
+    with open_existing(data) as (platform, _), folder_errors(folder):
+        index = FileIndex(folder, platform.bank, gate_settings(data).index_shards)
+        index.rebuild()
+        state = index.state()
+    if as_json:
+        put_json({"schema": "entrenous/index/1", "whole": state.whole, "parts": state.parts})
+        return
+    say(f"The index was made anew: {state.whole} of pictures, {state.parts} of parts.")
+
+
+def _bits(text: str) -> bytes:
+    """Raises BadFingerprint."""
+    digits = text.strip().lower()
+    if len(digits) != 2 * PDQ_BYTES or not set(digits) <= set("0123456789abcdef"):
+        raise BadFingerprint
+    return bytes.fromhex(digits)
+
+
+def _claims_near(wanted: Sequence[bytes], platform: Platform, *, part: bool) -> list[list[Found]]:
+    """For each fingerprint the claims within 31 bits that match, the nearest first."""
+    near = platform.index.near(wanted, part=part)
+    claims: dict[int, dict[tuple[ClaimId, bool], Claim]] = defaultdict(dict)
+    for entry, claim, at_ms in platform.bank.places_on({one.entry for one in near}):
+        claims[entry][claim.id, part or at_ms is not None] = claim  # a frame is a part of its video
+    found: list[list[Found]] = [[] for _ in wanted]
+    for one in sorted(near, key=lambda near: near.distance):
+        some = claims[one.entry].items()
+        found[one.query] += [(one.distance, claim, is_part) for (_, is_part), claim in some]
+    return found
+
+
+def _shown(distance: int, claim: Claim, part: bool) -> dict[str, object]:
+    where = {"bank": claim.bank, "claim": claim.id, "state": claim.state.value}
+    return {"distance": distance, **where, "part": part}
+
+
+def _tell(wanted: Sequence[bytes], found: Sequence[list[Found]]) -> None:
+    for bits, some in zip(wanted, found, strict=True):
+        say(f"{bits.hex()}: {len(some) or 'no'} {'match' if len(some) == 1 else 'matches'}")
+        for distance, claim, part in some:
+            kind = " (a part)" if part else ""
+            say(f"  {distance} bits: {claim.state} claim {claim.id} in bank {claim.bank}{kind}")
+
+
+def join_try(gate: typer.Typer) -> None:
+    """Add this module's command to ``entrenous gate``."""
+    gate.command("try")(try_upload)
+
+
+def try_upload(
+    file: Annotated[Path, typer.Argument(help="A picture, a clip or a sound.")],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")],
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Look for crops, screenshots, collages, captions too.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Say what the gate would do with a file; nothing is kept of it."""
+    untrusted = read_file(file)
+    # As a gate that runs: what an upload does not wait for there is not in its time.
+    with open_existing(data, serves=True) as (platform, _):
+        began = time.perf_counter()
+        decision = judge_dry(untrusted, platform, deep=deep)
+        took_ms = round(1000 * (time.perf_counter() - began), 1)
+    if as_json:
+        put_json(_as_json(decision, took_ms))
+        return
+    say(f"It would be answered: {decision.outcome}.")
+    if decision.would is not None:
+        say(f"  Without shadow mode: {decision.would}.")
+    for match in decision.matches:
+        say(f"  bank {match.bank}, {match.distance} of 256 bits apart: {match.how}")
+
+
+def _as_json(decision: Decision, took_ms: float) -> dict[str, object]:
+    return {
+        "schema": "entrenous/decision/1",
+        "decision": decision.outcome,
+        "would": decision.would,
+        "matches": [
+            {"bank": match.bank, "distance": match.distance, "how": match.how}
+            for match in decision.matches
+        ],
+        "ms": took_ms,
+    }

@@ -1,0 +1,290 @@
+"""``entrenous gate review`` and ``gate reviewer``: what waits for a person, and who decides."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from entrenous.base.environment import SystemClock
+from entrenous.base.picture import AlreadyThere
+from entrenous.base.secret import Secret
+from entrenous.device.client.http_courier import new_client
+from entrenous.stop.client.gate_answer import TOKEN_VARIABLE
+from entrenous.stop.client.review_client import (
+    ReviewClient,
+    ShownMatch,
+    ShownQueue,
+    ShownReview,
+    client_of,
+)
+from entrenous.stop.commands.gate_bank import AsJson, Data
+from entrenous.stop.commands.gate_drop import setting_of
+from entrenous.stop.registration import MATCHING
+from entrenous.stop.review import add_reviewer
+from entrenous.stop.store.open_gate import open_existing
+from entrenous.terminal.output import hint, put_json, rfc3339_utc, say, unwrapped
+from entrenous.terminal.output_files import read_file, write_new
+from entrenous.terminal.session import session_of
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="2 to 40 of the characters a-z, 0-9 and -.")
+]
+
+
+def join_reviewer(gate: typer.Typer) -> None:
+    """Add this module's commands below ``gate``."""
+    reviewer = typer.Typer(help="Persons who decide about held uploads.", no_args_is_help=True)
+    reviewer.command("add")(add)
+    reviewer.command("list")(list_reviewers)
+    reviewer.command("remove")(remove)
+    gate.add_typer(reviewer, name="reviewer")
+
+
+def add(name: Name, data: Data, as_json: AsJson = False) -> None:
+    """Let a person decide; prints their token, this once. Their name stays in the gate's log."""
+    with open_existing(data) as (platform, _):
+        token = add_reviewer(name, platform).reveal().decode()
+        confirmers = platform.limits.confirmers
+    if as_json:
+        put_json({"schema": "entrenous/gate-reviewer/1", "reviewer": name, "token": token})
+        return
+    say(f"{name} may look at held uploads and decide.")
+    say(f"  Their token, shown only now: {token}")
+    say("  It is for one person: the log says by it who decided, and who saw what.")
+    if confirmers == 1:
+        say("  One person confirms here. With two, set confirmers = 2 in gate.toml.")
+
+
+def list_reviewers(data: Data, as_json: AsJson = False) -> None:
+    """Show who may decide, besides the operator."""
+    with open_existing(data) as (platform, _):
+        known, confirmers = platform.reviews.reviewers(), platform.limits.confirmers
+    if as_json:
+        shown = [{"reviewer": one.name, "added_at": rfc3339_utc(one.added_at)} for one in known]
+        schema = "entrenous/gate-reviewers/1"
+        put_json({"schema": schema, "reviewers": shown, "confirmers": confirmers})
+        return
+    for one in known:
+        say(f"{one.name}: added {one.added_at:%Y-%m-%d %H:%M} UTC")
+    if not known:
+        say("Nobody decides here but who has the operator's token.")
+    say("One person confirms." if confirmers == 1 else "Two persons confirm.")
+
+
+def remove(name: Name, data: Data, as_json: AsJson = False) -> None:
+    """End a person's token; what they confirmed first, and nobody else yet, counts no more."""
+    with open_existing(data) as (platform, _):
+        platform.reviews.remove_reviewer(name)
+    if as_json:
+        put_json({"schema": "entrenous/gate-reviewer/1", "reviewer": name, "removed": True})
+        return
+    say(f"{name} can no longer decide. What they decided stays.")
+
+
+_NEAR: Final = "http://127.0.0.1"  # of an application in this process: nothing is sent there
+_DECISIONS: Final = ("confirm", "release")
+_FOUND: Final = {
+    "upload": "held as it came",
+    "published": "published all the same: your server keeps nothing back, or is in shadow",
+    "look back": "published before, found when a claim came",
+    "slow look": "published before, found by the slow look",
+    "appeal": "refused, and appealed",
+}
+
+
+def join(gate: typer.Typer) -> None:
+    """Add this module's command to ``entrenous gate``."""
+    join_reviewer(gate)
+    gate.command("review")(review)
+
+
+def review(
+    context: typer.Context,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the gate, on its own machine.")
+    ] = None,
+    gate: Annotated[str | None, typer.Option(metavar="URL", help="Or the gate's address.")] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Your token; else the operator's, with --data alone."),
+    ] = None,
+    after: Annotated[str, typer.Option(metavar="CASE", help="List what came after it.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="List so many at most.")] = 20,
+    show: Annotated[
+        str | None, typer.Option(metavar="CASE", help="Write it small, grey and blurred to --out.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A new file, for --show.")
+    ] = None,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="With --show: the upload itself, as it came.")
+    ] = False,
+    decide: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="CASE confirm|release", help="Refuse it and its like, or let it go."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """List what waits for a person; look at a case, and decide it. The log says who did what."""
+    if (data is None) == (gate is None):
+        raise typer.BadParameter("give --data DIR, or --gate URL")
+    if (show is None) != (out is None) or (clear and show is None) or (show and decide):
+        raise typer.BadParameter("give --show CASE and --out FILE together, without --decide")
+    if decide and decide[1] not in _DECISIONS:
+        raise typer.BadParameter("a decision is confirm or release")
+    with _client(context, data, gate, token_file) as client:
+        if show is not None and out is not None:
+            _show(client, show, out, clear=clear, as_json=as_json)
+        elif decide:
+            _decide(client, *decide, as_json=as_json)
+        else:
+            _list(client, after, limit, as_json=as_json)
+
+
+@contextmanager
+def _client(
+    context: typer.Context, data: Path | None, gate: str | None, token_file: Path | None
+) -> Iterator[ReviewClient]:
+    """A gate's own machine asks the same application, without a socket."""
+    if data is None:
+        if token_file is None and TOKEN_VARIABLE not in os.environ:
+            raise typer.BadParameter(
+                "give --token-file FILE, with your own token: whoever runs the gate makes one, by "
+                "entrenous gate reviewer add"
+            )
+        setting = setting_of(gate or "", token_file)
+        with new_client(proxy=session_of(context).settings.proxy) as client:
+            yield ReviewClient(setting.gate.rstrip("/"), setting.token, client)
+        return
+    token = None if token_file is None else Secret(read_file(token_file).strip())
+    with open_existing(data) as (platform, tokens):
+        app = session_of(context).apps["gate"](platform, tokens)
+        with client_of(app) as client:
+            yield ReviewClient(_NEAR, token or tokens.operator, client, called=str(data))
+
+
+def _list(client: ReviewClient, after: str, limit: int, *, as_json: bool) -> None:
+    if after:
+        client.one(after)  # of one that is not there, all would be listed
+    queue = client.first(after)
+    first, found = queue, list[ShownReview]()
+    while queue.next is not None and len(found) < limit:
+        found.append(queue.next)
+        queue = client.first(queue.next.case)
+    if as_json:
+        cases = msgspec.to_builtins(found)
+        put_json(
+            {
+                "schema": "entrenous/gate-review/1", "waiting": first.waiting, "cases": cases,
+                "more": queue.next is not None, "reviewer": first.reviewer,
+                "confirmers": first.confirmers,
+            }
+        )  # fmt: skip
+        return
+    for line in _in_words(first, found, more=queue.next is not None, all_asked=not after):
+        say(unwrapped(line) if not line.startswith(" ") else f"  {unwrapped(line)}")
+
+
+def _in_words(
+    queue: ShownQueue, found: list[ShownReview], *, more: bool, all_asked: bool
+) -> Iterator[str]:
+    yield f"{queue.waiting:,} wait for a person; to this gate you are {queue.reviewer}."
+    for one in found:
+        yield f"{one.case}: {_FOUND.get(one.found, one.found)}, {_came(one.at)}"
+        yield from (f"  {line}" for line in _facts(one))
+    if more:
+        yield f"There are more: --after {found[-1].case}"
+    elif all_asked and len(found) < queue.waiting:
+        yield f"{queue.waiting - len(found):,} that you confirmed wait for another person."
+    if found:
+        yield "To look, blurred: --show CASE --out FILE. To decide: --decide CASE confirm|release."
+
+
+def _came(at: str) -> str:
+    """To the minute, and how long ago. A clock that is behind the gate's says nothing of that."""
+    try:
+        moment = datetime.fromisoformat(at).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return at
+    hours, rest_s = divmod(int((SystemClock().now() - moment).total_seconds()), 3600)
+    ago = f"{hours // 24} days" if hours >= 48 else f"{hours} h" if hours else f"{rest_s // 60} min"
+    return f"came {moment:%Y-%m-%d %H:%M} UTC" + (f", {ago} ago" if hours >= 0 else "")
+
+
+def _facts(one: ShownReview) -> Iterator[str]:
+    """What a person decides by. Reasons and references are others' words."""
+    for match in one.matches:
+        yield _match(match)
+    if not one.matches:
+        yield "it could not be read"
+    if one.gathered:
+        yield f"{one.gathered:,} more wait with it"
+    if one.reference:
+        yield f"your name of it: {one.reference}"
+    if one.first_confirmer:
+        yield f"{one.first_confirmer} confirmed it; another person has to, too"
+    if one.view is None:
+        yield "its bytes are not kept here: look at your own copy"
+
+
+def _match(match: ShownMatch) -> str:
+    reason = f"; its owner says: {match.reason}" if match.reason else ""
+    said = ", ".join(f"{many} {stance}" for stance, many in match.opinions.items() if many)
+    others = f"; other platforms: {said}" if said else ""
+    claim = f"; the claim is {match.state}" if match.state else ""
+    return f"{match.bank}, {match.distance} bits away, {match.how}{claim}{reason}{others}"
+
+
+def _show(client: ReviewClient, case: str, out: Path, *, clear: bool, as_json: bool) -> None:
+    """Nobody is said to have seen what then has no place to be written to."""
+    if out.exists() or out.is_symlink():
+        raise AlreadyThere(path=out)
+    write_new(out, client.upload(case) if clear else client.view(case))
+    if as_json:
+        schema = "entrenous/gate-view/1"
+        put_json({"schema": schema, "case": case, "file": str(out), "clear": clear})
+        return
+    what = "the upload itself, as it came" if clear else "small, grey and blurred"
+    say(f"{out} has case {case}: {what}. The log says that you asked for it.")
+
+
+def _decide(client: ReviewClient, case: str, decision: str, *, as_json: bool) -> None:
+    """On a terminal it is shown once more and asked: a number is soon mistyped. A claim that comes
+    meanwhile is not decided with it.
+    """
+    before = client.one(case)
+    if sys.stdin.isatty() and not as_json and before.state == "waiting":
+        for line in _facts(before):
+            hint(unwrapped(line))
+        typer.confirm(f"{decision.capitalize()} case {case}?", abort=True, err=True)
+    claims = [match.claim for match in before.matches]
+    _told(client.decide(case, decision, claims), as_json=as_json)
+
+
+def _told(review: ShownReview, *, as_json: bool) -> None:
+    if as_json:
+        put_json(msgspec.to_builtins(review))
+        return
+    if review.state == "waiting":
+        say(f"Case {review.case} waits for another person, who has to confirm it, too.")
+        return
+    say(f"Case {review.case} is {review.state}.")
+    if review.also:
+        say(f"  {len(review.also):,} that are like it were decided with it.")
+    if review.state == "confirmed" and (why := _follows_not(review)):
+        say(f"  {why}")
+
+
+def _follows_not(review: ShownReview) -> str:
+    """Why a confirmed upload is not refused from now on, if it is not."""
+    if not review.matches:
+        return "It could not be read, so nothing is refused by it: the same file is held again."
+    if not any(match.state in MATCHING for match in review.matches):
+        return "No claim that it fits is left: nothing follows, and the same file is not stopped."
+    return ""

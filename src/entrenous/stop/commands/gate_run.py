@@ -1,0 +1,265 @@
+"""``entrenous gate run``, and its subprocesses ``gate judge`` and ``gate slow-look``."""
+
+import os
+import signal
+import sys
+import threading
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.base.errors import EntrenousError
+from entrenous.media.sandbox.confinement import (
+    QUESTIONS,
+    keep_freed_memory,
+    read_from,
+    set_answers_apart,
+    write_to,
+)
+from entrenous.serving.http_server import ServeOptions, serve
+from entrenous.serving.server_process import LogKind, collect_seldom, start_log
+from entrenous.serving.tls import Certificate
+from entrenous.stop.commands.gate_status import NO_APPEAL
+from entrenous.stop.gate_settings import SLOW_LOOK_PROCESSES_MAX, GateFront, gate_settings
+from entrenous.stop.judge.decide import decide_upload
+from entrenous.stop.judge.deferred_scan import run_deferred_scan
+from entrenous.stop.judge.judge_pool import (
+    READY,
+    JudgePool,
+    kept_running,
+    processors,
+    read_judge_request,
+    use_fork_exec,
+    write_answer,
+)
+from entrenous.stop.platform import Platform
+from entrenous.stop.store.open_gate import (
+    TOKEN_ROLES,
+    GateTokens,
+    front_of,
+    open_existing,
+    open_platform,
+    token_file,
+)
+from entrenous.terminal.output import hint, put_json, say
+from entrenous.terminal.session import session_of
+from entrenous.terminal.typed_input import host_and_port
+
+_JUDGES_MAX: Final = 64
+
+
+def join(gate: typer.Typer) -> None:
+    """Add this module's command to ``entrenous gate``."""
+    join_judge(gate)
+    join_slow_look(gate)
+    gate.command("run")(run)
+
+
+def run(
+    context: typer.Context,
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")],
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Host and port; port 0 takes a free one.")
+    ] = ("127.0.0.1:7802"),
+    slow_look: Annotated[
+        bool,
+        typer.Option(
+            "--slow-look/--no-slow-look",
+            help="After its answer, look for an upload's parts, by processes beside the gate.",
+        ),
+    ] = True,
+    judges: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=_JUDGES_MAX,
+            metavar="N",
+            show_default="one more than processors",
+            help="Processes that judge pictures once two are there at a time; 0: the gate's own.",
+        ),
+    ] = None,
+    show_tokens: Annotated[
+        bool,
+        typer.Option(
+            "--show-tokens", help="Print its tokens too; a service's log would keep them."
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line once it serves.")] = False,
+) -> None:
+    """Run a gate: uploads that fit a registered fingerprint are held or refused.
+
+    Its tokens are in files of its folder that only its account can read.
+    """
+    host, port = host_and_port(listen)
+    front = front_of(data)
+    ways = ServeOptions(_certificate(front))
+    if not front.appeal_url:
+        hint(NO_APPEAL)
+    start_log(LogKind.ERRORS, sys.stderr)
+    keep_freed_memory()
+    use_fork_exec()
+    with ExitStack() as opened:
+        platform, tokens = opened.enter_context(open_platform(data, serves=True))
+        if not slow_look:
+            platform = without_slow_looks(platform)
+        if platform.limits.slow_looks > 0:
+            count = _slow_looks_at_once(data)
+            opened.enter_context(kept_running(slow_look_command(data), count=count))
+        if gate_settings(data).fetch_minutes:
+            opened.enter_context(kept_running(follow_command(data)))
+
+        def announce(url: str) -> None:
+            shown = _shown(tokens) if show_tokens else {}
+            if as_json:
+                put_json({"schema": "entrenous/gate/1", "url": url, **_files(data), **shown})
+                return
+            say(f"The gate serves at {url}. Stop it with Ctrl-C.")
+            say(f"  Its tokens are in {data}: operator.token, uploader.token, metrics.token.")
+            for name, token in shown.items():
+                say(f"  {name}: {token}")
+
+        beside = _judges(data, judges, slow_look=slow_look)
+        app = session_of(context).apps["gate"](platform, tokens, beside, front)
+        serve(app, host, port, announce, ways)
+
+
+def _certificate(front: GateFront) -> Certificate | None:
+    if front.tls_cert is None or front.tls_key is None:
+        return None
+    return Certificate(front.tls_cert, front.tls_key)
+
+
+def _judges(data: Path, wanted: int | None, *, slow_look: bool) -> JudgePool | None:
+    """None on a machine with one processor, where they gain nothing."""
+    count = wanted
+    if count is None:
+        count = min(processors() + 1, _JUDGES_MAX) if processors() > 1 else 0
+    return JudgePool(judge_command(data, slow_look=slow_look), count) if count else None
+
+
+def follow_command(data: Path) -> list[str]:
+    """Return the command that fetches from other platforms as often as the gate's settings say."""
+    return [sys.executable, "-m", "entrenous", "gate", "follow", "--data", str(data)]
+
+
+def _slow_looks_at_once(data: Path) -> int:
+    """As set, or half as many as processors: each takes what uploads leave idle, and has memory of
+    its own.
+    """
+    wanted = gate_settings(data).slow_look_processes
+    return wanted or min(max(1, processors() // 2), SLOW_LOOK_PROCESSES_MAX)
+
+
+def _files(data: Path) -> dict[str, str]:
+    """Where its tokens are, since what a service prints is kept in logs that others read."""
+    return {f"{role}_token_file": str(token_file(data.absolute(), role)) for role in TOKEN_ROLES}
+
+
+def _shown(tokens: GateTokens) -> dict[str, str]:
+    return {f"{role}_token": getattr(tokens, role).reveal().decode() for role in TOKEN_ROLES}
+
+
+def join_judge(gate: typer.Typer) -> None:
+    """Add this module's command to ``entrenous gate``."""
+    gate.command("judge", hidden=True)(judge)
+
+
+def judge(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")],
+    slow_look: Annotated[bool, typer.Option("--slow-look/--no-slow-look")] = True,
+) -> None:
+    """Judge upload after upload from standard input, until it ends."""
+    # A service manager tells all processes of a gate to stop; the gate still waits for answers.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    answers = set_answers_apart()
+    keep_freed_memory()
+    use_fork_exec()
+    with open_platform(data, serves=True) as (opened, _):
+        platform = opened if slow_look else without_slow_looks(opened)
+        collect_seldom()
+        write_to(answers, READY)
+        while _judge_one(platform, answers):
+            pass
+
+
+def _judge_one(platform: Platform, answers: int) -> bool:
+    """False when there are no more. Nothing of an upload is kept until the next one comes."""
+    asked = read_judge_request(partial(read_from, QUESTIONS))
+    if asked is None:
+        return False
+    upload, reference, publishes = asked
+    decide = partial(decide_upload, upload, platform, reference, publishes)
+    write_to(answers, write_answer(decide))
+    return True
+
+
+def without_slow_looks(platform: Platform) -> Platform:
+    """The same, but what can be looked for is looked for before the answer."""
+    return replace(platform, limits=replace(platform.limits, slow_looks=0))
+
+
+def judge_command(data: Path, *, slow_look: bool) -> list[str]:
+    """What a gate runs beside itself."""
+    looks = "--slow-look" if slow_look else "--no-slow-look"
+    return [sys.executable, "-m", "entrenous", "gate", "judge", "--data", str(data), looks]
+
+
+_ASK_AGAIN_S: Final = 1.0
+_LOWEST: Final = 19
+
+
+def join_slow_look(gate: typer.Typer) -> None:
+    """Add this module's command to ``entrenous gate``."""
+    gate.command("slow-look")(slow_look)
+
+
+def slow_look(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")],
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on until standard input ends.")
+    ] = False,
+) -> None:
+    """Look slowly at uploads that were let through; a running gate does so by itself."""
+    with suppress(AttributeError, OSError):  # Windows knows no such thing
+        os.nice(_LOWEST)
+    use_fork_exec()
+    with open_existing(data) as (platform, _):
+        if follow:
+            _follow(platform)
+            return
+        made = 0
+        while run_deferred_scan(platform):
+            made += 1
+        say(f"Slow looks that were made: {made}.")
+
+
+def slow_look_command(data: Path) -> list[str]:
+    """What a gate runs beside itself."""
+    return [sys.executable, "-m", "entrenous", "gate", "slow-look", "--data", str(data), "--follow"]
+
+
+def _follow(platform: Platform) -> None:
+    ended = threading.Event()
+    threading.Thread(target=_wait_for_end, args=(ended,), daemon=True).start()
+    while not ended.is_set():
+        if not _one(platform):
+            ended.wait(_ASK_AGAIN_S)
+
+
+def _one(platform: Platform) -> bool:
+    """Of a failure only its kind is said, for its words may tell of an upload."""
+    try:
+        return run_deferred_scan(platform)
+    except EntrenousError as why:
+        hint(f"slow look: {type(why).__name__}")
+        return False
+
+
+def _wait_for_end(ended: threading.Event) -> None:
+    with suppress(OSError, ValueError):
+        sys.stdin.buffer.read()
+    ended.set()

@@ -1,0 +1,437 @@
+"""``entrenous protect`` and ``entrenous unprotect``: what is asked before a file is registered."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.base.environment import Proxy
+from entrenous.base.errors import EntrenousError, Unreachable, of_file
+from entrenous.base.picture import Medium
+from entrenous.device.commands import device_of
+from entrenous.device.device import Device
+from entrenous.device.sent_messages import UnknownMessage
+from entrenous.fingerprint.nouns import (
+    PICTURE_KIND,
+    SOUND_KIND,
+    VIDEO_KIND,
+    ClipPrint,
+    Print,
+    SoundTooQuiet,
+    TooFlat,
+    VideoTooFlat,
+)
+from entrenous.media.file_kind import medium_of
+from entrenous.stop.client.registration_client import bank_client
+from entrenous.stop.protect import (
+    ask_again,
+    fingerprint_file,
+    forget,
+    originals_of,
+    protection_called,
+    protections,
+    registered_already,
+)
+from entrenous.stop.protect import protect as protect_protect
+from entrenous.stop.protect import unprotect as withdraw
+from entrenous.stop.registration import (
+    BankClient,
+    ClaimState,
+    Consent,
+    NoSuchClaim,
+    NotAgreed,
+    NothingToProtect,
+    OnlySound,
+    Protection,
+    TooYoung,
+)
+from entrenous.terminal.media_files import naming, read_media
+from entrenous.terminal.output import hint, put_json, say, unwrapped
+from entrenous.terminal.session import session_of
+
+_PICTURE: Final = (
+    "Only fingerprints leave this device, never the picture. A fingerprint betrays a little: "
+    "somebody who has the picture can check that it is listed, and a likeness of it, not the "
+    "picture, can be guessed."
+)
+_WINDOWS: Final = (
+    " To find cut-outs as well, about 500 fingerprints of parts go along, which betray more; "
+    "--whole-only leaves them out."
+)
+_LOOKS: Final = (
+    "With --embedding, 512 numbers go along that say how the picture looks to a network. They "
+    "betray more than its fingerprints do: what is in it (how many people, how they are placed, "
+    "what is around them) and a fuller likeness can be guessed from them. They find more, also "
+    "pictures that only look alike; a person decides. Only this platform keeps them, until you "
+    "take this back."
+)
+_VIDEO: Final = (
+    "Only fingerprints leave this device, never the video: of up to 1,200 of its moments, with "
+    "their times. They betray more than those of one picture do: somebody who has the video, or a "
+    "moment of it, can check that it is listed, and blurred likenesses of its moments, and how it "
+    "goes on, can be guessed."
+)
+_INNER: Final = (
+    " To find it with its edges cut off as well, a second fingerprint of each moment goes along; "
+    "--whole-only leaves these out."
+)
+_ITS_SOUND: Final = (
+    " Its sound is registered too: a song that is in it can be named, and a tune guessed; as far "
+    "as we know, nobody can tell from it what was said. If others have that song in their videos, "
+    "theirs are held as well, until a person has looked; --no-sound leaves the sound out."
+)
+_SOUND: Final = (
+    "Only a fingerprint leaves this device, never the sound. It betrays a little: somebody who has "
+    "the sound, or a song that is in it, can check that it is listed, and a tune can be guessed. "
+    "As far as we know, nobody can tell from it what was said. If others have that song too, what "
+    "they upload is held as well, until a person has looked."
+)
+
+
+def show_what_leaves(medium: Medium, consent: Consent) -> str:
+    """What the fingerprints of such a file give away, for the person to read before they leave."""
+    if medium is Medium.PICTURE:
+        return _PICTURE + (_WINDOWS if consent.parts else "")
+    if medium is Medium.SOUND:
+        return _SOUND
+    edges = _INNER if consent.parts else ""
+    return _VIDEO + edges + (_ITS_SOUND if consent.sound else "")
+
+
+def ask_adults() -> bool:
+    """Whether everybody in it was; who types no answer has said so by giving the command."""
+    if not sys.stdin.isatty():
+        return True
+    question = "Was everybody in it 18 or older when it was made?"
+    return typer.confirm(question, err=True)  # standard output is for scripts
+
+
+def ask_to_send(gate_url: str) -> bool:
+    """Whether the fingerprints may go to that platform, asked after :func:`betrays` was read; who
+    types no answer has agreed by giving the command.
+    """
+    return not sys.stdin.isatty() or typer.confirm(f"Send this to {gate_url}?", err=True)
+
+
+def ask_to_send_embedding() -> bool:
+    """Whether an embedding may go along, after it was said what it betrays; who types no answer has
+    agreed by giving --embedding.
+    """
+    hint(_LOOKS)
+    return not sys.stdin.isatty() or typer.confirm("Send these numbers too?", err=True)
+
+
+def files_of(
+    message: str, device: Device, received: Callable[[str, Device], Iterator[bytes]]
+) -> Iterator[bytes]:
+    """Yield the pictures, videos and sounds of a message that was sent, marked or received here.
+
+    ``received`` yields those of a received message: SEND knows it, and the command line joins the
+    two.
+
+    Raises:
+        UnknownMessage: there is none of that name.
+        NotKeptHere: it was received, and its files are not in the vault.
+        NothingToProtect: it is a text.
+    """
+    files = _files(message, device, received)
+    first = next(files, None)
+    if first is None:
+        raise NothingToProtect(name=message)
+    yield first
+    yield from files
+
+
+def _files(
+    message: str, device: Device, received: Callable[[str, Device], Iterator[bytes]]
+) -> Iterator[bytes]:
+    try:
+        sent = device.ledger.find(message)
+    except UnknownMessage:
+        yield from received(message, device)
+    else:
+        yield from originals_of(sent, device)
+
+
+_LEFT_OUT: Final = (TooFlat, VideoTooFlat, SoundTooQuiet, OnlySound, NotAgreed)
+
+
+@dataclass(slots=True)
+class FileRegistrar:
+    """One platform, and what the person agreed to.
+
+    ``asks``: each kind of file is asked about. ``answers`` are the kinds of files of which it was
+    said what their fingerprints betray, and whether these may leave then; ``made`` is what was
+    registered, ``left_out`` why something was not.
+    """
+
+    consent: Consent
+    gate: BankClient
+    device: Device
+    asks: bool = True
+    answers: dict[Medium, bool] = field(default_factory=dict)
+    made: list[Protection] = field(default_factory=list)
+    left_out: list[EntrenousError] = field(default_factory=list)
+
+    def register(self, untrusted_data: bytes) -> Protection:
+        """Say what leaves, ask, and register it.
+
+        Raises:
+            TooYoung, NotAgreed: the answer was no; nothing was sent.
+            What print_of and protect raise.
+        """
+        medium = medium_of(untrusted_data)
+        if not self._agreed(medium):
+            raise NotAgreed
+        with of_file(0):
+            what = fingerprint_file(untrusted_data, self.consent, self.device)
+        if medium is Medium.CLIP:
+            hint(_of_a_video(what))
+        before = registered_already(what, self.gate, self.device)
+        if before is not None:
+            hint("You registered this there already, as the claim that follows; nothing was sent.")
+        self.made.append(before or protect_protect(what, self.gate, self.device))
+        return self.made[-1]
+
+    def _agreed(self, medium: Medium) -> bool:
+        """The answer for this kind of file, asked once, after what it is about can be read."""
+        if medium not in self.answers:
+            hint(show_what_leaves(medium, self.consent))
+            if not self.answers and not ask_adults():
+                raise TooYoung
+            self.answers[medium] = not self.asks or ask_to_send(self.gate.url)
+        return self.answers[medium]
+
+    def register_all(self, files: Iterable[bytes]) -> None:
+        """Register each, but for what cannot be told apart or may not leave; that is said by its
+        number.
+        """
+        for number, untrusted_data in enumerate(files, 1):
+            try:
+                self.register(untrusted_data)
+            except _LEFT_OUT as why:
+                self.left_out.append(why)
+                hint(f"File {number} of the message was left out.")
+
+
+def _of_a_video(what: Print) -> str:
+    match what:
+        case ClipPrint(video, None):
+            return f"Fingerprints of {len(video.frames)} moments, and nothing of its sound."
+        case ClipPrint(video):
+            return f"Fingerprints of {len(video.frames)} moments, and of its sound."
+        case _:
+            return "There are no moments in it to tell it by: a fingerprint of its sound alone."
+
+
+_KINDS: Final = {PICTURE_KIND: "picture", VIDEO_KIND: "video", SOUND_KIND: "sound"}
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command("protect")(protect)
+    app.command("unprotect")(unprotect)
+
+
+def protect(
+    context: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(help="The picture, video or sound; it stays here.")
+    ] = None,
+    message: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="All files of a message that you sent or opened here."),
+    ] = None,
+    gate: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address of the platform's gate.")
+    ] = None,
+    under_18: Annotated[
+        bool, typer.Option("--under-18", help="Somebody in it was under 18: who helps then.")
+    ] = False,
+    parts: Annotated[
+        bool, typer.Option("--parts/--whole-only", help="Also fingerprints of cut-outs.")
+    ] = True,
+    sound: Annotated[
+        bool, typer.Option("--sound/--no-sound", help="Of a video: also its sound.")
+    ] = True,
+    embedding: Annotated[
+        bool, typer.Option("--embedding", help="Of a picture: also how it looks; betrays more.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="On a terminal: do not ask whether to send them.")
+    ] = False,
+    listed: Annotated[bool, typer.Option("--list", help="What you registered.")] = False,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="With --list: ask each platform how it stands now.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask a platform to stop a picture, video or sound; only its fingerprints leave this device.
+
+    What they betray is said first; on a terminal you are asked then. Without one you say by this
+    command that everybody in it was 18 or older (if not, use --under-18), and that they may leave.
+    """
+    if listed:
+        _list(context, ask=ask, as_json=as_json)
+        return
+    if under_18:  # who helps then, whatever else is missing
+        raise TooYoung
+    if (file is None) == (message is None) or gate is None:
+        raise typer.BadParameter("give a file, or --message NAME, and --gate URL")
+    data = None if file is None else read_media(file)
+    looks = embedding and ask_to_send_embedding()
+    consent = Consent(adult=True, parts=parts, sound=sound, embedding=looks)
+    proxy = session_of(context).settings.proxy
+    with device_of(context) as device, bank_client(gate, proxy) as client:
+        desk = FileRegistrar(consent, client, device, asks=not yes)
+        if data is not None:
+            with naming([] if file is None else [file]):
+                made = desk.register(data)
+            _tell(made, as_json=as_json)
+        elif message is not None:
+            _protect_message(
+                message, desk, session_of(context).apps["received files"], as_json=as_json
+            )
+
+
+def _protect_message(
+    message: str,
+    desk: FileRegistrar,
+    received: Callable[[str, Device], Iterator[bytes]],
+    *,
+    as_json: bool,
+) -> None:
+    """What can be registered is; then why the first of the others can not is the answer."""
+    try:
+        desk.register_all(files_of(message, desk.device, received))
+    finally:
+        if desk.made:
+            _tell_all(desk.made, as_json=as_json)
+    if desk.left_out:
+        raise desk.left_out[0]
+
+
+def unprotect(
+    context: typer.Context,
+    claim: str,
+    off_list: Annotated[
+        bool, typer.Option("--forget", help="Off the list, if no platform ever confirmed it.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Withdraw a registration; it acts at once."""
+    with device_of(context) as device:
+        protection = protection_called(claim, device)
+        try:
+            proxy = session_of(context).settings.proxy
+            with bank_client(protection.gate_url, proxy) as client:
+                protection = withdraw(protection, client, device)
+        except EntrenousError as why:
+            if off_list and protection.state is None:  # else her token alone ends what they have
+                forget(protection, device)
+                _tell_forgotten(protection, as_json=as_json)
+                return
+            _hint_at_what_is_left(protection, why)
+            raise
+    _tell(protection, as_json=as_json)
+
+
+def _hint_at_what_is_left(protection: Protection, why: EntrenousError) -> None:
+    """After a withdrawal that failed."""
+    claim = protection.claim
+    if protection.state is None:
+        hint(f"Nobody confirmed it. Off your list: entrenous unprotect {claim} --forget")
+    elif not isinstance(why, NoSuchClaim):
+        hint(
+            f"As far as can be told from here, {claim} is still registered there. "
+            f"When the reason is gone, type again: entrenous unprotect {claim}"
+        )
+
+
+def _tell_forgotten(protection: Protection, *, as_json: bool) -> None:
+    """Its token is gone: what is left if the platform did hear of it is to ask a person there."""
+    if as_json:
+        put_json({"schema": "entrenous/claim/1", **_shown(protection), "forgotten": True})
+        return
+    say(f"claim {protection.claim} at {protection.gate_url}: off your list, never confirmed")
+    say("if the platform heard of it after all, it stops that file until somebody there ends it:")
+    say(f"write to them and name the claim {protection.claim}, so note it down")
+
+
+def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
+    with device_of(context) as device:
+        noted = protections(device)
+        known = _asked(noted, session_of(context).settings.proxy, device) if ask else noted
+    if as_json:
+        _tell_all(known, as_json=True)
+        return
+    for one in known:
+        say(f"{one.claim}  {_KINDS.get(one.kind, one.kind)}, {_state(one)}  at {one.gate_url}")
+    if not known:
+        say("Nothing registered yet.")
+
+
+def _asked(
+    known: Sequence[Protection], proxy: Proxy | None, device: Device
+) -> Sequence[Protection]:
+    """How they stand now; a platform that does not say so leaves them as they were, and one that is
+    silent is not asked again: somebody waits.
+    """
+    silent = Counter[str]()
+    with ExitStack() as clients:
+        client_of = cache(lambda url: clients.enter_context(bank_client(url, proxy)))
+        answers = [_answer(one, client_of, silent, device) for one in known]
+    for url, claims in silent.items():
+        if claims > 1:
+            hint(f"{claims} claims at {url} are shown as they stood before.")
+    return answers
+
+
+def _answer(
+    one: Protection, client_of: Callable[[str], BankClient], silent: Counter[str], device: Device
+) -> Protection:
+    if one.gate_url in silent:
+        silent[one.gate_url] += 1
+        return one
+    try:
+        return ask_again(one, client_of(one.gate_url), device)
+    except NoSuchClaim:
+        hint(f"{one.gate_url} has no claim {one.claim}.")
+    except EntrenousError as error:
+        hint(unwrapped(str(error)))
+        if isinstance(error, Unreachable):
+            silent[one.gate_url] = 1
+    return one
+
+
+def _state(one: Protection) -> str:
+    return "asked, no answer yet" if one.state is None else one.state.value
+
+
+def _shown(one: Protection) -> dict[str, object]:
+    state = "asked" if one.state is None else one.state.value
+    return {"claim": one.claim, "kind": one.kind, "state": state, "gate": one.gate_url}
+
+
+def _tell(protection: Protection, *, as_json: bool) -> None:
+    if as_json:
+        put_json({"schema": "entrenous/claim/1", **_shown(protection)})
+    else:
+        say(f"claim {protection.claim} at {protection.gate_url}: {_state(protection)}")
+        if protection.state is not ClaimState.WITHDRAWN:
+            say(f"take it back at any time: entrenous unprotect {protection.claim}")
+
+
+def _tell_all(made: Sequence[Protection], *, as_json: bool) -> None:
+    if as_json:
+        put_json({"schema": "entrenous/claims/1", "claims": [_shown(one) for one in made]})
+        return
+    for one in made:
+        _tell(one, as_json=False)

@@ -1,1 +1,0 @@
-"""What exchanges between platforms mean for banks: what is served to whom, what a fetch does."""

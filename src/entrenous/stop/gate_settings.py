@@ -1,0 +1,266 @@
+"""The operator's settings: ``gate.toml`` in the gate's data folder, which may be missing.
+
+TLS, trusted proxies, the appeal address and limits for one account are among them.
+"""
+
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from entrenous.base.environment import is_loopback
+from entrenous.stop.index.base_file import SHARDS_MAX
+from entrenous.stop.nouns import (
+    BadGateSettings,
+    GateLimits,
+    UnknownGateSetting,
+    UnreadableGateSettings,
+)
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class GateFront:
+    """What the operator sets of it (docs/spec/gate.md sections 6.2 and 6.3).
+
+    With ``tls_cert`` and ``tls_key`` the gate speaks TLS itself. Only what ``trusted_proxies`` say
+    of who asked is believed. ``appeal_url`` is where a person can ask for a look. One account
+    brings at most ``uploads_per_account`` uploads in a clock hour, and none after
+    ``refused_per_account`` of them were refused; 0 is no limit.
+    """
+
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    appeal_url: str = ""
+    uploads_per_account: int = 200
+    refused_per_account: int = 20
+
+    def __post_init__(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key are set both or not at all")
+        if min(self.uploads_per_account, self.refused_per_account) < 0:
+            raise ValueError(
+                "uploads_per_account and refused_per_account should be 0, for none, or more"
+            )
+
+
+_TOO_LONG_OR_DEEP: Final = "a number is too long, or it is nested too deeply"
+
+
+class SettingsForm(msgspec.Struct, forbid_unknown_fields=True):
+    """Every setting, as its default has it."""
+
+    database: str | None = None
+    claims_per_hour: int = GateLimits().claims_per_hour
+    claims_of_all: int = GateLimits().claims_of_all
+    held_per_hash: int = GateLimits().held_per_hash
+    look_back_days: int = GateLimits().look_back_days
+    slow_looks: int = GateLimits().slow_looks
+    second_look_hashes: int = GateLimits().second_look_hashes
+    confirmers: int = GateLimits().confirmers
+    page: tuple[str, ...] = ()
+    page_after_hours: int = GateLimits().page_after_hours
+    free_mb_min: int = GateLimits().free_mb_min
+    index_shards: int = 1
+    fetch_minutes: float = 0.0
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    appeal_url: str = ""
+    uploads_per_account: int = GateFront().uploads_per_account
+    refused_per_account: int = GateFront().refused_per_account
+    slow_look_processes: int | None = None
+    held_key: str | None = None
+    shadow: bool = GateLimits().shadow
+
+
+#: What is no whole number.
+_WANTED: Final[Mapping[str, str]] = {
+    "database": "the address of a PostgreSQL, postgresql://...",
+    "page": 'a list of a program and its arguments, such as ["/usr/local/bin/tell-us"]',
+    "fetch_minutes": "a number of minutes",
+    "tls_cert": "the path of a PEM file",
+    "tls_key": "the path of a PEM file",
+    "trusted_proxies": 'a list of addresses or networks, such as ["10.0.0.0/24"]',
+    "appeal_url": "an address that begins with https://",
+    "held_key": "the whole path of a file, from /",
+    "shadow": "true or false",
+}
+
+
+def read_form(toml: bytes, file: Path) -> SettingsForm:
+    """What these bytes set.
+
+    Raises:
+        UnreadableGateSettings: no TOML.
+        UnknownGateSetting, BadGateSettings: a name, or a value of the wrong kind, which is not
+            repeated: it may hold a password.
+    """
+    table = _table(toml, file)
+    kinds = {one.name: one.type for one in msgspec.structs.fields(SettingsForm)}
+    for name, value in table.items():
+        if name not in kinds:
+            raise UnknownGateSetting(file=file, name=name)
+        try:
+            msgspec.convert(value, kinds[name])
+        except msgspec.ValidationError:
+            wanted = _WANTED.get(name, "a whole number")
+            raise BadGateSettings(file=file, why=f"{name} should be {wanted}") from None
+    return msgspec.convert(table, SettingsForm)
+
+
+def _table(toml: bytes, file: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(toml.decode())
+    except tomllib.TOMLDecodeError as problem:  # names kinds and places, never a value
+        why = str(problem)
+    except UnicodeDecodeError:
+        why = "it is not readable text"
+    except (ValueError, RecursionError):  # tomllib lets these through
+        why = _TOO_LONG_OR_DEEP
+    raise UnreadableGateSettings(file=file, why=why)
+
+
+FILE: Final = "gate.toml"
+FETCH_MINUTES_MIN: Final = 0.05  # three seconds, for who tries it out
+FETCH_MINUTES_MAX: Final = 7 * 24 * 60
+_URL_CHARS_MAX: Final = 500
+SLOW_LOOK_PROCESSES_MAX: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """``database`` is ``postgresql://...``, or None for the SQLite file in the folder;
+    ``index_shards`` is how many files the index is divided into; every ``fetch_minutes`` a gate
+    that runs fetches its sources, 0: never by itself; ``front`` is what strangers meet,
+    ``page`` the program and its arguments by which somebody is told of what cannot wait, empty for
+    none; so many ``slow_look_processes`` are run beside a gate, or None for as many as suit the
+    machine; ``held_key`` is the file of the keys that seal the bytes of uploads, None for the
+    gate's own.
+    """
+
+    database: str | None = None
+    limits: GateLimits = field(default_factory=GateLimits)
+    index_shards: int = 1
+    fetch_minutes: float = 0.0
+    front: GateFront = field(default_factory=GateFront)
+    page: tuple[str, ...] = ()
+    slow_look_processes: int | None = None
+    held_key: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not all(word and "\0" not in word for word in self.page):
+            raise ValueError("page should be a program and its arguments, none of them empty")
+        if self.fetch_minutes and not FETCH_MINUTES_MIN <= self.fetch_minutes <= FETCH_MINUTES_MAX:
+            raise ValueError("fetch_minutes should be 0.05 to 10,080, or 0, which never fetches")
+        if not 1 <= self.index_shards <= SHARDS_MAX:
+            raise ValueError(f"index_shards should be 1 to {SHARDS_MAX}")
+        count = self.slow_look_processes
+        if count is not None and not 1 <= count <= SLOW_LOOK_PROCESSES_MAX:
+            raise ValueError(f"slow_look_processes should be 1 to {SLOW_LOOK_PROCESSES_MAX}")
+        if self.held_key is not None and not self.held_key.is_absolute():
+            raise ValueError("held_key should be the whole path of a file, from /")
+
+
+def default_settings() -> bytes:
+    """The file that a new gate has."""
+    return (files("entrenous.stop") / "gate_default.toml").read_bytes()
+
+
+def gate_settings(folder: Path) -> GateSettings:
+    """The settings in that folder; raises BadGateSettings."""
+    file = folder / FILE
+    try:
+        toml = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):  # who makes the folder says what is in the way
+        return GateSettings()
+    except IsADirectoryError:
+        raise UnreadableGateSettings(file=file, why="it is a folder") from None
+    except PermissionError:
+        raise UnreadableGateSettings(file=file, why="this account may not read it") from None
+    return read_gate_settings(toml, folder)
+
+
+def read_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
+    """The settings in these bytes; paths count from ``folder``.
+
+    Raises:
+        BadGateSettings: no TOML, an unknown name, a value of the wrong kind or out of range. The
+            value itself is not repeated: it may hold a password.
+    """
+    form = read_form(toml, folder / FILE)
+    try:
+        limits = GateLimits(
+            claims_per_hour=form.claims_per_hour,
+            claims_of_all=form.claims_of_all,
+            held_per_hash=form.held_per_hash,
+            look_back_days=form.look_back_days,
+            slow_looks=form.slow_looks,
+            second_look_hashes=form.second_look_hashes,
+            confirmers=form.confirmers,
+            page_after_hours=form.page_after_hours,
+            free_mb_min=form.free_mb_min,
+            shadow=form.shadow,
+        )
+        return GateSettings(
+            database=form.database,
+            limits=limits,
+            index_shards=form.index_shards,
+            fetch_minutes=form.fetch_minutes,
+            front=_front(form, folder),
+            page=form.page,
+            slow_look_processes=form.slow_look_processes,
+            held_key=None if form.held_key is None else Path(form.held_key),
+        )
+    except ValueError as problem:
+        raise BadGateSettings(file=folder / FILE, why=problem) from None
+
+
+def _front(form: SettingsForm, folder: Path) -> GateFront:
+    return GateFront(
+        tls_cert=folder / form.tls_cert if form.tls_cert else None,
+        tls_key=folder / form.tls_key if form.tls_key else None,
+        trusted_proxies=tuple(_network(text) for text in form.trusted_proxies),
+        appeal_url=_appeal_url(form.appeal_url),
+        uploads_per_account=form.uploads_per_account,
+        refused_per_account=form.refused_per_account,
+    )
+
+
+def _network(text: str) -> Network:
+    """An address is a network of one. Everybody's is refused: whoever is trusted says who asked."""
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError:
+        why = "trusted_proxies should be addresses, or networks such as 10.0.0.0/24"
+        raise ValueError(why) from None
+    if network.prefixlen == 0:
+        raise ValueError("trusted_proxies cannot be everybody")
+    return network
+
+
+def _appeal_url(text: str) -> str:
+    """A page that the uploader opens: https, or this machine's for a trial."""
+    if not text:
+        return text
+    try:
+        address = urlsplit(text)
+        host, _ = address.hostname, address.port  # reading it checks that it is one
+    except ValueError:
+        host, address = None, urlsplit("")
+    near = address.scheme == "http" and host is not None and is_loopback(host)
+    is_plain = text.isascii() and text.isprintable() and " " not in text and "@" not in text
+    if not (host and (near or address.scheme == "https")) or not is_plain:
+        raise ValueError("appeal_url should be an address that begins with https://")
+    if len(text) > _URL_CHARS_MAX:
+        raise ValueError(f"appeal_url has at most {_URL_CHARS_MAX} characters")
+    return text

@@ -1,0 +1,188 @@
+"""The gate's answers as JSON objects, and errors as problem documents (docs/spec/gate.md, 6)."""
+
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from entrenous.base.audio_video import FramesTooLarge, NotASound
+from entrenous.base.errors import EntrenousError
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.picture import NotAPicture, TooManyPixels
+from entrenous.fingerprint.nouns import Match
+from entrenous.stop.http.access import GateAccess, Role, TooManyUploads, WrongToken, is_operator
+from entrenous.stop.http.request_body import NotMedia, TooLarge, TooSlow
+from entrenous.stop.nouns import BankUnreachable, GateBusy
+from entrenous.stop.registration import ClaimFacts, Stance
+from entrenous.stop.upload_record import Decision, Outcome, Review
+from entrenous.wire.encodings import to_base64url
+from entrenous.wire.problem_details import MEDIA_TYPE, status_of, write_problem
+
+PRIVATE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def decision_for(role: Role, decision: Decision, appeal_url: str) -> dict[str, Any]:
+    """The operator sees outcome and matches.
+
+    An uploader sees only whether the upload was refused: a held one is answered with the same words
+    as one that was let through. What that hides, and what it does not, is in docs/spec/gate.md
+    section 6.
+    """
+    answer: dict[str, Any] = {"schema": "entrenous/decision/1", "case": decision.case}
+    if decision.secret is not None:
+        answer["secret"] = to_base64url(decision.secret.reveal())
+    if role is Role.OPERATOR:
+        shadow = {} if decision.would is None else {"shadow": decision.would}
+        published = {"published": True} if decision.listed else {}
+        return (
+            answer
+            | shadow
+            | published
+            | {
+                "decision": decision.outcome,
+                "matches": [match_for_operator(match) for match in decision.matches],
+            }
+        )
+    refused = decision.outcome is Outcome.REFUSE
+    seen = Outcome.REFUSE if refused else Outcome.LET_THROUGH
+    return answer | {"decision": seen, "matches": [], "appeal": _appeal(appeal_url, refused)}
+
+
+def match_for_operator(match: Match) -> dict[str, Any]:
+    """Bank, distance in bits, and how the upload came from the registered picture."""
+    return {"bank": match.bank, "distance": match.distance, "how": match.how}
+
+
+def review_for_operator(review: Review, facts: Mapping[ClaimId, ClaimFacts]) -> dict[str, Any]:
+    """A judged upload, with what a person decides by, and without its bytes: these are fetched by
+    their own address.
+    """
+    return {
+        "schema": "entrenous/review/1",
+        "case": review.case,
+        "state": review.state,
+        "at": review.at.isoformat(),
+        "decision": review.decision.outcome,
+        "matches": [_match_in_review(match, facts) for match in review.decision.matches],
+        "found": review.found,
+        "reference": review.reference,
+        "gathered": review.gathered,
+        "view": f"/v1/reviews/{review.case}/view" if review.has_bytes else None,
+        "upload": f"/v1/reviews/{review.case}/upload" if review.has_bytes else None,
+        "first_confirmer": review.first_confirmer or None,
+    }
+
+
+def _match_in_review(match: Match, facts: Mapping[ClaimId, ClaimFacts]) -> dict[str, Any]:
+    """Besides, which claim it is, how that stands now, why it was made, and what others say."""
+    shown = match_for_operator(match) | {"claim": match.claim}
+    if match.claim not in facts:
+        return shown
+    known = facts[match.claim]
+    reason = {"reason": known.claim.reason} if known.claim.reason else {}
+    said = {stance: known.opinions.get(stance, 0) for stance in Stance}
+    return shown | {"state": known.claim.state} | reason | {"opinions": said}
+
+
+def appeal_answer(case: str) -> dict[str, Any]:
+    """The same, whatever became of the upload."""
+    return {"schema": "entrenous/appeal/1", "case": case, "state": "waiting"}
+
+
+def _appeal(url: str, refused: bool) -> str:  # noqa: FBT001 (private, named at its one call)
+    where = f" here: {url}" if url else ""
+    if refused:
+        return (
+            "This upload was not accepted, because somebody asked for it to be stopped. If you "
+            f"think that is a mistake, ask for a person to look at it{where}, and give the case "
+            "number."
+        )
+    return (
+        "This upload was received. If it does not appear, you can ask for a person to look at "
+        f"it{where}, and give the case number."
+    )
+
+
+_STATUS: Final[Mapping[type[EntrenousError], int]] = {
+    WrongToken: 401,
+    TooSlow: 408,
+    TooLarge: 413,
+    TooManyPixels: 413,
+    FramesTooLarge: 413,
+    NotMedia: 415,
+    NotAPicture: 415,
+    NotASound: 415,
+    GateBusy: 429,
+    TooManyUploads: 429,
+}
+_RETRY_AFTER_S: Final = 5
+_LOG: Final = logging.getLogger("entrenous.gate")
+
+
+class GateFault(EntrenousError):
+    """
+    Something went wrong here. Nothing was published; try again later.
+    """
+
+
+def on_error(access: GateAccess) -> Callable[[Request, Exception], Response]:
+    """Our own errors say themselves what a person reads; what the database said is for the
+    operator only.
+    """
+
+    def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, EntrenousError)  # noqa: S101 (registered for this family only)
+        if isinstance(error, BankUnreachable) and not is_operator(request, access):
+            return _problem(BankUnreachable(why="it is busy or stopped"))
+        return _problem(error)
+
+    return answer
+
+
+def on_http_error(_request: Request, error: Exception) -> Response:
+    """What the web framework refuses: no such address, no such method."""
+    assert isinstance(error, HTTPException)  # noqa: S101 (registered for this class only)
+    title = HTTPStatus(error.status_code).phrase
+    body = {"type": "about:blank", "title": title, "status": error.status_code}
+    said = msgspec.json.encode(body)
+    headers = PRIVATE | dict(error.headers or {})
+    return Response(said, error.status_code, headers, media_type=MEDIA_TYPE)
+
+
+def on_hang_up(_request: Request, _error: Exception) -> Response:
+    """Whoever sent this went away in the middle: no fault of ours, and nobody reads the answer."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
+def on_bug(_request: Request, error: Exception) -> Response:
+    """Ours; the server's log has it, the answer does not."""
+    log_bug(error)
+    return _problem(GateFault())
+
+
+def log_bug(error: Exception) -> None:
+    """Its kind and the lines of code that it passed through, never values."""
+    frames = traceback.extract_tb(error.__traceback__)
+    path = " > ".join(f"{frame.name}:{frame.lineno}" for frame in frames)
+    said = {"event": "bug", "kind": type(error).__name__, "at": path}
+    _LOG.error("bug: %(kind)s at %(at)s", said, extra={"said": said})
+
+
+def _problem(error: EntrenousError) -> Response:
+    status = status_of(type(error), _STATUS)
+    body = write_problem(error, status)
+    return Response(body, status, PRIVATE | _headers(status, error), media_type=MEDIA_TYPE)
+
+
+def _headers(status: int, error: EntrenousError) -> dict[str, str]:
+    if status == 401:
+        return {"WWW-Authenticate": "Bearer"}
+    if status in {429, 503}:
+        return {"Retry-After": str(error.facts.get("retry_after_s", _RETRY_AFTER_S))}
+    return {}

@@ -1,0 +1,124 @@
+"""The platform's gate over HTTP: upload, register, review (docs/spec/gate.md, 6)."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from entrenous.base.errors import EntrenousError
+from entrenous.base.program import this_program
+from entrenous.stop.banks import banks_as_they_act
+from entrenous.stop.http.access import GateAccess, require_figures, require_operator
+from entrenous.stop.http.answers import PRIVATE, on_bug, on_error, on_hang_up, on_http_error
+from entrenous.stop.http.background_work import (
+    HOUR_S,
+    MINUTE_S,
+    BackgroundTasks,
+    each_minute,
+    in_pieces,
+    page_if_due,
+    run_due_work,
+    run_recurring,
+)
+from entrenous.stop.http.metrics import CONTENT_TYPE, Metered, Meters, Sight
+from entrenous.stop.http.registration_requests import Claims
+from entrenous.stop.http.review_requests import Reviews
+from entrenous.stop.http.upload_requests import Uploads
+from entrenous.stop.judge.judge_pool import JudgePool
+from entrenous.stop.platform import Platform
+from entrenous.stop.register import embedding_taken
+
+
+def gate_app(
+    platform: Platform,
+    access: GateAccess,
+    chores: BackgroundTasks = BackgroundTasks(),  # noqa: B008 (frozen)
+    look: Callable[[], Sight] | None = None,
+    judges: JudgePool | None = None,
+) -> Starlette:
+    """The gate's ASGI application, for a platform whose banks ``prepare_banks`` has made.
+
+    While it is served, ``chores`` are done. ``look`` counts for the figures what is in database and
+    index. ``judges`` help where there is more than one picture.
+    """
+    meters = Meters(look)
+    uploads, claims = Uploads.of(platform, access, judges), Claims.of(platform)
+    uploads.judged = partial(meters.judged, banks=partial(banks_as_they_act, platform))
+    reviews = Reviews(platform, access, meters.reviewed)
+
+    async def status(request: Request) -> Response:
+        """Is it alive, and does its database answer? Counts are for the operator only."""
+        waiting = await run_in_threadpool(platform.reviews.waiting)
+        embedding = await run_in_threadpool(embedding_taken, platform)
+        answer: dict[str, Any] = {"schema": "entrenous/gate-status/1", "state": "serving"}
+        answer |= {"embedding": embedding, **asdict(this_program())}
+        if request.headers.get("authorization"):
+            require_operator(request, access)
+            counts = await run_in_threadpool(platform.bank.counts)
+            due = await run_in_threadpool(platform.reviews.due)
+            slow = {"waiting": due.slow_looks, "skipped": due.slow_looks_skipped}
+            answer |= {"claims": counts.claims, "hashes": counts.hashes, "reviews": waiting}
+            answer |= {"slow_looks": slow, "look_backs": due.look_backs}
+            answer["in_shadow"] = platform.limits.shadow
+        return JSONResponse(answer, headers=PRIVATE)
+
+    async def metrics(request: Request) -> Response:
+        """Figures for Prometheus; its token reads nothing else."""
+        require_figures(request, access)
+        told = await run_in_threadpool(meters.text)
+        return Response(told, media_type=CONTENT_TYPE, headers=PRIVATE)
+
+    routes = [
+        Route("/v1/status", status),
+        Route("/v1/metrics", metrics),
+        Route("/v1/uploads", uploads.upload, methods=["POST"]),
+        Route("/v1/uploads/{case}/appeal", uploads.appeal, methods=["POST"]),
+        Route("/v1/claims", claims.register, methods=["POST"]),
+        Route("/v1/claims/{claim}", claims.claim),
+        Route("/v1/claims/{claim}", claims.withdraw, methods=["DELETE"]),
+        Route("/v1/claims/{claim}/opinions", claims.opinion, methods=["POST"]),
+        Route("/v1/reviews", reviews.reviews),
+        Route("/v1/reviews/published", reviews.published),
+        Route("/v1/reviews/{case}", reviews.review),
+        Route("/v1/reviews/{case}", reviews.decide, methods=["POST"]),
+        Route("/v1/reviews/{case}/view", reviews.view),
+        Route("/v1/reviews/{case}/upload", reviews.held_upload),
+    ]
+    app = Starlette(
+        routes=routes,
+        lifespan=lambda _: _alongside(platform, chores, judges),
+        middleware=[Middleware(Metered, meters=meters)],
+        exception_handlers={
+            EntrenousError: on_error(access),
+            HTTPException: on_http_error,
+            ClientDisconnect: on_hang_up,
+            Exception: on_bug,
+        },
+    )
+    # To an address of http and whatever host was named, bytes would be sent again in the clear.
+    app.router.redirect_slashes = False
+    return app
+
+
+@asynccontextmanager
+async def _alongside(
+    platform: Platform, chores: BackgroundTasks, judges: JudgePool | None
+) -> AsyncIterator[None]:
+    """While the gate is served."""
+    async with (
+        run_recurring(chores.hourly, HOUR_S),
+        run_recurring((*each_minute(platform), *chores.minutely), MINUTE_S),
+        in_pieces(run_due_work(platform), MINUTE_S),
+        run_recurring((partial(page_if_due, platform),), MINUTE_S),
+        judges or nullcontext(),
+    ):
+        yield

@@ -1,0 +1,217 @@
+"""Figures for Prometheus (docs/spec/gate.md, 10)."""
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from entrenous.base.identifiers import BankName
+from entrenous.base.program import this_program
+from entrenous.stop.nouns import Bank, GateFigures, IndexStanding, even
+from entrenous.stop.upload_record import Decision, Review, ReviewState
+
+_BUCKETS_S: Final = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+_KEPT: Final = 1_000  # answers to uploads
+_QUANTILES: Final = (0.5, 0.95, 0.99)
+_COUNT_AGAIN_S: Final = 60.0  # counting rows takes a while in a large database
+UPLOAD: Final = "upload"
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+Sight = tuple[GateFigures, IndexStanding | None]
+
+
+class Meters:
+    """The figures of one gate process. ``look`` counts what is in the database and the index."""
+
+    def __init__(self, look: Callable[[], Sight] | None = None) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        about = asdict(this_program())
+        Info("entrenous_gate_build", "Which program answers.", registry=self.registry).info(about)
+        self._uploads = self._counter("uploads", "Uploads that were answered.", "decision")
+        self._shadow = self._counter(
+            *("shadow", "Uploads that banks in shadow would have stopped."),
+            *("bank", "decision", "distance"),
+        )
+        self._reviews = self._counter("reviews", "Cases that a person decided.", "decision")
+        self._answers = self._counter("answers", "Answers.", "event", "status")
+        self._seconds = Histogram(
+            *("entrenous_gate_answer_seconds", "How long answers took.", ("event",)),
+            registry=self.registry,
+            buckets=_BUCKETS_S,
+        )
+        self._newest: deque[float] = deque(maxlen=_KEPT)
+        self.registry.register(_Quantiles(self._newest))
+        if look is not None:
+            self.registry.register(_Counted(look))
+
+    def answered(self, event: str, status: int, took_s: float) -> None:
+        """Count one answer."""
+        self._answers.labels(event, str(status)).inc()
+        self._seconds.labels(event).observe(took_s)
+        if event == UPLOAD and status == 200:
+            self._newest.append(took_s)
+
+    def judged(self, decision: Decision, banks: Callable[[], tuple[Bank, ...]]) -> None:
+        """Count one decision; ``banks`` is asked only where one in shadow would have done more."""
+        self._uploads.labels(decision.outcome.value).inc()
+        if decision.would is None:
+            return
+        dark = {bank.name for bank in banks() if bank.shadow}
+        nearest: dict[BankName, int] = {}
+        for match in decision.matches:
+            if match.bank in dark:
+                least = nearest.get(match.bank, match.distance)
+                nearest[match.bank] = min(least, match.distance)
+        for bank, distance in nearest.items():
+            self._shadow.labels(bank, decision.would.value, str(even(distance))).inc()
+
+    def reviewed(self, review: Review, state: ReviewState) -> None:
+        """Count a person's decision, and the cases that were decided with it."""
+        self._reviews.labels(state.value).inc(1 + len(review.also))
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format; raises BankUnreachable."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, words: str, *labels: str) -> Counter:
+        return Counter(f"entrenous_gate_{name}", words, labels, registry=self.registry)
+
+
+class Metered:
+    """ASGI middleware: tells ``meters`` of each answer, up to its last byte."""
+
+    def __init__(self, app: ASGIApp, meters: Meters) -> None:
+        self.app, self.meters = app, meters
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began, status, is_told = time.perf_counter(), 500, False
+        event = event_of(scope["method"], scope["path"])
+
+        async def sent(message: Message) -> None:
+            nonlocal status, is_told
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                is_told = True
+                self.meters.answered(event, status, time.perf_counter() - began)
+
+        try:
+            await self.app(scope, receive, sent)
+        except Exception:  # a fault of ours: it is answered further out, unless it came afterwards
+            if not is_told:
+                self.meters.answered(event, 500, time.perf_counter() - began)
+            raise
+
+
+def event_of(method: str, path: str) -> str:
+    """What was asked for, without any name in it."""
+    match path.strip("/").split("/"):
+        case ["v1", ("uploads" | "claims" | "reviews" | "status" | "metrics") as what]:
+            return UPLOAD if what == "uploads" else what
+        case ["v1", "claims", _]:
+            return "withdraw" if method == "DELETE" else "claim"
+        case ["v1", "reviews", _]:
+            return "decide"
+        case [
+            "v1",
+            "uploads" | "claims" | "reviews",
+            _,
+            ("appeal" | "opinions" | "upload" | "view") as what,
+        ]:
+            return "held upload" if what == "upload" else what
+        case [("hma" | "exchange") as mounted, *_]:
+            return mounted
+        case _:
+            return "other"
+
+
+class _Quantiles(Collector):
+    """Of the newest answers to uploads."""
+
+    def __init__(self, newest: deque[float]) -> None:
+        self._newest = newest
+
+    def collect(self) -> Iterator[Metric]:
+        name, every = "entrenous_gate_upload_seconds", sorted(self._newest)
+        told = SummaryMetricFamily(name, "The newest 1,000 answers to uploads.")
+        for quantile in _QUANTILES:
+            at = math.ceil(quantile * len(every)) - 1
+            told.add_sample(name, {"quantile": str(quantile)}, every[at] if every else math.nan)
+        yield told
+
+
+class _Counted(Collector):
+    """Of the database and the index, at most so often; one thread at a time counts."""
+
+    def __init__(self, look: Callable[[], Sight]) -> None:
+        self._look, self._lock = look, threading.Lock()
+        self._sight: Sight | None = None
+        self._looked_at = -math.inf
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: so that registering this does not count anything."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        with self._lock:
+            if self._sight is None or time.monotonic() - self._looked_at >= _COUNT_AGAIN_S:
+                self._sight, self._looked_at = self._look(), time.monotonic()
+            standing, index = self._sight
+        due = standing.due
+        yield _claims(standing)
+        yield _gauge("hashes", "Distinct hashes.", standing.hashes)
+        yield _gauge("reviews_waiting", "Items that wait for a person.", standing.waiting)
+        waited_s = standing.oldest_wait.total_seconds()
+        yield _gauge("review_oldest_seconds", "How long the oldest has waited.", waited_s)
+        yield _median(standing)
+        yield _gauge("slow_looks_due", "Uploads that wait for the slow look.", due.slow_looks)
+        skipped = due.slow_looks_skipped
+        yield _gauge("slow_looks_skipped", "Slow looks skipped in the last 24 hours.", skipped)
+        yield _gauge("look_backs_due", "Claims that wait for a look back.", due.look_backs)
+        if index is not None:
+            yield from _index(standing, index)
+
+
+def _claims(standing: GateFigures) -> Metric:
+    claims = GaugeMetricFamily("entrenous_gate_claims", "Claims.", labels=("kind", "state"))
+    for labels, count in standing.claims.items():
+        claims.add_metric(labels, count)
+    return claims
+
+
+def _median(standing: GateFigures) -> Metric:
+    name = "entrenous_gate_review_seconds"
+    told = SummaryMetricFamily(name, "From the beginning of the wait to a person's decision.")
+    value = math.nan if standing.review_s is None else standing.review_s
+    told.add_sample(name, {"quantile": "0.5"}, value)
+    return told
+
+
+def _index(standing: GateFigures, index: IndexStanding) -> Iterator[Metric]:
+    hashes = GaugeMetricFamily(
+        "entrenous_gate_index_hashes", "What the index knows.", labels=("where",)
+    )
+    hashes.add_metric(("file",), index.in_file)
+    hashes.add_metric(("later",), index.later)
+    yield hashes
+    yield _gauge("index_bytes", "Bytes of the index's file.", index.size_bytes)
+    age_s = max(0.0, (standing.at - index.written_at).total_seconds())
+    yield _gauge("index_age_seconds", "How old the index's file is.", age_s)
+
+
+def _gauge(name: str, words: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"entrenous_gate_{name}", words, value=value)

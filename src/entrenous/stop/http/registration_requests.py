@@ -1,0 +1,142 @@
+"""Register, ask for a registration's state, withdraw it, and bring another platform's opinion."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Self
+
+import anyio
+import msgspec
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from entrenous.base.errors import NotUnderstood
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.limits import VIDEO_CLAIM_BYTES_MAX
+from entrenous.stop.http.access import HourlyLimit, claim_in, holder_token
+from entrenous.stop.http.answers import PRIVATE
+from entrenous.stop.http.background_work import afterwards
+from entrenous.stop.http.request_body import read_body, too_large
+from entrenous.stop.judge.look_back import look_back_now
+from entrenous.stop.partners import take_opinion
+from entrenous.stop.platform import Platform
+from entrenous.stop.register import register_claim, withdraw_claim
+from entrenous.stop.registration import (
+    ED25519_BYTES,
+    BadClaim,
+    BadOpinion,
+    Claim,
+    ClaimRequest,
+    ClaimStatus,
+    Opinion,
+    Stance,
+)
+from entrenous.stop.registration_format import BYTES_MAX, read_request, write_claim
+from entrenous.wire.encodings import from_base64url, to_base64url
+
+OPINION_SCHEMA: Final = "entrenous/opinion/1"
+OPINION_BYTES_MAX: Final = 4096
+_SIGNATURE_BYTES: Final = 64
+_AT_MAX: Final = 2**34  # the year 2514
+
+
+class _Opinion(msgspec.Struct, forbid_unknown_fields=True):
+    schema: str
+    opinion: Stance
+    at: int
+    key: str
+    signature: str
+
+
+def read_opinion(untrusted_data: bytes, claim: ClaimId) -> tuple[Opinion, bytes]:
+    """What is said of that claim, and the signature (64 bytes), which proves nothing yet.
+
+    Raises:
+        BadOpinion: these bytes hold none; says what is wrong without repeating what was sent.
+    """
+    try:
+        form = msgspec.json.decode(untrusted_data, type=_Opinion)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+        raise BadOpinion(why="it is not the JSON object that is expected") from problem
+    if form.schema != OPINION_SCHEMA or not 0 <= form.at < _AT_MAX:
+        raise BadOpinion(why=f"its schema is not {OPINION_SCHEMA}, or its time none")
+    try:
+        key, signature = (
+            from_base64url(form.key, ED25519_BYTES),
+            from_base64url(form.signature, _SIGNATURE_BYTES),
+        )
+    except NotUnderstood as problem:
+        raise BadOpinion(why="its key or signature is not base64url of its length") from problem
+    return Opinion(claim, form.opinion, datetime.fromtimestamp(form.at, UTC), key), signature
+
+
+def write_opinion(opinion: Opinion, signature: bytes) -> bytes:
+    """JSON of what a platform sends."""
+    at = int(opinion.at.timestamp())
+    key, signed = to_base64url(opinion.key), to_base64url(signature)
+    return msgspec.json.encode(_Opinion(OPINION_SCHEMA, opinion.stance, at, key, signed))
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """One handler per address: read the request, call the verb, render the answer.
+
+    A look back reads all that was accepted for weeks, so it is one at a time.
+    """
+
+    platform: Platform
+    per_hour: HourlyLimit
+    looking_back: anyio.CapacityLimiter
+
+    @classmethod
+    def of(cls, platform: Platform) -> Self:
+        """With the platform's limits, which begin now."""
+        limits = platform.limits
+        per_hour = HourlyLimit(limits.claims_per_hour, limits.claims_of_all)
+        return cls(platform, per_hour, anyio.CapacityLimiter(1))
+
+    async def register(self, request: Request) -> Response:
+        """A person's claim; anybody may make one, some per hour. Then look back for it."""
+        client = request.client.host if request.client else ""
+        self.per_hour.count(client, self.platform.clock.now())
+        body = await read_body(request, VIDEO_CLAIM_BYTES_MAX)
+        claim = await run_in_threadpool(self._registered, body)
+        looking = BackgroundTask(afterwards, look_back_now, self.platform, places=self.looking_back)
+        return _claim(claim, 201, looking)
+
+    def _registered(self, untrusted_body: bytes) -> Claim:
+        form = _printable(read_request(untrusted_body))
+        limit = BYTES_MAX[form.kind]
+        if len(untrusted_body) > limit:
+            raise too_large(limit)
+        return register_claim(form, self.platform)
+
+    async def claim(self, request: Request) -> Response:
+        """Its state; who knows its random name may ask."""
+        name = claim_in(request)
+        return _claim(await run_in_threadpool(self.platform.bank.claim, name))
+
+    async def withdraw(self, request: Request) -> Response:
+        """The holder's token is enough."""
+        name = claim_in(request)
+        token = holder_token(request)
+        return _claim(await run_in_threadpool(withdraw_claim, name, token, self.platform))
+
+    async def opinion(self, request: Request) -> Response:
+        """Another platform's, which its signature proves."""
+        name = claim_in(request)
+        opinion, signature = read_opinion(await read_body(request, OPINION_BYTES_MAX), name)
+        return _claim(await run_in_threadpool(take_opinion, opinion, signature, self.platform))
+
+
+def _printable(request: ClaimRequest) -> ClaimRequest:
+    """Its two words of context are shown to people; raises BadClaim."""
+    if not (request.reason + request.jurisdiction).isprintable():
+        raise BadClaim(why="a text has characters that cannot be printed")
+    return request
+
+
+def _claim(claim: Claim, status_code: int = 200, then: BackgroundTask | None = None) -> Response:
+    said = write_claim(ClaimStatus(claim.id, claim.kind, claim.state))
+    return Response(said, status_code, PRIVATE, "application/json", then)

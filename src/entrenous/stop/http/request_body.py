@@ -1,0 +1,236 @@
+"""Read an upload's body and a stranger's form (RFC 7578): limits first, nothing decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from entrenous.base.errors import Malformed
+from entrenous.stop.upload_record import REFERENCE_CHARS_MAX, BadReference
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+
+FORM_BYTES_MAX: Final = 16 * 1024  # headers and other fields, beside the file
+FORM_PARTS_MAX: Final = 20
+_CHUNK_BYTES: Final = 64 * 1024  # parsed at once: so much goes by before a limit is noticed
+
+
+class BrokenForm(Malformed):
+    """This form (multipart/form-data) ends before it should, or is none. Send it again."""
+
+
+class LongForm(Malformed):
+    """
+    This form has more than {parts} parts, or more than {limit_kb} kB beside the picture, so it was
+    not read to its end. Send the picture in a field "file", and nothing else that is not needed.
+    """
+
+
+class TwoFiles(Malformed):
+    """
+    This form has more than one field "{field}", and only one could be looked at. Nothing of it was.
+    Send each file as an upload of its own.
+    """
+
+
+def fields_of(untrusted_form: bytes, boundary: bytes, file: bytes) -> dict[bytes, bytes]:
+    """Every field by its name, the first of each; ``file`` is the one that may be large, and may
+    not be there twice: whoever stores the last of two would publish it unseen.
+
+    Raises:
+        TwoFiles: it is there twice, empty or not.
+        BrokenForm: it is no such form, or not whole.
+        LongForm: as soon as that is known; the rest is not parsed.
+    """
+    fields = _Fields(file)
+    try:
+        parser = MultipartParser(boundary, fields.callbacks())
+        for start in range(0, len(untrusted_form), _CHUNK_BYTES):
+            piece = untrusted_form[start : start + _CHUNK_BYTES]
+            parser.write(piece)
+            fields.check(start + len(piece))
+        parser.finalize()
+    except FormParserError as problem:
+        raise BrokenForm from problem
+    if not fields.ended:
+        raise BrokenForm
+    return {name: bytes(value) for name, value in fields.found.items()}
+
+
+class _Fields:
+    """Listens to the parser and keeps the first field of each name."""
+
+    def __init__(self, file: bytes) -> None:
+        self.found = dict[bytes, bytearray]()
+        self.ended = False
+        self._file = file
+        self._parts = 0
+        self._into: bytearray | None = None
+        self._name = bytearray()
+        self._value = bytearray()
+
+    def callbacks(self) -> MultipartCallbacks:
+        """What the parser calls as it reads."""
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._header,
+            "on_part_data": self._data,
+            "on_end": self._end,
+        }
+
+    def check(self, read_bytes: int) -> None:
+        """Raise LongForm when so many bytes held too much beside the file."""
+        if read_bytes - len(self.found.get(self._file, b"")) > FORM_BYTES_MAX:
+            raise _long_form()
+
+    def _begin(self) -> None:
+        self._into = None
+        self._parts += 1
+        if self._parts > FORM_PARTS_MAX:
+            raise _long_form()
+
+    def _header(self) -> None:
+        if bytes(self._name).lower() == b"content-disposition":
+            _, options = parse_options_header(bytes(self._value))
+            name = options.get(b"name", b"")
+            if name == self._file and name in self.found:
+                raise TwoFiles(field=name.decode())
+            if name not in self.found:
+                self._into = self.found.setdefault(name, bytearray())
+        self._name.clear()
+        self._value.clear()
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._into is not None:
+            self._into.extend(data[start:end])
+
+    def _end(self) -> None:
+        self.ended = True
+
+
+def _long_form() -> LongForm:
+    return LongForm(parts=FORM_PARTS_MAX, limit_kb=FORM_BYTES_MAX // 1024)
+
+
+_FILE: Final = b"file"
+_MEDIA: Final = ("image/", "video/", "audio/")
+ARRIVAL_S_MAX: Final = 60  # a slow sender must not keep a place from others for longer
+
+
+class TooLarge(Malformed):
+    """
+    This upload is larger than the {limit_mb} MB that this platform accepts. Send a smaller version
+    of it.
+    """
+
+
+class TooSlow(Malformed):
+    """
+    This upload took longer than {limit_s} seconds to arrive, so it was given up. Try again over a
+    better connection, or send a smaller version.
+    """
+
+
+class NotMedia(Malformed):
+    """
+    An upload is the bytes of a picture, a clip or a sound, or a form (multipart/form-data) with a
+    field "file". This was sent as {content_type}.
+    """
+
+
+class NoFile(Malformed):
+    """
+    This form has no field called "file" with something in it, or it ends before it should. Send the
+    picture in that field.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a request brought: the picture's bytes, and the platform's own name of it."""
+
+    untrusted_data: bytes
+    reference: str = ""
+
+
+async def read_upload(request: Request, limit_bytes: int) -> Sent:
+    """The untrusted bytes of the picture in this request; a form is taken apart in a thread.
+
+    Raises:
+        TooLarge: as soon as that is known, before the rest is read.
+        NotMedia, NoFile, TwoFiles, LongForm: there is no picture in it, or too much else.
+        BadReference: it is too long, or has control characters.
+    """
+    declared, options = parse_options_header(request.headers.get("content-type", ""))
+    kind = declared.decode("latin-1")
+    named = request.headers.get("entrenous-reference", "")
+    if kind == "multipart/form-data":
+        form = await read_body(request, limit_bytes + FORM_BYTES_MAX)
+        sent = await run_in_threadpool(form_sent, form, options.get(b"boundary", b""))
+        if len(sent.untrusted_data) > limit_bytes:
+            raise too_large(limit_bytes)
+        return Sent(sent.untrusted_data, read_reference(sent.reference or named))
+    if kind.startswith(_MEDIA) or kind == "application/octet-stream":
+        return Sent(await read_body(request, limit_bytes), read_reference(named))
+    raise NotMedia(content_type=kind or "nothing")
+
+
+def read_reference(untrusted_text: str) -> str:
+    """A platform's own name of an upload; raises BadReference."""
+    if len(untrusted_text) > REFERENCE_CHARS_MAX or not untrusted_text.isprintable():
+        raise BadReference(most=REFERENCE_CHARS_MAX)
+    return untrusted_text
+
+
+async def read_body(request: Request, limit_bytes: int) -> bytes:
+    """The body, at most ``limit_bytes``; raises TooLarge."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit_bytes:
+        raise too_large(limit_bytes)
+    try:
+        with anyio.fail_after(ARRIVAL_S_MAX):
+            return await _collect(request, limit_bytes)
+    except TimeoutError as problem:
+        raise TooSlow(limit_s=ARRIVAL_S_MAX) from problem
+
+
+def too_large(limit_bytes: int) -> TooLarge:
+    """In whole megabytes, or two digits of one: claims and opinions are small."""
+    megabytes = limit_bytes / 1_000_000
+    return TooLarge(limit_mb=int(megabytes) if megabytes >= 1 else float(f"{megabytes:.2g}"))
+
+
+async def _collect(request: Request, limit_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit_bytes:
+            raise too_large(limit_bytes)
+    return bytes(body)
+
+
+def form_sent(untrusted_form: bytes, boundary: bytes) -> Sent:
+    """The field called "file" of a multipart form and the first one called "reference".
+
+    Raises:
+        TwoFiles: there is more than one of the first.
+        NoFile: there is no such field, or the form is broken.
+        LongForm: as soon as that is known; the rest is not parsed.
+    """
+    try:
+        fields = fields_of(untrusted_form, boundary, file=_FILE)
+    except BrokenForm as problem:
+        raise NoFile from problem
+    if not fields.get(_FILE):
+        raise NoFile
+    return Sent(fields[_FILE], fields.get(b"reference", b"").decode(errors="replace"))

@@ -1,0 +1,1 @@
+"""The index of registered hashes: an immutable shared base, and recent changes in memory."""

@@ -1,0 +1,413 @@
+"""The base of an index as one file: written whole, memory-mapped, checked, and reread in use.
+
+A bank's hashes are read a page at a time, divided into shards by their first bits, so that a large
+bank never lies in memory as Python objects; each shard has a file of its own. One process at a
+time writes a base; what a killed one left behind is removed.
+"""
+
+import fcntl
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.base.errors import Malformed
+from entrenous.base.files import fill_private
+from entrenous.base.limits import PDQ_BYTES
+from entrenous.fingerprint.linear_scan import ScanIndex, Words, as_words
+from entrenous.fingerprint.multi_index import Searchable, Segment, plan_of, searchable
+from entrenous.stop.nouns import Entry
+from entrenous.stop.stores import BankStore
+
+SHARDS_MAX: Final = 64
+_UNDIVIDED: Final = "base"
+_FIRST_BYTE: Final = np.uint64(0xFF)  # words are little-endian
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Number ``number`` of ``of`` shards, counted from 0: hashes whose first byte times ``of`` is
+    from ``number`` times 256 on, and below the next number's.
+    """
+
+    number: int = 0
+    of: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.number < self.of <= SHARDS_MAX:
+            raise ValueError(f"an index has 1 to {SHARDS_MAX} shards")
+
+    @classmethod
+    def all(cls, of: int) -> tuple[Self, ...]:
+        """Every shard of so many."""
+        return tuple(cls(number, of) for number in range(of))
+
+    @property
+    def file(self) -> str:
+        """What its file is called."""
+        return _UNDIVIDED if self.of == 1 else f"{_UNDIVIDED}-{self.number}-of-{self.of}"
+
+    def mine(self, words: Words) -> NDArray[np.bool_]:
+        """Which of (N, 4) hashes belong here: (N,)."""
+        first = (words[:, 0] & _FIRST_BYTE).astype(np.uint16)
+        return np.asarray(first * np.uint16(self.of) >> 8 == self.number)
+
+    def some(self, entries: NDArray[np.int64], words: Words) -> tuple[NDArray[np.int64], Words]:
+        """Those of these entries and hashes that belong here."""
+        if self.of == 1:
+            return entries, words
+        mine = self.mine(words)
+        return entries[mine], words[mine]
+
+
+UNDIVIDED: Final = Shard()
+
+
+def shard_of(bits: bytes, of: int) -> int:
+    """The number of the shard that a hash belongs to."""
+    return bits[0] * of >> 8
+
+
+def news_beside(news: Sequence[Entry], upto: Sequence[int]) -> Sequence[Entry]:
+    """Entries that no shard's file has yet; ``upto`` is the highest number in each."""
+    if not news or news[0].number > max(upto):
+        return news
+    return [one for one in news if one.number > upto[shard_of(one.bits, len(upto))]]
+
+
+def sweep_others(folder: Path, shards: Sequence[Shard]) -> None:
+    """Take away files of another division: they hold hashes, and nobody keeps them up to date."""
+    mine = {shard.file for shard in shards}
+    for path in folder.glob(f"{_UNDIVIDED}*"):
+        if path.name not in mine:
+            path.unlink(missing_ok=True)
+
+
+Rows = tuple[NDArray[np.int64], Words]  # entry numbers (N,) and hashes (N, 4)
+
+
+def read_new_hashes(bank: BankStore, after: int) -> Iterator[Sequence[Entry]]:
+    """Entries with a number above ``after``, in order, as many at a time as the bank gives."""
+    while news := bank.entries(after):
+        yield news
+        after = news[-1].number
+
+
+def read_bank(bank: BankStore, shard: Shard = UNDIVIDED) -> tuple[Searchable, Searchable]:
+    """All of a shard that the bank holds now: whole pictures, and parts."""
+    pages = [
+        tuple(shard.some(*_rows(news, part=part)) for part in (False, True))
+        for news in read_new_hashes(bank, 0)
+    ]
+    whole, parts = ([page[kind] for page in pages] for kind in (0, 1))
+    return searchable(*_joined(whole), inverted=True), searchable(*_joined(parts))
+
+
+def _rows(news: Sequence[Entry], *, part: bool) -> Rows:
+    mine = [entry for entry in news if entry.part is part]
+    numbers = np.asarray([entry.number for entry in mine], dtype=np.int64)
+    return numbers, as_words([entry.bits for entry in mine])
+
+
+def _joined(pages: Sequence[Rows]) -> Rows:
+    none = (np.zeros(0, dtype=np.int64), as_words([]))
+    numbers, words = zip(none, *pages, strict=True)
+    return np.concatenate(numbers), np.concatenate(words)
+
+
+_HALF_WRITTEN: Final = ".entrenous-*"  # as base/files.py names them
+
+
+@contextmanager
+def write_lock(folder: Path, *, wait: bool) -> Iterator[bool]:
+    """While this process alone may write in ``folder``; False if another one does.
+
+    The lock is on an open file (flock), so that it holds between processes and between threads, and
+    ends with its process, however that ends.
+    """
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        mine = _taken(handle, wait=wait)
+        if mine:
+            _sweep(folder)
+        yield mine
+    finally:
+        os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Take away what a killed process left, unless another process is writing now."""
+    with write_lock(folder, wait=False):
+        pass
+
+
+def _taken(handle: int, *, wait: bool) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _sweep(folder: Path) -> None:
+    """Nobody is writing now, so these will never be finished; they hold hashes."""
+    for left in folder.glob(_HALF_WRITTEN):
+        left.unlink(missing_ok=True)
+
+
+VERSION: Final = 1
+_MAGIC: Final = b"ENTRINDX"
+_ALIGNED: Final = 64
+_HEADER: Final = struct.Struct("<8sI4x QI4x QI4x 8I 2H 40x")
+_HEADER_BYTES: Final = _HEADER.size + 4
+_CRC: Final = struct.Struct("<I")
+_SUBSTRINGS: Final = frozenset({0, 11, 12, 13, 16})
+_TYPES: Final = ("<u8", "<i8", "<u4", "<u4")  # hashes, entry numbers, starts, order
+Array = NDArray[Any]
+Sections = Sequence[tuple[NDArray[np.uint8], int]]
+
+
+class DamagedBase(Malformed):
+    """
+    The index file {path} was cut, changed, or made by another version. Nothing is lost: it is
+    made anew from the bank.
+    """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Base:
+    """Hashes of whole pictures and of parts, as they were registered up to some moment.
+
+    ``file`` is the identity of the file, as (device, inode): another one is another base.
+    ``sections`` are its bytes as they are mapped, each with its CRC-32.
+    """
+
+    whole: Searchable
+    parts: Searchable
+    file: tuple[int, int]
+    size_bytes: int
+    written_at: datetime
+    shard: Shard = UNDIVIDED
+    sections: Sections = ()
+
+    @property
+    def upto(self) -> int:
+        """The highest entry number in it, 0 if it is empty."""
+        return upto_of(self.kinds)
+
+    @property
+    def last(self) -> Entry | None:
+        """The entry with the highest number."""
+        ends = [
+            Entry(int(one.entries[-1]), rows_of(one)[-1].tobytes(), part)
+            for one, part in ((self.whole, False), (self.parts, True))
+            if one.entries.size
+        ]
+        return max(ends, key=lambda entry: entry.number, default=None)
+
+    @property
+    def kinds(self) -> tuple[Searchable, Searchable]:
+        """Whole pictures, and parts."""
+        return self.whole, self.parts
+
+    @property
+    def count(self) -> int:
+        """How many hashes."""
+        return self.whole.entries.size + self.parts.entries.size
+
+
+def upto_of(kinds: Iterable[Searchable]) -> int:
+    """The highest entry number in them, 0 if they are empty."""
+    return max((int(one.entries[-1]) for one in kinds if one.entries.size), default=0)
+
+
+def write_base(path: Path, whole: Searchable, parts: Searchable, shard: Shard = UNDIVIDED) -> None:
+    """Write a base, mode 0600, so that the old one or the new one is there whenever it stops."""
+    sections = [section for one in (whole, parts) for section in _sections(one)]
+    header = _header(whole, parts, [_crc_of(one) for one in sections], shard)
+
+    def fill(file: BinaryIO) -> None:
+        file.write(header)
+        for section in sections:
+            file.write(section.data)
+            file.write(_padding(section.nbytes))
+
+    fill_private(path, fill)
+
+
+def read_base(path: Path) -> Base:
+    """Map the base at ``path`` and check every byte of it: about 0.4 s for a gigabyte.
+
+    Raises:
+        DamagedBase: do not use it; make it anew from the bank.
+        FileNotFoundError: there is none.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        about = os.fstat(handle)
+        found = _found_in(handle, about.st_size)
+    finally:
+        os.close(handle)
+    if found is None:
+        raise DamagedBase(path=path)
+    whole, parts, shard, sections = found
+    at = datetime.fromtimestamp(about.st_mtime, UTC)
+    return Base(whole, parts, (about.st_dev, about.st_ino), about.st_size, at, shard, sections)
+
+
+def file_of(path: Path) -> tuple[int, int] | None:
+    """The identity of the file that is there now; None if there is none."""
+    try:
+        about = path.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return about.st_dev, about.st_ino
+
+
+def rows_of(one: Searchable) -> Array:
+    """Its hashes as (N, 4) words."""
+    return one.words.T if isinstance(one, ScanIndex) else one.words
+
+
+def _sections(one: Searchable) -> list[Array]:
+    none = np.zeros(0, dtype=np.uint32)
+    tables = [none, none] if isinstance(one, ScanIndex) else [one.starts, one.order]
+    made = zip(_TYPES, [rows_of(one), one.entries, *tables], strict=True)
+    return [np.ascontiguousarray(array, dtype=kind) for kind, array in made]
+
+
+def _header(whole: Searchable, parts: Searchable, sums: Sequence[int], shard: Shard) -> bytes:
+    shape = [
+        number
+        for one in (whole, parts)
+        for number in (one.entries.size, 0 if isinstance(one, ScanIndex) else one.plan.substrings)
+    ]
+    divided = (0, 0) if shard == UNDIVIDED else (shard.number, shard.of)
+    header = _HEADER.pack(_MAGIC, VERSION, *shape, *sums, *divided)
+    return header + _CRC.pack(zlib.crc32(header))
+
+
+def _found_in(handle: int, size: int) -> tuple[Searchable, Searchable, Shard, Sections] | None:
+    """Whole pictures, parts, shard, and all bytes; None if anything in the file is not as it was
+    written.
+    """
+    if size < _HEADER_BYTES:
+        return None
+    mapped = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
+    magic, version, *numbers = _HEADER.unpack_from(mapped)
+    if (magic, version) != (_MAGIC, VERSION) or not _whole_header(mapped):
+        return None
+    shapes, sums, shard = (numbers[:2], numbers[2:4]), numbers[4:12], _shard(*numbers[12:])
+    if shard is None or not _SUBSTRINGS.issuperset(cut for _, cut in shapes):
+        return None
+    lengths = [length for count, cut in shapes for length in _lengths(count, cut)]
+    offsets = list(_offsets(lengths))
+    if offsets[-1] != size:
+        return None
+    sections = _mapped_sections(mapped, offsets, sums)
+    if any(zlib.crc32(data.data) != wanted for data, wanted in sections):
+        return None
+    arrays = [
+        np.ndarray(length, kind, mapped, offset)
+        for length, kind, offset in zip(lengths, 2 * _TYPES, offsets[:-1], strict=True)
+    ]
+    whole, parts = _kind(shapes[0][1], *arrays[:4]), _kind(shapes[1][1], *arrays[4:])
+    return whole, parts, shard, sections
+
+
+def _shard(number: int, of: int) -> Shard | None:
+    if (number, of) == (0, 0):
+        return UNDIVIDED
+    return Shard(number, of) if number < of <= SHARDS_MAX else None
+
+
+def _whole_header(mapped: mmap.mmap) -> bool:
+    return _CRC.unpack_from(mapped, _HEADER.size) == (zlib.crc32(mapped[: _HEADER.size]),)
+
+
+def _mapped_sections(mapped: mmap.mmap, offsets: Sequence[int], sums: Sequence[int]) -> Sections:
+    return tuple(
+        (np.ndarray(end - start, np.uint8, mapped, start), wanted)
+        for (start, end), wanted in zip(pairwise(offsets), sums, strict=True)
+    )
+
+
+def _kind(substrings: int, words: Array, entries: Array, starts: Array, order: Array) -> Searchable:
+    rows = words.reshape(-1, PDQ_BYTES // 8)
+    if not substrings:
+        return ScanIndex(entries, np.ascontiguousarray(rows.T))
+    return Segment(plan_of(substrings), entries, rows, starts, order)
+
+
+def _lengths(count: int, substrings: int) -> tuple[int, int, int, int]:
+    cells = plan_of(substrings).buckets + 1 if substrings else 0
+    return PDQ_BYTES // 8 * count, count, cells, substrings * count
+
+
+def _offsets(lengths: Sequence[int]) -> Iterator[int]:
+    """Where each section begins, and where the file ends."""
+    at = _HEADER_BYTES
+    yield at
+    for length, kind in zip(lengths, 2 * _TYPES, strict=True):
+        size = length * np.dtype(kind).itemsize
+        at += size + len(_padding(size))
+        yield at
+
+
+def _padding(size: int) -> bytes:
+    return bytes(-size % _ALIGNED)
+
+
+def _crc_of(section: Array) -> int:
+    return zlib.crc32(_padding(section.nbytes), zlib.crc32(section.data))
+
+
+def was_cut(path: Path, base: Base) -> bool:
+    """Whether the file that ``base`` maps no longer has its length: what is gone must not be read.
+
+    False when another file is there.
+    """
+    try:
+        about = path.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return (about.st_dev, about.st_ino) == base.file and about.st_size != base.size_bytes
+
+
+class BaseVerifier:
+    """How far these bases were read again; ``bases`` are those that were found sound before."""
+
+    __slots__ = ("_at", "_crc", "_left", "_sound", "bases")
+
+    def __init__(self, bases: Sequence[Base]) -> None:
+        self.bases = bases
+        self._left = [one for base in bases for one in base.sections]
+        self._at, self._crc, self._sound = 0, 0, True
+
+    def sound(self, most_bytes: int) -> bool:
+        """Read on, at most so much and at most to the end, after which it begins anew. False, from
+        then on, once something is not as it was written.
+        """
+        while self._sound and self._left and most_bytes > 0:
+            data, wanted = self._left[0]
+            piece = data[self._at : self._at + most_bytes]
+            self._crc = zlib.crc32(piece.data, self._crc)
+            self._at += piece.size
+            most_bytes -= piece.size
+            if self._at == data.size:
+                self._sound = self._crc == wanted
+                self._at, self._crc = 0, 0
+                del self._left[0]
+        if not self._left:
+            self._left = [one for base in self.bases for one in base.sections]
+        return self._sound

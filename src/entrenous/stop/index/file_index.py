@@ -1,0 +1,235 @@
+"""IndexStore in a folder: a base that every process maps, and recent changes in memory."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from entrenous.fingerprint.multi_index import Searchable
+from entrenous.fingerprint.nouns import Near
+from entrenous.stop.index.base_file import (
+    Base,
+    BaseVerifier,
+    DamagedBase,
+    Shard,
+    file_of,
+    read_bank,
+    read_base,
+    read_new_hashes,
+    sweep,
+    sweep_others,
+    was_cut,
+    write_base,
+    write_lock,
+)
+from entrenous.stop.index.snapshot import Ask, IndexSnapshot
+from entrenous.stop.nouns import IndexStanding
+from entrenous.stop.stores import BankStore
+
+_LATER_MAX: Final = 32_768  # scanned in 0.03 ms
+_LATER_PART: Final = (
+    100  # or one in so many of all, so that a large base is not written all the time
+)
+_LOOKS: Final = 5  # at a bank that grows meanwhile
+Kinds = tuple[Searchable, Searchable]  # whole pictures, and parts
+Bases = tuple[Base, ...]  # one of each shard
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """How an index stands: how many hashes it knows, how many of them lie in the base."""
+
+    whole: int
+    parts: int
+    in_base: int
+    base_bytes: int
+
+    @property
+    def later(self) -> int:
+        """How many came since the base was written."""
+        return self.whole + self.parts - self.in_base
+
+
+class FileIndex:
+    """Made by ``open_index``. Safe to use from several threads, and by several processes, which
+    divide it into as many ``shards``.
+    """
+
+    __slots__ = ("_ask", "_bank", "_bases", "_folder", "_known", "_lock", "_reread", "_shards")
+
+    def __init__(self, folder: Path, bank: BankStore, shards: int = 1) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder, self._shards, self._bank = folder, Shard.all(shards), bank
+        self._lock = threading.Lock()  # held while what is known changes, never while one searches
+        self._ask: Ask = map if shards == 1 else ThreadPoolExecutor(shards, "shard").map
+        sweep(folder)
+        self._bases = self._usable() or self._first()
+        self._known, self._reread = IndexSnapshot.nothing(), BaseVerifier(self._bases)
+        self._use(self._bases)
+
+    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
+        """All within 31 bits, after catching up."""
+        return self._catch_up().near(hashes, part=part, ask=self._ask)
+
+    def parts(self) -> int:
+        """How many hashes of parts the last look-up knew."""
+        return self._known.parts.count
+
+    def refresh(self) -> None:
+        """Go over to the bases that another process has written, if there are any."""
+        there = [file_of(self._folder / shard.file) for shard in self._shards]
+        if None in there or there == [base.file for base in self._bases]:
+            return
+        bases = self._usable()
+        if bases is None:
+            self.rebuild()
+        else:
+            self._use(bases)
+
+    def is_damaged(self, most_bytes: int) -> bool:
+        """Whether the bases in use are no longer as they were written, as far as reading on in them
+        by so much shows: who asks again and again has read all.
+        """
+        if self._reread.bases is not self._bases:
+            self._reread = BaseVerifier(self._bases)
+        paths = (self._folder / shard.file for shard in self._shards)
+        if any(was_cut(*one) for one in zip(paths, self._bases, strict=True)):
+            return True
+        return not self._reread.sound(most_bytes)
+
+    def mend(self) -> None:
+        """Use other bases than the present ones: those that another process has written since, or
+        new ones with what the bank holds.
+        """
+        before = [base.file for base in self._bases]
+        with write_lock(self._folder, wait=True):
+            bases = self._usable()
+            if bases is None or [base.file for base in bases] == before:
+                self._write(self._truth)
+            else:
+                self._use(bases)
+
+    def is_due(self) -> bool:
+        """Whether so much came since the base was written that another one is worth it."""
+        return self._known.later > max(_LATER_MAX, self._known.count // _LATER_PART)
+
+    def merge(self) -> bool:
+        """Write a base with all that is known; False if another process is writing one."""
+        with write_lock(self._folder, wait=False) as mine:
+            if mine:
+                bases = self._usable()  # read anew: damage must not be copied
+                if bases is None:
+                    self._write(self._truth)
+                else:
+                    self._use(bases)
+                    self._write(self._catch_up().sorted)
+        return mine
+
+    def rebuild(self) -> None:
+        """Write a base with what the bank holds, and nothing else."""
+        with write_lock(self._folder, wait=True):
+            self._write(self._truth)
+
+    def holds_withdrawn(self) -> bool:
+        """Whether the bank no longer has all that is known here, so that a rebuild is needed."""
+        for _ in range(_LOOKS):
+            before = self._catch_up().count
+            there = self._bank.counts().hashes
+            after = self._catch_up().count
+            if before == after or there < before:
+                return there != after
+        return there < after
+
+    def state(self) -> IndexState:
+        """As of now."""
+        known = self._catch_up()
+        count = sum(base.count for base in self._bases)
+        size = sum(base.size_bytes for base in self._bases)
+        return IndexState(known.whole.count, known.parts.count, count, size)
+
+    def standing(self) -> IndexStanding:
+        """As of now, in the nouns of a gate's figures."""
+        state = self.state()
+        at = min(base.written_at for base in self._bases)
+        return IndexStanding(state.in_base, state.later, state.base_bytes, at)
+
+    def _catch_up(self) -> IndexSnapshot:
+        with self._lock:
+            for news in read_new_hashes(self._bank, self._known.seen):
+                self._known = self._known.with_news(news)
+            return self._known
+
+    def _use(self, bases: Bases) -> None:
+        """What came since is read anew: the bank may have been put back to an older one."""
+        known = IndexSnapshot.of(*(base.kinds for base in bases))
+        for news in read_new_hashes(self._bank, known.seen):
+            known = known.with_news(news)
+        with self._lock:
+            self._bases, self._known = bases, known
+
+    def _write(self, made: Callable[[Shard], Kinds]) -> None:
+        """Only in turn."""
+        self._use(self._written(made))
+
+    def _written(self, made: Callable[[Shard], Kinds]) -> Bases:
+        """Make and write one shard after the other, so that one at a time is in memory; read again,
+        so that what is used is what lies on the disk.
+        """
+        for shard in self._shards:
+            write_base(self._folder / shard.file, *made(shard), shard)
+        sweep_others(self._folder, self._shards)
+        return tuple(read_base(self._folder / shard.file) for shard in self._shards)
+
+    def _truth(self, shard: Shard) -> Kinds:
+        return read_bank(self._bank, shard)
+
+    def _first(self) -> Bases:
+        """Bases where none can be used, unless another process has just made them."""
+        with write_lock(self._folder, wait=True):
+            return self._usable() or self._written(self._truth)
+
+    def _usable(self) -> Bases | None:
+        """The bases that are there, if all are undamaged and of this bank."""
+        bases = [self._usable_one(shard) for shard in self._shards]
+        usable = tuple(base for base in bases if base is not None)
+        return usable if len(usable) == len(bases) else None
+
+    def _usable_one(self, shard: Shard) -> Base | None:
+        try:
+            base = read_base(self._folder / shard.file)
+        except (FileNotFoundError, DamagedBase):
+            return None
+        return base if base.shard == shard and _is_of(base, self._bank) else None
+
+
+def condition_of(folder: Path, shards: int = 1) -> str:
+    """How the bases in ``folder`` are: "sound", or one is "damaged" or "missing". Nothing is
+    changed.
+    """
+    try:
+        for shard in Shard.all(shards):
+            read_base(folder / shard.file)
+    except FileNotFoundError:
+        return "missing"
+    except DamagedBase:
+        return "damaged"
+    return "sound"
+
+
+def written_at(folder: Path, shards: int = 1) -> datetime:
+    """When the oldest base in ``folder`` was written."""
+    first = min((folder / shard.file).stat().st_mtime for shard in Shard.all(shards))
+    return datetime.fromtimestamp(first, UTC)
+
+
+def _is_of(base: Base, bank: BankStore) -> bool:
+    """Whether the last entry in the base is in the bank, with the same number and bits.
+
+    If it was withdrawn, the base must be written anew anyway; and if the bank was put back to an
+    older one, its next entries will have numbers that the base believes to know.
+    """
+    last = base.last
+    return last is None or last in bank.entries(last.number - 1)[:1]

@@ -1,0 +1,93 @@
+"""SoundIndexStore in memory that follows the bank (docs/spec/gate.md, 12.3)."""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
+
+import numpy as np
+
+from entrenous.fingerprint.chromaprint import Words
+from entrenous.fingerprint.nouns import Alike, HeardAs, SoundPrint
+from entrenous.fingerprint.sound_index import SoundIndex, SoundView
+from entrenous.stop.stores import BankStore
+
+_LATER_WORDS_MAX: Final = 100_000  # sorted anew for every news, in some milliseconds
+_LATER_PART: Final = 8  # or one in so many of all
+Numbered = tuple[int, SoundPrint]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sounds:
+    """Some registered sounds, by ascending number, and their index."""
+
+    numbers: tuple[int, ...]
+    prints: tuple[SoundPrint, ...]
+    index: SoundIndex
+
+    @classmethod
+    def of(cls, sounds: Iterable[Numbered]) -> Self:
+        every = tuple(sounds)
+        prints = tuple(sound for _, sound in every)
+        return cls(tuple(number for number, _ in every), prints, SoundIndex.of(prints))
+
+    def near(self, views: Sequence[SoundView]) -> list[Alike]:
+        """By the numbers of the store."""
+        found = self.index.near(views) if self.numbers else []
+        return [replace(one, sound=self.numbers[one.sound]) for one in found]
+
+    def with_news(self, news: Iterable[Numbered]) -> Self:
+        return self.of((*zip(self.numbers, self.prints, strict=True), *news))
+
+
+@dataclass(slots=True)
+class FollowingSounds:
+    """Safe to use from several threads: each look-up works on what was known when it began."""
+
+    bank: BankStore
+    base: _Sounds = field(default_factory=lambda: _Sounds.of(()))
+    later: _Sounds = field(default_factory=lambda: _Sounds.of(()))
+    seen: int = 0
+    later_words_max: int = _LATER_WORDS_MAX
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def near(self, views: Sequence[HeardAs]) -> Sequence[Alike]:
+        """After catching up; the longest stretch first."""
+        heard = [SoundView(one.how, _words(one.words)) for one in views]
+        with self.lock:
+            self._catch_up()
+            parts = self.base, self.later
+        found = [one for part in parts for one in part.near(heard)]
+        return sorted(found, key=lambda one: (-one.length_s, one.errors))
+
+    def newest(self) -> int:
+        """After catching up."""
+        with self.lock:
+            self._catch_up()
+            return self.seen
+
+    def _catch_up(self) -> None:
+        while news := self.bank.sounds(self.seen):
+            self.seen = news[-1][0]
+            if self.base.numbers:
+                self.later = self.later.with_news(news)
+            if not self.base.numbers or self._later_is_large():
+                self._renew()
+
+    def _later_is_large(self) -> bool:
+        most = max(self.later_words_max, len(self.base.index.words) // _LATER_PART)
+        return len(self.later.index.words) > most
+
+    def _renew(self) -> None:
+        self.base, self.later = _Sounds.of(self._all()), _Sounds.of(())
+        self.seen = max((self.seen, *self.base.numbers))
+
+    def _all(self) -> Iterator[Numbered]:
+        after = 0
+        while page := self.bank.sounds(after):
+            yield from page
+            after = page[-1][0]
+
+
+def _words(big_endian: bytes) -> Words:
+    return np.frombuffer(big_endian, dtype=">u4").astype(np.uint32)

@@ -1,0 +1,183 @@
+"""The JSON of a registration and of its answer, between device and gate (docs/spec/gate.md, 6)."""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.limits import (
+    CLAIM_BYTES_MAX,
+    PARTS_MAX,
+    PDQ_BYTES,
+    SOUND_CLAIM_BYTES_MAX,
+    VIDEO_CLAIM_BYTES_MAX,
+)
+from entrenous.fingerprint.nouns import (
+    NUMBERS,
+    PICTURE_KIND,
+    PRINT_FRAMES_MAX,
+    SOUND_KIND,
+    SOUND_WORDS_MAX,
+    VIDEO_KIND,
+    ClipPrint,
+    Embedding,
+    Fingerprint,
+    FramePrint,
+    PicturePrint,
+    Print,
+    SoundPrint,
+    VideoPrint,
+)
+from entrenous.stop.registration import BadClaim, ClaimRequest, ClaimState, ClaimStatus
+
+REQUEST_SCHEMA: Final = "entrenous/claim-request/1"
+CLAIM_SCHEMA: Final = "entrenous/claim/1"
+BYTES_MAX: Final = {
+    PICTURE_KIND: CLAIM_BYTES_MAX,
+    VIDEO_KIND: VIDEO_CLAIM_BYTES_MAX,
+    SOUND_KIND: SOUND_CLAIM_BYTES_MAX,
+}
+_Hash = Annotated[str, msgspec.Meta(min_length=2 * PDQ_BYTES, max_length=2 * PDQ_BYTES)]
+_Words = Annotated[str, msgspec.Meta(min_length=8, max_length=8 * SOUND_WORDS_MAX)]
+
+
+class _Embedding(msgspec.Struct, forbid_unknown_fields=True):
+    model: str
+    numbers: Annotated[str, msgspec.Meta(min_length=2 * NUMBERS, max_length=2 * NUMBERS)]
+
+
+class _Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
+    schema: str
+    holder: _Hash
+    reason: str = ""
+    jurisdiction: str = ""
+
+
+class _Picture(_Request, tag=PICTURE_KIND):
+    hex: _Hash
+    quality: int
+    parts: Annotated[list[_Hash], msgspec.Meta(max_length=PARTS_MAX)] = []
+    embedding: _Embedding | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Frame(msgspec.Struct, forbid_unknown_fields=True):
+    at_ms: int
+    hex: _Hash
+    quality: int
+    inner: _Hash | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Video(_Request, tag=VIDEO_KIND):
+    frames: Annotated[list[_Frame], msgspec.Meta(min_length=1, max_length=PRINT_FRAMES_MAX)]
+    sound: _Words | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Sound(_Request, tag=SOUND_KIND):
+    sound: _Words
+
+
+class _Claim(msgspec.Struct, forbid_unknown_fields=True):
+    schema: str
+    claim: str
+    kind: str
+    state: ClaimState
+
+
+def write_request(request: ClaimRequest) -> bytes:
+    """JSON of what leaves the device."""
+    form = _form_of(request.print)
+    form.holder = request.holder_sha256.hex()
+    form.reason, form.jurisdiction = request.reason, request.jurisdiction
+    return msgspec.json.encode(form)
+
+
+def read_request(untrusted_data: bytes) -> ClaimRequest:
+    """The request that these bytes hold.
+
+    Raises:
+        BadClaim: they hold none; says what is wrong without repeating what was sent.
+    """
+    try:
+        form = msgspec.json.decode(untrusted_data, type=_Picture | _Video | _Sound)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+        raise BadClaim(why="it is not the JSON object that is expected") from problem
+    if form.schema != REQUEST_SCHEMA:
+        raise BadClaim(why=f"it should have schema {REQUEST_SCHEMA}")
+    try:
+        return ClaimRequest(_print_of(form), _bytes(form.holder), form.reason, form.jurisdiction)
+    except ValueError as problem:
+        raise BadClaim(why="a hash, a number, the order or a text is out of range") from problem
+
+
+def write_claim(status: ClaimStatus) -> bytes:
+    """JSON of what a gate says of a claim."""
+    return msgspec.json.encode(_Claim(CLAIM_SCHEMA, status.claim, status.kind, status.state))
+
+
+def read_claim(untrusted_data: bytes) -> ClaimStatus:
+    """What a gate said of a claim; raises BadClaim."""
+    try:
+        form = msgspec.json.decode(untrusted_data, type=_Claim)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+        raise BadClaim(why="it is not the JSON object that is expected") from problem
+    if form.schema != CLAIM_SCHEMA or not 1 <= len(form.claim) <= 64:
+        raise BadClaim(why=f"it should have schema {CLAIM_SCHEMA} and a claim")
+    return ClaimStatus(ClaimId(form.claim), form.kind, form.state)
+
+
+def _form_of(what: Print) -> _Picture | _Video | _Sound:
+    """All but the holder, who is not part of what is registered."""
+    match what:
+        case PicturePrint(whole, parts, embedding):
+            windows = [one.hex() for one in parts]
+            return _Picture(
+                schema=REQUEST_SCHEMA,
+                holder="",
+                hex=whole.hex,
+                quality=whole.quality,
+                parts=windows,
+                embedding=_embedding(embedding),
+            )
+        case ClipPrint(video, sound):
+            frames = [_frame(one) for one in video.frames]
+            heard = msgspec.UNSET if sound is None else sound.words.hex()
+            return _Video(schema=REQUEST_SCHEMA, holder="", frames=frames, sound=heard)
+        case SoundPrint(words):
+            return _Sound(schema=REQUEST_SCHEMA, holder="", sound=words.hex())
+
+
+def _embedding(one: Embedding | None) -> _Embedding | msgspec.UnsetType:
+    return msgspec.UNSET if one is None else _Embedding(one.model, one.numbers.hex())
+
+
+def _embedding_of(form: _Embedding | msgspec.UnsetType) -> Embedding | None:
+    return None if form is msgspec.UNSET else Embedding(_bytes(form.numbers), form.model)
+
+
+def _frame(one: FramePrint) -> _Frame:
+    inner = msgspec.UNSET if one.inner is None else one.inner.hex()
+    return _Frame(one.at_ms, one.bits.hex(), one.quality, inner)
+
+
+def _print_of(form: _Picture | _Video | _Sound) -> Print:
+    if isinstance(form, _Picture):
+        whole = Fingerprint(PICTURE_KIND, _bytes(form.hex), form.quality)
+        parts = tuple(_bytes(one) for one in form.parts)
+        return PicturePrint(whole, parts, _embedding_of(form.embedding))
+    if isinstance(form, _Sound):
+        return SoundPrint(_bytes(form.sound))
+    video = VideoPrint(tuple(_frame_of(one) for one in form.frames))
+    return ClipPrint(video, None if form.sound is msgspec.UNSET else SoundPrint(_bytes(form.sound)))
+
+
+def _frame_of(form: _Frame) -> FramePrint:
+    inner = None if form.inner is msgspec.UNSET else _bytes(form.inner)
+    return FramePrint(form.at_ms, _bytes(form.hex), form.quality, inner)
+
+
+def _bytes(text: str) -> bytes:
+    """What lower-case hexadecimal digits say; raises ValueError for all else."""
+    read = bytes.fromhex(text)
+    if read.hex() != text:  # upper case, or spaces in between
+        raise ValueError("lower-case hexadecimal digits, nothing in between")
+    return read

@@ -1,0 +1,1 @@
+"""The platform's database: SQLite or PostgreSQL by SQLAlchemy Core."""

@@ -1,0 +1,147 @@
+"""The audit log in its table, each row in the transaction of the change it records."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import sqlalchemy as sa
+
+from entrenous.base.environment import Clock
+from entrenous.base.identifiers import ClaimId
+from entrenous.stop.nouns import AuditRow, Bank, Details, Head
+from entrenous.stop.registration import Claim, Opinion, Partner
+from entrenous.stop.store.engine import insert_on_conflict
+from entrenous.stop.store.schema import AUDIT, AUDIT_HEAD, read_time, stored_time
+from entrenous.stop.upload_record import Found, Review, ReviewState
+
+RETROACTIVE_EVENTS: Final = {
+    Found.LOOK_BACK: "case looked back at",
+    Found.SLOW_LOOK: "case found slowly",
+}
+FITS_MORE_EVENT: Final = "case fits more"
+AuditEvent = tuple[str, str, Details]  # what, of which, details
+
+
+def bank_told(bank: Bank) -> AuditEvent:
+    """A bank was made, or its policy changed."""
+    policy: Details = {
+        "radius": bank.radius,
+        "on_claimed": str(bank.on_claimed),
+        "on_confirmed": str(bank.on_confirmed),
+        "shadow": bank.shadow,
+    }
+    return "bank set", bank.name, policy
+
+
+def claim_told(claim: Claim) -> AuditEvent:
+    """A claim was made. Its fingerprint and its holder's token are not in the log."""
+    return "claim registered", claim.id, {"bank": claim.bank, "state": str(claim.state)}
+
+
+def note_told(claim: ClaimId) -> AuditEvent:
+    """The platform wrote another reason to a claim that it listed."""
+    return "claim noted", claim, {}
+
+
+def move_told(claim: Claim) -> AuditEvent:
+    """A claim is in another state."""
+    return f"claim {claim.state}", claim.id, {}
+
+
+def dispute_told(claim: Claim) -> AuditEvent:
+    """One more reviewer disagreed."""
+    return "claim disputed", claim.id, {"disputes": claim.disputes}
+
+
+def opinion_told(opinion: Opinion) -> AuditEvent:
+    """A platform said something of a claim."""
+    said = {"opinion": str(opinion.stance), "key": opinion.key.hex()}
+    return "opinion", opinion.claim, said
+
+
+def partner_told(partner: Partner) -> AuditEvent:
+    """A platform is known now."""
+    return "partner added", partner.key.hex(), {"name": partner.name}
+
+
+def unkept_told(case: str, size: int) -> AuditEvent:
+    """An upload waits without its bytes: too many that cannot be read wait, or the disk is full."""
+    return "upload not kept", case, {"bytes": size}
+
+
+def review_told(review: Review, state: ReviewState, by: str) -> AuditEvent:
+    """A person decided; others that waited with it are counted. Who confirmed first is named, if
+    two had to.
+    """
+    decided: Details = {"also": len(review.also), "by": by}
+    if review.first_confirmer:
+        decided = {**decided, "first": review.first_confirmer}
+    return f"case {state}", review.case, decided
+
+
+def first_told(case: str, by: str) -> AuditEvent:
+    """A person confirmed, and another one has to."""
+    return "case confirmed first", case, {"by": by}
+
+
+def flood_told(lead: str, uploads: int) -> AuditEvent:
+    """So many uploads wait as one item from now on."""
+    return "cases gathered", lead, {"uploads": uploads}
+
+
+def reviewer_told(what: str, name: str) -> AuditEvent:
+    """A reviewer was "added" or "removed"."""
+    return f"reviewer {what}", name, {}
+
+
+def append_event(db: sa.Connection, clock: Clock, *told: AuditEvent) -> None:
+    """Add rows to the log; ``db`` is a transaction that nobody else writes beside."""
+    rows = list(_linked(audit_head(db), clock, told))
+    if not rows:
+        return
+    db.execute(AUDIT.insert(), [_from_row(row) for row in rows])
+    newest = {"number": rows[-1].number, "hash": rows[-1].hash}
+    wanted = insert_on_conflict(db, AUDIT_HEAD).values(id=1, **newest)
+    db.execute(wanted.on_conflict_do_update(index_elements=["id"], set_=newest))
+
+
+def audit_head(db: sa.Connection) -> Head:
+    """What is kept of the last row beside the log."""
+    row = db.execute(sa.select(AUDIT_HEAD)).one_or_none()
+    return Head() if row is None else Head(row.number, bytes(row.hash))
+
+
+def audit_rows_after(db: sa.Connection, after: int, limit: int) -> tuple[AuditRow, ...]:
+    """Rows with a higher number, in order."""
+    wanted = sa.select(AUDIT).where(AUDIT.c.number > after).order_by(AUDIT.c.number).limit(limit)
+    return tuple(
+        AuditRow(
+            number=row.number,
+            at=read_time(row.at),
+            what=row.what,
+            of=row.of,
+            details=row.details,
+            before=bytes(row.before),
+            hash=bytes(row.hash),
+        )
+        for row in db.execute(wanted)
+    )
+
+
+def _linked(head: Head, clock: Clock, told: Iterable[AuditEvent]) -> Iterable[AuditRow]:
+    at = clock.now()
+    for what, of, details in told:
+        row = AuditRow.after(head, at, what, of, details)
+        head = row.head
+        yield row
+
+
+def _from_row(row: AuditRow) -> dict[str, object]:
+    return {
+        "number": row.number,
+        "at": stored_time(row.at),
+        "what": row.what,
+        "of": row.of,
+        "details": dict(row.details),
+        "before": row.before,
+        "hash": row.hash,
+    }

@@ -1,0 +1,323 @@
+"""PartnerStore and SourceStore in tables: who may fetch from us, and what we fetch.
+
+Partners' opinions are here too, and the lock that lets one process at a time fetch a source.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from entrenous.base.environment import Clock, SystemClock
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.stop.exchange_nouns import (
+    NAME,
+    OURSELVES,
+    BadPartnerName,
+    Checkpoint,
+    ExchangePartner,
+    FetchRuns,
+    Known,
+    NoSuchExchangePartner,
+    NoSuchSource,
+    PartnerKnown,
+    Said,
+    Source,
+    SourceKind,
+    SourceKnown,
+)
+from entrenous.stop.nouns import Details
+from entrenous.stop.registration import Stance
+from entrenous.stop.store.audit_events import append_event
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import reading, writing
+from entrenous.stop.store.exchange_served import (
+    CHECKPOINT,
+    OPINION,
+    PARTNER,
+    RECORD,
+    SERVED_TO,
+    SOURCE,
+    drop_unserved,
+    overwrite,
+)
+from entrenous.stop.store.registrations import batches
+from entrenous.stop.store.schema import AUDIT, read_time, stored_time
+from entrenous.stop.stores import BankStore
+
+
+@dataclass(frozen=True, slots=True)
+class SqlPartnerStore:
+    """Partners in the tables of ``engine`` (see :func:`prepare_tables`)."""
+
+    engine: sa.Engine
+    clock: Clock = field(default_factory=SystemClock)
+
+    def add(self, name: str, banks: Collection[BankName], *, submits: bool, key: bytes) -> None:
+        """Insert; rows are numbered from 1, which is ourselves."""
+        if not NAME.fullmatch(name):
+            raise BadPartnerName
+        values = {"name": name, "banks": sorted(banks), "submits": submits, "key_sha256": key}
+        with writing(self.engine) as db:
+            if db.execute(sa.select(PARTNER.c.number).where(PARTNER.c.name == name)).first():
+                raise PartnerKnown(name=name)
+            db.execute(PARTNER.insert().values(values))
+            details: Details = {"banks": ", ".join(sorted(banks)), "submits": submits}
+            append_event(db, self.clock, ("exchange partner added", name, details))
+
+    def remove(self, name: str) -> None:
+        """Delete, and what only it was waiting for."""
+        with writing(self.engine) as db:
+            number = db.execute(sa.select(PARTNER.c.number).where(PARTNER.c.name == name)).scalar()
+            if number is None:
+                raise NoSuchExchangePartner(name=name)
+            for table in (OPINION, SERVED_TO):
+                db.execute(table.delete().where(table.c.partner == number))
+            db.execute(PARTNER.delete().where(PARTNER.c.number == number))
+            drop_unserved(db)
+            append_event(db, self.clock, ("exchange partner removed", name, {}))
+        overwrite(self.engine)
+
+    def partners(self) -> tuple[ExchangePartner, ...]:
+        """All."""
+        with reading(self.engine) as db:
+            return tuple(map(_partner, db.execute(sa.select(PARTNER).order_by(PARTNER.c.name))))
+
+    def with_key(self, key: bytes) -> ExchangePartner | None:
+        """By the key's hash."""
+        with reading(self.engine) as db:
+            row = db.execute(sa.select(PARTNER).where(PARTNER.c.key_sha256 == key)).one_or_none()
+        return None if row is None else _partner(row)
+
+    def asked(self, name: str, at: datetime) -> None:
+        """Update."""
+        asked = PARTNER.update().where(PARTNER.c.name == name).values(asked_at=stored_time(at))
+        with writing(self.engine) as db:
+            db.execute(asked)
+
+    def say(
+        self,
+        partner: ExchangePartner,
+        said: Mapping[ClaimId, Stance],
+        at: datetime,
+        also: Callable[[tuple[Said, ...], tuple[Said, ...], BankStore], None] | None = None,
+    ) -> None:
+        """Replace."""
+        of = {"partner": partner.number - OURSELVES, "at": stored_time(at)}
+        mine = OPINION.c.partner == of["partner"]
+        with writing(self.engine) as db:
+            before = _said(db, said)
+            for batch in batches(said):
+                db.execute(OPINION.delete().where(mine, OPINION.c.claim.in_(batch)))
+                rows = [{**of, "claim": claim, "stance": said[claim]} for claim in batch]
+                db.execute(OPINION.insert(), rows)
+            if also is not None:
+                also(before, _said(db, said), SqlBankStore(db, self.clock))
+
+    def said(self, claims: Collection[ClaimId]) -> tuple[Said, ...]:
+        """Joined in batches."""
+        with reading(self.engine) as db:
+            return _said(db, claims)
+
+
+def _said(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[Said, ...]:
+    wanted = sa.select(OPINION, PARTNER.c.name).join(PARTNER)
+    found = [
+        Said(row.name, row.partner + OURSELVES, ClaimId(row.claim), Stance(row.stance))
+        for batch in batches(claims)
+        for row in db.execute(wanted.where(OPINION.c.claim.in_(batch)))
+    ]
+    return tuple(sorted(found, key=lambda one: (one.number, one.claim)))
+
+
+def _partner(row: Any) -> ExchangePartner:
+    asked_at = None if row.asked_at is None else read_time(row.asked_at)
+    banks = tuple(BankName(bank) for bank in row.banks)
+    return ExchangePartner(row.name, row.number + OURSELVES, banks, row.submits, asked_at)
+
+
+_REMOVED: Final = "exchange source removed"
+
+
+@dataclass(frozen=True, slots=True)
+class SqlSourceStore:
+    """Sources in the tables of ``engine`` (see :func:`prepare_tables`)."""
+
+    engine: sa.Engine
+    clock: Clock = field(default_factory=SystemClock)
+
+    def add(self, source: Source) -> None:
+        """Insert."""
+        with writing(self.engine) as db:
+            if db.execute(sa.select(SOURCE).where(SOURCE.c.name == source.name)).first():
+                raise SourceKnown(name=source.name)
+            db.execute(SOURCE.insert().values(asdict(source)))
+            if generation := _last_generation(db, source.name):
+                goes_on = _stored(Checkpoint(generation))
+                db.execute(CHECKPOINT.insert().values(source=source.name, **goes_on))
+            append_event(db, self.clock, ("exchange source added", source.name, _told(source)))
+
+    def remove(self, name: str) -> None:
+        """In one transaction."""
+        source = self.source(name)
+        with writing(self.engine) as db:
+            generation = _generation(db, name)
+            db.execute(_of(name))
+            db.execute(CHECKPOINT.delete().where(CHECKPOINT.c.source == name))
+            db.execute(SOURCE.delete().where(SOURCE.c.name == name))
+            details = {**_told(source), "generation": generation}
+            append_event(db, self.clock, (_REMOVED, name, details))
+
+    def sources(self) -> tuple[Source, ...]:
+        """All."""
+        with reading(self.engine) as db:
+            return tuple(map(_source, db.execute(sa.select(SOURCE).order_by(SOURCE.c.name))))
+
+    def source(self, name: str) -> Source:
+        """By name."""
+        with reading(self.engine) as db:
+            row = db.execute(sa.select(SOURCE).where(SOURCE.c.name == name)).one_or_none()
+        if row is None:
+            raise NoSuchSource(name=name)
+        return _source(row)
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """By source."""
+        wanted = sa.select(CHECKPOINT).where(CHECKPOINT.c.source == name)
+        with reading(self.engine) as db:
+            row = db.execute(wanted).one_or_none()
+        if row is None:
+            return Checkpoint()
+        times = (_time(row.begun_at), _time(row.whole_at))
+        return Checkpoint(row.generation, row.anew, row.token, *times)
+
+    def known(self, name: str, keys: Collection[bytes]) -> Mapping[bytes, Known]:
+        """In batches."""
+        wanted = sa.select(RECORD).where(RECORD.c.source == name)
+        with reading(self.engine) as db:
+            return {
+                row.key_sha256: _known(row)
+                for batch in batches(keys)
+                for row in db.execute(wanted.where(RECORD.c.key_sha256.in_(batch)))
+            }
+
+    def keep(self, name: str, known: Collection[Known], checkpoint: Checkpoint) -> None:
+        """In one transaction."""
+        with writing(self.engine) as db:
+            for batch in batches(known):
+                keys = [one.key_sha256 for one in batch]
+                db.execute(_of(name).where(RECORD.c.key_sha256.in_(keys)))
+                db.execute(RECORD.insert(), [{"source": name, **asdict(one)} for one in batch])
+            db.execute(CHECKPOINT.delete().where(CHECKPOINT.c.source == name))
+            db.execute(CHECKPOINT.insert().values(source=name, **_stored(checkpoint)))
+
+    def unseen(self, name: str, generation: int) -> tuple[Known, ...]:
+        """Of earlier generations."""
+        wanted = sa.select(RECORD).where(RECORD.c.source == name, RECORD.c.claim.is_not(None))
+        with reading(self.engine) as db:
+            rows = db.execute(wanted.where(RECORD.c.generation < generation))
+            return tuple(map(_known, rows))
+
+    def live(self, name: str) -> int:
+        """Counted."""
+        wanted = sa.select(sa.func.count()).select_from(RECORD)
+        with reading(self.engine) as db:
+            live = wanted.where(RECORD.c.source == name, RECORD.c.claim.is_not(None))
+            return db.execute(live).scalar_one()
+
+
+def _generation(db: sa.Connection, name: str) -> int:
+    """The newest of a source that is known; 0 before its first."""
+    wanted = sa.select(CHECKPOINT.c.generation).where(CHECKPOINT.c.source == name)
+    return int(db.execute(wanted).scalar() or 0)
+
+
+def _last_generation(db: sa.Connection, name: str) -> int:
+    """The newest of sources that had this name before; 0 for none. Claims' names are made of it:
+    what was withdrawn must not be taken for what a new source of that name brings.
+    """
+    rows = sa.select(AUDIT.c.details).where(AUDIT.c.what == _REMOVED, AUDIT.c.of == name)
+    return max((int(row.details["generation"]) for row in db.execute(rows)), default=0)
+
+
+def _of(name: str) -> sa.Delete:
+    return RECORD.delete().where(RECORD.c.source == name)
+
+
+def _told(source: Source) -> Details:
+    """Into which bank, and whether its claims refuse; its address may be private."""
+    return {"kind": str(source.kind), "bank": source.bank, "confirmed": source.confirmed}
+
+
+def _source(row: Any) -> Source:
+    kind, bank = SourceKind(row.kind), BankName(row.bank)
+    return Source(row.name, kind, row.place, bank, row.part, row.confirmed, row.credentials)
+
+
+def _known(row: Any) -> Known:
+    claim = None if row.claim is None else ClaimId(row.claim)
+    return Known(row.key_sha256, row.generation, row.version, row.hashes_sha256, claim)
+
+
+def _stored(checkpoint: Checkpoint) -> dict[str, object]:
+    values = asdict(checkpoint)
+    for name in ("begun_at", "whole_at"):
+        at = values[name]
+        values[name] = None if at is None else stored_time(at)
+    return values
+
+
+def _time(stored: int | None) -> datetime | None:
+    return None if stored is None else read_time(stored)
+
+
+_CONTEXT: Final = b"entrenous/1 exchange fetch\x00"
+
+
+@contextmanager
+def source_lock(engine: sa.Engine, name: str) -> Iterator[None]:
+    """While this is the only fetch of that source, among all processes on the same database.
+
+    The lock ends with its process, however that ends. Raises FetchRuns.
+    """
+    if engine.dialect.name == "postgresql":
+        with _advisory(engine, name):
+            yield
+        return
+    with _beside_the_file(engine, name):
+        yield
+
+
+@contextmanager
+def _advisory(engine: sa.Engine, name: str) -> Iterator[None]:
+    digest = hashlib.sha256(_CONTEXT + name.encode()).digest()
+    key = int.from_bytes(digest[:8], signed=True)
+    with engine.connect() as db:
+        db.execution_options(isolation_level="AUTOCOMMIT")
+        if not db.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar_one():
+            raise FetchRuns(name=name)
+        try:
+            yield
+        finally:
+            db.execute(sa.select(sa.func.pg_advisory_unlock(key)))
+
+
+@contextmanager
+def _beside_the_file(engine: sa.Engine, name: str) -> Iterator[None]:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(f"{engine.url.database}.fetch-{name}", flags, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise FetchRuns(name=name) from None
+    try:
+        yield
+    finally:
+        os.close(handle)

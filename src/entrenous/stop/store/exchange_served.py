@@ -1,0 +1,365 @@
+"""The tables of exchanges, and which hashes were served to whom (docs/spec/exchange.md, 5.2, 5.3).
+
+They lie beside the bank's tables in the same database. ServedStore is here.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.stop.exchange_nouns import OURSELVES, ExchangePartner, Mark, Served
+from entrenous.stop.exchange_stores import Feed
+from entrenous.stop.registration import Change, ClaimState
+from entrenous.stop.store.engine import reading, refuse_other_version, scrub, writing
+from entrenous.stop.store.registrations import batches
+from entrenous.stop.store.schema import stored_time
+
+VERSION: Final = 1
+METADATA: Final = sa.MetaData()
+SCHEMA_VERSION: Final = sa.Table(
+    "exchange_schema_version", METADATA, sa.Column("version", sa.Integer, primary_key=True)
+)
+PARTNER: Final = sa.Table(
+    "exchange_partner",
+    METADATA,
+    # Given once: what a removed partner said and was served is never another one's.
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("key_sha256", sa.LargeBinary(32), nullable=False, unique=True),
+    sa.Column("banks", sa.JSON, nullable=False),
+    sa.Column("submits", sa.Boolean, nullable=False),
+    sa.Column("asked_at", sa.BigInteger),
+    sqlite_autoincrement=True,
+)
+OPINION: Final = sa.Table(
+    "exchange_opinion",
+    METADATA,
+    sa.Column("claim", sa.Text, primary_key=True),
+    sa.Column("partner", sa.ForeignKey("exchange_partner.number"), primary_key=True),
+    sa.Column("stance", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+MARK: Final = sa.Table(
+    "exchange_mark",
+    METADATA,
+    sa.Column("at_s", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.BigInteger, nullable=False, unique=True),
+)
+# One row: no mark is dated before this second any more.
+SETTLED: Final = sa.Table(
+    "exchange_settled",
+    METADATA,
+    sa.Column("one", sa.Integer, primary_key=True),
+    sa.Column("before_s", sa.BigInteger, nullable=False),
+)
+# A claim that was served by its hashes, and the change that ended it; one row up to which change
+# all of them are known.
+SERVED: Final = sa.Table(
+    "exchange_served",
+    METADATA,
+    sa.Column("claim", sa.Text, primary_key=True),
+    sa.Column("bank", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("ended_number", sa.BigInteger, index=True),
+    sa.Column("ended_at", sa.BigInteger),
+)
+SERVED_HASH: Final = sa.Table(
+    "exchange_served_hash",
+    METADATA,
+    sa.Column("bits", sa.LargeBinary(32), primary_key=True),
+    sa.Column("claim", sa.ForeignKey("exchange_served.claim"), primary_key=True, index=True),
+)
+SERVED_TO: Final = sa.Table(
+    "exchange_served_to",
+    METADATA,
+    sa.Column("claim", sa.ForeignKey("exchange_served.claim"), primary_key=True),
+    sa.Column("partner", sa.ForeignKey("exchange_partner.number"), primary_key=True, index=True),
+)
+FOLLOWED: Final = sa.Table(
+    "exchange_followed",
+    METADATA,
+    sa.Column("one", sa.Integer, primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+)
+SOURCE: Final = sa.Table(
+    "exchange_source",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("bank", sa.Text, nullable=False),
+    sa.Column("part", sa.Text, nullable=False),
+    sa.Column("confirmed", sa.Boolean, nullable=False),
+    sa.Column("credentials", sa.Text, nullable=False),
+)
+CHECKPOINT: Final = sa.Table(
+    "exchange_checkpoint",
+    METADATA,
+    sa.Column("source", sa.ForeignKey("exchange_source.name"), primary_key=True),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("anew", sa.Boolean, nullable=False),
+    sa.Column("token", sa.Text, nullable=False),
+    sa.Column("begun_at", sa.BigInteger),
+    sa.Column("whole_at", sa.BigInteger),
+)
+RECORD: Final = sa.Table(
+    "exchange_record",
+    METADATA,
+    sa.Column("source", sa.ForeignKey("exchange_source.name"), primary_key=True),
+    sa.Column("key_sha256", sa.LargeBinary(32), primary_key=True),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("hashes_sha256", sa.LargeBinary(32), nullable=False),
+    sa.Column("claim", sa.Text),
+    sa.Index("exchange_record_seen", "source", "generation"),
+)
+
+
+def prepare_tables(engine: sa.Engine) -> None:
+    """Create the tables if there are none yet.
+
+    Raises:
+        NewerBank, OlderBank: another version of Entrenous wrote them, and none is changed.
+    """
+    with writing(engine) as db:
+        if sa.inspect(db).has_table(SCHEMA_VERSION.name):
+            refuse_other_version(db, SCHEMA_VERSION, VERSION)
+            return
+        METADATA.create_all(db)
+        db.execute(SCHEMA_VERSION.insert().values(version=VERSION))
+        db.execute(FOLLOWED.insert().values(one=1, number=0))
+
+
+_READ_AT_ONCE: Final = 1000
+_VACUUM: Final = "VACUUM (SKIP_LOCKED) exchange_served, exchange_served_hash, exchange_served_to"
+_READS_MAX: Final = 50  # in one call: the rest is for the next
+
+
+@dataclass(frozen=True, slots=True)
+class SqlServedStore:
+    """In the tables of ``engine`` (see :func:`prepare_tables`)."""
+
+    engine: sa.Engine
+
+    def newest_mark(self) -> Mark | None:
+        """The highest."""
+        with reading(self.engine) as db:
+            row = db.execute(sa.select(MARK).order_by(MARK.c.at_s.desc()).limit(1)).one_or_none()
+        return None if row is None else Mark(row.at_s, row.number)
+
+    def number_before(self, at_s: int) -> int:
+        """The highest before."""
+        with reading(self.engine) as db:
+            wanted = sa.select(sa.func.max(MARK.c.number)).where(MARK.c.at_s < at_s)
+            return db.execute(wanted).scalar() or 0
+
+    def marks_over(self, after: int, upto: int) -> tuple[Mark, ...]:
+        """Up to the first that covers ``upto``."""
+        top = sa.select(sa.func.min(MARK.c.number)).where(MARK.c.number >= upto).scalar_subquery()
+        wanted = sa.select(MARK).where(MARK.c.number > after, MARK.c.number <= top)
+        with reading(self.engine) as db:
+            rows = db.execute(wanted.order_by(MARK.c.number))
+            return tuple(Mark(row.at_s, row.number) for row in rows)
+
+    def add_mark(self, mark: Mark, drop_before_s: int) -> None:
+        """Insert, if it grows."""
+        with writing(self.engine) as db:
+            highest = sa.select(sa.func.max(MARK.c.at_s), sa.func.max(MARK.c.number))
+            at_s, number = db.execute(highest).one()
+            dated_s = max(mark.at_s, _settled(db))
+            if at_s is not None and (dated_s <= at_s or mark.number <= number):
+                return
+            db.execute(MARK.insert().values(at_s=dated_s, number=mark.number))
+            old = sa.select(sa.func.max(MARK.c.at_s)).where(MARK.c.at_s < drop_before_s)
+            db.execute(MARK.delete().where(MARK.c.at_s < old.scalar_subquery()))
+
+    def settle(self, before_s: int) -> None:
+        """Replace, if it grows."""
+        with reading(self.engine) as db:
+            if _settled(db) >= before_s:
+                return
+        with writing(self.engine) as db:
+            if _settled(db) < before_s:
+                db.execute(SETTLED.delete())
+                db.execute(SETTLED.insert().values(one=1, before_s=before_s))
+
+    def remember(self, partner: ExchangePartner, changes: Iterable[Change], seen: int) -> None:
+        """Replace claims and hashes, add to whom, and follow from ``seen`` at the latest."""
+        fresh = {change.claim: change for change in changes}
+        if not fresh:
+            return
+        with writing(self.engine) as db:
+            if _followed(db) > seen or not _any_served(db):
+                _set_followed(db, seen)
+            for claims in batches(fresh):
+                _replace(db, partner, [fresh[claim] for claim in claims])
+
+    def told_of(
+        self, partner: ExchangePartner, claims: Collection[ClaimId]
+    ) -> Mapping[ClaimId, Served]:
+        """With their hashes."""
+        wanted = _served().join(SERVED_TO, SERVED_TO.c.claim == SERVED.c.claim)
+        told = wanted.where(SERVED_TO.c.partner == partner.number - OURSELVES)
+        found = dict[ClaimId, Served]()
+        with reading(self.engine) as db:
+            for batch in batches(claims):
+                for row in db.execute(told.where(SERVED.c.claim.in_(batch))):
+                    _gather(found, row)
+        return found
+
+    def on_hashes(
+        self, banks: Collection[BankName], hashes: Collection[bytes]
+    ) -> tuple[tuple[bytes, Served], ...]:
+        """By hash; the order is that of claims' names."""
+        wanted = _served().where(SERVED.c.bank.in_(banks)).order_by(SERVED.c.claim)
+        with reading(self.engine) as db:
+            return tuple(
+                (row.bits, _to_served(row, (row.bits,)))
+                for batch in batches(hashes)
+                for row in db.execute(wanted.where(SERVED_HASH.c.bits.in_(batch)))
+            )
+
+    def follow(self, feed: Feed, upto: int) -> None:
+        """Read on where the last call ended."""
+        with reading(self.engine) as db:
+            after, any_served = _followed(db), _any_served(db)
+        for _ in range(_READS_MAX if any_served else 0):
+            news = [one for one in feed.changes(after, _READ_AT_ONCE) if one.number <= upto]
+            if not news or not self._learn(news, after):
+                return
+            after = news[-1].number
+
+    def has_read(self, partner: ExchangePartner, upto: int) -> None:
+        """Strike off; most often there is nothing to strike, and nothing is written."""
+        ended = sa.select(SERVED.c.claim).where(SERVED.c.ended_number <= upto)
+        mine = SERVED_TO.c.partner == partner.number - OURSELVES
+        read = sa.and_(mine, SERVED_TO.c.claim.in_(ended))
+        with reading(self.engine) as db:
+            if db.execute(sa.select(SERVED_TO.c.claim).where(read).limit(1)).first() is None:
+                return
+        with writing(self.engine) as db:
+            db.execute(SERVED_TO.delete().where(read))
+            drop_untold(db)
+        overwrite(self.engine)
+
+    def forget_tombstones(self, before: datetime) -> int:
+        """Strike everybody off."""
+        ended = SERVED.c.ended_number.is_not(None)  # the index, so that asking costs little
+        old = sa.select(SERVED.c.claim).where(ended, SERVED.c.ended_at < stored_time(before))
+        with reading(self.engine) as db:
+            if db.execute(old.limit(1)).first() is None:
+                return 0
+        with writing(self.engine) as db:
+            db.execute(SERVED_TO.delete().where(SERVED_TO.c.claim.in_(old)))
+            count = drop_untold(db)
+        if count:
+            overwrite(self.engine)
+        return count
+
+    def _learn(self, news: list[Change], after: int) -> bool:
+        """Note what ended or goes on; False when another process moved the place, who goes on."""
+        newest = {change.claim: change for change in news}
+        gone = 0
+        with writing(self.engine) as db:
+            if _followed(db) != after:
+                return False
+            for claims in batches(newest):
+                wanted = sa.select(SERVED.c.claim).where(SERVED.c.claim.in_(claims))
+                for claim in db.execute(wanted).scalars().all():
+                    _note(db, newest[ClaimId(claim)])
+            _set_followed(db, news[-1].number)
+            if any(change.state is ClaimState.WITHDRAWN for change in news):
+                gone = drop_untold(db)
+        if gone:
+            overwrite(self.engine)
+        return True
+
+
+def overwrite(engine: sa.Engine) -> None:
+    """What was deleted here, as the bank's engine does it; in PostgreSQL, the places of rows."""
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as db:
+            db.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(_VACUUM)
+        return
+    scrub(engine)
+
+
+def drop_untold(db: sa.Connection) -> int:
+    """Delete withdrawn claims that nobody must be told of any more; how many."""
+    waited_for = sa.select(SERVED_TO.c.claim)
+    return _drop(db, SERVED.c.ended_number.is_not(None), SERVED.c.claim.not_in(waited_for))
+
+
+def drop_unserved(db: sa.Connection) -> int:
+    """Delete claims, withdrawn or not, that no partner was served who is still here; how many."""
+    return _drop(db, SERVED.c.claim.not_in(sa.select(SERVED_TO.c.claim)))
+
+
+def _drop(db: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
+    gone = db.execute(sa.select(SERVED.c.claim).where(*which)).scalars().all()
+    for batch in batches(gone):
+        db.execute(SERVED_HASH.delete().where(SERVED_HASH.c.claim.in_(batch)))
+        db.execute(SERVED.delete().where(SERVED.c.claim.in_(batch)))
+    return len(gone)
+
+
+def _replace(db: sa.Connection, partner: ExchangePartner, changes: list[Change]) -> None:
+    claims = [change.claim for change in changes]
+    number = partner.number - OURSELVES
+    to = sa.select(SERVED_TO).where(SERVED_TO.c.claim.in_(claims))
+    told = {(row.claim, row.partner) for row in db.execute(to)}
+    told |= {(claim, number) for claim in claims}
+    for table in (SERVED_TO, SERVED_HASH, SERVED):
+        db.execute(table.delete().where(table.c.claim.in_(claims)))
+    db.execute(
+        SERVED.insert(),
+        [{"claim": one.claim, "bank": one.bank, "state": one.state} for one in changes],
+    )
+    hashes = [{"claim": one.claim, "bits": bits} for one in changes for bits in set(one.hashes)]
+    db.execute(SERVED_HASH.insert(), hashes)
+    db.execute(SERVED_TO.insert(), [{"claim": claim, "partner": who} for claim, who in told])
+
+
+def _note(db: sa.Connection, change: Change) -> None:
+    ended = change.state is ClaimState.WITHDRAWN
+    values = {
+        "state": change.state,
+        "ended_number": change.number if ended else None,
+        "ended_at": stored_time(change.at) if ended else None,
+    }
+    db.execute(SERVED.update().where(SERVED.c.claim == change.claim).values(values))
+
+
+def _any_served(db: sa.Connection) -> bool:
+    return db.execute(sa.select(SERVED.c.claim).limit(1)).first() is not None
+
+
+def _settled(db: sa.Connection) -> int:
+    return db.execute(sa.select(sa.func.max(SETTLED.c.before_s))).scalar() or 0
+
+
+def _followed(db: sa.Connection) -> int:
+    return int(db.execute(sa.select(FOLLOWED.c.number)).scalar_one())
+
+
+def _set_followed(db: sa.Connection, number: int) -> None:
+    db.execute(FOLLOWED.update().values(number=number))
+
+
+def _served() -> sa.Select[Any]:
+    return sa.select(SERVED, SERVED_HASH.c.bits).join(
+        SERVED_HASH, SERVED_HASH.c.claim == SERVED.c.claim
+    )
+
+
+def _gather(found: dict[ClaimId, Served], row: Any) -> None:
+    known = found.get(ClaimId(row.claim))
+    found[ClaimId(row.claim)] = _to_served(row, (*(known.hashes if known else ()), row.bits))
+
+
+def _to_served(row: Any, hashes: tuple[bytes, ...]) -> Served:
+    return Served(ClaimId(row.claim), BankName(row.bank), ClaimState(row.state), hashes)

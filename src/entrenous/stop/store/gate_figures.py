@@ -1,0 +1,157 @@
+"""The figures of a gate, counted in its tables and its index (docs/spec/gate.md, 10)."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from statistics import median
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from entrenous.base.identifiers import BankName
+from entrenous.stop.index.maintenance import LazyIndex
+from entrenous.stop.nouns import GateFigures, IndexStanding, ShadowCell, even
+from entrenous.stop.platform import Platform
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import reading
+from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.store.schema import (
+    AUDIT,
+    AUDIT_HEAD,
+    BANK,
+    CLAIM,
+    HASH,
+    SINGLE,
+    UPLOAD,
+    read_time,
+    stored_time,
+)
+from entrenous.stop.store.upload_encryption import HEAD_BYTES, UploadCipher
+from entrenous.stop.upload_record import Due, Outcome, ReviewState
+
+SHADOW_KEPT: Final = timedelta(days=30)
+_DECISIONS_MAX: Final = 1_000
+_ROWS_MAX: Final = 100_000  # of the log, in which decisions are looked for
+_SHADOW_MAX: Final = 100_000  # uploads read for a tally: the newest
+_LOOKED_AT: Final = 200  # uploads whose keys are asked for
+_SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
+_DECIDED: Final = [f"case {state}" for state in (ReviewState.CONFIRMED, ReviewState.RELEASED)]
+
+
+def count_figures(
+    engine: sa.Engine,
+    at: datetime,
+    due: Due,
+    *,
+    with_shadow: bool = False,
+    all_in_shadow: bool = False,
+) -> GateFigures:
+    """As of now, which is ``at``; ``due`` was counted apart.
+
+    With what banks in shadow would have done, if that is asked for: where the gate is in shadow,
+    all of them.
+
+    Raises BankUnreachable.
+    """
+    with reading(engine) as db:
+        waiting, oldest = _queue(db)
+        return GateFigures(
+            at=at,
+            claims=_claims(db),
+            hashes=db.execute(sa.select(sa.func.count()).select_from(HASH)).scalar_one(),
+            waiting=waiting,
+            oldest=oldest,
+            review_s=_review_s(db),
+            due=due,
+            shadow=_shadow(db, at - SHADOW_KEPT, every=all_in_shadow) if with_shadow else {},
+        )
+
+
+def shut_away(engine: sa.Engine, held: UploadCipher) -> int:
+    """How many of the uploads that have waited longest are sealed with a key that is gone; looks at
+    200, since SQLite reads an upload whole for its first bytes. Raises BankUnreachable.
+    """
+    oldest = sa.select(UPLOAD.c.number).where(*SINGLE).order_by(UPLOAD.c.number).limit(_LOOKED_AT)
+    head = sa.func.substr(UPLOAD.c.untrusted_upload, 1, HEAD_BYTES)
+    wanted = sa.select(head).where(UPLOAD.c.number.in_(oldest))
+    wanted = wanted.where(UPLOAD.c.untrusted_upload.is_not(None))
+    with reading(engine) as db:
+        return sum(not held.has_key_of(bytes(one)) for one in db.execute(wanted).scalars())
+
+
+def _claims(db: sa.Connection) -> dict[tuple[str, str], int]:
+    wanted = sa.select(CLAIM.c.kind, CLAIM.c.state, sa.func.count())
+    rows = db.execute(wanted.group_by(CLAIM.c.kind, CLAIM.c.state))
+    return {(kind, state): count for kind, state, count in rows}
+
+
+def _queue(db: sa.Connection) -> tuple[int, datetime | None]:
+    """How many items wait, and since when the oldest does."""
+    wanted = sa.select(sa.func.count(), sa.func.min(_SINCE)).select_from(UPLOAD).where(*SINGLE)
+    count, oldest = db.execute(wanted).one()
+    return count, None if oldest is None else read_time(oldest)
+
+
+def _review_s(db: sa.Connection) -> float | None:
+    """The median from the beginning of the wait to the decision, in seconds. When a case that was
+    decided is appealed, how long it had waited before is known no more.
+    """
+    head = db.execute(sa.select(AUDIT_HEAD.c.number)).scalar() or 0
+    decided = AUDIT.c.number > head - _ROWS_MAX, AUDIT.c.what.in_(_DECIDED)
+    newest = sa.select(AUDIT.c.at, AUDIT.c.of).where(*decided)
+    some = newest.order_by(AUDIT.c.number.desc()).limit(_DECISIONS_MAX).subquery()
+    wanted = sa.select(some.c.at - _SINCE).join(UPLOAD, UPLOAD.c.case_number == some.c.of)
+    took = [one for one in db.execute(wanted).scalars() if one >= 0]
+    return median(took) / 1e6 if took else None
+
+
+def _shadow(db: sa.Connection, since: datetime, *, every: bool) -> dict[ShadowCell, int]:
+    """By the banks that are in shadow now, or every one."""
+    names = sa.select(BANK.c.name)
+    dark = set(db.execute(names if every else names.where(BANK.c.shadow)).scalars())
+    wanted = sa.select(UPLOAD.c.would, UPLOAD.c.matches)
+    wanted = wanted.where(UPLOAD.c.would.is_not(None), UPLOAD.c.at >= stored_time(since))
+    rows = db.execute(wanted.order_by(UPLOAD.c.at.desc()).limit(_SHADOW_MAX))
+    return dict(Counter(cell for row in rows for cell in _cells(row.would, row.matches, dark)))
+
+
+def _cells(would: str, matches: Iterable[Any], dark: set[str]) -> Iterator[ShadowCell]:
+    """One for each bank in shadow: its nearest match."""
+    nearest: dict[str, int] = {}
+    for match in matches:
+        if match["bank"] in dark:
+            least = nearest.get(match["bank"], match["distance"])
+            nearest[match["bank"]] = min(least, match["distance"])
+    for bank, distance in nearest.items():
+        yield ShadowCell(BankName(bank), Outcome(would), even(distance))
+
+
+def figures_of(platform: Platform, *, with_shadow: bool = False) -> GateFigures:
+    """What is counted in its database; raises BankUnreachable."""
+    engine = platform.bank.engine if isinstance(platform.bank, SqlBankStore) else None
+    if not isinstance(engine, sa.Engine):
+        raise TypeError("figures are counted in a database")
+    due = platform.reviews.due()
+    now, shadow = platform.clock.now(), platform.limits.shadow
+    return count_figures(engine, now, due, with_shadow=with_shadow, all_in_shadow=shadow)
+
+
+def shut_away_of(platform: Platform) -> int:
+    """How many of the uploads that wait nobody can open, for their key is gone, as far as was
+    looked; raises BankUnreachable.
+    """
+    reviews = platform.reviews
+    if not isinstance(reviews, SqlReviewQueue) or not isinstance(reviews.engine, sa.Engine):
+        raise TypeError("keys are asked for in a database")
+    return shut_away(reviews.engine, reviews.held)
+
+
+def figures_source(platform: Platform) -> Callable[[], tuple[GateFigures, IndexStanding | None]]:
+    """What a gate that serves is asked for its figures; opens the index if nothing else has."""
+
+    def look() -> tuple[GateFigures, IndexStanding | None]:
+        index = platform.index
+        opened = index.opened().index if isinstance(index, LazyIndex) else None
+        return figures_of(platform), opened.standing() if opened else None
+
+    return look

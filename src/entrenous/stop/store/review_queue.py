@@ -1,0 +1,373 @@
+"""ReviewQueue and ReviewDesk on SQLite or PostgreSQL: reviews, reviewers, and alerts sent."""
+
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from entrenous.stop.nouns import AGAIN_AFTER, Alert, AlertKind
+from entrenous.stop.review import UNREAD_BYTES_MAX, decided_with, is_unread
+from entrenous.stop.store import registrations as claims
+from entrenous.stop.store import uploads
+from entrenous.stop.store import uploads as late
+from entrenous.stop.store.audit_events import (
+    FITS_MORE_EVENT,
+    RETROACTIVE_EVENTS,
+    append_event,
+    first_told,
+    review_told,
+    reviewer_told,
+    unkept_told,
+)
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.due_work import SqlDueWork
+from entrenous.stop.store.engine import (
+    adding,
+    glancing,
+    insert_on_conflict,
+    inserting,
+    reading,
+    scrub,
+    writing,
+)
+from entrenous.stop.store.prepared_statements import BatchInserter, PreparedInsert, Row
+from entrenous.stop.store.schema import (
+    ACCEPTED,
+    PAGE,
+    RELEASED_KEPT,
+    REVIEWER,
+    SINGLE,
+    TO_REMOVE,
+    UPLOAD,
+    WAITS,
+    read_time,
+    stored_time,
+)
+from entrenous.stop.stores import BankStore
+from entrenous.stop.upload_record import (
+    LISTED_FOR,
+    OPERATOR,
+    AlreadyAppealed,
+    AlreadyDecided,
+    Appeal,
+    BadReviewerName,
+    Found,
+    KeptClip,
+    KeptPicture,
+    KeptSound,
+    LateFind,
+    NoSuchReview,
+    NoSuchReviewer,
+    NotThatUpload,
+    Review,
+    Reviewer,
+    ReviewerKnown,
+    ReviewState,
+    SecondPersonNeeded,
+    UploadNotKept,
+    may_be_reviewer,
+)
+
+_SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
+
+
+@dataclass(frozen=True, slots=True)
+class SqlReviewDesk(SqlDueWork):
+    """In the tables of ``engine``."""
+
+    def add_reviewer(self, name: str, token_sha256: bytes) -> None:
+        """Insert."""
+        if not may_be_reviewer(name):
+            raise BadReviewerName
+        values = {"name": name, "token_sha256": token_sha256}
+        at = stored_time(self.clock.now())
+        with writing(self.engine) as db:
+            known = sa.select(REVIEWER.c.name).where(REVIEWER.c.name == name)
+            if db.execute(known).first() is not None:
+                raise ReviewerKnown(name=name)
+            db.execute(REVIEWER.insert().values(**values, added_at=at))
+            append_event(db, self.clock, reviewer_told("added", name))
+
+    def remove_reviewer(self, name: str) -> None:
+        """Delete, and take their first words back."""
+        theirs = UPLOAD.update().where(WAITS, UPLOAD.c.first_confirmer == name)
+        with writing(self.engine) as db:
+            if db.execute(REVIEWER.delete().where(REVIEWER.c.name == name)).rowcount == 0:
+                raise NoSuchReviewer(name=name)
+            db.execute(theirs.values(first_confirmer=None))
+            append_event(db, self.clock, reviewer_told("removed", name))
+
+    def reviewers(self) -> tuple[Reviewer, ...]:
+        """All."""
+        with reading(self.engine) as db:
+            rows = db.execute(sa.select(REVIEWER).order_by(REVIEWER.c.name))
+            return tuple(Reviewer(row.name, read_time(row.added_at)) for row in rows)
+
+    def reviewer_with(self, token_sha256: bytes) -> Reviewer | None:
+        """By an index of the hashes."""
+        wanted = sa.select(REVIEWER).where(REVIEWER.c.token_sha256 == token_sha256)
+        with glancing(self.engine) as db:
+            row = db.execute(wanted).one_or_none()
+        return None if row is None else Reviewer(row.name, read_time(row.added_at))
+
+    def confirm_first(self, case: str, by: str) -> bool:
+        """One row, and one of the log."""
+        with writing(self.engine) as db:
+            review = uploads.review_of(db, case)
+            if review.state is not ReviewState.WAITING:
+                raise AlreadyDecided(case=case, state=review.state)
+            if review.first_confirmer == by:
+                raise SecondPersonNeeded(case=case, reviewer=by)
+            if review.first_confirmer:
+                return False
+            uploads.change(db, case, first_confirmer=by)
+            append_event(db, self.clock, first_told(case, by))
+            return True
+
+    def take_pages(self, before: datetime, most: int) -> tuple[Alert, ...]:
+        """First asked whether there is anything, for most often nothing is written."""
+        with reading(self.engine) as db:
+            pages = [page for page in (_flood(db, most), _waiting(db, before)) if page.count]
+        return tuple(page for page in pages if self._taken(page.kind))
+
+    def paged(self, page: Alert) -> None:
+        """Those are told."""
+        told = PAGE.update().where(PAGE.c.kind == page.kind)
+        with adding(self.engine) as db:
+            db.execute(told.values(untold=PAGE.c.untold - page.told))
+
+    def _taken(self, kind: AlertKind) -> bool:
+        """Whether nobody has taken it within the hour; one statement, so that one process has it.
+        What was taken long after now was so by a clock that was ahead.
+
+        It is never taken before 1970, which is when a row that is made here was.
+        """
+        now = self.clock.now()
+        around = PAGE.c.at.between(
+            stored_time(now - AGAIN_AFTER) + 1, stored_time(now + AGAIN_AFTER)
+        )
+        free = PAGE.c.kind == kind, sa.not_(around)
+        with adding(self.engine) as db:
+            made = insert_on_conflict(db, PAGE).values(kind=kind)
+            db.execute(made.on_conflict_do_nothing(index_elements=["kind"]))
+            taken = PAGE.update().where(*free).values(at=stored_time(now))
+            return db.execute(taken).rowcount > 0
+
+
+def _flood(db: sa.Connection, most: int) -> Alert:
+    """Floods that wait, unless somebody was told of all there were."""
+    untold = db.execute(sa.select(PAGE.c.untold).where(PAGE.c.kind == AlertKind.FLOOD)).scalar()
+    if not untold:
+        return Alert(AlertKind.FLOOD, 0)
+    with_lead = sa.select(UPLOAD.c.lead).where(WAITS, UPLOAD.c.lead.is_not(None))
+    large = with_lead.group_by(UPLOAD.c.lead).having(sa.func.count() + 1 > most).subquery()
+    waiting = db.execute(sa.select(sa.func.count()).select_from(large)).scalar_one()
+    return Alert(AlertKind.FLOOD, waiting, told=untold)
+
+
+def _waiting(db: sa.Connection, before: datetime) -> Alert:
+    """Counted in an index."""
+    late = sa.select(sa.func.count()).select_from(UPLOAD)
+    late = late.where(*SINGLE, stored_time(before) > _SINCE)
+    return Alert(AlertKind.WAITING, db.execute(late).scalar_one())
+
+
+_INSERT: Final = PreparedInsert(UPLOAD, [*uploads.WRITTEN, "untrusted_upload"])
+
+
+@dataclass(frozen=True, slots=True)
+class SqlReviewQueue(SqlReviewDesk):
+    """Uploads in the tables of ``engine`` (see :func:`open_engine`)."""
+
+    unread_bytes_max: int = UNREAD_BYTES_MAX
+    _together: BatchInserter = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_together", BatchInserter(self._insert))
+
+    def record(self, review: Review, untrusted_upload: bytes | None) -> None:
+        """Insert: SQLite has one writer at a time, so there those that wait are written at once. A
+        clip comes with what it is looked back at by, or not at all.
+        """
+        kept = self._kept(review.case, untrusted_upload)
+        row = uploads.from_review(review) | {"untrusted_upload": kept}
+        if review.frames or review.sound:
+            with adding(self.engine) as db:
+                _INSERT.run(db, [row])
+                late.keep_clip(db, review)
+        elif self.engine.dialect.name == "sqlite":
+            self._together.add(row)
+        else:
+            self._insert([row])
+
+    def _insert(self, rows: Sequence[Row]) -> None:
+        with inserting(self.engine) as db:
+            _INSERT.run(db, rows)
+
+    def keep(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
+        """Gather first, in one transaction, so that two uploads do not both become the first."""
+        kept = self._kept(case, untrusted_upload)  # sealed before others have to wait
+        with writing(self.engine) as db:
+            review = uploads.review_of(db, case)
+            if review.state is not ReviewState.WAITING:
+                return
+            lead = uploads.gather(db, self.clock, review, held_per_hash)
+            size = len(untrusted_upload)
+            if lead is not None and not uploads.has_room(db, lead, review, held_per_hash):
+                return
+            if self._has_room(db, review, lead, size):
+                uploads.change(db, case, untrusted_upload=kept)
+            else:
+                append_event(db, self.clock, unkept_told(case, size))
+
+    def next(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
+        """The lowest number that waits and that no other stands for."""
+        wanted = sa.select(UPLOAD.c.case_number).where(*SINGLE)
+        if but_confirmed_by:
+            wanted = wanted.where(UPLOAD.c.first_confirmer.is_distinct_from(but_confirmed_by))
+        if after:
+            wanted = wanted.where(uploads.is_after(after))
+        with reading(self.engine) as db:
+            case = db.execute(wanted.order_by(UPLOAD.c.number).limit(1)).scalar()
+            return None if case is None else uploads.counted(db, case)
+
+    def review(self, case: str) -> Review:
+        """By case number."""
+        with reading(self.engine) as db:
+            return uploads.counted(db, case)
+
+    def upload(self, case: str) -> bytes:
+        """Its bytes, while it waits."""
+        wanted = sa.select(UPLOAD.c.untrusted_upload).where(UPLOAD.c.case_number == case)
+        wanted = wanted.where(WAITS)
+        with reading(self.engine) as db:
+            data = db.execute(wanted).scalar()
+            if data is None:
+                uploads.review_of(db, case)
+                raise UploadNotKept(case=case)
+        return self.held.opened(case, bytes(data))
+
+    def close(
+        self,
+        case: str,
+        state: ReviewState,
+        also: Callable[[Review, BankStore], None],
+        by: str = OPERATOR,
+        *,
+        keeps: bool = False,
+    ) -> Review:
+        """Decide and forget, in one transaction, so that two reviewers cannot both do it."""
+        with writing(self.engine) as db:
+            review = uploads.counted(db, case)
+            if review.state is not ReviewState.WAITING:
+                raise AlreadyDecided(case=case, state=review.state)
+            alike = decided_with(review, uploads.waiting_with(db, case), state)
+            review = uploads.named(review, alike)
+            keeps = keeps and state is ReviewState.RELEASED
+            until = self.clock.now() + LISTED_FOR
+            uploads.forget(db, (case, *review.also), state, until, keeps=keeps)
+            uploads.lead_again(db, case)
+            append_event(db, self.clock, review_told(review, state, by))
+            also(review, SqlBankStore(db, self.clock))
+        scrub(self.engine)
+        return review
+
+    def waiting(self) -> int:
+        """Counted."""
+        wanted = sa.select(sa.func.count()).select_from(UPLOAD).where(*SINGLE)
+        with reading(self.engine) as db:
+            return db.execute(wanted).scalar_one()
+
+    def kept_pictures(self, after: int, limit: int) -> tuple[KeptPicture, ...]:
+        """A page, by number."""
+        with reading(self.engine) as db:
+            return late.kept_pictures(db, after, limit)
+
+    def kept_clips(self, after: int, limit: int) -> tuple[KeptClip, ...]:
+        """A page, by number."""
+        with reading(self.engine) as db:
+            return late.kept_clips(db, after, limit)
+
+    def kept_sounds(self, after: int, limit: int) -> tuple[KeptSound, ...]:
+        """A page, by number."""
+        with reading(self.engine) as db:
+            return late.kept_sounds(db, after, limit)
+
+    def hold_late(self, find: LateFind, held_per_hash: int) -> bool:
+        """It waits now, or waited already."""
+        with writing(self.engine) as db:
+            asked = claims.matching(db, [one.claim for one in find.matches])
+            left = [one for one in find.matches if one.claim in asked]
+            if not left or not late.quarantine_retroactively(db, self.clock, find, left):
+                if late.fits_more(db, find, left):
+                    append_event(db, self.clock, (FITS_MORE_EVENT, find.case, {}))
+                return False
+            review = uploads.review_of(db, find.case)
+            lead = uploads.gather(db, self.clock, review, held_per_hash)
+            if lead is not None and not uploads.has_room(db, lead, review, held_per_hash):
+                late.drop_bytes(db, review)
+            append_event(db, self.clock, (RETROACTIVE_EVENTS[find.found], find.case, {}))
+            return True
+
+    def published(self, after: str, limit: int) -> tuple[Review, ...]:
+        """A page."""
+        with reading(self.engine) as db:
+            return late.published(db, after, limit)
+
+    def forget_accepted(self, before: datetime) -> int:
+        """By time."""
+        old = UPLOAD.update().where(UPLOAD.c.at < stored_time(before))
+        old = old.values(bits=None, upload_sha256=None, reference="")
+        with writing(self.engine) as db:
+            clips = late.forget_clips(db, before)
+            pictures = (db.execute(old.where(*those)) for those in (ACCEPTED, RELEASED_KEPT))
+            return clips + sum(gone.rowcount for gone in pictures)
+
+    def forget_removed(self, now: datetime) -> int:
+        """By time."""
+        over = UPLOAD.update().where(TO_REMOVE, UPLOAD.c.listed_until <= stored_time(now))
+        with writing(self.engine) as db:
+            return db.execute(over.values(listed_until=None, reference="")).rowcount
+
+    def may_appeal(self, case: str, secret_sha256: bytes) -> bool:
+        """One row by an index, and no lock."""
+        wanted = sa.select(UPLOAD.c.secret_sha256).where(UPLOAD.c.case_number == case)
+        with reading(self.engine) as db:
+            known = db.execute(wanted).scalar()
+        return known is not None and hmac.compare_digest(bytes(known), secret_sha256)
+
+    def appeal(self, appeal: Appeal, untrusted_upload: bytes | None) -> None:
+        """Once; sealed before anybody waits for the database."""
+        brought = untrusted_upload if self.has_disk() else None
+        kept = self._kept(appeal.case, brought)
+        with writing(self.engine) as db:
+            review, appealed = uploads.with_appeal(db, appeal.case)
+            if not hmac.compare_digest(review.secret_sha256 or b"", appeal.secret_sha256):
+                raise NoSuchReview(case=appeal.case)
+            if appealed:
+                raise AlreadyAppealed(case=appeal.case)
+            if review.was_refused:
+                if appeal.upload_sha256 not in (None, review.upload_sha256):
+                    raise NotThatUpload(case=appeal.case)
+                waits = {"state": ReviewState.WAITING, "found": Found.APPEAL, "lead": None}
+                uploads.change(
+                    db, appeal.case, **waits, at=stored_time(appeal.at), waits_since=None,
+                    untrusted_upload=kept, listed_until=None,
+                )  # fmt: skip
+                if untrusted_upload is not None and brought is None:
+                    append_event(db, self.clock, unkept_told(appeal.case, len(untrusted_upload)))
+            uploads.change(db, appeal.case, appealed_at=stored_time(appeal.at))
+            append_event(db, self.clock, ("case appealed", appeal.case, {}))
+
+    def _kept(self, case: str, untrusted_upload: bytes | None) -> bytes | None:
+        return None if untrusted_upload is None else self.held.stored(case, untrusted_upload)
+
+    def _has_room(self, db: sa.Connection, review: Review, lead: str | None, size: int) -> bool:
+        """For the bytes of one more upload: on the disk, and among those that cannot be read."""
+        if not self.has_disk():
+            return False
+        unread = lead is None and is_unread(review)
+        return not unread or uploads.unread_bytes(db) + size <= self.unread_bytes_max

@@ -1,0 +1,310 @@
+"""The platform's tables and their indexes (docs/spec/gate.md, 5).
+
+Nothing in them says who somebody is.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+VERSION: Final = 9  # of this schema; every change of a table or an index takes the next number
+METADATA: Final = sa.MetaData()
+# 64 bits; SQLite numbers rows by itself only in a column that is called INTEGER.
+BIG: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def partial_index(name: str, where: sa.ColumnElement[bool], *columns: sa.Column[Any]) -> sa.Index:
+    """An index of those rows alone, in either database."""
+    return sa.Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+SCHEMA_VERSION: Final = sa.Table(
+    "schema_version", METADATA, sa.Column("version", sa.Integer, primary_key=True)
+)
+BANK: Final = sa.Table(
+    "bank",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("radius", sa.Integer, nullable=False),
+    sa.Column("on_claimed", sa.Text, nullable=False),
+    sa.Column("on_confirmed", sa.Text, nullable=False),
+    sa.Column("shadow", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+# ``changed`` is a claim's newest number in the order of changes; ``look_back_at`` is when somebody
+# may take its look back, while one is due; ``confirmed`` the number by which it became confirmed.
+CLAIM: Final = sa.Table(
+    "claim",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("bank", sa.ForeignKey("bank.name"), nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("quality", sa.Integer, nullable=False),
+    sa.Column("made_at", BIG, nullable=False),
+    sa.Column("holder_sha256", sa.LargeBinary(32)),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("jurisdiction", sa.Text, nullable=False),
+    sa.Column("disputes", sa.Integer, nullable=False),
+    sa.Column("changed", BIG, nullable=False, server_default="0"),
+    sa.Column("changed_at", BIG, nullable=False, server_default="0"),
+    sa.Column("look_back_at", BIG),
+    sa.Column("confirmed", BIG, nullable=False, server_default="0"),
+    sa.Index("claims_by_change", "changed"),
+)
+# One row per distinct hash, many claims on it; a number is never used again, so that an index that
+# has learnt it cannot take one hash for another.
+HASH: Final = sa.Table(
+    "hash",
+    METADATA,
+    sa.Column("number", BIG, primary_key=True, autoincrement=True),
+    sa.Column("bits", sa.LargeBinary(32), nullable=False),
+    sa.Column("part", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("bits", "part"),
+    sqlite_autoincrement=True,
+)
+# ``added`` is null for what its owner registered; of an upload that a reviewer confirmed it is the
+# number of that change, or HOLDS where what fits it is held and no more.
+HOLDS: Final = 0
+CLAIM_HASH: Final = sa.Table(
+    "claim_hash",
+    METADATA,
+    sa.Column("claim", sa.ForeignKey("claim.id"), primary_key=True),
+    sa.Column("number", sa.ForeignKey("hash.number"), primary_key=True),
+    sa.Column("added", BIG),
+    sa.Index("claims_of_hash", "number"),
+    sqlite_with_rowid=False,
+)
+# When a claim's video shows the frame with this hash; the same one may be shown at several times,
+# and be a picture too: STILL. A hash of a claim without a row here is of a picture.
+STILL: Final = -1
+FRAME: Final = sa.Table(
+    "frame",
+    METADATA,
+    sa.Column("claim", sa.Text, primary_key=True),
+    sa.Column("number", BIG, primary_key=True, autoincrement=False),
+    sa.Column("at_ms", sa.Integer, primary_key=True, autoincrement=False),
+    sa.ForeignKeyConstraint(["claim", "number"], ["claim_hash.claim", "claim_hash.number"]),
+    sqlite_with_rowid=False,
+)
+# One row per distinct sound, as for hashes. They are told apart by a hash of their words, which are
+# too long for a unique index.
+SOUND: Final = sa.Table(
+    "sound",
+    METADATA,
+    sa.Column("number", BIG, primary_key=True, autoincrement=True),
+    sa.Column("words_sha256", sa.LargeBinary(32), nullable=False, unique=True),
+    sa.Column("words", sa.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+CLAIM_SOUND: Final = sa.Table(
+    "claim_sound",
+    METADATA,
+    sa.Column("claim", sa.ForeignKey("claim.id"), primary_key=True),
+    sa.Column("number", sa.ForeignKey("sound.number"), primary_key=True),
+    sa.Index("claims_of_sound", "number"),
+    sqlite_with_rowid=False,
+)
+# What claims registered of how a picture looks; ``entry`` is the number of the hash of the whole. A
+# number is never used again. The column that counting reads has an index, for the rows are long.
+EMBEDDING: Final = sa.Table(
+    "embedding",
+    METADATA,
+    sa.Column("number", BIG, primary_key=True, autoincrement=True),
+    sa.Column("claim", sa.ForeignKey("claim.id"), nullable=False, unique=True),
+    sa.Column("entry", sa.ForeignKey("hash.number"), nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("numbers", sa.LargeBinary(512), nullable=False),
+    sa.Index("embeddings_of_hash", "entry"),
+    sqlite_autoincrement=True,
+)
+# Who may decide besides the operator; of a token its hash alone is kept.
+REVIEWER: Final = sa.Table(
+    "reviewer",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("token_sha256", sa.LargeBinary(32), nullable=False, unique=True),
+    sa.Column("added_at", BIG, nullable=False),
+)
+# When somebody was last told of a kind, and of how many floods nobody was told yet.
+PAGE: Final = sa.Table(
+    "page",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("at", BIG, nullable=False, server_default="0"),
+    sa.Column("untold", BIG, nullable=False, server_default="0"),
+)
+# What the gates' clocks said: a serving/host_checks.py.
+CLOCK: Final = sa.Table(
+    "clock",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # 1: there is one row
+    sa.Column("at", BIG, nullable=False),
+    sa.Column("odd_at", BIG),
+    sa.Column("odd_s", sa.Integer, nullable=False),
+)
+# What a platform said of claims that it listed itself: its own name for the content, and from when
+# on a suspended one matches again (docs/spec/hma.md section 4).
+LISTING: Final = sa.Table(
+    "listing",
+    METADATA,
+    sa.Column("claim", sa.ForeignKey("claim.id"), primary_key=True),
+    sa.Column("content_id", sa.Text, nullable=False),
+    sa.Column("on_at", BIG),
+)
+LISTINGS_DUE: Final = partial_index("listings_due", LISTING.c.on_at.is_not(None), LISTING.c.on_at)
+# Clips that a reviewer let through, by the SHA-256 of the file, when, and before which change.
+RELEASED_FILE: Final = sa.Table(
+    "released_file",
+    METADATA,
+    sa.Column("sha256", sa.LargeBinary(32), primary_key=True),
+    sa.Column("at", BIG, nullable=False),
+    sa.Column("number", BIG, nullable=False, server_default="0"),
+)
+PARTNER: Final = sa.Table(
+    "partner",
+    METADATA,
+    sa.Column("key", sa.LargeBinary(32), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+)
+OPINION: Final = sa.Table(
+    "opinion",
+    METADATA,
+    sa.Column("claim", sa.ForeignKey("claim.id"), primary_key=True),
+    sa.Column("key", sa.LargeBinary(32), primary_key=True),
+    sa.Column("stance", sa.Text, nullable=False),
+    sa.Column("at", BIG, nullable=False),
+)
+LOOK_BACKS: Final = partial_index(
+    "look_backs", CLAIM.c.look_back_at.is_not(None), CLAIM.c.look_back_at
+)
+AUDIT: Final = sa.Table(
+    "audit",
+    METADATA,
+    sa.Column("number", BIG, primary_key=True, autoincrement=False),
+    sa.Column("at", BIG, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("of", sa.Text, nullable=False),
+    sa.Column("details", sa.JSON, nullable=False),
+    sa.Column("before", sa.LargeBinary(32), nullable=False),
+    sa.Column("hash", sa.LargeBinary(32), nullable=False),
+)
+AUDIT_HEAD: Final = sa.Table(
+    "audit_head",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # 1: there is one row
+    sa.Column("number", BIG, nullable=False),
+    sa.Column("hash", sa.LargeBinary(32), nullable=False),
+)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def stored_time(at: datetime) -> int:
+    """Microseconds since 1970."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def read_time(stored: int) -> datetime:
+    """The moment that was stored, aware, in UTC."""
+    return _EPOCH + timedelta(microseconds=stored)
+
+
+# ``lead`` is the case that stands for this one in the queue, where many wait as one item;
+# ``waits_since`` is when it came before a reviewer, where that was later than ``at``.
+# ``slow_look`` is "due" until the bytes are "kept" for it, or it was "skipped"; null when it was
+# made or none is due. Somebody may take it at ``slow_look_at``. ``first_confirmer`` is who
+# confirmed it first, while it waits for another person to do so. ``listed_until`` is for how long
+# the platform is told to remove it: it had published it, and a person confirmed it.
+UPLOAD: Final = sa.Table(
+    "upload",
+    METADATA,
+    sa.Column("number", BIG, primary_key=True, autoincrement=True),
+    sa.Column("case_number", sa.Text, nullable=False, unique=True),
+    sa.Column("at", BIG, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, index=True),
+    sa.Column("matches", sa.JSON, nullable=False),
+    sa.Column("bits", sa.LargeBinary(32)),
+    sa.Column("untrusted_upload", sa.LargeBinary),
+    sa.Column("would", sa.Text),
+    sa.Column("entry", BIG),
+    sa.Column("reference", sa.Text, nullable=False, server_default=""),
+    sa.Column("found", sa.Text, nullable=False, server_default="upload"),
+    sa.Column("secret_sha256", sa.LargeBinary(32)),
+    sa.Column("upload_sha256", sa.LargeBinary(32)),
+    sa.Column("appealed_at", BIG),
+    sa.Column("lead", sa.Text),
+    sa.Column("waits_since", BIG),
+    sa.Column("slow_look", sa.Text),
+    sa.Column("slow_look_at", BIG),
+    sa.Column("slow_looks_taken", sa.Integer),
+    sa.Column("first_confirmer", sa.Text),
+    sa.Column("listed_until", BIG),
+    sqlite_autoincrement=True,
+)
+# Of a clip or a sound, while it may be looked back at: hashes of its frames, one after the other,
+# and the words of its sound. Each may be missing: empty, and null.
+UPLOAD_FRAMES: Final = sa.Table(
+    "upload_frames",
+    METADATA,
+    sa.Column("number", sa.ForeignKey("upload.number"), primary_key=True, autoincrement=False),
+    sa.Column("at", BIG, nullable=False, index=True),
+    sa.Column("frames", sa.LargeBinary, nullable=False),
+    sa.Column("words", sa.LargeBinary),
+)
+# What indexes are of, and questions ask by the same words. Values are written out, not parameters:
+# so the planner knows that the index will do.
+WAITS: Final = UPLOAD.c.state == sa.literal_column("'waiting'")
+SINGLE: Final = (WAITS, UPLOAD.c.lead.is_(None))
+LET_THROUGH: Final = (
+    UPLOAD.c.state == sa.literal_column("'closed'"),
+    UPLOAD.c.outcome == sa.literal_column("'let through'"),
+)
+RELEASED: Final = UPLOAD.c.state == sa.literal_column("'released'")
+_HAS_HASH: Final = UPLOAD.c.bits.is_not(None)
+ACCEPTED: Final = (*LET_THROUGH, _HAS_HASH)
+RELEASED_KEPT: Final = (RELEASED, _HAS_HASH)
+# Whether a hash of it is kept, or what it is if it is a clip.
+IS_COMPARED: Final = sa.or_(_HAS_HASH, sa.exists().where(UPLOAD_FRAMES.c.number == UPLOAD.c.number))
+# What was published first, and waits now: neither of the others.
+_FOUND: Final = (
+    UPLOAD.c.found != sa.literal_column("'upload'"),
+    UPLOAD.c.found != sa.literal_column("'appeal'"),
+)
+WAS_PUBLISHED: Final = sa.and_(*_FOUND)
+PUBLISHED: Final = (WAITS, *_FOUND)
+TO_REMOVE: Final = UPLOAD.c.listed_until.is_not(None)
+_SINGLE: Final = sa.and_(*SINGLE)
+_ACCEPTED: Final = sa.and_(*ACCEPTED)
+_PUBLISHED: Final = sa.and_(*PUBLISHED)
+WAITING_BY_ENTRY: Final = partial_index("waiting_by_entry", WAITS, UPLOAD.c.entry)
+WAITING_BY_LEAD: Final = partial_index("waiting_by_lead", WAITS, UPLOAD.c.lead)
+# With the state, or SQLite prefers the index of states and reads past the bytes of every upload.
+WAITING_BY_FILE: Final = partial_index(
+    "waiting_by_file", WAITS, UPLOAD.c.upload_sha256, UPLOAD.c.state
+)
+ACCEPTED_UPLOADS: Final = partial_index("accepted_uploads", _ACCEPTED, UPLOAD.c.number)
+RELEASED_UPLOADS: Final = partial_index(
+    "released_uploads", sa.and_(*RELEASED_KEPT), UPLOAD.c.number
+)
+# It has all that is asked for, so that no page of an upload's bytes is read.
+WAITING_SINCE: Final = partial_index(
+    "waiting_since", _SINGLE, UPLOAD.c.state, UPLOAD.c.lead, UPLOAD.c.waits_since, UPLOAD.c.at
+)
+WAITING_LATE: Final = partial_index(
+    "waiting_late", _PUBLISHED, UPLOAD.c.state, UPLOAD.c.number, UPLOAD.c.found
+)
+UPLOADS_TO_REMOVE: Final = partial_index(
+    "uploads_to_remove", TO_REMOVE, UPLOAD.c.number, UPLOAD.c.listed_until
+)
+SLOW_LOOKS: Final = partial_index(
+    "slow_looks",
+    UPLOAD.c.slow_look.is_not(None),
+    UPLOAD.c.slow_look,
+    UPLOAD.c.at,
+    UPLOAD.c.slow_look_at,
+    UPLOAD.c.slow_looks_taken,
+)
+UPLOADS_IN_SHADOW: Final = partial_index(
+    "uploads_in_shadow", UPLOAD.c.would.is_not(None), UPLOAD.c.at, UPLOAD.c.would
+)

@@ -1,0 +1,109 @@
+"""How the bytes of quarantined uploads are encrypted in the database, and the file of keys."""
+
+import binascii
+import os
+import secrets
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from entrenous.base.files import add_private, make_private
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import (
+    KEY_BYTES,
+    NAME_BYTES,
+    name_of,
+    open_stored,
+    seal_stored,
+)
+from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.stop.nouns import BadHeldKeys
+from entrenous.stop.upload_record import UploadShut
+
+_MAGIC: Final = b"entrenous/1 held"
+_PLAIN: Final = _MAGIC + b"\0"
+_SEALED: Final = _MAGIC + b"\1"
+HEAD_BYTES: Final = len(_SEALED) + NAME_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class UploadCipher:
+    """``keys``, the newest first, of 32 bytes each: the first one seals, any of them opens. Without
+    any, nothing is sealed.
+    """
+
+    keys: tuple[Secret, ...] = ()
+
+    def stored(self, case: str, data: bytes) -> bytes:
+        """As they are kept of this case."""
+        if not self.keys:
+            return _PLAIN + data if data.startswith(_MAGIC) else data
+        key = self.keys[0]
+        return b"".join((_SEALED, name_of(key), seal_stored(key, data, case.encode())))
+
+    def has_key_of(self, stored: bytes) -> bool:
+        """Whether they are not sealed, or under one of these keys; ``HEAD_BYTES`` of them do."""
+        if not stored.startswith(_SEALED):
+            return True
+        return stored[len(_SEALED) : HEAD_BYTES] in map(name_of, self.keys)
+
+    def opened(self, case: str, stored: bytes) -> bytes:
+        """What was brought; raises UploadShut."""
+        if stored.startswith(_PLAIN):
+            return stored[len(_PLAIN) :]
+        if not stored.startswith(_SEALED):
+            return stored
+        name, sealed = stored[len(_SEALED) : HEAD_BYTES], stored[HEAD_BYTES:]
+        for key in self.keys:
+            if name_of(key) == name:
+                try:
+                    return open_stored(key, sealed, case.encode())
+                except DoesNotOpen:
+                    break
+        raise UploadShut(case=case)
+
+
+_BYTES_MAX: Final = 4096
+_OTHERS: Final = 0o077
+
+
+def open_upload_keys(place: Path) -> tuple[Secret, ...]:
+    """The keys in the gate's own file, made with one if it is missing, and from now on this
+    account's alone; raises BadHeldKeys.
+    """
+    if not place.exists():
+        with suppress(FileExistsError):  # another process was quicker; its key is the one
+            add_private(place, binascii.b2a_base64(secrets.token_bytes(KEY_BYTES)))
+    with suppress(OSError):  # held_keys says what is wrong
+        make_private(place)
+    return upload_keys(place)
+
+
+def upload_keys(place: Path) -> tuple[Secret, ...]:
+    """The keys in a file of the operator's. It is never made: a disk that is not there yet must not
+    become a key that only this gate has.
+
+    Raises:
+        BadHeldKeys: it cannot be read, others can read it, or a line is no key.
+    """
+    try:
+        with place.open("rb") as file:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & _OTHERS:
+                raise BadHeldKeys(file=place, why="others can read it; chmod 600 it")
+            lines = file.read(_BYTES_MAX).split()
+    except OSError:
+        raise BadHeldKeys(file=place, why="it is not there, or cannot be read") from None
+    keys = tuple(_key(line) for line in lines)
+    if not keys or None in keys:
+        raise BadHeldKeys(file=place, why="each line is a key: 32 bytes in base64")
+    return tuple(key for key in keys if key is not None)
+
+
+def _key(line: bytes) -> Secret | None:
+    try:
+        data = binascii.a2b_base64(line, strict_mode=True)
+    except binascii.Error:
+        return None
+    return Secret(data) if len(data) == KEY_BYTES else None

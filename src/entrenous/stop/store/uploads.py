@@ -1,0 +1,434 @@
+"""Judged uploads in their table, and those that are quarantined only later (gate.md, 5.2).
+
+Each function runs inside an open transaction.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from entrenous.base.environment import Clock
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.limits import PDQ_BYTES
+from entrenous.fingerprint.nouns import Match, SoundPrint
+from entrenous.stop.nouns import AlertKind
+from entrenous.stop.review import is_same_flood, is_unread, wait_together
+from entrenous.stop.store.audit_events import append_event, flood_told
+from entrenous.stop.store.engine import insert_on_conflict
+from entrenous.stop.store.registrations import batches
+from entrenous.stop.store.schema import (
+    ACCEPTED,
+    BIG,
+    IS_COMPARED,
+    LET_THROUGH,
+    PAGE,
+    PUBLISHED,
+    RELEASED,
+    RELEASED_KEPT,
+    TO_REMOVE,
+    UPLOAD,
+    UPLOAD_FRAMES,
+    WAITS,
+    WAS_PUBLISHED,
+    read_time,
+    stored_time,
+)
+from entrenous.stop.upload_record import (
+    Decision,
+    Found,
+    KeptClip,
+    KeptPicture,
+    KeptSound,
+    LateFind,
+    NoSuchReview,
+    Outcome,
+    Review,
+    ReviewState,
+)
+
+_HAS_BYTES: Final = UPLOAD.c.untrusted_upload.is_not(None)
+SEEN: Final = [
+    *(column for column in UPLOAD.c if column.name != "untrusted_upload"),
+    sa.and_(WAITS, _HAS_BYTES).label("has_bytes"),
+]
+WRITTEN: Final = (  # what :func:`from_review` gives
+    *("case_number", "at", "outcome", "state", "matches", "bits", "would", "entry"),
+    *("reference", "found", "secret_sha256", "upload_sha256", "slow_look"),
+)
+
+
+def review_of(db: sa.Connection, case: str) -> Review:
+    """By case number; raises NoSuchReview."""
+    return with_appeal(db, case)[0]
+
+
+def with_appeal(db: sa.Connection, case: str) -> tuple[Review, bool]:
+    """By case number, and whether it was appealed; raises NoSuchReview."""
+    row = db.execute(sa.select(*SEEN).where(UPLOAD.c.case_number == case)).one_or_none()
+    if row is None:
+        raise NoSuchReview(case=case)
+    return to_review(row), row.appealed_at is not None
+
+
+def is_after(case: str) -> sa.ColumnElement[bool]:
+    """Whether an upload came after that case, if there is one."""
+    before = sa.select(UPLOAD.c.number).where(UPLOAD.c.case_number == case).scalar_subquery()
+    return UPLOAD.c.number > sa.func.coalesce(before, 0)
+
+
+def counted(db: sa.Connection, case: str) -> Review:
+    """By case number, and how many wait with it; raises NoSuchReview."""
+    mine = sa.select(sa.func.count()).select_from(UPLOAD).where(WAITS, UPLOAD.c.lead == case)
+    return replace(review_of(db, case), gathered=db.execute(mine).scalar_one())
+
+
+def named(review: Review, also: Sequence[Review]) -> Review:
+    """The review with the cases that are decided with it."""
+    return replace(review, also=tuple(one.case for one in also))
+
+
+def waiting_with(db: sa.Connection, case: str) -> list[Review]:
+    """Those that this case stands for, in the order of arrival."""
+    wanted = sa.select(*SEEN).where(WAITS, UPLOAD.c.lead == case).order_by(UPLOAD.c.number)
+    return [to_review(row) for row in db.execute(wanted)]
+
+
+def change(db: sa.Connection, case: str, **values: Any) -> None:
+    """Set columns of one case."""
+    db.execute(UPLOAD.update().where(UPLOAD.c.case_number == case).values(values))
+
+
+def forget(
+    db: sa.Connection,
+    cases: Collection[str],
+    state: ReviewState,
+    until: datetime,
+    *,
+    keeps: bool = False,
+) -> None:
+    """Decided: neither hash nor bytes nor reference are kept; of a refused one its SHA-256, for an
+    appeal. With ``keeps``, what a released one that has a hash is looked back at by. What had been
+    published and is confirmed is to be removed, and is listed ``until`` then, with its reference.
+    """
+    mine = UPLOAD.c.case_number == sa.bindparam("case")
+    those = [{"case": case} for case in cases]
+    decided = UPLOAD.update().where(mine).values(
+        state=state, untrusted_upload=None, lead=None, slow_look=None, first_confirmer=None,
+        listed_until=sa.case((WAS_PUBLISHED, sa.bindparam("until", type_=BIG))),
+    )  # fmt: skip
+    to_remove = stored_time(until) if state is ReviewState.CONFIRMED else None
+    db.execute(decided, [one | {"until": to_remove} for one in those])
+    named = sa.case((UPLOAD.c.listed_until.is_not(None), UPLOAD.c.reference), else_="")
+    gone: dict[str, Any] = {"bits": None, "reference": named}
+    if state is ReviewState.RELEASED:
+        gone["upload_sha256"] = None
+    forgotten = sa.and_(mine, ~IS_COMPARED) if keeps else mine
+    db.execute(UPLOAD.update().where(forgotten).values(gone), those)
+    if not keeps:
+        numbers = sa.select(UPLOAD.c.number).where(mine)
+        db.execute(UPLOAD_FRAMES.delete().where(UPLOAD_FRAMES.c.number.in_(numbers)), those)
+
+
+def gather(db: sa.Connection, clock: Clock, review: Review, held_per_hash: int) -> str | None:
+    """The case that this one waits with, after it has joined; None if it waits singly."""
+    if review.entry is None and not (is_unread(review) and review.upload_sha256):
+        return None
+    lead = _lead_of(db, review)
+    if lead is None:
+        single = _single_like(db, review)
+        if not single or not wait_together(review, single, held_per_hash):
+            return None
+        lead = single[0].case
+        _join(db, lead, [one.case for one in single[1:]])
+        append_event(db, clock, flood_told(lead, len(single) + 1))
+        if len(single) + 1 > held_per_hash:  # the same unreadable file once more is none
+            _somebody_is_needed(db)
+    _join(db, lead, [review.case])
+    return lead
+
+
+def has_room(db: sa.Connection, lead: str, review: Review, held_per_hash: int) -> bool:
+    """Whether bytes of one more upload that waits with ``lead`` are kept."""
+    if is_unread(review) or is_same_flood(review_of(db, lead).bits, review.bits):
+        return False
+    kept = sa.select(sa.func.count()).select_from(UPLOAD)
+    others = UPLOAD.c.lead == lead, UPLOAD.c.case_number != review.case
+    kept = kept.where(WAITS, *others, _HAS_BYTES)
+    return db.execute(kept).scalar_one() < held_per_hash
+
+
+def unread_bytes(db: sa.Connection) -> int:
+    """How many bytes are kept of waiting uploads that have no hash. Asked in the order of the
+    columns and by their length only, so that SQLite reads none of these bytes.
+    """
+    size = sa.func.coalesce(sa.func.sum(sa.func.length(UPLOAD.c.untrusted_upload)), 0)
+    return int(db.execute(sa.select(size).where(WAITS, UPLOAD.c.bits.is_(None))).scalar_one())
+
+
+def lead_again(db: sa.Connection, case: str) -> None:
+    """Those that waited with a case that no longer waits are one item again."""
+    left = sa.select(UPLOAD.c.case_number).where(WAITS, UPLOAD.c.lead == case)
+    order = sa.case((_HAS_BYTES, 0), else_=1), UPLOAD.c.number
+    first = db.execute(left.order_by(*order).limit(1)).scalar()
+    if first is not None:
+        db.execute(UPLOAD.update().where(WAITS, UPLOAD.c.lead == case).values(lead=first))
+        change(db, first, lead=None)
+
+
+def from_review(review: Review) -> dict[str, Any]:
+    """The columns of a review, without its bytes."""
+    decision = review.decision
+    return {
+        "case_number": review.case,
+        "at": stored_time(review.at),
+        "outcome": decision.outcome,
+        "state": review.state,
+        "matches": from_matches(decision.matches),
+        "bits": review.bits,
+        "would": decision.would,
+        "entry": review.entry,
+        "reference": review.reference,
+        "found": review.found,
+        "secret_sha256": review.secret_sha256,
+        "upload_sha256": review.upload_sha256,
+        "slow_look": "due" if review.slow_look_due else None,
+    }
+
+
+def from_matches(matches: Sequence[Match]) -> list[dict[str, Any]]:
+    """As JSON."""
+    return [asdict(match) for match in matches]
+
+
+def to_review(row: Any) -> Review:
+    """The review of a row."""
+    matches = tuple(Match(**match) for match in row.matches)
+    would = None if row.would is None else Outcome(row.would)
+    return Review(
+        decision=Decision(Outcome(row.outcome), row.case_number, matches, would),
+        at=read_time(row.at),
+        state=ReviewState(row.state),
+        bits=row.bits,
+        entry=row.entry,
+        reference=row.reference,
+        found=Found(row.found),
+        secret_sha256=row.secret_sha256,
+        upload_sha256=row.upload_sha256,
+        first_confirmer=row.first_confirmer or "",
+        has_bytes=bool(row.has_bytes),
+    )
+
+
+def _somebody_is_needed(db: sa.Connection) -> None:
+    """One more flood that nobody was told of."""
+    wanted = insert_on_conflict(db, PAGE).values(kind=AlertKind.FLOOD, untold=1)
+    more = {"untold": PAGE.c.untold + 1}
+    db.execute(wanted.on_conflict_do_update(index_elements=["kind"], set_=more))
+
+
+def _lead_of(db: sa.Connection, review: Review) -> str | None:
+    """The case that stands for others of the same registered hash already."""
+    wanted = sa.select(UPLOAD.c.lead).where(*_same_as(review), UPLOAD.c.lead.is_not(None))
+    lead: str | None = db.execute(wanted.limit(1)).scalar()
+    return lead
+
+
+def _single_like(db: sa.Connection, review: Review) -> list[Review]:
+    """Others of the same hash that wait singly, in the order of arrival."""
+    wanted = sa.select(*SEEN).where(*_same_as(review), UPLOAD.c.lead.is_(None))
+    wanted = wanted.where(UPLOAD.c.case_number != review.case).order_by(UPLOAD.c.number)
+    return [to_review(row) for row in db.execute(wanted)]
+
+
+def _same_as(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
+    if is_unread(review):
+        same_file = UPLOAD.c.upload_sha256 == review.upload_sha256
+        return WAITS, same_file, UPLOAD.c.bits.is_(None), UPLOAD.c.found == review.found
+    return WAITS, UPLOAD.c.entry == review.entry, UPLOAD.c.found == review.found
+
+
+def _join(db: sa.Connection, lead: str, cases: Sequence[str]) -> None:
+    joins = UPLOAD.update().where(UPLOAD.c.case_number == sa.bindparam("case")).values(lead=lead)
+    if cases:
+        db.execute(joins, [{"case": case} for case in cases])
+
+
+def keep_clip(db: sa.Connection, review: Review) -> None:
+    """Of a clip or a sound that was just recorded."""
+    mine = sa.select(UPLOAD.c.number, UPLOAD.c.at).where(UPLOAD.c.case_number == review.case)
+    kept = mine.add_columns(
+        sa.literal(b"".join(review.frames), sa.LargeBinary),
+        sa.literal(review.sound and review.sound.words, sa.LargeBinary),
+    )
+    db.execute(UPLOAD_FRAMES.insert().from_select(["number", "at", "frames", "words"], kept))
+
+
+def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[KeptPicture, ...]:
+    """A page, by indexes of those that were let through, that wait, and that a person released:
+    from one moment, so that one which goes from here to there is in it.
+    """
+    columns = sa.select(UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD.c.bits)
+    later = UPLOAD.c.number > after
+    every = sa.union_all(
+        columns.where(*ACCEPTED, later),
+        columns.where(WAITS, UPLOAD.c.bits.is_not(None), later),
+        columns.where(*RELEASED_KEPT, later),
+    )
+    rows = db.execute(every.order_by("number").limit(limit))
+    return tuple(KeptPicture(row[0], row[1], bytes(row[2])) for row in rows)
+
+
+def kept_clips(db: sa.Connection, after: int, limit: int) -> tuple[KeptClip, ...]:
+    """A page, by number."""
+    there = UPLOAD_FRAMES.c.frames != sa.literal(b"", sa.LargeBinary)
+    rows = _kept_of_clips(db, UPLOAD_FRAMES.c.frames, there, after, limit)
+    return tuple(KeptClip(number, case, _each(frames)) for number, case, frames in rows)
+
+
+def kept_sounds(db: sa.Connection, after: int, limit: int) -> tuple[KeptSound, ...]:
+    """A page, by number."""
+    there = UPLOAD_FRAMES.c.words.is_not(None)
+    rows = _kept_of_clips(db, UPLOAD_FRAMES.c.words, there, after, limit)
+    return tuple(KeptSound(number, case, SoundPrint(words)) for number, case, words in rows)
+
+
+def _kept_of_clips(
+    db: sa.Connection,
+    column: sa.ColumnElement[bytes],
+    there: sa.ColumnElement[bool],
+    after: int,
+    limit: int,
+) -> list[tuple[int, str, bytes]]:
+    """Number, case and this column, where it is there, but of those that were refused."""
+    wanted = sa.select(UPLOAD_FRAMES.c.number, column).where(there)
+    wanted = wanted.order_by(UPLOAD_FRAMES.c.number).limit(limit)
+    while rows := db.execute(wanted.where(UPLOAD_FRAMES.c.number > after)).all():
+        cases = _comparable(db, [row[0] for row in rows])
+        if cases:
+            return [(row[0], cases[row[0]], bytes(row[1])) for row in rows if row[0] in cases]
+        after = rows[-1][0]
+    return []
+
+
+def forget_clips(db: sa.Connection, before: datetime) -> int:
+    """What is kept to look back at clips that were let through before then; how many."""
+    old = sa.select(UPLOAD_FRAMES.c.number).where(UPLOAD_FRAMES.c.at < stored_time(before))
+    gone = list(_comparable(db, db.execute(old).scalars().all(), waiting=False))
+    for batch in batches(gone):
+        these = UPLOAD.update().where(UPLOAD.c.number.in_(batch))
+        db.execute(these.values(upload_sha256=None, reference=""))
+        db.execute(UPLOAD_FRAMES.delete().where(UPLOAD_FRAMES.c.number.in_(batch)))
+    return len(gone)
+
+
+def _comparable(
+    db: sa.Connection, numbers: Sequence[int], *, waiting: bool = True
+) -> dict[int, str]:
+    """Which of these were let through, by a person too, or wait, and their cases. Asked by their
+    numbers alone: SQLite takes the index of states instead, and with it every upload, where it is
+    asked for a state too.
+    """
+    let_through = ReviewState.CLOSED, Outcome.LET_THROUGH
+    states = {ReviewState.RELEASED, *([ReviewState.WAITING] if waiting else [])}
+    columns = UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD.c.state, UPLOAD.c.outcome
+    return {
+        row.number: row.case_number
+        for batch in batches(numbers)
+        for row in db.execute(sa.select(*columns).where(UPLOAD.c.number.in_(batch)))
+        if (row.state, row.outcome) == let_through or row.state in states
+    }
+
+
+def _each(frames: bytes) -> tuple[bytes, ...]:
+    return tuple(frames[at : at + PDQ_BYTES] for at in range(0, len(frames), PDQ_BYTES))
+
+
+def quarantine_retroactively(
+    db: sa.Connection, clock: Clock, find: LateFind, left: Sequence[Match]
+) -> bool:
+    """An accepted upload waits for a reviewer from now on; False if it is no more."""
+    now: dict[str, Any] = {
+        "state": ReviewState.WAITING,
+        "outcome": Outcome.HOLD,
+        "found": find.found,
+        "matches": from_matches(left),
+        "entry": find.entry,
+        "waits_since": stored_time(clock.now()),
+    }
+    is_it: tuple[sa.ColumnElement[bool], ...]
+    is_it = (sa.or_(sa.and_(*LET_THROUGH), RELEASED), IS_COMPARED)
+    if find.found is Found.SLOW_LOOK:
+        now |= {"bits": find.bits, "upload_sha256": find.upload_sha256, "slow_look": None}
+        is_it = LET_THROUGH
+    waits = UPLOAD.update().where(UPLOAD.c.case_number == find.case, *is_it).values(now)
+    return db.execute(waits).rowcount > 0
+
+
+def fits_more(db: sa.Connection, find: LateFind, left: Sequence[Match]) -> bool:
+    """Add those of these claims that a waiting upload was not known to fit; False if none. Whoever
+    confirmed it first had not seen them.
+    """
+    mine = sa.select(UPLOAD.c.matches).where(UPLOAD.c.case_number == find.case, WAITS)
+    row = db.execute(mine).one_or_none()
+    known = {match["claim"] for match in row.matches} if row else set()
+    more = [one for one in left if one.claim not in known]
+    if row and more:
+        more_matches = [*row.matches, *from_matches(more)]
+        change(db, find.case, matches=more_matches, first_confirmer=None)
+    return bool(row and more)
+
+
+def published(db: sa.Connection, after: str, limit: int) -> tuple[Review, ...]:
+    """Those that were published and wait now, or are to be removed, after that case."""
+    later = sa.select(UPLOAD.c.number).where(is_after(after))
+    every = sa.union_all(later.where(*PUBLISHED), later.where(TO_REMOVE))
+    numbers = db.execute(every.order_by("number").limit(limit)).scalars().all()
+    seen = sa.select(*SEEN).where(UPLOAD.c.number.in_(numbers)).order_by(UPLOAD.c.number)
+    return tuple(to_review(row) for row in db.execute(seen))
+
+
+def forget_claims(db: sa.Connection, claims: Collection[ClaimId]) -> int:
+    """Take claims out of what was found late; uploads that fit no other one are accepted again."""
+    fits = _found_late_for(db, claims)
+    for review in fits:
+        left = [one for one in review.decision.matches if one.claim not in claims]
+        change(db, review.case, matches=from_matches(left))
+        if not left:
+            accept_again(db, review)
+    return len(fits)
+
+
+def accept_again(db: sa.Connection, review: Review) -> None:
+    """What was published is let through again. Bytes that are kept for a slow look stay: it is
+    still due.
+    """
+    is_due = UPLOAD.c.slow_look == "kept"
+    change(
+        db, review.case, state=ReviewState.CLOSED, outcome=Outcome.LET_THROUGH,
+        found=Found.UPLOAD, entry=None, lead=None, waits_since=None, first_confirmer=None,
+        untrusted_upload=sa.case((is_due, UPLOAD.c.untrusted_upload)),
+    )  # fmt: skip
+    lead_again(db, review.case)
+
+
+def drop_bytes(db: sa.Connection, review: Review) -> None:
+    """Of one that was found slowly: its lead will do. Those of others are due elsewhere."""
+    if review.found is Found.SLOW_LOOK:
+        change(db, review.case, untrusted_upload=None)
+
+
+def _found_late_for(db: sa.Connection, claims: Collection[ClaimId]) -> list[Review]:
+    """Waiting uploads that were found late and fit one of these claims. Their matches lie before
+    their bytes, and an index has the rest: SQLite reads the bytes of those alone that fit.
+    """
+    late = sa.select(UPLOAD.c.number).where(*PUBLISHED, UPLOAD.c.number > 0)
+    wanted = sa.select(UPLOAD.c.case_number, UPLOAD.c.matches).where(UPLOAD.c.number.in_(late))
+    fits = [
+        row.case_number
+        for row in db.execute(wanted)
+        if any(match["claim"] in claims for match in row.matches)
+    ]
+    return [review_of(db, case) for case in fits]

@@ -1,0 +1,64 @@
+"""The session that every command is given, and the exit statuses that it ends with.
+
+The exit statuses are one table from families of errors to numbers that scripts can rely on
+(docs/start.md).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import typer
+
+from entrenous.base.environment import Settings, read_settings
+from entrenous.base.errors import EntrenousError
+
+Apps = Mapping[str, Callable[..., Any]]
+
+
+@dataclass(frozen=True)
+class Session:
+    """What every command is given: where the passphrase comes from, and the applications of the
+    other faces, by name, for the commands that serve them.
+    """
+
+    passphrase_fd: int | None
+    apps: Apps
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Read by the first who asks: one that is wrong stops no command that has no use for it.
+
+        Raises:
+            BadSetting.
+        """
+        return read_settings()
+
+
+def session_of(context: typer.Context) -> Session:
+    """Settings and where the passphrase comes from."""
+    session = context.find_root().obj
+    if not isinstance(session, Session):
+        raise TypeError("a command runs inside cli.run")
+    return session
+
+
+YES: Final = 0
+NO: Final = 1
+USAGE: Final = 2
+BUG: Final = 70
+INTERRUPTED: Final = 130
+BY_FAMILY: Final = {
+    "refused": 3,
+    "not-found": 4,
+    "unproven": 5,
+    "unreachable": 6,
+    "malformed": 7,
+}
+_STOPPED: Final = "interrupted"  # no failure: a person stopped it
+
+
+def exit_of(error: EntrenousError) -> int:
+    """The exit status of an error's family; an error without a family is our bug."""
+    return INTERRUPTED if error.family == _STOPPED else BY_FAMILY.get(error.family, BUG)

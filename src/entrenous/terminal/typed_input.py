@@ -1,0 +1,121 @@
+"""Input that a person types: text from standard input, times, and HOST:PORT.
+
+Secrets and long texts come by standard input instead of the command line, where other users of
+the machine could read them.
+"""
+
+import getpass
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import typer
+
+from entrenous.terminal.output import hint
+from entrenous.terminal.session import Session
+
+STDIN_MARK: Final = "-"
+#: What help says before it says what the option is for.
+SAFER: Final = "- reads it from standard input, unseen by others on this machine."
+_LINE_MAX: Final = 8192  # characters; a link or a code has at most 4096
+_TEXT_MAX: Final = 1 << 20  # characters; what is too long for a message is said by who sends it
+
+
+def line_typed(given: str, what: str, context: typer.Context) -> str:
+    """``given``, or if that is ``-`` one line of standard input, unseen on a terminal.
+
+    Raises:
+        BadParameter: standard input gives the passphrase, or nothing.
+    """
+    if given != STDIN_MARK:
+        return given
+    _refuse_passphrase(context)
+    if sys.stdin.isatty():
+        line = getpass.getpass(f"{what} (it is not shown): ")
+    else:
+        line = _read(sys.stdin.readline, _LINE_MAX)
+    return _something(line.strip())
+
+
+def text_typed(given: str | None, what: str, context: typer.Context) -> str | None:
+    """``given``, or if that is ``-`` all of standard input without its last line end.
+
+    Raises:
+        BadParameter: standard input gives the passphrase, or nothing, or no text.
+    """
+    if given != STDIN_MARK:
+        return given
+    _refuse_passphrase(context)
+    if sys.stdin.isatty():
+        hint(f"{what}; end it with Ctrl-D at the beginning of a line:")
+    return _something(_read(sys.stdin.read, _TEXT_MAX).removesuffix("\n").removesuffix("\r"))
+
+
+def refuse_two(**given: str | None) -> None:
+    """Raises BadParameter when more than one of these options asks for standard input."""
+    asking = [f"--{name}" for name, value in given.items() if value == STDIN_MARK]
+    if len(asking) > 1:
+        raise typer.BadParameter(f"standard input can be one of {' and '.join(asking)}")
+
+
+def _refuse_passphrase(context: typer.Context) -> None:
+    session = context.find_root().obj
+    if isinstance(session, Session) and session.passphrase_fd == 0:
+        raise typer.BadParameter("standard input gives the passphrase; - needs one of its own")
+
+
+def _read(read: Callable[[int], str], most: int) -> str:
+    try:
+        found = read(most + 1)
+    except UnicodeDecodeError:
+        raise typer.BadParameter("what standard input gives is no text") from None
+    if len(found) > most:
+        raise typer.BadParameter("standard input gives too much")
+    return found
+
+
+def _something(found: str) -> str:
+    if not found:
+        raise typer.BadParameter("standard input gives nothing")
+    return found
+
+
+_FORM: Final = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII
+)
+_EARLIEST_YEAR: Final = 1990  # before, there was nowhere to see it
+_SHOWN: Final = "write it as 2026-11-25, 2026-11-25T09:30 or 2026-11-25T09:30+01:00"
+
+
+def time_option(words: str) -> Any:
+    """An option that takes a time."""
+    return typer.Option(help=words, metavar="TIME", parser=typed_time)
+
+
+def typed_time(typed: str) -> datetime:
+    """A time as a person typed it, in UTC, which commands say it is in unless it says otherwise; of
+    a day alone its beginning.
+
+    Raises:
+        BadParameter: it is written otherwise, or lies before 1990 or after what a calendar holds.
+    """
+    text = typed.strip()
+    try:
+        moment = datetime.fromisoformat(text) if _FORM.fullmatch(text) else None
+        if moment is not None and moment.tzinfo is not None:
+            moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is None or moment.year < _EARLIEST_YEAR:
+        raise typer.BadParameter(f"{typed!r} is no time that can be used here: {_SHOWN}")
+    return moment.replace(tzinfo=UTC)
+
+
+def host_and_port(listen: str) -> tuple[str, int]:
+    """Host and port of "127.0.0.1:0" or "[::1]:0"; a usage error otherwise."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise typer.BadParameter("give HOST:PORT, e.g. 127.0.0.1:7801", param_hint="--listen")
+    return host.strip("[]"), int(port)

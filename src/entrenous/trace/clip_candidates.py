@@ -1,0 +1,191 @@
+"""The sent clips that a found file might show, and what they look like."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.base.audio_video import Cut, Frame, KeyFrame, Survey
+from entrenous.crypto.hashing import sha256
+from entrenous.device.device import Device
+from entrenous.device.sent_messages import Message, SentClip
+from entrenous.device.vault_tables import unpack
+from entrenous.trace.outcome import MissingFiles
+from entrenous.watermark.alignment.clip_timing import Camera
+from entrenous.watermark.alignment.features import Features, features, matches
+from entrenous.watermark.alignment.transforms import Homography, mirroring, plausible
+from entrenous.watermark.clip_mark import SIDE_PX_MAX, ClipLayout, lay_out_clip
+
+Grey = NDArray[np.uint8]
+_SIDE_PX: Final = 1000
+_POINTS: Final = 1000
+_ANCHORS: Final = 6  # tried at most
+_MATCHES_MIN: Final = 12
+_TOLERANCE: Final = 4.0 / 1000  # of the found frame's longest side
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipCandidate:
+    """One sent clip; ``thumbs`` (N, h, w) are small frames of it, at ``thumb_times``.
+
+    ``survey_sha256`` is of all that was measured of it; ``again`` are further messages that it was
+    sent in, with copies, a dither and maybe a survey of their own.
+    """
+
+    message: Message
+    clip: SentClip
+    keys: tuple[KeyFrame, ...]
+    thumbs: Grey
+    thumb_times: NDArray[np.float64]
+    camera: Camera
+    stage: ClipLayout
+    survey_sha256: bytes
+    again: tuple["ClipCandidate", ...] = ()
+
+    def frames(
+        self, start_s: float, stop_s: float, device: Device, lost: MissingFiles
+    ) -> list[Frame]:
+        """Its frames between these times, unmarked, reduced to about the working size; none when
+        the clip cannot be read any more.
+        """
+        source = lost.kept(self.clip.original, self.message, device)
+        if source is None:
+            return []
+        cut = Cut(max(0.0, start_s), max(0.0, stop_s), side_px=SIDE_PX_MAX)
+        with device.read_clip(source, cut) as clip:
+            return list(clip.frames)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Anchor:
+    """A found frame, by its number among the probes, that seems to show the scene of a key frame.
+
+    ``homography`` is a first idea of how it lies there, from the key frame's pixels to the found
+    one's; ``agreeing`` counts the points that share it.
+    """
+
+    reel: ClipCandidate
+    probe: int
+    key: KeyFrame
+    homography: Homography
+    agreeing: int
+
+
+def reels(device: Device, lost: MissingFiles) -> list[ClipCandidate]:
+    """Every clip of which copies were sent from here; equal originals are one.
+
+    Originals are read only of clips whose size and length are the same.
+    """
+    alike = dict[tuple[int, int, float], list[ClipCandidate]]()
+    for one in _each(device, lost):
+        key = one.clip.width_px, one.clip.height_px, round(one.clip.length_s, 1)
+        alike.setdefault(key, []).append(one)
+    return [one for some in alike.values() for one in _joined(some, device)]
+
+
+def _each(device: Device, lost: MissingFiles) -> Iterator[ClipCandidate]:
+    for message in device.ledger.with_clips():
+        for clip in message.clips:
+            measured = lost.kept(clip.survey, message, device) if clip.copies else None
+            if measured is not None:
+                yield _reel(message, clip, measured)
+
+
+def _reel(message: Message, clip: SentClip, measured: bytes) -> ClipCandidate:
+    survey = unpack(Survey, measured)
+    thumbs = np.frombuffer(survey.thumbs, np.uint8).reshape(-1, *survey.thumb_px[::-1])
+    return ClipCandidate(
+        message=message,
+        clip=clip,
+        keys=survey.keys,
+        thumbs=thumbs,
+        thumb_times=np.frombuffer(survey.thumb_times, np.float64),
+        camera=Camera.of(survey),
+        stage=lay_out_clip(clip.width_px, clip.height_px),
+        survey_sha256=sha256(measured),
+    )
+
+
+def _joined(alike: list[ClipCandidate], device: Device) -> list[ClipCandidate]:
+    if len(alike) == 1:
+        return alike
+    same = dict[bytes, list[ClipCandidate]]()
+    for one in alike:  # whether a lost one matters is seen when something lies on it
+        source = MissingFiles().kept(one.clip.original, one.message, device)
+        same.setdefault(one.clip.original if source is None else sha256(source), []).append(one)
+    return [replace(first, again=tuple(rest)) for first, *rest in same.values()]
+
+
+def of_clips(device: Device) -> int:
+    """How many copies of clips were sent from here."""
+    return sum(len(clip.copies) for one in device.ledger.with_clips() for clip in one.clips)
+
+
+def everybody(device: Device) -> int:
+    """How many copies of anything were sent from here: all that a finding must be corrected for."""
+    return sum(
+        sum(len(picture.copies) for picture in message.pictures)
+        + sum(len(clip.copies) for clip in message.clips)
+        + sum(len(sound.copies) for sound in message.sounds)
+        for message in device.ledger.messages()
+    )
+
+
+def anchors(
+    probes: list[Grey], candidates: list[ClipCandidate], most: int = _ANCHORS
+) -> list[Anchor]:
+    """The likeliest pairs of a probe and a key frame, by matching points; the best first, at most
+    ``most``.
+    """
+    looks = [
+        (number, flipped, _features(probe[:, ::-1] if flipped else probe))
+        for number, probe in enumerate(probes)
+        for flipped in (False, True)
+    ]
+    found = [
+        anchor
+        for reel in candidates
+        for key, sent in ((key, _kept(key)) for key in reel.keys)
+        for number, flipped, seen in looks
+        if (anchor := _anchor(reel, key, sent, (number, flipped, seen))) is not None
+    ]
+    return sorted(found, key=lambda anchor: -anchor.agreeing)[:most]
+
+
+def _anchor(
+    reel: ClipCandidate, key: KeyFrame, sent: Features, look: tuple[int, bool, Features]
+) -> Anchor | None:
+    number, flipped, seen = look
+    at_sent, at_found = matches(seen, sent)
+    if len(at_sent) < _MATCHES_MIN:
+        return None
+    affine, agree = cv2.estimateAffine2D(
+        at_sent, at_found, ransacReprojThreshold=_TOLERANCE * max(seen.size)
+    )
+    if not np.sum(agree) >= _MATCHES_MIN:  # OpenCV gives no mask when there is no map
+        return None
+    homography = np.vstack([affine, [0.0, 0.0, 1.0]])
+    if flipped:
+        homography = mirroring(seen.size) @ homography
+    if not plausible(homography, sent.size, seen.size):
+        return None
+    return Anchor(reel, number, key, homography, int(agree.sum()))
+
+
+def rgb(luma: Grey) -> Grey:
+    """A luma plane as a grey picture, (H, W, 3)."""
+    return np.asarray(cv2.merge([luma] * 3), np.uint8)
+
+
+def _features(luma: Grey) -> Features:
+    return features(rgb(np.ascontiguousarray(luma)), side_px=_SIDE_PX, limit=_POINTS)
+
+
+def _kept(key: KeyFrame) -> Features:
+    points = np.frombuffer(key.points, np.float32).reshape(-1, 2).astype(np.float64)
+    looks = np.frombuffer(key.looks, np.uint8).reshape(-1, 128).astype(np.float32)
+    norms = np.maximum(np.linalg.norm(looks, axis=1, keepdims=True), 1e-6)
+    return Features((key.width_px, key.height_px), points, np.asarray(looks / norms, np.float32))

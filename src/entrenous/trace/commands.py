@@ -1,0 +1,394 @@
+"""``entrenous trace``: for people, and as JSON.
+
+``--explain`` writes a page, a PDF, and on request the report for an expert.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.base.copies import Proofs
+from entrenous.base.errors import EntrenousError, of_file
+from entrenous.base.picture import AlreadyThere, EmptyFolder
+from entrenous.base.secret import Secret
+from entrenous.device.commands import device_of
+from entrenous.device.device import Device
+from entrenous.device.identities import account_of as keys_of
+from entrenous.device.identities import current_names
+from entrenous.device.lock_errors import OfflineDevice
+from entrenous.device.open_device import for_many_pictures
+from entrenous.device.sent_copies import as_called, proofs_of
+from entrenous.terminal.media_files import naming, one_of_ours, read_media
+from entrenous.terminal.output import hint, put_json, say, unwrapped
+from entrenous.terminal.output_files import write_new
+from entrenous.terminal.progress_bars import bar
+from entrenous.terminal.session import NO, YES, exit_of
+from entrenous.trace.explain.sections import Choices, account_of, account_of_picture
+from entrenous.trace.explain.wording import how_it_lies, odds, rounded_up, what_is_lost, which_part
+from entrenous.trace.originals import Originals
+from entrenous.trace.originals import learn as learn_looks
+from entrenous.trace.trace_file import Traced, trace_file
+from entrenous.watermark.verdict import Finding, Part, Span, Trace, Verdict, Warp
+
+
+def shown(traced: "Traced", device: Device) -> "Traced":
+    """What was just traced."""
+    trace = as_called(traced.trace, current_names(device), device)
+    seen = traced.investigation
+    known = None if seen is None else replace(seen, trace=trace)
+    return replace(traced, trace=trace, investigation=known)
+
+
+def files_in(named: Sequence[Path]) -> list[Path]:
+    """The named files, and all files in named folders and theirs, sorted; each once.
+
+    Raises:
+        EmptyFolder: folders were named, and there is not one file in them.
+    """
+    found = list(dict.fromkeys(file for one in named for file in _files(one)))
+    if named and not found:
+        raise EmptyFolder(path=named[0])
+    return found
+
+
+def _files(named: Path) -> Iterator[Path]:
+    if named.is_dir():
+        yield from sorted(file for file in named.rglob("*") if file.is_file())
+    else:
+        yield named
+
+
+NOT_SAID = "This says whose copy got out, not who passed it on."
+NOBODY = (
+    "No copy stands out. This does not clear anybody: the picture may be too small or too changed, "
+    "or it may be your own original, which carries no mark."
+)
+NOBODY_OF_THE_REST = (
+    "No copy stands out among those that could be compared. This does not clear anybody."
+)
+_SCHEMA = "entrenous/trace/1"
+
+
+def as_json(found: Trace, lost: Sequence[str] = ()) -> dict[str, object]:
+    """The object that ``--json`` promises (docs/trace.md); ``lost`` names what it could not be
+    compared with.
+    """
+    return {
+        "schema": _SCHEMA,
+        "trace": found.number,
+        "message": found.message,
+        **_verdict(found.verdict),
+        "warp": None if found.warp is None else _warp(found.warp),
+        "span": None if found.span is None else _span(found.span),
+        "compared": found.compared,
+        "others": [_part(part) for part in found.others],
+        "lost": list(lost),
+    }
+
+
+def as_error(error: EntrenousError) -> dict[str, object]:
+    """What stands in the place of a trace when a file of several could not be traced."""
+    return {
+        "schema": _SCHEMA,
+        "trace": None,
+        "error": type(error).__name__,
+        "family": error.family,
+        "detail": unwrapped(str(error)),
+    }
+
+
+def tell(found: Trace, file: Path, lost: Sequence[str] = ()) -> None:
+    """Say it in sentences; ``lost`` as of :func:`as_json`."""
+    if found.message is not None:
+        say(f"  {file.name} is {_what(found)}")
+    if found.verdict.finding is Finding.NOBODY:
+        say(NOBODY_OF_THE_REST if lost else NOBODY)
+        _tell_lost(lost)
+        return
+    _tell_named(found.verdict)
+    for part in found.others:
+        how = [] if part.warp is None else [how_it_lies(part.warp)]
+        does = "holds" if part.warp is None else "shows"
+        say(f"  It also {does} {', '.join([f'your {_kind(found)} {part.message}', *how])}")
+        _tell_named(part.verdict)
+    say(f"  {NOT_SAID}")
+    _tell_lost(lost)
+    say(f"next: entrenous case open --from-trace {found.number}")
+
+
+def _tell_lost(lost: Sequence[str]) -> None:
+    if lost:
+        say(f"  {what_is_lost(lost)}")
+
+
+def _kind(found: Trace) -> str:
+    if found.warp is None:
+        return "recording"
+    return "photo" if found.span is None else "clip"
+
+
+def _what(found: Trace) -> str:
+    how = [] if found.warp is None else [how_it_lies(found.warp)]
+    part = [] if found.span is None else [which_part(found.span)]
+    return ", ".join([f"your {_kind(found)} {found.message}", *how, *part])
+
+
+def _tell_named(verdict: Verdict) -> None:
+    for who in verdict.named:
+        say(f"Its hidden marks fit the copy you sent to {who}.")
+        say(f"  {odds(verdict.chance[who])}")
+
+
+def _verdict(verdict: Verdict) -> dict[str, object]:
+    return {
+        "finding": verdict.finding.value,
+        "named": list(verdict.named),
+        "chance": {who: rounded_up(chance, 3) for who, chance in verdict.chance.items()},
+        "score": {who: round(score, 2) for who, score in verdict.score.items()},
+        "likelihood_ratio": dict(verdict.likelihood_ratio),
+    }
+
+
+def _part(part: Part) -> dict[str, object]:
+    warp = None if part.warp is None else _warp(part.warp)
+    return {"message": part.message, **_verdict(part.verdict), "warp": warp}
+
+
+def _warp(warp: Warp) -> dict[str, object]:
+    return {
+        "kept": round(warp.kept, 4),
+        "turned_deg": round(warp.turned_deg, 2),
+        "mirrored": warp.mirrored,
+        "scale": round(warp.scale, 4),
+        "homography": list(warp.homography),
+    }
+
+
+def _span(span: Span) -> dict[str, object]:
+    return {
+        "start_s": round(span.start_s, 3),
+        "length_s": round(span.length_s, 3),
+        "speed": round(span.speed, 5),
+    }
+
+
+PAGE: Final = "trace.html"
+PAPER: Final = "trace.pdf"
+REPORT: Final = "report.json"
+FOR_FEW: Final = (
+    "Whoever has {path} can make every copy of this one picture. Give it to the person who checks "
+    "the finding, and to nobody else. Your other messages are not in it."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person asked for, and the folder that it goes to."""
+
+    out: Path
+    choices: Choices
+    disclosed: bool
+
+    def under(self, name: str) -> "Wanted":
+        """The same, in a folder of that name inside."""
+        return replace(self, out=self.out / name)
+
+
+def wanted_of(out: Path | None, choices: Choices, *, disclose: bool) -> Wanted | None:
+    """What was asked for; None without ``--explain``.
+
+    Raises:
+        BadParameter: something was asked of an explanation that nobody asked for.
+    """
+    if out is not None:
+        return Wanted(out, choices, disclose)
+    if disclose or choices != Choices():
+        raise typer.BadParameter("--blind, --veil and --disclose need --explain DIR")
+    return None
+
+
+def room_for(out: Path) -> None:
+    """Return only if the files of an explanation can get their names; asked before long work.
+
+    Raises:
+        AlreadyThere.
+    """
+    for name in (PAGE, PAPER, REPORT):
+        if (out / name).exists() or (out / name).is_symlink():
+            raise AlreadyThere(path=out / name)
+
+
+def write_explanation(
+    traced: Traced, data: bytes, name: str, device: Device, wanted: Wanted
+) -> None:
+    """Write the page, the PDF and, if asked for, the report of one trace; say so in a hint."""
+    choices, seen = wanted.choices, traced.investigation
+    account = (
+        account_of(traced.trace, name, choices)
+        if seen is None
+        else account_of_picture(seen, data, name, device, choices)
+    )
+    if traced.lost:  # before any other remark: it may be why no copy stands out
+        account = replace(account, remarks=(what_is_lost(traced.lost), *account.remarks))
+    # loaded here: a trace that nobody wants explained shall not wait for a PDF library
+    page, paper = map(
+        import_module, ("entrenous.trace.explain.page", "entrenous.trace.explain.pdf")
+    )
+    files = {
+        PAGE: page.write_page(account, veiled=choices.veiled).encode(),
+        PAPER: paper.write_pdf(account, veiled=choices.veiled),
+    }
+    if wanted.disclosed:
+        keys, of = signing_account(device), traced.trace.message
+        proofs = Proofs() if of is None else proofs_of(device.ledger.find(of).id, device)
+        disclose = import_module("entrenous.trace.report.disclose").disclose
+        blind, call = choices.blind, current_names(device)
+        made = disclose(
+            traced.trace.number, data, device, keys, blind=blind, proofs=proofs, call=call
+        )
+        files[REPORT] = made.file
+    for file, content in files.items():
+        write_new(wanted.out / file, content)
+    hint(f"  wrote {', '.join(str(wanted.out / file) for file in files)}")
+    if wanted.disclosed:
+        hint(FOR_FEW.format(path=wanted.out / REPORT))
+
+
+def signing_account(device: Device) -> Secret | None:
+    """The keys that this device signs with; None when it was set up without a relay."""
+    try:
+        return keys_of(device)
+    except OfflineDevice:
+        return None
+
+
+UNLEARNT = (
+    "{count} of your sent photos are known by their fingerprints alone, so a cut-out of one of "
+    "them may be missed. Look at them once: entrenous trace --learn"
+)
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command("trace")(trace)
+
+
+def trace(
+    context: typer.Context,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE...", help="Found files, or folders of them."),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object; of several files, one a line.")
+    ] = False,
+    learn: Annotated[
+        bool, typer.Option("--learn", help="First look at sent photos that were never looked at.")
+    ] = False,
+    explain: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write how it was found: a page and a PDF, into DIR."),
+    ] = None,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="With --explain: no names but of copies that are named.")
+    ] = False,
+    veil: Annotated[
+        bool, typer.Option("--veil", help="With --explain: leave out what the pictures show.")
+    ] = False,
+    disclose: Annotated[
+        bool,
+        typer.Option("--disclose", help="With --explain: also a report with the marks' secrets."),
+    ] = False,
+) -> None:
+    """Say whose copy a found file is, with the chance that an innocent copy fits as well.
+
+    A folder stands for all files in it. Exit status 0: a copy is named; 1: no copy stands out. Of
+    several files, one that cannot be read does not stop the others.
+    """
+    if not files and not learn:
+        raise typer.BadParameter("name a file or a folder", param_hint="FILE...")
+    wanted = wanted_of(explain, Choices(blind, veil), disclose=disclose)
+    found = files_in(files or [])
+    alone = read_media(found[0]) if len(found) == 1 and files == found else None
+    with device_of(context) as opened, for_many_pictures(opened) as device:
+        if learn:
+            _learn(device)
+        if alone is not None:
+            raise typer.Exit(_one(found[0], alone, device, wanted, json))
+        if found:
+            raise typer.Exit(_many(found, device, wanted, json))
+
+
+def _one(file: Path, data: bytes, device: Device, wanted: Wanted | None, json: bool) -> int:
+    if wanted is not None:
+        room_for(wanted.out)
+    with naming([file]), of_file(0):
+        traced = shown(trace_file(data, device), device)
+    if json:
+        put_json(as_json(traced.trace, traced.lost))
+    else:
+        tell(traced.trace, file, traced.lost)
+    if wanted is not None:
+        write_explanation(traced, data, file.name, device, wanted)
+    _hint_at(traced)
+    return _status(traced)
+
+
+def _many(files: list[Path], device: Device, wanted: Wanted | None, json: bool) -> int:
+    """Trace one after the other; the status of the first failure only if all have failed."""
+    statuses, failures = [], []
+    originals = Originals(device.read_picture)
+    with bar("Tracing", len(files)) as steps:
+        for file in files:
+            try:
+                data = read_media(file)
+                with one_of_ours(file):
+                    traced = shown(trace_file(data, device, originals), device)
+                if wanted is not None:
+                    own = wanted.under(f"trace-{traced.trace.number}")
+                    write_explanation(traced, data, file.name, device, own)
+            except EntrenousError as error:
+                failures.append(exit_of(error))
+                _fail(error, file, json)
+            else:
+                statuses.append(_status(traced))
+                _report(traced, file, json)
+            steps.done()
+    return min(statuses) if statuses else failures[0]
+
+
+def _report(traced: Traced, file: Path, json: bool) -> None:
+    if json:
+        put_json({**as_json(traced.trace, traced.lost), "file": str(file)})
+    else:
+        say(str(file))
+        tell(traced.trace, file, traced.lost)
+
+
+def _fail(error: EntrenousError, file: Path, json: bool) -> None:
+    if json:
+        put_json({**as_error(error), "file": str(file)})
+    else:
+        say(str(file))
+        say(f"  {unwrapped(str(error))}")  # beside its name, as with --json
+
+
+def _status(traced: Traced) -> int:
+    return NO if traced.trace.verdict.finding is Finding.NOBODY else YES
+
+
+def _hint_at(traced: Traced) -> None:
+    seen = traced.investigation
+    if seen is not None and seen.unlearnt and not seen.fits:
+        hint(UNLEARNT.format(count=seen.unlearnt))
+
+
+def _learn(device: Device) -> None:
+    strange = device.ledger.unlearnt()
+    with bar("Looking", len(strange)) as steps:
+        count = learn_looks(strange, device, steps.done)
+    hint(f"Looked at {count} of {len(strange)} sent photos.")

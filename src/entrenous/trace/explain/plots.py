@@ -1,0 +1,418 @@
+"""The plots of a report: every copy's score, and the tone curve of the found picture.
+
+A drawing is a list of plain shapes, so that the page and the PDF show the same one.
+"""
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from xml.sax.saxutils import escape, quoteattr
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Point = tuple[float, float]
+
+
+class Tone(StrEnum):
+    """What a shape is for."""
+
+    INK = "ink"  # text and the line that decides
+    SOFT = "soft"  # text beside the point, axes, copies that are not named
+    FAINT = "faint"  # grid lines
+    NULL = "null"  # where an innocent copy's score is expected
+    NAMED = "named"  # the copies that are named
+
+
+class Anchor(StrEnum):
+    """Which part of a text its point is."""
+
+    START = "start"
+    MIDDLE = "middle"
+    END = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A line through points, or, when ``filled``, the area inside them."""
+
+    points: tuple[Point, ...]
+    tone: Tone
+    filled: bool = False
+    dashed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A disc."""
+
+    at: Point
+    radius: float
+    tone: Tone
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One line of text."""
+
+    at: Point
+    text: str
+    tone: Tone = Tone.SOFT
+    anchor: Anchor = Anchor.START
+    size: float = 11.0
+
+
+Shape = Path | Dot | Words
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Shapes from back to front. ``said`` tells somebody who can't see it what it shows."""
+
+    width: float
+    height: float
+    shapes: tuple[Shape, ...]
+    said: str
+
+
+def line(one: Point, other: Point, tone: Tone, *, dashed: bool = False) -> Path:
+    """A straight line."""
+    return Path((one, other), tone, dashed=dashed)
+
+
+def box(left: float, top: float, right: float, bottom: float, tone: Tone) -> Path:
+    """A filled rectangle."""
+    corners = ((left, top), (right, top), (right, bottom), (left, bottom))
+    return Path(corners, tone, filled=True)
+
+
+def svg(drawing: Drawing) -> str:
+    """The drawing as an SVG element for a page; colours come from the page's style sheet."""
+    shapes = "".join(_element(shape) for shape in drawing.shapes)
+    size = f"0 0 {_number(drawing.width)} {_number(drawing.height)}"
+    said = quoteattr(drawing.said)
+    return f'<svg class="drawing" viewBox="{size}" role="img" aria-label={said}>{shapes}</svg>'
+
+
+def _element(shape: Shape) -> str:
+    if isinstance(shape, Path):
+        dashed = " dashed" if shape.dashed else ""
+        name = "polygon" if shape.filled else "polyline"
+        kind = f"{'fill' if shape.filled else 'line'} {shape.tone}{dashed}"
+        return f'<{name} class="{kind}" points="{_points(shape.points)}"/>'
+    x, y = (_number(part) for part in shape.at)
+    if isinstance(shape, Dot):
+        return f'<circle class="fill {shape.tone}" cx="{x}" cy="{y}" r="{_number(shape.radius)}"/>'
+    place = f'x="{x}" y="{y}" text-anchor="{shape.anchor}" font-size="{_number(shape.size)}"'
+    return f'<text class="fill {shape.tone}" {place}>{escape(shape.text)}</text>'
+
+
+def _points(points: Sequence[Point]) -> str:
+    return " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+WIDTH: Final = 640.0
+_HEIGHT: Final = 268.0
+_LEFT, _RIGHT, _TOP, _BASE = 12.0, 628.0, 66.0, 226.0
+_HILL: Final = 70.0  # height of the innocents' law beside dots, and beside columns
+_FULL: Final = 132.0
+_OVER: Final = 1.2  # how far a column may stand out above it
+_BEND: Final = 3.0
+_INNOCENT_MIN: Final = -4.5  # the axis begins there, or earlier
+_TICKS: Final = (-50, -20, -10, -6, -4, -2, 0, 2, 4, 6, 8, 10, 15, 20, 30, 50, 100, 200, 400, 800)
+_TICK_GAP: Final = 26.0
+_DOTS_MAX: Final = 60
+_RADIUS: Final = 4.0
+_COLUMNS: Final = 77
+_LABELS_MAX: Final = 6
+_LABEL_CHARS: Final = 26
+_LETTER: Final = 5.6  # width of an average letter of the labels
+_LABEL_STEP: Final = 14.0
+_CLOSE: Final = 46.0  # copies that stand nearer to each other share a label
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """From scores to places along the drawing."""
+
+    low: float
+    high: float
+
+    def x(self, score: float) -> float:
+        share = (math.asinh(score / _BEND) - self.low) / (self.high - self.low)
+        return _LEFT + share * (_RIGHT - _LEFT)
+
+    def score(self, x: float) -> float:
+        share = (x - _LEFT) / (_RIGHT - _LEFT)
+        return _BEND * math.sinh(self.low + share * (self.high - self.low))
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """What is written above one place of the axis."""
+
+    at: float
+    text: str
+    tone: Tone
+
+
+def score_plot(scores: Mapping[str, float], named: Sequence[str], needed: float) -> Drawing:
+    """The drawing of a verdict.
+
+    Args:
+        scores: by label, in standard deviations of an innocent copy's score; at least one.
+        named: labels of the copies that are named.
+        needed: the score from which a copy is named.
+    """
+    axis = _axis(scores.values(), needed)
+    others = [score for who, score in scores.items() if who not in named]
+    few = len(scores) <= _DOTS_MAX
+    body = _dots(others, axis) if few else _columns(others, axis)
+    hill = _hill(axis, _HILL if few else _FULL)
+    shapes = (
+        Path(hill, Tone.NULL, filled=True),
+        *body,
+        *(() if few else (Path(hill, Tone.INK),)),
+        *_frame(axis),
+        _about_hill(len(scores), axis, few=few),
+        *_limit(needed, axis),
+    )
+    marks = _marks(scores, named, axis)
+    return Drawing(WIDTH, _HEIGHT, (*shapes, *marks), _said(scores, named, needed))
+
+
+def _axis(scores: Collection[float], needed: float) -> _Axis:
+    low = min(_INNOCENT_MIN, min(scores) - 0.5)
+    high = max(1.45 * needed, 1.25 * max(scores))
+    return _Axis(math.asinh(low / _BEND), math.asinh(high / _BEND))
+
+
+def _frame(axis: _Axis) -> Iterator[Shape]:
+    yield line((_LEFT, _BASE), (_RIGHT, _BASE), Tone.SOFT)
+    last = -math.inf
+    for tick in sorted(_TICKS, key=lambda tick: (tick > 0, abs(tick))):
+        at = axis.x(tick)
+        if not _LEFT + 6 <= at <= _RIGHT - 6:
+            continue
+        yield line((at, _BASE), (at, _BASE + 4), Tone.SOFT)
+        if tick <= 0 or at - last >= _TICK_GAP:
+            yield Words((at, _BASE + 17), _signed(tick), anchor=Anchor.MIDDLE)
+            last = at if tick >= 0 else last
+    middle = 0.5 * (_LEFT + _RIGHT)
+    about = "score, in standard deviations of an innocent copy's score (compressed further out)"
+    yield Words((middle, _BASE + 35), about, anchor=Anchor.MIDDLE)
+
+
+def _hill(axis: _Axis, tall: float) -> tuple[Point, ...]:
+    """The standard normal law as the drawing's scale shows it: chance per unit of its width."""
+    places = [_LEFT + (_RIGHT - _LEFT) * step / 240 for step in range(241)]
+    heights = [_density(place, axis) for place in places]
+    points = [(x, _BASE - tall * h / max(heights)) for x, h in zip(places, heights, strict=True)]
+    return ((_LEFT, _BASE), *points, (_RIGHT, _BASE))
+
+
+def _about_hill(copies: int, axis: _Axis, *, few: bool) -> Words:
+    about = "innocent copies lie here" if few else f"line: expected of {copies:,} innocent copies"
+    above = _HILL + 8 if few else _FULL * _OVER + 8
+    return Words((axis.x(0.0), _BASE - above), about, anchor=Anchor.MIDDLE)
+
+
+def _density(x: float, axis: _Axis) -> float:
+    score = axis.score(x)
+    return math.exp(-0.5 * score * score) * math.sqrt(score * score + _BEND * _BEND)
+
+
+def _limit(needed: float, axis: _Axis) -> Iterator[Shape]:
+    at = axis.x(needed)
+    yield line((at, _TOP - 16), (at, _BASE), Tone.INK, dashed=True)
+    anchor = Anchor.START if at < 0.62 * WIDTH else Anchor.END
+    aside = 5.0 if anchor is Anchor.START else -5.0
+    yield Words((at + aside, _TOP + 62), f"named from {needed:.1f}", Tone.INK, anchor)
+
+
+def _dots(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
+    """One dot a copy, those that would hide each other on top of each other."""
+    taken: list[tuple[float, int]] = []
+    for score in sorted(scores):
+        at, level = axis.x(score), 0
+        while any(abs(at - x) < 2 * _RADIUS + 0.5 and level == on for x, on in taken):
+            level += 1
+        taken.append((at, level))
+        yield Dot((at, _BASE - _RADIUS - 1 - level * (2 * _RADIUS + 0.5)), _RADIUS, Tone.SOFT)
+
+
+def _columns(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
+    wide = (_RIGHT - _LEFT) / _COLUMNS
+    counts = [0] * _COLUMNS
+    for score in scores:
+        counts[min(_COLUMNS - 1, max(0, int((axis.x(score) - _LEFT) / wide)))] += 1
+    for column, count in enumerate(counts):
+        if count:
+            left = _LEFT + column * wide
+            tall = max(1.5, _tall(count, len(scores), wide, axis))
+            yield box(left + 0.6, _BASE - tall, left + wide - 0.6, _BASE, Tone.SOFT)
+
+
+def _tall(count: int, copies: int, wide: float, axis: _Axis) -> float:
+    """A column's height on the scale on which the expected number is drawn."""
+    peak = max(_density(_LEFT + step, axis) for step in range(int(_RIGHT - _LEFT)))
+    per_unit = (axis.high - axis.low) / (_RIGHT - _LEFT) / math.sqrt(2.0 * math.pi)
+    expected_at_peak = copies * peak * per_unit * wide
+    return min(_OVER, count / expected_at_peak) * _FULL
+
+
+def _marks(scores: Mapping[str, float], named: Sequence[str], axis: _Axis) -> Iterator[Shape]:
+    """The named copies, and labels: of everybody when there are few, else of whom it is about."""
+    for who in named:
+        yield Dot((axis.x(scores[who]), _BASE - _RADIUS - 2), _RADIUS + 1.5, Tone.NAMED)
+    shown = [*named] or [max(scores, key=scores.__getitem__)]
+    others = [who for who in scores if who not in shown] if len(scores) <= _LABELS_MAX else []
+    tone = Tone.NAMED if named else Tone.SOFT
+    labels = [*_labels(shown, scores, axis, tone), *_labels(others, scores, axis, Tone.SOFT)]
+    ends: list[float] = []
+    for label in sorted(labels, key=lambda label: label.at):
+        half = 0.5 * _LETTER * len(label.text)
+        middle = min(max(label.at, _LEFT + half), _RIGHT - half)
+        level = next((n for n, end in enumerate(ends) if end < middle - half - 8), len(ends))
+        ends[level : level + 1] = [middle + half]
+        y = 13 + _LABEL_STEP * min(level, 3)
+        rod = Tone.NAMED if label.tone is Tone.NAMED else Tone.FAINT
+        yield line((label.at, y + 4), (label.at, _BASE - 2 * _RADIUS - 4), rod)
+        yield Words((middle, y), label.text, label.tone, Anchor.MIDDLE)
+
+
+def _labels(
+    shown: Sequence[str], scores: Mapping[str, float], axis: _Axis, tone: Tone
+) -> Iterator[_Label]:
+    """One label a copy, one for all that stand close together."""
+    group: list[str] = []
+    for who in sorted(shown, key=scores.__getitem__):
+        if group and axis.x(scores[who]) - axis.x(scores[group[-1]]) > _CLOSE:
+            yield _label(group, scores, axis, tone)
+            group = []
+        group.append(who)
+    if group:
+        yield _label(group, scores, axis, tone)
+
+
+def _label(group: Sequence[str], scores: Mapping[str, float], axis: _Axis, tone: Tone) -> _Label:
+    low, high = (_signed(round(scores[group[end]], 1)) for end in (0, -1))
+    at = 0.5 * (axis.x(scores[group[0]]) + axis.x(scores[group[-1]]))
+    if len(group) == 1:
+        return _Label(at, f"{_short(group[0])}  {low}", tone)
+    return _Label(at, f"{len(group)} copies, {low} to {high}", tone)
+
+
+def _said(scores: Mapping[str, float], named: Sequence[str], needed: float) -> str:
+    count = "one copy" if len(scores) == 1 else f"{len(scores)} copies"
+    best = ", ".join(f"{who} at {scores[who]:.1f}" for who in named) or "no copy"
+    rest = [score for who, score in scores.items() if who not in named]
+    others = f"; the others lie between {min(rest):.1f} and {max(rest):.1f}" if rest else ""
+    return f"Scores of {count}. Named from {needed:.1f} on: {best}{others}."
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= _LABEL_CHARS else f"{label[: _LABEL_CHARS - 1]}\u2026"
+
+
+def _signed(value: float) -> str:
+    return f"{value:g}".replace("-", "\u2212")
+
+
+_SIDE_PX: Final = 400
+_BIN: Final = 8  # grey levels
+_FEW: Final = 40  # pixels in a bin below which its median says nothing
+_LUMA: Final = np.array([0.299, 0.587, 0.114])
+_GREY: Final = 2.5  # mean distance from grey, in levels, that JPEG may leave
+_SIZE: Final = 150.0
+_TONE_LEFT: Final = 34.0
+_TONE_TOP: Final = 8.0
+_MARGIN: Final = (16.0, 40.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ToneCurve:
+    """Median luma of the found picture per luma of the original, as (original, found) in grey
+    levels, and what became of its colours.
+    """
+
+    points: tuple[tuple[float, float], ...]
+    colours_gone: bool
+
+
+def tone_curve(
+    original_rgb: NDArray[np.uint8], laid_rgb: NDArray[np.uint8], covered: NDArray[np.bool_]
+) -> ToneCurve:
+    """Compare the found picture, laid over the original, with it: (H, W, 3), (H, W, 3), (H, W)."""
+    sent, laid, inside = (_small(plane) for plane in (original_rgb, laid_rgb, covered))
+    keep = inside > 0.99
+    before, after = sent[keep], laid[keep]
+    luma_before, luma_after = before @ _LUMA, after @ _LUMA
+    at = (luma_before / _BIN).astype(int)
+    bins = (at == level for level in range(256 // _BIN))
+    points = tuple(
+        (float(np.median(luma_before[one])), float(np.median(luma_after[one])))
+        for one in bins
+        if np.count_nonzero(one) >= _FEW
+    )
+    gone = _colour(after) < _GREY < 2.0 * _GREY < _colour(before)
+    return ToneCurve(points, gone)
+
+
+def in_words(curve: ToneCurve) -> str:
+    """What was done, in a few words, or that nothing is to be seen."""
+    done = ["its colours are gone"] if curve.colours_gone else []
+    if len(curve.points) > 2:
+        before, after = np.array(curve.points).T
+        slope = float(np.polyfit(before, after, 1)[0])
+        shift = float(np.mean(after - before))
+        if slope < 0.0:
+            return ", ".join(["light and dark are exchanged", *done])
+        if abs(slope - 1.0) > 0.12:
+            done.append("more contrast" if slope > 1.0 else "less contrast")
+        if abs(shift) > 6.0:
+            done.append("brighter" if shift > 0.0 else "darker")
+    return ", ".join(done) if done else "brightness and colours as sent"
+
+
+def tone_plot(curve: ToneCurve) -> Drawing:
+    """The curve as a drawing, beside the line of no change."""
+    inner: list[Shape] = []
+    for level in (0, 64, 128, 192, 255):
+        inner.append(line(_at(level, 0), _at(level, 255), Tone.FAINT))
+        inner.append(line(_at(0, level), _at(255, level), Tone.FAINT))
+    for level in (0, 128, 255):
+        x, y = _at(level, level)
+        inner.append(Words((x, _TONE_TOP + _SIZE + 15), str(level), anchor=Anchor.MIDDLE))
+        inner.append(Words((_TONE_LEFT - 6, y + 4), str(level), anchor=Anchor.END))
+    inner.append(line(_at(0, 0), _at(255, 255), Tone.SOFT, dashed=True))
+    inner.append(Path(tuple(_at(x, y) for x, y in curve.points), Tone.NAMED))
+    about = "sent (across), found (up)"
+    middle = _TONE_LEFT + _SIZE / 2
+    inner.append(Words((middle, _TONE_TOP + _SIZE + 32), about, anchor=Anchor.MIDDLE, size=10))
+    wide, tall = _TONE_LEFT + _SIZE + _MARGIN[0], _TONE_TOP + _SIZE + _MARGIN[1]
+    return Drawing(wide, tall, tuple(inner), f"Tone curve: {in_words(curve)}.")
+
+
+def _at(before: float, after: float) -> tuple[float, float]:
+    return _TONE_LEFT + _SIZE * before / 255, _TONE_TOP + _SIZE * (1 - after / 255)
+
+
+def _small(plane: NDArray[np.generic]) -> NDArray[np.float64]:
+    rows, columns = plane.shape[:2]
+    factor = min(1.0, _SIDE_PX / max(rows, columns))
+    size = max(1, round(columns * factor)), max(1, round(rows * factor))
+    floats = plane.astype(np.float32)
+    return np.asarray(cv2.resize(floats, size, interpolation=cv2.INTER_AREA), np.float64)
+
+
+def _colour(rgb: NDArray[np.float64]) -> float:
+    """Mean difference of a pixel's largest and smallest sample, in levels."""
+    return float(np.mean(np.ptp(rgb, axis=1))) if len(rgb) else 0.0

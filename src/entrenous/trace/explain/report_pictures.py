@@ -1,0 +1,137 @@
+"""The pictures of a report: small JPEGs of the original, the found file, and both overlaid."""
+
+import io
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+SIDE_PX: Final = 1000
+_QUALITY: Final = 84
+_VEIL_PX: Final = 9  # a veiled picture keeps so many pixels: its colours, nothing that it shows
+_OUTLINE: Final = ((255, 255, 255), (31, 95, 150))  # light around dark: seen on any picture
+_NOTHING: Final = (222, 222, 222)
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One picture as a JPEG file, and its size in pixels."""
+
+    jpeg: bytes
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What a report shows. All but ``found`` have the original's frame and size: ``outlined`` is it
+    with the found part's edge, ``laid`` the found part in its place, ``halves`` the original's left
+    half beside the right half of that.
+    """
+
+    original: Shown
+    outlined: Shown
+    laid: Shown
+    halves: Shown
+    found: Shown
+
+
+def pictures(
+    original_rgb: Pixels,
+    found_rgb: Pixels,
+    laid: tuple[Pixels, NDArray[np.bool_]],
+    homography: NDArray[np.float64],
+    *,
+    veiled: bool = False,
+) -> Pictures:
+    """Make them.
+
+    Args:
+        original_rgb: (H, W, 3).
+        found_rgb: (h, w, 3).
+        laid: the found picture on the original's frame, (H, W, 3) or smaller, and (H, W) where it
+            shows the original.
+        homography: 3 x 3, from the original's pixel centres to the found one's.
+        veiled: keep nothing of what the pictures show.
+    """
+    original = _small(original_rgb)
+    placed = _placed(laid, original.size)
+    edge = _edge(original_rgb, found_rgb, homography, original.size)
+    found = _small(found_rgb)
+    if veiled:
+        original, placed, found = (_veiled(one) for one in (original, placed, found))
+    several = (original, _outlined(original, edge), placed, _halves(original, placed), found)
+    return Pictures(*(_shown(one) for one in several))
+
+
+def _small(pixels: Pixels) -> Image.Image:
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    picture.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return picture
+
+
+def _placed(laid: tuple[Pixels, NDArray[np.bool_]], size: tuple[int, int]) -> Image.Image:
+    pixels, covered = laid
+    found = Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.LANCZOS)
+    mask = Image.fromarray(covered.astype(np.uint8) * np.uint8(255)).resize(size)
+    paper = Image.new("RGB", size, _NOTHING)
+    paper.paste(found, mask=mask)
+    return paper
+
+
+def _edge(
+    original: Pixels, found: Pixels, homography: NDArray[np.float64], size: tuple[int, int]
+) -> list[tuple[float, float]]:
+    """The found picture's frame on the small original, in its pixels."""
+    rows, columns = found.shape[:2]
+    corners = _along(columns - 0.5, rows - 0.5)
+    back: NDArray[np.float64] = np.linalg.inv(homography) @ corners
+    x, y = back[:2] / back[2]
+    scale = size[0] / original.shape[1], size[1] / original.shape[0]
+    return [
+        ((a + 0.5) * scale[0], (b + 0.5) * scale[1])
+        for a, b in zip(x.tolist(), y.tolist(), strict=True)
+    ]
+
+
+def _along(right: float, bottom: float) -> NDArray[np.float64]:
+    """Homogeneous corners of a picture, one a column, clockwise from the first pixel's corner."""
+    x = [-0.5, right, right, -0.5]
+    y = [-0.5, -0.5, bottom, bottom]
+    return np.array([x, y, [1.0] * 4], np.float64)
+
+
+def _outlined(picture: Image.Image, edge: list[tuple[float, float]]) -> Image.Image:
+    copy = picture.copy()
+    draw = ImageDraw.Draw(copy)
+    wide = max(2, max(copy.size) // 220)
+    right, bottom = copy.width - 1, copy.height - 1
+    inside = [(min(max(x, 0.0), right), min(max(y, 0.0), bottom)) for x, y in edge]
+    for colour, width in zip(_OUTLINE, (2 * wide + 1, wide), strict=True):
+        draw.line([*inside, inside[0], inside[1]], fill=colour, width=width, joint="curve")
+    return copy
+
+
+def _halves(left: Image.Image, right: Image.Image) -> Image.Image:
+    joined, middle = left.copy(), left.width // 2
+    joined.paste(right.crop((middle, 0, *right.size)), (middle, 0))
+    wide = max(1, left.width // 400)
+    ImageDraw.Draw(joined).line([(middle, 0), (middle, left.height)], fill="white", width=wide)
+    return joined
+
+
+def _veiled(picture: Image.Image) -> Image.Image:
+    tiny = picture.copy()
+    tiny.thumbnail((_VEIL_PX, _VEIL_PX), Image.Resampling.BOX)
+    large = tiny.resize(picture.size, Image.Resampling.BICUBIC)
+    return large.filter(ImageFilter.GaussianBlur(max(picture.size) / 20))
+
+
+def _shown(picture: Image.Image) -> Shown:
+    file = io.BytesIO()
+    options: dict[str, Any] = {"quality": _QUALITY, "optimize": True}
+    picture.convert("RGB").save(file, "JPEG", **options)
+    return Shown(file.getvalue(), picture.width, picture.height)

@@ -1,0 +1,265 @@
+"""The sections of a forensic report, gathered once for the page and the PDF."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.limits import ALPHA
+from entrenous.base.picture import Picture
+from entrenous.crypto.hashing import sha256
+from entrenous.device.device import Device
+from entrenous.device.sent_copies import pseudonyms
+from entrenous.trace.explain.plots import Drawing, in_words, score_plot, tone_curve, tone_plot
+from entrenous.trace.explain.report_pictures import Pictures, pictures
+from entrenous.trace.explain.wording import (
+    how_it_lies,
+    how_large,
+    in_digits,
+    method,
+    named_lines,
+    nobody_lines,
+    other_lines,
+    question,
+    ratio_in_digits,
+    support,
+    which_part,
+)
+from entrenous.trace.originals import original_of
+from entrenous.trace.picture import Investigation, laid_on
+from entrenous.trace.picture_fit import Fit
+from entrenous.trace.report.examine import made_with
+from entrenous.watermark.verdict import Finding, Trace, Verdict, naming_score
+
+_ROWS_MAX: Final = 20
+_FIRST_ROUND: Final = ALPHA / 2  # of a picture's rounds; watermark/verdict.py
+_BENT_PX: Final = 0.5  # less is nothing that somebody did
+_JPEG_LUMA_50: Final = 3679  # sum of the luma table of ITU-T T.81, K.1: libjpeg's quality 50
+Facts = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a person wants of a report.
+
+    ``blind`` replaces the names of copies that are not named by "copy 2", "copy 3"; ``veiled``
+    leaves nothing of what the pictures show.
+    """
+
+    blind: bool = False
+    veiled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One copy in the table of scores."""
+
+    label: str
+    score: str
+    chance: str
+    ratio: str
+    support: str
+    named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A report before it is set. Texts are plain; whoever sets them escapes them."""
+
+    number: int
+    at: datetime
+    made_at: str
+    file_name: str
+    finding: Finding
+    headline: str
+    named: tuple[tuple[str, list[str]], ...]
+    remarks: tuple[str, ...]
+    rows: tuple[Row, ...]
+    unlisted: str
+    plot: Drawing | None
+    undone: Facts
+    tone: Drawing | None
+    pictures: Pictures | None
+    method: tuple[str, ...]
+    identity: Facts
+    versions: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What a found picture adds to its trace: how it lies, the files, what to show, the number of
+    a mark's steps, and the score that was forecast for a copy.
+    """
+
+    undone: Facts = ()
+    files: Facts = ()
+    tone: Drawing | None = None
+    shown: Pictures | None = None
+    chips: int | None = None
+    forecast: float | None = None
+
+
+def account_of_picture(
+    seen: Investigation, untrusted_data: bytes, name: str, device: Device, choices: Choices
+) -> Account:
+    """The account of a found picture.
+
+    Args:
+        seen: what the trace found.
+        untrusted_data: the found file's bytes.
+        name: what the person calls the file.
+        device: to ask for the original.
+        choices: what she wants of the report.
+    """
+    if not seen.fits:
+        return account_of(seen.trace, name, choices)
+    fit = seen.fits[0]
+    original, laid = original_of(fit.picture, device), laid_on(seen.found, fit)
+    curve = tone_curve(np.asarray(original), *laid)
+    shown = pictures(
+        np.asarray(original),
+        np.asarray(seen.found),
+        laid,
+        fit.registration.homography,
+        veiled=choices.veiled,
+    )
+    source = device.vault.kept(fit.picture.original)
+    detail = Detail(
+        undone=(*_undone(fit, seen), ("Light and colour", in_words(curve))),
+        files=_files(untrusted_data, seen.found, source, original),
+        tone=tone_plot(curve),
+        shown=shown,
+        chips=fit.heard.per_chip.size,
+        forecast=fit.heard.forecast,
+    )
+    return account_of(seen.trace, name, choices, detail)
+
+
+def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None = None) -> Account:
+    """The account of a trace of any kind, with what its kind adds."""
+    verdict, known = trace.verdict, detail or Detail(undone=_part(trace))
+    labels = _labels(verdict, blind=choices.blind)
+    everybody = max(1, trace.compared or len(verdict.score))
+    alpha = ALPHA if known.chips is None else _FIRST_ROUND
+    needed = naming_score(everybody, alpha=alpha)
+    shown = {labels[who]: score for who, score in verdict.score.items()}
+    remarks = nobody_lines(known.forecast, needed) if verdict.finding is Finding.NOBODY else []
+    listed = sorted(verdict.score, key=verdict.score.__getitem__, reverse=True)
+    return Account(
+        number=trace.number,
+        at=trace.at,
+        made_at=f"{trace.at:%d %B %Y, %H:%M} UTC".lstrip("0"),
+        file_name=name,
+        finding=verdict.finding,
+        headline=question(verdict.finding),
+        named=tuple(named_lines(verdict, [labels[who] for who in verdict.named])),
+        remarks=(*remarks, *other_lines(trace.others)),
+        rows=tuple(_row(who, labels[who], verdict) for who in listed[:_ROWS_MAX]),
+        unlisted=_unlisted([verdict.score[who] for who in listed[_ROWS_MAX:]]),
+        plot=score_plot(shown, [labels[who] for who in verdict.named], needed) if shown else None,
+        undone=known.undone,
+        tone=known.tone,
+        pictures=known.shown,
+        method=tuple(method(known.chips, everybody, needed)),
+        identity=(*_identity(trace), *known.files),
+        versions=_versions(),
+    )
+
+
+def _identity(trace: Trace) -> Facts:
+    return (
+        ("Trace", f"number {trace.number}, {trace.at:%Y-%m-%d %H:%M:%S} UTC"),
+        ("Message", str(trace.message or "none that this device sent")),
+        ("Copies compared", f"{trace.compared or len(trace.verdict.score):,}"),
+        ("Found file, SHA-256", trace.leak_sha256.hex()),
+    )
+
+
+def _labels(verdict: Verdict, *, blind: bool) -> Mapping[RecipientId, str]:
+    shown = pseudonyms(verdict.score, verdict.named) if blind else verdict.score
+    return dict(zip(verdict.score, map(str, shown), strict=True))
+
+
+def _row(who: RecipientId, label: str, verdict: Verdict) -> Row:
+    ratio = verdict.likelihood_ratio[who]
+    return Row(
+        label=label,
+        score=_signed(verdict.score[who]),
+        chance=in_digits(verdict.chance[who]),
+        ratio=ratio_in_digits(ratio),
+        support=support(ratio) if who in verdict.named else "not named",
+        named=who in verdict.named,
+    )
+
+
+def _unlisted(scores: Sequence[float]) -> str:
+    if not scores:
+        return ""
+    count = "one further copy is" if len(scores) == 1 else f"{len(scores):,} further copies are"
+    return f"{count} not listed; the highest of their scores is {_signed(max(scores))}."
+
+
+def _signed(score: float) -> str:
+    return f"{score:.1f}".replace("-", "\u2212")
+
+
+def _undone(fit: Fit, seen: Investigation) -> Facts:
+    warp, registration = fit.registration.warp, fit.registration
+    placed = (
+        f"{registration.inliers:,} points of both pictures agree"
+        if registration.inliers
+        else "laid over as a whole, without single points"
+    )
+    alike = 100.0 * (1.0 - registration.misfit)
+    tables = seen.found.encoding.tables
+    saved = seen.found.encoding.format.value.upper()
+    if tables and 0 in tables:
+        saved += f", quality about {_jpeg_quality(tables[0])}"
+    bent = (("Bent", f"by up to {warp.bent_px:.1f} pixels: a lens, a wave or curled paper"),)
+    return (
+        ("Crop, turn, mirror", how_it_lies(warp)),
+        *(bent if warp.bent_px >= _BENT_PX else ()),
+        ("Size", how_large(warp.scale)),
+        ("Saved as", saved),
+        ("How sure it lies right", f"{placed}; {alike:.0f} % of the fine detail is the same"),
+    )
+
+
+def _jpeg_quality(table: Sequence[int]) -> int:
+    """Quality as libjpeg counts it, from the sum of a luma table (jcparam.c scales the tables)."""
+    scale = 100.0 * sum(table) / _JPEG_LUMA_50
+    quality = (200.0 - scale) / 2.0 if scale <= 100.0 else 5000.0 / scale
+    return min(100, max(1, round(quality)))
+
+
+def _part(trace: Trace) -> Facts:
+    return () if trace.span is None else (("Which part", which_part(trace.span)),)
+
+
+def _files(leak: bytes, found: Picture, source: bytes, original: Picture) -> Facts:
+    return (
+        ("Found file", f"{len(leak):,} bytes, {found.width_px} x {found.height_px} pixels"),
+        ("Original, SHA-256", sha256(source).hex()),
+        (
+            "Original",
+            f"{len(source):,} bytes, marked at {original.width_px} x {original.height_px} pixels",
+        ),
+    )
+
+
+def _versions() -> Facts:
+    names = {
+        "entrenous": "Entrenous",
+        "python": "Python",
+        "numpy": "NumPy",
+        "scipy": "SciPy",
+        "opencv": "OpenCV",
+        "pillow": "Pillow",
+        "machine": "System",
+    }
+    made = made_with()
+    listed = ", ".join(f"{shown} {made[name]}" for name, shown in names.items())
+    return (("Program", listed), ("Its source, SHA-256", made["program"]))

@@ -1,0 +1,352 @@
+"""The sentences of a report, the same on the page and in the PDF (docs/words.md).
+
+A verdict in words: how the found picture lies, what a chance means, how strong the support is.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from entrenous.base.copies import several
+from entrenous.watermark.verdict import Finding, Part, Span, Verdict, Warp
+
+_STRAIGHT_DEG: Final = 0.5
+_WHOLE: Final = 0.985
+_SAME_SCALE: Final = 0.01
+_SAME_SPEED: Final = 0.002
+_SAME_TIME_S: Final = 0.1  # a few frames: what a short clip cannot tell from none
+_SMALL: Final = 1e-30
+_POWER_MAX: Final = (
+    15  # beyond it model error outweighs arithmetic: nobody should read more into it
+)
+# ENFSI guideline for evaluative reporting in forensic science (2015), its example of a scale: from
+# which likelihood ratio on the findings are said to give which support. Largest first.
+SCALE: Final = (
+    (1e6, "extremely strong support"),
+    (1e4, "very strong support"),
+    (1e3, "strong support"),
+    (1e2, "moderately strong support"),
+    (1e1, "moderate support"),
+    (2.0, "weak support"),
+)
+NO_SUPPORT: Final = "no support either way"
+_LUCK: Final = 2.0  # standard deviations by which a score may fall short of its forecast
+
+
+def how_it_lies(warp: Warp) -> str:
+    """What was done to the picture, in a few words, e.g. "cropped to 71 %, mirrored"."""
+    done = []
+    if warp.kept < _WHOLE:
+        done.append(f"cropped to {100 * warp.kept:.0f} %")
+    if warp.mirrored:
+        done.append("mirrored")
+    if abs(warp.turned_deg) > _STRAIGHT_DEG:
+        done.append(f"turned by {abs(warp.turned_deg):.0f} degrees")
+    return ", ".join(done) if done else "the whole of it"
+
+
+def how_large(scale: float) -> str:
+    """Its size in the found file, compared with the sent one."""
+    if abs(scale - 1.0) <= _SAME_SCALE:
+        return "the same size as sent"
+    return f"shown at {100 * scale:.0f} % of the size it was sent in"
+
+
+def which_part(span: Span) -> str:
+    """Which part of a sent clip or sound was found."""
+    at = f"{span.start_s:.1f} s after its start"
+    if span.length_s == 0.0:
+        return f"one frame, {at}"
+    off = abs(span.speed - 1.0)
+    if off <= _SAME_SPEED or off * span.length_s <= _SAME_TIME_S:
+        return f"{span.length_s / span.speed:.1f} s of it, from {at}"  # as long as it plays
+    part = f"{span.length_s:.1f} s of it, from {at}"
+    faster = "faster" if span.speed > 1.0 else "slower"
+    return f"{part}, played {100 * off:.1f} % {faster}"
+
+
+def odds(chance: float) -> str:
+    """A small chance as a sentence; the power of ten is rounded down, so that it never says too
+    much.
+    """
+    power = math.floor(-math.log10(max(chance, 1e-300)))
+    return f"Any other copy would fit this well less than once in {_count(power)} tries."
+
+
+def in_digits(chance: float) -> str:
+    """A chance for a table: two digits, rounded up, and no more than the mind can use."""
+    return f"{rounded_up(chance, 2):g}" if chance >= _SMALL else f"below {_SMALL:g}"
+
+
+def rounded_up(chance: float, digits: int) -> float:
+    """A chance with so many digits, never smaller than it is, and at most 1."""
+    step = 10.0 ** (math.floor(math.log10(chance)) - digits + 1)
+    near = float(f"{math.ceil(chance / step) * step:.{digits - 1}e}")
+    return min(1.0, near if near >= chance else float(f"{near + step:.{digits - 1}e}"))
+
+
+def support(ratio: float) -> str:
+    """A likelihood ratio on the verbal scale of ENFSI's guideline (2015)."""
+    return next((words for least, words in SCALE if ratio >= least), NO_SUPPORT)
+
+
+def times_likelier(ratio: float) -> str:
+    """What a likelihood ratio means, as a sentence; rounded down."""
+    if ratio < SCALE[-1][0]:
+        return "What was found is about as likely with this copy as with one that was not used."
+    power = math.floor(math.log10(ratio))
+    count = _count(power) if power >= 1 else f"{math.floor(ratio)}"
+    return (
+        f"What was found is more than {count} times likelier if this copy was used than if it was "
+        "not."
+    )
+
+
+def ratio_in_digits(ratio: float) -> str:
+    """A likelihood ratio for a table: two digits, rounded down, and no more than one can use."""
+    if ratio < SCALE[-1][0]:
+        return "below 2"
+    if ratio > 1.0 / _SMALL:
+        return f"above {1.0 / _SMALL:g}".replace("e+", "e")
+    step = 10.0 ** (math.floor(math.log10(ratio)) - 1)
+    return f"{math.floor(ratio / step) * step:.2g}".replace("e+", "e")
+
+
+def what_was_missing(forecast: float, needed: float) -> str:
+    """After "nobody": whether this file could have told, and if not, how much more it takes.
+
+    ``forecast`` is the score that a copy's mark was expected to reach in this file, at the most,
+    made without any key; ``needed`` the one that names a copy. Neither clears anybody.
+    """
+    if forecast >= needed + _LUCK:
+        return (
+            "By its looks enough is left in this file to hear a copy's mark, and none was heard. "
+            "It may be your own original, a version that was made to hide its mark, or come from "
+            "a copy that this device does not know. This clears nobody."
+        )
+    more = ((needed + _LUCK) / max(forecast, 0.1)) ** 2  # a score grows with the root of the area
+    if more > 100.0:
+        return (
+            "Next to nothing of any mark could be left in this file, so it can't tell. A much "
+            "larger or less compressed version may tell. This clears nobody."
+        )
+    times = max(2, math.ceil(more))
+    return (
+        "There is too little left in this file to tell. It would take a version that shows about "
+        f"{times} times as many pixels of the picture or more, or one that was compressed or "
+        "blurred less. This clears nobody."
+    )
+
+
+def what_is_lost(messages: Sequence[str]) -> str:
+    """Which messages' copies could not be looked at, why, and what may help."""
+    return (
+        f"What this device kept of {several(messages)} to compare with cannot be read any more, so "
+        "those copies were not looked at. An archive that you made before may still hold it: read "
+        "that in on a new device, and trace there."
+    )
+
+
+def _count(power: int) -> str:
+    if power > _POWER_MAX:
+        return "a million billion"
+    names = {
+        3: "thousand",
+        6: "million",
+        9: "billion",
+        12: "thousand billion",
+        15: "million billion",
+    }
+    step = 3 * (power // 3)
+    return f"{10 ** (power - step)} {names[step]}" if step else str(10**power)
+
+
+_AT_LENGTH_MAX: Final = 3  # named copies
+NOT_WHO: Final = "This says whose copy got out, not who passed it on."
+LIMITS: Final = (
+    (
+        "Who passed it on.",
+        (
+            "The finding names a copy. A device can be lost, stolen or read from outside, a "
+            "screen can be photographed by somebody else, and a copy can be passed on by whoever "
+            "got it next."
+        ),
+    ),
+    (
+        "That anybody is cleared.",
+        (
+            "A copy that is not named may still be part of what happened: its mark may have been "
+            "drowned by other copies or by damage to the file."
+        ),
+    ),
+    (
+        "That it was not the sender.",
+        (
+            "The sender's device holds the secrets of all copies and could make each of them "
+            "anew. So this report convinces a sender who knows what she did herself; against a "
+            "sender who wants to put blame on somebody, it is no proof. What can speak to that "
+            "lies outside of it: the recipient's own copy, records of when copies were made and "
+            "received."
+        ),
+    ),
+    (
+        "What the picture shows.",
+        "Nothing here says whether the picture is genuine, when it was taken, or who is in it.",
+    ),
+    (
+        "More than the figures carry.",
+        (
+            "The chance counts accidents, not faults: an error in the program, a wrong label in "
+            "the sender's list or a stolen secret is not in it. Beyond one in a million billion "
+            "such doubts outweigh the arithmetic."
+        ),
+    ),
+)
+
+
+def question(finding: Finding) -> str:
+    """The finding in one line."""
+    return {
+        Finding.ONE: "The found file was made from one copy",
+        Finding.SEVERAL: "The found file was made from several copies",
+        Finding.NOBODY: "No copy stands out",
+    }[finding]
+
+
+def named_lines(verdict: Verdict, shown: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """For each named copy: who it was made for, then the chance and the ratio as sentences, or,
+    when many are named, in short.
+    """
+    say = _at_length if len(verdict.named) <= _AT_LENGTH_MAX else _in_short
+    return [
+        (
+            f"Its hidden marks fit the copy made for {label}.",
+            say(verdict.chance[who], verdict.likelihood_ratio[who]),
+        )
+        for who, label in zip(verdict.named, shown, strict=True)
+    ]
+
+
+def _at_length(chance: float, ratio: float) -> list[str]:
+    return [
+        f"{odds(chance)} (Chance: {in_digits(chance)}, all copies that were compared counted.)",
+        (
+            f"{times_likelier(ratio)} (Likelihood ratio: {ratio_in_digits(ratio)}. On the scale of "
+            f"the European forensic institutes: {support(ratio)} for \u201cthis copy was "
+            "used\u201d.)"
+        ),
+    ]
+
+
+def _in_short(chance: float, ratio: float) -> list[str]:
+    return [
+        (
+            f"Chance: {in_digits(chance)}. Likelihood ratio: {ratio_in_digits(ratio)} "
+            f"({support(ratio)})."
+        )
+    ]
+
+
+def other_lines(others: Sequence[Part]) -> list[str]:
+    """What is said of further messages: a collage, or copies of two messages merged."""
+    return [
+        f"A part of it also fits copies of message {part.message}: {', '.join(part.verdict.named)} "
+        f"(chance {in_digits(max(part.verdict.chance[who] for who in part.verdict.named))} or "
+        "less). Disclose and check that message by a trace of that part alone."
+        for part in others
+    ]
+
+
+def nobody_lines(forecast: float | None, needed: float) -> list[str]:
+    """After "nobody": why that clears nobody, and how much more it would take."""
+    if forecast is None:
+        return ["This clears nobody: too little of the file may be left to tell."]
+    return [what_was_missing(forecast, needed)]
+
+
+def _of_picture(chips: int) -> list[str]:
+    return [
+        (
+            f"Before it left the sender's device, each copy was given a mark of its own: {chips:,} "
+            "faint steps of brightness, up or down, spread over the picture. A fair coin decided "
+            "each step. The coins come from a secret number of that copy, which was drawn at "
+            "random and is kept on the sender's device."
+        ),
+        (
+            "The found file is laid over the sender's original: crop, size, turn and mirror are "
+            "undone. Then everything that the original explains is taken away: the picture "
+            "itself, changes of brightness and colour, the errors of JPEG coding. What is left "
+            "speaks for each step, up or down, more or less firmly. No copy's secret is used up "
+            "to this point, so none can bias it."
+        ),
+    ]
+
+
+def _of_motion() -> list[str]:
+    return [
+        (
+            "Before it left the sender's device, each copy was given a mark of its own: thousands "
+            "of faint steps, brighter or darker, louder or softer, spread over all of it. A fair "
+            "coin decided each step. The coins come from a secret number of that copy, which was "
+            "drawn at random and is kept on the sender's device."
+        ),
+        (
+            "The found file is laid on the sender's original: which part it is, its speed, size "
+            "and crop are found and undone. Then everything that the original explains is taken "
+            "away. What is left speaks for each step, one way or the other, more or less firmly. "
+            "No copy's secret is used up to this point, so none can bias it."
+        ),
+    ]
+
+
+def _counted(copies: str, needed: float, *, rounds: bool) -> list[str]:
+    all_of_them = f"{copies.capitalize()} of everything that was looked at count in the chance: "
+    once = "1 \u2212 (1 \u2212 P)^N with N the number of copies (\u0160id\u00e1k 1967)"
+    named = f"A copy is named when it is at most one in a million: from a score of {needed:.1f} on."
+    if not rounds:
+        return [f"{all_of_them}{once}. {named}"]
+    return [
+        (
+            f"{all_of_them}twice {once}. {named} Twice, because copies may have been merged: what "
+            "named copies say is taken out, and the others are scored again, in rounds whose "
+            "chances are counted 2, 4, 8 fold and so on. So all rounds together name an innocent "
+            "copy at most once in a million traces."
+        )
+    ]
+
+
+def method(chips: int | None, compared: int, needed: float) -> list[str]:
+    """The method in half a page; ``chips`` are the steps of a picture's mark, None for what moves
+    or sounds.
+    """
+    copies = "one copy" if compared == 1 else f"{compared:,} copies"
+    return [
+        *(_of_motion() if chips is None else _of_picture(chips)),
+        (
+            "Only now each copy's own steps are compared with that. The score is their agreement, "
+            "divided so that a copy which had no part in the file scores 0 on average with a "
+            "standard deviation of 1. For such a copy the steps are still fair coins, whatever "
+            "was done to the file. Therefore a theorem, not a fitted curve, bounds how often it "
+            "scores t or more: P(t) \u2264 min(exp(\u2212t\u00b2/2), 3.17866 Q(t)), with Q the "
+            "upper tail of the normal law (Hoeffding 1963; Bentkus and Dzindzalieta 2015)."
+        ),
+        *_counted(copies, needed, rounds=chips is not None),
+        (
+            "The likelihood ratio compares two explanations of one score: this copy was used, or "
+            "it was not. Its alternative is fixed beforehand: with chance 1/2 nothing of the mark "
+            "survived, with chance 1/2 it is heard with a strength t of 1 to 300, weighted by "
+            "1/t. On average over copies that were not used it is at most 1, so it reaches x for "
+            "at most one of them in x. The verbal scale follows the ENFSI guideline for "
+            "evaluative reporting (2015)."
+        ),
+    ]
+
+
+def how_to_check(number: int) -> str:
+    """How somebody else can repeat the finding."""
+    return (
+        "The sender can disclose the marks of this one message, and of no other, in a file: "
+        f"entrenous verdict disclose {number}. With that file, the found file and the original, "
+        "anybody can repeat the registration, the evidence, every score and the finding: entrenous "
+        "verdict check. The hashes below say which files these are."
+    )

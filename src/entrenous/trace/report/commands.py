@@ -1,0 +1,204 @@
+"""``entrenous verdict ...``: disclose what a verdict rests on; check a disclosed report."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.base.copies import Proofs, ReceiptEvent
+from entrenous.base.errors import as_typed
+from entrenous.device.commands import device_of
+from entrenous.device.device import Device
+from entrenous.device.identities import current_names
+from entrenous.device.sent_copies import proofs_of
+from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.terminal.output import key_fingerprint, put_json, rfc3339_utc, say, single_line
+from entrenous.terminal.output_files import read_file, write_new
+from entrenous.terminal.progress_bars import bar
+from entrenous.trace.commands import FOR_FEW, signing_account
+from entrenous.trace.explain.wording import NOT_WHO, in_digits, odds, ratio_in_digits, support
+from entrenous.trace.report.check_report import Files, Repeated, check_report, signer, was_opened
+from entrenous.trace.report.disclose import disclose as disclose_trace
+from entrenous.trace.report.disclose import trace_of
+from entrenous.watermark.verdict import Finding
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+SENDER: Final = (
+    "It can't show that the sender did not make the found file: she can make every copy."
+)
+
+
+def join(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    verdict = typer.Typer(help="Verdicts: let others check them.", no_args_is_help=True)
+    verdict.command("disclose")(disclose)
+    verdict.command("check")(check)
+    app.add_typer(verdict, name="verdict")
+
+
+def disclose(
+    context: typer.Context,
+    number: Annotated[int, typer.Argument(help="Number of the trace, as it was printed.")],
+    leak: Annotated[Path, typer.Option(metavar="FILE", help="The found file, as it was traced.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the report, JSON.")],
+    with_original: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the original there too; a check needs it."),
+    ] = None,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="No names but of the copies that are named.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a report with the mark secrets of one picture, for an expert or a court to check."""
+    data = read_file(leak)
+    with device_of(context) as device:
+        account, proofs = signing_account(device), _proofs(number, device)
+        call = current_names(device)
+        made = disclose_trace(number, data, device, account, blind=blind, proofs=proofs, call=call)
+    write_new(out, made.file)
+    if with_original is not None:
+        write_new(with_original, made.original)
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/verdict-disclosure/1",
+                "trace": number,
+                "path": str(out),
+                "digest": made.digest.hex(),
+                "finding": made.report.finding.value,
+                "named": list(made.report.named),
+            }
+        )
+        return
+    say(f"wrote {out}")
+    say(f"  its digest, to tell on another way: {made.digest.hex()}")
+    say(FOR_FEW.format(path=out))
+    say(f"to check it: entrenous verdict check {as_typed(out)} --leak FILE --original FILE")
+
+
+def _proofs(number: int, device: Device) -> Proofs:
+    """What the recipients of the message that a trace is about signed."""
+    name = trace_of(number, device).message
+    return Proofs() if name is None else proofs_of(device.ledger.find(name).id, device)
+
+
+def check(
+    report: Annotated[Path, typer.Argument(help="The report, as it was handed over.")],
+    leak: Annotated[Path, typer.Option(metavar="FILE", help="The found file.")],
+    original: Annotated[Path, typer.Option(metavar="FILE", help="The original.")],
+    copy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A copy that a recipient still has.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Repeat a disclosed finding from the files, without the sender's vault.
+
+    Exit status 0: everything in the report was computed anew and agrees; 5: something differs.
+    """
+    files = Files(
+        read_file(report), read_file(leak), read_file(original), read_file(copy) if copy else None
+    )
+    with bar("Checking", 1) as steps:
+        repeated = check_report(files, decode_untrusted, steps.reached)
+    if as_json:
+        put_json(_shown(repeated))
+    else:
+        _tell(repeated)
+
+
+def _shown(repeated: Repeated) -> dict[str, object]:
+    report = repeated.report
+    return {
+        "schema": "entrenous/verdict-check/1",
+        "holds": True,
+        "bit_for_bit": not repeated.elsewhere,
+        "elsewhere": {name: list(pair) for name, pair in repeated.elsewhere.items()},
+        "digest": repeated.digest.hex(),
+        "signed_by": repeated.signed_by.hex() if repeated.signed_by else None,
+        "finding": report.finding.value,
+        "named": list(report.named),
+        "compared": report.given.compared,
+        "compared_at_most": repeated.most,
+        "copy_of": repeated.copy_of[0] if len(repeated.copy_of) == 1 else None,
+        "copy_of_one_of": list(repeated.copy_of),
+        "signed_for": {
+            label: {one.event.name.lower(): rfc3339_utc(one.at) for one in signed}
+            for label, signed in repeated.signed.items()
+        },
+        "keys": {
+            label: person.hex()
+            for label, signed in repeated.signed.items()
+            if (person := signer(signed)) is not None
+        },
+    }
+
+
+def _tell(repeated: Repeated) -> None:
+    if repeated.elsewhere:
+        say("The report holds: everything in it was computed anew and agrees, but for rounding.")
+        for name, (there, here) in repeated.elsewhere.items():
+            say(f"  {single_line(name)}: made with {single_line(there)}, checked with {here}")
+    else:
+        say("The report holds: everything in it was computed anew and agrees bit for bit.")
+    _tell_finding(repeated)
+    _tell_copy(repeated)
+    if repeated.signed_by is None:
+        say("It is not signed.")
+    else:
+        say(f"It is signed with the device key {repeated.signed_by.hex()}.")
+        say("  Whether that is the sender's: compare it with her card.")
+    say(f"{NOT_WHO} {SENDER}")
+
+
+def _tell_copy(repeated: Repeated) -> None:
+    """Whose the copy in hand is. A label is the sender's word, so it also says whether this very
+    copy is a named one: two labels may look alike.
+    """
+    if not repeated.copy_of:
+        return
+    whose = ", ".join(single_line(label) for label in repeated.copy_of)
+    if len(repeated.copy_of) > 1:
+        say(f"The copy in hand is the same file as each of those that the report lists: {whose}.")
+        return
+    say(f"The copy in hand is the one that the report lists for {whose}.")
+    if repeated.copy_of[0] in repeated.report.named:
+        say("  It is a copy that the finding names.")
+    else:
+        say("  It is no copy that the finding names. This does not clear anybody.")
+
+
+def _tell_finding(repeated: Repeated) -> None:
+    report = repeated.report
+    if report.finding is Finding.NOBODY:
+        say("No copy stands out. This does not clear anybody.")
+        return
+    figures = {copy.to: copy for copy in report.copies}
+    for label in report.named:
+        copy = figures[label]
+        say(f"The found file's hidden marks fit the copy made for {single_line(label)}.")
+        say(f"  {odds(copy.chance)} Chance: {in_digits(copy.chance)}.")
+        ratio = ratio_in_digits(copy.likelihood_ratio)
+        say(f"  Likelihood ratio: {ratio} ({support(copy.likelihood_ratio)}).")
+        _tell_receipts(label, repeated)
+    say(f"The report says that {report.given.compared:,} copies were compared.")
+    say(f"  The same would be named if there had been up to {repeated.most:,}.")
+
+
+def _tell_receipts(label: str, repeated: Repeated) -> None:
+    signed = repeated.signed.get(label, ())
+    person = signer(signed)
+    if person is not None:
+        say(f"  A device of the person with the keys {key_fingerprint(person)} signed for it:")
+    for one in signed:
+        done = "opened" if one.event is ReceiptEvent.OPENED else "received"
+        at = f"{one.at:%d %B %Y, %H:%M UTC}"
+        say(f"  {done} on {at}, with this very mark.")
+    if not was_opened(signed):
+        say("  Never opened, as far as receipts show.")
+    if person is None:
+        say("  So nothing but the sender's ledger says that this mark was in their copy.")
+    else:
+        who = single_line(label)
+        say(f"  That this is {who} is the sender's word: compare the keys with theirs, which")
+        say("  entrenous device list shows them.")

@@ -1,0 +1,132 @@
+"""The parts of a report, and what makes one invalid."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from entrenous.base.copies import CopyProof
+from entrenous.base.errors import Malformed, NotFound, Refused, Unproven
+from entrenous.base.secret import Secret
+from entrenous.watermark.verdict import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosedCopy:
+    """One copy: whom it was made for, the secret of its mark, SHA-256 of its file, and its
+    figures. ``first_score`` is that of round 0; ``score`` and ``chance`` are those of ``round``.
+    ``proof`` is None for a copy that was made for another channel.
+    """
+
+    to: str
+    seed: Secret
+    sha256: bytes
+    first_score: float
+    round: int
+    score: float
+    chance: float
+    likelihood_ratio: float
+    proof: CopyProof | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """What a report is about, beside the copies: the two files, and what all copies share.
+
+    ``size_px`` and ``finer`` are as in SentPicture; ``compared`` is the N of the bound.
+    """
+
+    leak_sha256: bytes
+    original_sha256: bytes
+    size_px: int | None
+    finer: int
+    dither: Secret
+    compared: int
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What was found without any secret: how the found file lies, and what it says.
+
+    ``homography`` has 9 numbers; ``evidence_sha256`` is of float32, little-endian.
+    """
+
+    homography: tuple[float, ...]
+    inliers: int
+    misfit: float
+    chips: int
+    evidence_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report without its digest and signature, which belong to its written form."""
+
+    made_at: datetime
+    made_with: Mapping[str, str]
+    trace: int
+    message: str
+    given: Disclosure
+    examined: Examined
+    alpha: float
+    copies: tuple[DisclosedCopy, ...]
+    finding: Finding
+    named: tuple[str, ...]
+    cards: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A device's Ed25519 key (32 bytes) and its signature (64 bytes) over a report's digest."""
+
+    device: bytes
+    signature: bytes
+
+
+class BadReport(Malformed):
+    """
+    This is not a report of a verdict that Entrenous can read: {why}. Ask whoever sent it for the
+    file as it was written; nothing was checked.
+    """
+
+
+class OlderReport(Malformed):
+    """
+    An earlier Entrenous wrote this report: it is of version {version}, and version {ours} is read
+    here. Nothing was checked. Check it with the Entrenous that wrote it, or ask whoever made it to
+    make it anew: entrenous verdict disclose
+    """
+
+
+class NewerReport(Malformed):
+    """
+    A newer Entrenous wrote this report: it is of version {version}, and version {ours} is read
+    here. Nothing was checked. Update Entrenous: {update}
+    """
+
+
+class DoesNotHold(Unproven):
+    """
+    This report does not hold: {what} differs. The report says {said}; here it is {found}. Something
+    was changed since it was made, or these are not the files that it is about.
+    """
+
+
+class NothingToDisclose(NotFound):
+    """
+    Trace {number} did not lie on any picture that you sent, so there are no marks to disclose for
+    it.
+    """
+
+
+class OnlyPictures(NotFound):
+    """
+    Trace {number} is about a clip or a sound. A report with its marks can be made for pictures
+    only.
+    """
+
+
+class TracedBefore(Refused):
+    """
+    Trace {number} does not say among how many copies it was compared, or the picture was marked for
+    more people since. Trace the file again and disclose that trace: entrenous trace FILE
+    """

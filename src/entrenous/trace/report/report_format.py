@@ -1,0 +1,407 @@
+"""Reports of a verdict as JSON (docs/spec/report.md section 1)."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from entrenous.base.copies import CopyProof, Receipted, breaks_a_line
+from entrenous.base.identifiers import ID_BYTES, DeviceId, MessageId, PersonId
+from entrenous.base.limits import LABEL_CHARS_MAX, PICTURES_MAX, PLAIN_CARD_BYTES_MAX, SEED_BYTES
+from entrenous.base.secret import Secret
+from entrenous.trace.report.nouns import (
+    BadReport,
+    DisclosedCopy,
+    Disclosure,
+    Examined,
+    NewerReport,
+    OlderReport,
+    Report,
+    Signature,
+)
+from entrenous.watermark.verdict import Finding
+from entrenous.wire.encodings import canonical_json, read_time, write_time
+from entrenous.wire.receipt import PROOF_BYTES_MAX
+
+_LABEL_MAX: Final = LABEL_CHARS_MAX + 20  # a person's further devices are numbered
+Entry = TypeVar("Entry")
+
+
+class LaidForm(msgspec.Struct, forbid_unknown_fields=True):
+    """How the leak lies over the original."""
+
+    homography: list[str]
+    inliers: int
+    misfit: str
+
+
+class EvidenceForm(msgspec.Struct, forbid_unknown_fields=True):
+    """What was heard, before any key."""
+
+    chips: int
+    sha256: str
+
+
+class ReceiptForm(msgspec.Struct, forbid_unknown_fields=True):
+    """One receipt, and what proves it."""
+
+    statement: str
+    proof: str
+
+
+class ProofForm(msgspec.Struct, forbid_unknown_fields=True):
+    """What ties a copy to its message and to its recipient's device."""
+
+    message: str
+    place: int
+    person: str
+    device: str
+    nonce: str | None
+    marks: list[str | None]
+    receipts: list[ReceiptForm]
+
+
+class CopyForm(msgspec.Struct, forbid_unknown_fields=True):
+    """One compared copy."""
+
+    to: str
+    seed: str
+    sha256: str
+    first_score: str
+    round: int
+    score: str
+    chance: str
+    likelihood_ratio: str
+    proof: ProofForm | None
+
+
+class ReportForm(msgspec.Struct, forbid_unknown_fields=True):
+    """The whole file."""
+
+    schema: str
+    warning: str
+    made_at: str
+    made_with: dict[str, str]
+    trace: int
+    message: str
+    leak_sha256: str
+    original_sha256: str
+    size_px: int | None
+    finer: int
+    registration: LaidForm
+    evidence: EvidenceForm
+    compared: int
+    alpha: str
+    dither: str
+    copies: list[CopyForm]
+    finding: Finding
+    named: list[str]
+    cards: list[str]
+    digest: str
+    device: str | None
+    signature: str | None
+
+
+def short_texts(untrusted: Mapping[str, str]) -> dict[str, str]:
+    """A few short texts by name, each of one line."""
+    if len(untrusted) > 40 or any(len(key + text) > 400 for key, text in untrusted.items()):
+        raise ValueError("what it was made with is too long")
+    return {_one_line(name): _one_line(text) for name, text in untrusted.items()}
+
+
+def label_of(text: str) -> str:
+    """A label as labels are (base/copies.py), but in any form of Unicode: a contact's name keeps
+    the one that it came in.
+    """
+    if not text.strip() or len(text) > _LABEL_MAX:
+        raise ValueError("a label is empty or too long")
+    return _one_line(text)
+
+
+def _one_line(text: str) -> str:
+    """Text that can stand in a line of ours, and can neither end it nor write over it."""
+    if any(map(breaks_a_line, text)):
+        raise ValueError("a label, or what it was made with, is not plain text of one line")
+    return text
+
+
+def within(number: int, least: int, most: int) -> int:
+    """A number within bounds."""
+    if not least <= number <= most:
+        raise ValueError("a number is out of range")
+    return number
+
+
+def fraction(text: str, least: float = -math.inf, most: float = math.inf) -> float:
+    """A finite number in its one form, within bounds."""
+    if len(text) > 32:
+        raise ValueError("a fraction is too long")
+    value = float(text)
+    if not math.isfinite(value) or repr(value) != text or not least <= value <= most:
+        raise ValueError("a fraction is out of range or not in its one form")
+    return value
+
+
+def few(several: list[Entry], most: int) -> list[Entry]:
+    """A list that is not too long."""
+    if len(several) > most:
+        raise ValueError("it holds more than there can be")
+    return several
+
+
+def hex_up_to(text: str, most: int) -> bytes:
+    """Bytes in lower-case hex, 1 to ``most`` of them."""
+    if not 1 <= len(text) // 2 <= most:
+        raise ValueError("what was signed has not its length")
+    return hex_of(text, len(text) // 2)
+
+
+def hex_of(text: str, size: int = 32) -> bytes:
+    """``size`` bytes in lower-case hex."""
+    if len(text) != 2 * size or not set(text) <= set("0123456789abcdef"):
+        raise ValueError("a hash or a secret has not its length or form")
+    return bytes.fromhex(text)
+
+
+_VERSION: Final = 2
+SCHEMA: Final = f"entrenous/verdict-report/{_VERSION}"
+_ANY_SCHEMA: Final = re.compile(r"entrenous/verdict-report/([1-9][0-9]{0,3})")
+WARNING: Final = (
+    "Whoever has this file can make every copy of this one picture. Give it to the person who "
+    "checks the finding, and to nobody else."
+)
+_BYTES_MAX: Final = 64 * 1024 * 1024
+_COPIES_MAX: Final = 100_000
+_SIDE_MAX: Final = 1_000_000
+_CARD_BYTES_MAX: Final = PLAIN_CARD_BYTES_MAX
+_STATEMENT_BYTES_MAX: Final = 1024
+_RECEIPTS_MAX: Final = 2  # delivered, and opened
+
+
+def write_report(report: Report, hashed: Callable[[bytes], bytes]) -> tuple[dict[str, Any], bytes]:
+    """A report's fields without digest and signature, and the digest.
+
+    ``hashed`` is SHA-256; this craft knows no cryptography.
+    """
+    plain = _plain(report)
+    return plain, hashed(canonical_json(plain))
+
+
+def seal_report(plain: Mapping[str, Any], digest: bytes, signed: Signature | None) -> bytes:
+    """The file."""
+    whole = {
+        **plain,
+        "digest": digest.hex(),
+        "device": signed.device.hex() if signed else None,
+        "signature": signed.signature.hex() if signed else None,
+    }
+    return (json.dumps(whole, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def read_report(
+    untrusted_data: bytes, hashed: Callable[[bytes], bytes]
+) -> tuple[Report, bytes, Signature | None]:
+    """The report in a file, its digest, and the signature beside it, which is *not* verified here.
+
+    Raises:
+        OlderReport, NewerReport: it says that it is of another version.
+        BadReport: it is none, or its digest is not that of its fields. The message repeats nothing
+            of what the file holds.
+    """
+    if len(untrusted_data) > _BYTES_MAX:
+        raise BadReport(why="it is larger than any report")
+    try:
+        _refuse_other_versions(_once(untrusted_data))
+        form = msgspec.json.decode(untrusted_data, type=ReportForm)
+        return _noun(form, hashed)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as problem:
+        raise BadReport(why=_why(problem)) from None
+
+
+def _once(untrusted_data: bytes) -> object:
+    """What the bytes hold, if no object in them has one name twice: readers would differ on it."""
+
+    def pairs(several: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in several}) != len(several):
+            raise ValueError("a field stands there twice")
+        return dict(several)
+
+    return json.loads(untrusted_data.decode(), object_pairs_hook=pairs)
+
+
+def _refuse_other_versions(whole: object) -> None:
+    """First of all, for other versions have other fields, and who sent one did nothing wrong."""
+    schema = whole.get("schema") if isinstance(whole, dict) else None
+    other = _ANY_SCHEMA.fullmatch(schema) if isinstance(schema, str) else None
+    if other is None or (version := int(other[1])) == _VERSION:
+        return
+    raise (NewerReport if version > _VERSION else OlderReport)(version=version, ours=_VERSION)
+
+
+def _why(problem: Exception) -> str:
+    ours = type(problem) is ValueError and problem.args
+    return str(problem) if ours else "it is not the JSON object that is expected"
+
+
+def _noun(
+    form: ReportForm, hashed: Callable[[bytes], bytes]
+) -> tuple[Report, bytes, Signature | None]:
+    if form.schema != SCHEMA or form.warning != WARNING:
+        raise ValueError("it is of another kind or version")
+    report = Report(
+        made_at=read_time(form.made_at),
+        made_with=short_texts(form.made_with),
+        trace=within(form.trace, 1, 2**53 - 1),
+        message=label_of(form.message),
+        given=_given(form),
+        examined=_examined(form),
+        alpha=fraction(form.alpha, 0.0, 1.0),
+        copies=tuple(_copy(one) for one in form.copies),
+        finding=form.finding,
+        named=tuple(form.named),
+        cards=tuple(
+            hex_up_to(one, _CARD_BYTES_MAX)
+            for one in few(form.cards, _RECEIPTS_MAX * len(form.copies))
+        ),
+    )
+    labels = [copy.to for copy in report.copies]
+    if not 1 <= len(labels) <= min(_COPIES_MAX, form.compared) or len(set(labels)) != len(labels):
+        raise ValueError("its copies are none, too many, or two have one name")
+    if len({copy.seed.reveal() for copy in report.copies}) != len(labels):
+        raise ValueError("it lists one copy twice")
+    if len(set(report.named)) != len(report.named) or not set(report.named) <= set(labels):
+        raise ValueError("it names a copy that it does not list")
+    plain, digest = write_report(report, hashed)
+    if digest != hex_of(form.digest):
+        raise ValueError("its digest is not that of its fields: something in it was changed")
+    if msgspec.to_builtins(form) != {**plain, **_sealed(form)}:
+        raise ValueError("something in it is not in its one form")
+    return report, digest, _signature(form)
+
+
+def _sealed(form: ReportForm) -> dict[str, str | None]:
+    return {"digest": form.digest, "device": form.device, "signature": form.signature}
+
+
+def _signature(form: ReportForm) -> Signature | None:
+    if (form.device is None) != (form.signature is None):
+        raise ValueError("its signature is not whole")
+    if form.device is None or form.signature is None:
+        return None
+    return Signature(hex_of(form.device), hex_of(form.signature, 64))
+
+
+def _given(form: ReportForm) -> Disclosure:
+    return Disclosure(
+        leak_sha256=hex_of(form.leak_sha256),
+        original_sha256=hex_of(form.original_sha256),
+        size_px=None if form.size_px is None else within(form.size_px, 1, _SIDE_MAX),
+        finer=within(form.finer, 0, 100),
+        dither=Secret(hex_of(form.dither, SEED_BYTES)),
+        compared=within(form.compared, 1, 2**53 - 1),
+    )
+
+
+def _examined(form: ReportForm) -> Examined:
+    if len(form.registration.homography) != 9:
+        raise ValueError("a homography has 9 numbers")
+    return Examined(
+        homography=tuple(fraction(one) for one in form.registration.homography),
+        inliers=within(form.registration.inliers, 0, 2**31),
+        misfit=fraction(form.registration.misfit, 0.0, 1.0),
+        chips=within(form.evidence.chips, 1, 2**31),
+        evidence_sha256=hex_of(form.evidence.sha256),
+    )
+
+
+def _copy(form: CopyForm) -> DisclosedCopy:
+    return DisclosedCopy(
+        to=label_of(form.to),
+        seed=Secret(hex_of(form.seed, SEED_BYTES)),
+        sha256=hex_of(form.sha256),
+        first_score=fraction(form.first_score),
+        round=within(form.round, 0, _COPIES_MAX),
+        score=fraction(form.score),
+        chance=fraction(form.chance, 0.0, 1.0),
+        likelihood_ratio=fraction(form.likelihood_ratio, 0.0, 2.0**256),
+        proof=None if form.proof is None else _proof(form.proof),
+    )
+
+
+def _proof(form: ProofForm) -> CopyProof:
+    marks = few(form.marks, PICTURES_MAX)
+    return CopyProof(
+        message=MessageId(hex_of(form.message, ID_BYTES)),
+        person=PersonId(hex_of(form.person)),
+        device=DeviceId(hex_of(form.device, ID_BYTES)),
+        marks=tuple(None if one is None else hex_of(one) for one in marks),
+        receipts=tuple(
+            Receipted(
+                hex_up_to(one.statement, _STATEMENT_BYTES_MAX),
+                hex_up_to(one.proof, PROOF_BYTES_MAX),
+            )
+            for one in few(form.receipts, _RECEIPTS_MAX)
+        ),
+        place=within(form.place, 1, len(marks)),
+        nonce=None if form.nonce is None else Secret(hex_of(form.nonce)),
+    )
+
+
+def _plain(report: Report) -> dict[str, Any]:
+    given, examined = report.given, report.examined
+    return {
+        "schema": SCHEMA,
+        "warning": WARNING,
+        "made_at": write_time(report.made_at),
+        "made_with": dict(report.made_with),
+        "trace": report.trace,
+        "message": report.message,
+        "leak_sha256": given.leak_sha256.hex(),
+        "original_sha256": given.original_sha256.hex(),
+        "size_px": given.size_px,
+        "finer": given.finer,
+        "registration": {
+            "homography": [repr(one) for one in examined.homography],
+            "inliers": examined.inliers,
+            "misfit": repr(examined.misfit),
+        },
+        "evidence": {"chips": examined.chips, "sha256": examined.evidence_sha256.hex()},
+        "compared": given.compared,
+        "alpha": repr(report.alpha),
+        "dither": given.dither.reveal().hex(),
+        "copies": [_plain_copy(copy) for copy in report.copies],
+        "finding": report.finding.value,
+        "named": list(report.named),
+        "cards": [card.hex() for card in report.cards],
+    }
+
+
+def _plain_copy(copy: DisclosedCopy) -> dict[str, object]:
+    return {
+        "to": copy.to,
+        "seed": copy.seed.reveal().hex(),
+        "sha256": copy.sha256.hex(),
+        "first_score": repr(copy.first_score),
+        "round": copy.round,
+        "score": repr(copy.score),
+        "chance": repr(copy.chance),
+        "likelihood_ratio": repr(copy.likelihood_ratio),
+        "proof": None if copy.proof is None else _plain_proof(copy.proof),
+    }
+
+
+def _plain_proof(proof: CopyProof) -> dict[str, object]:
+    return {
+        "message": proof.message.hex(),
+        "place": proof.place,
+        "person": proof.person.hex(),
+        "device": proof.device.hex(),
+        "nonce": None if proof.nonce is None else proof.nonce.reveal().hex(),
+        "marks": [None if one is None else one.hex() for one in proof.marks],
+        "receipts": [
+            {"statement": one.statement.hex(), "proof": one.proof.hex()} for one in proof.receipts
+        ],
+    }

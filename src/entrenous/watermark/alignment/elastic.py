@@ -1,0 +1,181 @@
+"""What a homography cannot explain: a lens, a wave, curled paper."""
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve
+from scipy.sparse import csr_array
+
+from entrenous.watermark.alignment.gauss_newton import BLOCK_PX, Equations, Level, stepped_on
+from entrenous.watermark.alignment.transforms import (
+    Bend,
+    Lens,
+    Points,
+    Pose,
+    Size,
+    apply_homography,
+    inverse,
+    weights,
+)
+
+# of the longest side: how far off a right match may be, from step to step
+_REACHES: Final = (0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.002)
+_STEP_PX_MAX: Final = 4.0
+_SETTLED_PX: Final = 0.01
+_FIELD: Final = 4  # blocks along a chequerboard's field
+_TRIED: Final = 6  # spans
+_SURE: Final = 5.0  # standard deviations
+_WORTH_PX: Final = 0.07  # of the bench, along either axis
+_RIDGE: Final = 1e-6
+# how far neighbours of one span may leave a straight line, as a share of the longest side; n spans
+# get the 1.5th power of n less: a wave n times as short is n squared times as curved, but rarer
+_STIFF: Final = 0.3
+_STIFF_POWER: Final = 1.5
+Box = tuple[float, float, float, float]
+
+
+def lensed(pose: Pose, at_sent: Points, at_found: Points, sent: Size, found: Size) -> Pose | None:
+    """A homography and a lens through matched points, most of which are right."""
+    lens = Lens(((found[0] - 1) / 2, (found[1] - 1) / 2), float(np.hypot(*found)) / 2)
+    pose = Pose(pose.homography, None, lens)
+    if len(at_sent) == 0:
+        return pose
+    for reach in _REACHES:
+        off = apply_homography(inverse(pose.homography), _unswelled(pose, at_found)) - at_sent
+        near = reach * max(sent)
+        trust = near**2 / ((off**2).sum(axis=1) + near**2) ** 2
+        flow = Equations(at_sent, trust[:, None] * np.array([1.0, 0.0, 1.0]), trust[:, None] * off)
+        stepped = stepped_on(flow, pose, sent, step_px_max=np.inf)
+        if stepped is None:
+            return None
+        pose = stepped[0]
+    return pose
+
+
+def threaded(
+    base: Pose,
+    at_sent: Points,
+    at_found: Points,
+    seen: tuple[int, int, int, int],
+    spans: tuple[int, int],
+) -> Pose:
+    """A bend of so many spans (rows, columns) through matched points, most of which are right."""
+    box = (seen[0] - 0.5, seen[1] - 0.5, seen[2] - 0.5, seen[3] - 0.5)
+    longest = max(box[2] - box[0], box[3] - box[1])
+    lattice = held = _refined(base.bend, box, spans)
+    stiff = _stiff(lattice, longest, spans)
+    straight = apply_homography(inverse(base.homography), _unswelled(base, at_found))
+    for reach in _REACHES:
+        off = straight - at_sent - Bend(lattice, box).at(at_sent)
+        near = reach * longest
+        trust = near**2 / ((off**2).sum(axis=1) + near**2) ** 2
+        flow = Equations(at_sent, trust[:, None] * np.array([1.0, 0.0, 1.0]), trust[:, None] * off)
+        lattice = lattice + _step(flow, box, lattice - held, stiff, np.inf)[0]
+    return Pose(base.homography, Bend(lattice, box), base.lens)
+
+
+def _unswelled(pose: Pose, at_found: Points) -> Points:
+    return at_found if pose.lens is None else pose.lens.undone(at_found)
+
+
+def bent(on: Level, pose: Pose, base: Pose, spans: tuple[int, int], *, steps: int) -> Pose:
+    """The bend of so many spans (rows, columns) that fits best, starting from ``pose``'s.
+
+    It is held stiff around the bend of ``base``, of the same homography and lens.
+    """
+    inward, rest = on.bench.inward(pose), on.bench.inward(base)
+    box = (-0.5, -0.5, on.bench.size[0] - 0.5, on.bench.size[1] - 0.5)
+    lattice, held = (_refined(one.bend, box, spans) for one in (inward, rest))
+    stiff = _stiff(lattice, max(on.bench.size), spans)
+    for _ in range(steps):
+        flow = on.flow(Pose(inward.homography, Bend(lattice, box), inward.lens))
+        step, moved = _step(flow, box, lattice - held, stiff)
+        lattice = lattice + step
+        if moved < _SETTLED_PX:
+            break
+    return on.bench.outward(Pose(inward.homography, Bend(lattice, box), inward.lens))
+
+
+def _step(
+    flow: Equations,
+    box: Box,
+    off: NDArray[np.float64],
+    stiff: NDArray[np.float64],
+    step_px_max: float = _STEP_PX_MAX,
+) -> tuple[NDArray[np.float64], float]:
+    """How the lattice should change, and the farthest that any block is moved by it."""
+    rows, columns = off.shape[:2]
+    along_x = weights(flow.centres[:, 0], box[0], box[2], columns - 3)
+    along_y = weights(flow.centres[:, 1], box[1], box[3], rows - 3)
+    basis = csr_array((along_y[:, :, None] * along_x[:, None, :]).reshape(len(along_x), -1))
+    points = rows * columns
+    xx, xy, yy = (
+        (basis.T @ basis.multiply(part[:, None])).toarray() for part in flow.information.T
+    )
+    normal = np.block([[xx + stiff, xy], [xy, yy + stiff]])
+    flat = off.reshape(points, 2)
+    pull = np.concatenate([basis.T @ flow.pull[:, k] - stiff @ flat[:, k] for k in range(2)])
+    step = solve(normal, pull, assume_a="pos").reshape(2, points).T
+    moved = float(np.abs(basis @ step).max(initial=0.0))
+    return step.reshape(rows, columns, 2) * min(1.0, step_px_max / max(moved, 1e-9)), moved
+
+
+def wants_bending(on: Level, pose: Pose) -> bool:
+    """Whether blocks still move together where others say so, and far enough to matter.
+
+    Every other field of a chequerboard foretells, by a bend through it, how the rest would move;
+    the gain of that, over what noise alone would give, is in standard deviations. Shrinking two
+    pictures whose pixels do not meet moves their detail too, by up to 0.055 pixels of the bench.
+    """
+    flow = on.flow(on.bench.inward(pose))
+    width, height = on.bench.size
+    box = (-0.5, -0.5, width - 0.5, height - 0.5)
+    field = np.floor(flow.centres / (_FIELD * BLOCK_PX)).sum(axis=1) % 2 == 0
+    flat = np.zeros((_TRIED + 3, _TRIED + 3, 2))
+    stiff = _stiff(flat, max(on.bench.size), (_TRIED, _TRIED))
+    gain = noise = told_of = 0.0
+    for told in (field, ~field):
+        part = Equations(flow.centres, flow.information * told[:, None], flow.pull * told[:, None])
+        step, _ = _step(part, box, flat, stiff, np.inf)
+        moved = Bend(step, box).at(flow.centres[~told])
+        xx, xy, yy = flow.information[~told].T
+        square = xx * moved[:, 0] ** 2 + 2 * xy * moved.prod(axis=1) + yy * moved[:, 1] ** 2
+        gain += float((2.0 * (flow.pull[~told] * moved).sum(axis=1) - square).sum())
+        noise += 4.0 * float(square.sum())
+        told_of += float((xx + yy).sum()) / 2
+    moved_px = math.sqrt(noise / 4.0 / max(told_of, 1e-9))
+    return gain > _SURE * math.sqrt(noise) and moved_px > _WORTH_PX
+
+
+def _stiff(
+    lattice: NDArray[np.float64], longest: float, spans: tuple[int, int]
+) -> NDArray[np.float64]:
+    give: float = _STIFF * longest / max(spans) ** _STIFF_POWER
+    return np.asarray(_stiffness(*lattice.shape[:2]) / give**2, np.float64)
+
+
+def _stiffness(rows: int, columns: int) -> NDArray[np.float64]:
+    """Squared second differences along rows, along columns and mixed: a thin plate's."""
+    second = [np.diff(np.eye(count), n=2, axis=0) for count in (rows, columns)]
+    first = [np.diff(np.eye(count), axis=0) for count in (rows, columns)]
+    plate = (
+        np.kron(second[0].T @ second[0], np.eye(columns))
+        + np.kron(np.eye(rows), second[1].T @ second[1])
+        + 2.0 * np.kron(first[0].T @ first[0], first[1].T @ first[1])
+    )
+    return np.asarray(plate + _RIDGE * np.eye(rows * columns), np.float64)
+
+
+def _refined(bend: Bend | None, box: Box, spans: tuple[int, int]) -> NDArray[np.float64]:
+    """The same deformation on a lattice of other spans (least squares; exact when they nest)."""
+    rows, columns = spans
+    if bend is None:
+        return np.zeros((rows + 3, columns + 3, 2))
+    x = np.linspace(box[0], box[2], 8 * columns + 1)
+    y = np.linspace(box[1], box[3], 8 * rows + 1)
+    left = np.linalg.pinv(weights(y, box[1], box[3], rows))
+    right = np.linalg.pinv(weights(x, box[0], box[2], columns))
+    lattice = np.einsum("iy,yxk,jx->ijk", left, bend.over(x, y).astype(np.float64), right)
+    return np.asarray(lattice, np.float64)

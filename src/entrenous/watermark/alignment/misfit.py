@@ -1,0 +1,174 @@
+"""How badly a found picture fits the sent one under a given homography, in fine detail."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.watermark.alignment.features import Pixels
+from entrenous.watermark.alignment.transforms import (
+    Homography,
+    Pose,
+    Size,
+    inverse,
+    no_second_map,
+    resizing,
+    scaling,
+)
+
+Grey = NDArray[np.float32]
+_WINDOW_PX: Final = 17
+_FINE_SIGMA: Final = 1.0  # finer, resampling alone smooths the noise and flatters what is not exact
+_COARSE_SIGMA: Final = 3.0
+_QUIET: Final = 1.0  # squared grey levels: calmer windows hardly count
+_PIXELS_MIN: Final = 200
+_PIXELS_FLOAT: Final = 8_000_000  # beyond, rounding while averaging matters less than memory
+_NEARLY: Final = 0.9  # of the size: averaging to more than this would only blur
+_WHOLE: Final = 0.999
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """Two pictures in grey, and the box of the sent one that the found one shows.
+
+    ``seen`` is (left, top, right, bottom), in whole pixels of the sent picture.
+    """
+
+    found: Pixels
+    sent: Pixels
+    seen: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bench:
+    """Two pictures in grey, at sizes where both show the same detail.
+
+    ``sent`` shows the sent picture from ``origin`` (x, y) over ``size_sent`` pixels; ``size_found``
+    is the found picture's size.
+    """
+
+    sent: Grey
+    found: Grey
+    origin: tuple[int, int]
+    size_sent: Size
+    size_found: Size
+
+    @property
+    def size(self) -> Size:
+        """Width and height of the grid on which the pictures are compared."""
+        return self.sent.shape[1], self.sent.shape[0]
+
+    def inward(self, pose: Pose) -> Pose:
+        """From full pixels of both pictures to those of this bench."""
+        return pose.resized(*self._onto())
+
+    def outward(self, pose: Pose) -> Pose:
+        """The inverse of :meth:`inward`."""
+        onto_sent, onto_found = self._onto()
+        return pose.resized(inverse(onto_sent), inverse(onto_found))
+
+    def _onto(self) -> tuple[Homography, Homography]:
+        cut = np.array([[1.0, 0.0, -self.origin[0]], [0.0, 1.0, -self.origin[1]], [0.0, 0.0, 1.0]])
+        small = self.found.shape[1], self.found.shape[0]
+        return resizing(self.size_sent, self.size) @ cut, resizing(self.size_found, small)
+
+
+def bench(pair: Pair, *, scale: float, side_px: int) -> Bench:
+    """Bring both pictures to one resolution, the coarser of theirs and ``side_px``'s.
+
+    Args:
+        pair: the pictures.
+        scale: found pixels per sent pixel.
+        side_px: wanted longest side of what is seen of the sent picture.
+    """
+    left, top, right, bottom = pair.seen
+    factor = min(1.0, side_px / max(right - left, bottom - top), scale)
+    return Bench(
+        _shrunk(pair.sent[top:bottom, left:right], factor),
+        _shrunk(pair.found, min(1.0, factor / scale)),
+        (left, top),
+        (right - left, bottom - top),
+        (pair.found.shape[1], pair.found.shape[0]),
+    )
+
+
+def misfit(on: Bench, pose: Pose) -> float:
+    """One minus the squared correlation of fine detail, averaged over windows by their contrast."""
+    inward = on.inward(pose)
+    laid, inside = laid_over(on.found, inward, on.size), seen_over(on.found, inward, on.size)
+    weight = cv2.erode(inside, np.ones((5, 5), np.uint8))
+    if float(weight.sum()) < _PIXELS_MIN:
+        return 1.0
+    found, sent = _detail(laid, inside) * weight, _detail(on.sent, inside) * weight
+    cross, power_found, power_sent = (
+        cv2.blur(product, (_WINDOW_PX, _WINDOW_PX))
+        for product in (found * sent, found * found, sent * sent)
+    )
+    power_found, power_sent = np.maximum(power_found, 0.0), np.maximum(power_sent, 0.0)
+    unlike = 1.0 - cross**2 / np.maximum(power_found * power_sent, 1e-9)
+    contrast = power_sent / np.sqrt(power_sent + _QUIET) * weight
+    return float((np.clip(unlike, 0.0, 1.0) * contrast).sum() / max(float(contrast.sum()), 1e-9))
+
+
+def laid_over(found: Grey, pose: Pose, size: Size) -> Grey:
+    """Resample ``found`` on the sent picture's grid; zeros where it shows nothing."""
+    if pose.straight:
+        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        return np.asarray(
+            cv2.warpPerspective(found, pose.homography, size, flags=flags), np.float32
+        )
+    at = pose.over(np.arange(size[0]), np.arange(size[1]))
+    return np.asarray(cv2.remap(found, at, no_second_map(), cv2.INTER_CUBIC), np.float32)
+
+
+def seen_over(found: Grey, pose: Pose, size: Size) -> Grey:
+    """1 where ``found``, laid over, shows something; else 0."""
+    inside = laid_over(np.ones_like(found), pose, size) > _WHOLE
+    return inside.astype(np.float32)
+
+
+def _detail(grey: Grey, inside: Grey) -> Grey:
+    """Detail finer than some pixels, from what is inside alone."""
+    sigmas = (_FINE_SIGMA, _COARSE_SIGMA)
+    fine, coarse = (cv2.GaussianBlur(grey * inside, (0, 0), sigma) for sigma in sigmas)
+    if float(inside.min()) < 1.0:
+        shares = (cv2.GaussianBlur(inside, (0, 0), sigma) for sigma in sigmas)
+        fine, coarse = (
+            blurred / np.maximum(share, 1e-3)
+            for blurred, share in zip((fine, coarse), shares, strict=True)
+        )
+    return np.asarray(fine - coarse, np.float32)
+
+
+def _shrunk(grey: Pixels, factor: float) -> Grey:
+    """Smaller, and blurred alike everywhere: else two pictures, shrunk on grids that do not meet,
+    would differ by what the averaging of this or that pixel did.
+    """
+    if factor > _NEARLY:
+        return np.asarray(grey, np.float32)
+    height, width = grey.shape
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    whole = int(1.0 / factor)
+    coarse = _averaged(grey, whole)
+    onto = inverse(resizing((width, height), size))
+    onto = scaling(1.0 / whole, 1.0 / whole) @ onto
+    rest = max(1.0, 1.0 / (factor * whole))
+    soft = cv2.GaussianBlur(coarse, (0, 0), 0.3 + 0.5 * math.sqrt(rest**2 - 1.0))
+    how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    small = cv2.warpAffine(soft, onto[:2], size, flags=how, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(small, np.float32)
+
+
+def _averaged(grey: Pixels, whole: int) -> Grey:
+    """Means over squares of so many pixels; the last ones are filled up with border pixels."""
+    if whole == 1:
+        return grey.astype(np.float32)
+    high, wide = (-side % whole for side in grey.shape)
+    full = cv2.copyMakeBorder(grey, 0, high, 0, wide, cv2.BORDER_REPLICATE)
+    size = full.shape[1] // whole, full.shape[0] // whole
+    if full.size <= _PIXELS_FLOAT:
+        full = full.astype(np.float32)
+    return np.asarray(cv2.resize(full, size, interpolation=cv2.INTER_AREA), np.float32)

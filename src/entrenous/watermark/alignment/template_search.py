@@ -1,0 +1,221 @@
+"""First homographies without features: for smooth pictures, thumbnails and flat graphics."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from entrenous.watermark.alignment.features import Pixels, resized
+from entrenous.watermark.alignment.transforms import Homography, Size, inverse, mirroring, resizing
+
+Plane = NDArray[np.float32]
+_ASPECT_TOLERANCE: Final = 0.02
+_SIDE_PX: Final = 64
+_TURNS: Final = 36
+_SCALES: Final = tuple(float(scale) for scale in np.geomspace(0.2, 3.0, 20))
+_OVERLAP_MIN: Final = 0.25  # of the smaller picture
+_PIXELS_MIN: Final = 144
+_CALM: Final = 1.0  # squared grey levels: less is no picture
+_KEPT: Final = 8
+_APART_PX: Final = 4.0  # of the small picture: nearer ones are the same
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """A homography between the small pictures, and how surely they are alike there."""
+
+    homography: Homography
+    sure: float
+
+
+def whole_frame(sent: Size, found: Size) -> list[Homography]:
+    """The sent picture resized, as it is and mirrored, when the proportions allow it."""
+    if abs(sent[0] * found[1] / (sent[1] * found[0]) - 1.0) > _ASPECT_TOLERANCE:
+        return []
+    plain = resizing(sent, found)
+    return [plain, mirroring(found) @ plain]
+
+
+def searched(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
+    """The likeliest places at all turns and scales, mirrored or not; at most eight."""
+    sent, found = resized(sent_grey, _SIDE_PX), resized(found_grey, 2 * _SIDE_PX)
+    over = _Over(sent.astype(np.float32))
+    places = sorted(_places(over, found.astype(np.float32)), key=lambda place: -place.sure)
+    onto_sent = resizing(_size(sent_grey), _size(sent))
+    from_found = resizing(_size(found), _size(found_grey))
+    return [from_found @ place.homography @ onto_sent for place in _distinct(places, sent)]
+
+
+class _Over:
+    """The small sent picture's spectra, for many found ones."""
+
+    def __init__(self, sent: Plane) -> None:
+        self._sent = sent - sent.mean()
+        self.shape: tuple[int, int] = (sent.shape[0], sent.shape[1])
+        side = fft.next_fast_len(3 * max(sent.shape), real=True)
+        self._padded = (side, side)
+        self._spectra = [self._spectrum(plane) for plane in self._planes(self._sent, None)]
+
+    def best(self, found: Plane, mask: Plane) -> tuple[float, tuple[int, int]]:
+        """How surely ``found`` lies on the sent picture at best, and at which (row, column)."""
+        level = float((found * mask).sum() / max(float(mask.sum()), 1.0))
+        one, own, square = (
+            np.conj(self._spectrum(plane)) for plane in self._planes(found - level, mask)
+        )
+        ones, sent, squares = self._spectra
+        count = np.maximum(self._back(ones * one), 1e-3)
+        sums = self._back(sent * one), self._back(ones * own)
+        cross = self._back(sent * own) - sums[0] * sums[1] / count
+        power_sent = self._back(squares * one) - sums[0] ** 2 / count
+        power_found = self._back(ones * square) - sums[1] ** 2 / count
+        power = np.maximum(power_sent, 0.0) * np.maximum(power_found, 0.0)
+        like = np.abs(cross) / np.sqrt(power + (_CALM * count) ** 2)
+        least = max(_PIXELS_MIN, _OVERLAP_MIN * min(self._sent.size, float(mask.sum())))
+        sure = np.arctanh(np.clip(like, 0.0, 0.995)) * np.sqrt(count) * (count >= least)
+        row, column = np.unravel_index(int(sure.argmax()), sure.shape)
+        return float(sure[row, column]), self._shift(int(row), int(column))
+
+    def _shift(self, row: int, column: int) -> tuple[int, int]:
+        high, wide = self.shape
+        side = self._padded[0]
+        return (row if row < high else row - side), (column if column < wide else column - side)
+
+    def _planes(self, plane: Plane, mask: Plane | None) -> tuple[Plane, Plane, Plane]:
+        mask = np.ones_like(plane) if mask is None else mask
+        return mask, plane * mask, plane * plane * mask
+
+    def _spectrum(self, plane: Plane) -> NDArray[np.complex64]:
+        return np.asarray(fft.rfft2(plane.astype(np.float32), self._padded), np.complex64)
+
+    def _back(self, spectrum: NDArray[np.complex64]) -> Plane:
+        return np.asarray(fft.irfft2(spectrum, self._padded), np.float32)
+
+
+def _places(over: _Over, found: Plane) -> Iterator[_Place]:
+    for mirrored in (False, True):
+        for scale in _SCALES:
+            for turn in range(_TURNS):
+                turned = _turned(_size(found), scale, 2 * math.pi * turn / _TURNS, mirrored)
+                if turned is None:
+                    continue
+                onto, size = turned
+                laid, mask = _laid(found, onto, size)
+                sure, (row, column) = over.best(laid, mask)
+                back = np.array([[1.0, 0.0, -column], [0.0, 1.0, -row], [0.0, 0.0, 1.0]])
+                yield _Place(inverse(onto) @ back, sure)
+
+
+def _turned(
+    size: Size,
+    scale: float,
+    turn: float,
+    mirrored: bool,  # noqa: FBT001
+) -> tuple[Homography, Size] | None:
+    """The found picture, so many times as large as the small sent one, turned, on a grid of its
+    own; None when that would be too small or too large.
+    """
+    factor = scale * _SIDE_PX / max(size)
+    cosine, sine = math.cos(turn), math.sin(turn)
+    slope = factor * np.array([[cosine, -sine], [sine, cosine]])
+    slope = slope @ np.diag([-1.0 if mirrored else 1.0, 1.0])
+    reach = np.abs(slope) @ np.array(size)
+    wide, high = (math.ceil(side) for side in reach)
+    if factor * min(size) < math.sqrt(_PIXELS_MIN) or max(wide, high) > 2 * _SIDE_PX:
+        return None
+    middle = np.array([(wide - 1) / 2, (high - 1) / 2])
+    shift = middle - slope @ ((np.array(size) - 1) / 2)
+    return np.vstack([np.column_stack([slope, shift]), [0.0, 0.0, 1.0]]), (wide, high)
+
+
+def _laid(found: Plane, onto: Homography, size: Size) -> tuple[Plane, Plane]:
+    scale = math.sqrt(abs(float(np.linalg.det(onto[:2, :2]))))
+    soft = cv2.GaussianBlur(found, (0, 0), 0.4 / scale) if scale < 1.0 else found
+    laid = cv2.warpAffine(soft, onto[:2], size, flags=cv2.INTER_LINEAR)
+    mask = cv2.warpAffine(np.ones_like(found), onto[:2], size, flags=cv2.INTER_NEAREST)
+    return np.asarray(laid, np.float32), np.asarray(mask, np.float32)
+
+
+def _distinct(places: list[_Place], sent: Pixels) -> list[_Place]:
+    """The surest ones that differ by more than a few pixels somewhere in the found picture."""
+    kept: list[_Place] = []
+    wide, high = _size(sent)
+    frame = np.array([[0.0, 0, 1], [wide, 0, 1], [wide, high, 1], [0, high, 1]])
+    for place in places:
+        ways = [inverse(one.homography) @ place.homography for one in kept]
+        moved = [np.abs((frame @ way.T - frame)[:, :2]).max() for way in ways]
+        if all(off > _APART_PX for off in moved):
+            kept.append(place)
+        if len(kept) == _KEPT:
+            break
+    return kept
+
+
+def _size(grey: NDArray[np.uint8] | Plane) -> Size:
+    return grey.shape[1], grey.shape[0]
+
+
+_UPRIGHT_SIDE_PX: Final = 320
+_STEPS: Final = 25
+_STEP: Final = 5.0 ** (1.0 / (_STEPS - 1))  # from one of these scales to the next
+_FINER_STEPS: Final = 13
+_PATCH_PX_MIN: Final = 24
+
+
+def upright(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
+    """Slide the found picture over the sent one at 25 scales, then at finer ones around the best.
+
+    Finds an upright crop of any place, from a fifth of the side to all of it. The second pass is
+    for pictures of few edges, on which no later step finds its way from a scale 3 % off.
+    """
+    sent = resized(sent_grey, _UPRIGHT_SIDE_PX)
+    best = _best_of(np.geomspace(1.0, 0.2, _STEPS), found_grey, sent)
+    if best is None:
+        return []
+    finer = _best_of(best.share * np.geomspace(1.0 / _STEP, _STEP, _FINER_STEPS), found_grey, sent)
+    return [_placed(finer or best, found_grey, sent, sent_grey)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _UprightPlace:
+    """Where a patch of the found picture correlates best with the small sent one."""
+
+    share: float
+    patch: Pixels
+    at: Sequence[int]
+    like: float
+
+
+def _best_of(shares: Iterable[float], found_grey: Pixels, sent: Pixels) -> _UprightPlace | None:
+    fit = min(sent.shape[1] / found_grey.shape[1], sent.shape[0] / found_grey.shape[0])
+    best: _UprightPlace | None = None
+    for share in shares:
+        patch = _sized(found_grey, fit * min(share, 1.0))
+        if min(patch.shape) < _PATCH_PX_MIN or float(patch.std()) < 1.0:
+            continue
+        _, like, _, at = cv2.minMaxLoc(cv2.matchTemplate(sent, patch, cv2.TM_CCOEFF_NORMED))
+        if best is None or like > best.like:
+            best = _UprightPlace(share, patch, at, like)
+    return best
+
+
+def _placed(place: _UprightPlace, found: Pixels, small: Pixels, sent: Pixels) -> Homography:
+    to_small = resizing(_upright_size(sent), _upright_size(small))
+    shift = np.array([[1.0, 0.0, -place.at[0]], [0.0, 1.0, -place.at[1]], [0.0, 0.0, 1.0]])
+    return np.asarray(
+        resizing(_upright_size(place.patch), _upright_size(found)) @ shift @ to_small, np.float64
+    )
+
+
+def _sized(grey: Pixels, factor: float) -> Pixels:
+    size = (max(1, round(grey.shape[1] * factor)), max(1, round(grey.shape[0] * factor)))
+    how = cv2.INTER_AREA if factor < 1.0 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(grey, size, interpolation=how), np.uint8)
+
+
+def _upright_size(grey: Pixels) -> Size:
+    return grey.shape[1], grey.shape[0]

@@ -1,0 +1,291 @@
+"""Marks in sounds: tiles of time and pitch made slightly louder or softer (docs/spec/sound.md).
+
+The layout of the tiles, their short-time spectra, and how one copy is marked; how strong a mark
+a sound hides is measured once.
+"""
+
+from dataclasses import dataclass
+from math import gcd
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import irfft, rfft
+from scipy.ndimage import correlate1d, map_coordinates, spline_filter1d, uniform_filter1d
+from scipy.signal import resample_poly
+
+from entrenous.base.audio_video import SoundTooShortToMark, TooQuietToMark
+
+RATE_HZ: Final = 16_000
+WINDOW: Final = 1024  # samples of one spectrum, at RATE_HZ
+HOP: Final = 256  # between the centres of two spectra
+TILE_FRAMES: Final = 4
+TILE_BINS: Final = 8  # of 15.6 Hz
+FIRST_BIN: Final = 19  # below, a loudspeaker of a phone is silent
+BANDS: Final = 53
+BINS: Final = BANDS * TILE_BINS
+
+
+def samples_at_rate(count: int, rate_hz: int) -> int:
+    """How many samples ``count`` samples at ``rate_hz`` become at 16 kHz."""
+    return -(-count * RATE_HZ // rate_hz)
+
+
+def tiles(count: int, rate_hz: int) -> int:
+    """How many tiles lie one after the other in ``count`` samples."""
+    frames = samples_at_rate(count, rate_hz) // HOP + 1
+    return -(-frames // TILE_FRAMES)
+
+
+def chips_needed(count: int, rate_hz: int) -> int:
+    """Number of chips that so many samples (of one channel) carry."""
+    return tiles(count, rate_hz) * BANDS
+
+
+def stream_bytes(count: int, rate_hz: int) -> int:
+    """Length of one copy's key stream."""
+    return -(-chips_needed(count, rate_hz) // 8)
+
+
+def chips(stream: bytes, count: int) -> NDArray[np.float32]:
+    """The first ``count`` bits of ``stream``, most significant first, as +1 (bit 1) and -1 (bit 0).
+
+    Uniform bytes give independent fair signs, which is all that the bound on false accusation
+    needs (docs/spec/mark.md, section 7).
+
+    Raises:
+        ValueError: the stream is too short.
+    """
+    if len(stream) * 8 < count:
+        raise ValueError(f"{count} chips need {-(-count // 8)} bytes of key stream")
+    bits = np.unpackbits(np.frombuffer(stream, np.uint8), count=count)
+    signs: NDArray[np.float32] = bits.astype(np.float32) * np.float32(2.0) - np.float32(1.0)
+    return signs
+
+
+_FINER: Final = 2  # a cubic spline through samples twice as dense as needed errs by -50 dB
+
+
+def at_working_rate(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
+    """(n, channels) samples at 16 kHz."""
+    up, down = _ratio(rate_hz, RATE_HZ)
+    moved = resample_poly(samples, up, down, axis=0)
+    fitted: NDArray[np.float32] = moved[: samples_at_rate(len(samples), rate_hz)]
+    return fitted.astype(np.float32, copy=False)
+
+
+def from_working_rate(
+    samples: NDArray[np.float32], rate_hz: int, count: int
+) -> NDArray[np.float32]:
+    """The first ``count`` of (n, channels) samples at 16 kHz, at ``rate_hz``."""
+    up, down = _ratio(RATE_HZ, rate_hz)
+    moved: NDArray[np.float32] = resample_poly(samples, up, down, axis=0)[:count]
+    missing = count - len(moved)
+    return np.pad(moved, ((0, missing), (0, 0))) if missing > 0 else moved
+
+
+class FractionalSamples:
+    """One channel at 16 kHz that can be read at any place and speed; beyond its ends is silence."""
+
+    def __init__(self, mono: NDArray[np.float32]) -> None:
+        self.length = len(mono)
+        finer = resample_poly(mono, _FINER, 1)
+        self._spline = spline_filter1d(finer, order=3, output=np.float32, mode="mirror")
+
+    def read(self, places: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Samples at ``places`` (any shape), counted in samples at 16 kHz."""
+        at = np.asarray(places, np.float64).ravel() * _FINER
+        found = map_coordinates(
+            self._spline, at[None], np.float32, order=3, prefilter=False, mode="constant"
+        )
+        shaped: NDArray[np.float32] = found.reshape(np.shape(places))
+        return shaped
+
+
+def _ratio(old_hz: int, new_hz: int) -> tuple[int, int]:
+    common = gcd(old_hz, new_hz)
+    return new_hz // common, old_hz // common
+
+
+HALF: Final = WINDOW // 2
+_OVERLAP: Final = WINDOW // HOP
+_SQUARES: Final = 1.5  # the sum of a Hann window's squares at four times overlap
+
+
+def window() -> NDArray[np.float32]:
+    """Hann's, periodic."""
+    turn = 2.0 * np.pi * np.arange(WINDOW) / WINDOW
+    return (0.5 - 0.5 * np.cos(turn)).astype(np.float32)
+
+
+def framed(mono: NDArray[np.float32], first: int, count: int) -> NDArray[np.float32]:
+    """(count, WINDOW) stretches of a sound, centred on every HOP-th sample from frame ``first``."""
+    start, stop = first * HOP - HALF, (first + count - 1) * HOP + HALF
+    inside = mono[max(start, 0) : max(stop, 0)]
+    before = max(-start, 0)
+    padded = np.pad(inside, (before, max(stop - start - before - len(inside), 0)))
+    return np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
+
+
+def spectra(frames: NDArray[np.float32]) -> NDArray[np.complex64]:
+    """(frames, BINS) from (frames, WINDOW)."""
+    whole: NDArray[np.complex64] = rfft(frames * window(), axis=1)
+    return np.ascontiguousarray(whole[:, FIRST_BIN : FIRST_BIN + BINS])
+
+
+def whole_spectra(frames: NDArray[np.float32]) -> NDArray[np.complex64]:
+    """(frames, WINDOW / 2 + 1): every bin."""
+    found: NDArray[np.complex64] = rfft(frames * window(), axis=1)
+    return found
+
+
+def sound_of(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """The inverse of :func:`spectra` (least squares; Griffin and Lim 1984): the samples from HALF
+    before the first frame's centre to HALF after the last one's.
+    """
+    whole = np.zeros((len(bins), HALF + 1), np.complex64)
+    whole[:, FIRST_BIN : FIRST_BIN + BINS] = bins
+    frames = irfft(whole, axis=1) * (window() / np.float32(_SQUARES))
+    parts = frames.reshape(len(bins), _OVERLAP, HOP)
+    summed = np.zeros((len(bins) + _OVERLAP - 1, HOP), np.float32)
+    for part in range(_OVERLAP):
+        summed[part : part + len(bins)] += parts[:, part]
+    return summed.reshape(-1)
+
+
+def by_band(bins: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(frames, BINS) summed to (frames, BANDS)."""
+    bands: NDArray[np.float32] = bins.reshape(len(bins), BANDS, TILE_BINS).sum(2)
+    return bands
+
+
+def by_tile(bands: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(frames, bands) summed to (tiles, bands); the last tile may lack frames."""
+    missing = -len(bands) % TILE_FRAMES
+    whole = np.pad(bands, ((0, missing), (0, 0)))
+    tiles: NDArray[np.float32] = whole.reshape(-1, TILE_FRAMES, bands.shape[1]).sum(1)
+    return tiles
+
+
+def power(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """Squared magnitudes."""
+    squares: NDArray[np.float32] = bins.real**2 + bins.imag**2
+    return squares
+
+
+LENGTH_S_MIN: Final = 1.0
+STRENGTH: Final = 0.1  # of amplitude, where a sound is lively: 0.83 dB
+STEADY: Final = 0.4  # share of it that a held tone still hides
+_LIVELY_DB: Final = 4.0  # spread of a band's level around a tile, in its neighbourhood
+_AROUND: Final = 9  # tiles: 0.6 s
+_SILENCE: Final = 1e-8  # mean square, full scale 1: -80 dB
+_BLOCK: Final = 1024  # frames at a time, for memory's sake
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSound:
+    """A sound about to be marked, or listened for.
+
+    ``samples`` are (n, channels) at ``rate_hz``; ``working`` the same at 16 kHz; ``mono`` the mean
+    of its channels; ``strength`` (tiles, BANDS) how much of a tile's amplitude a chip changes.
+    """
+
+    samples: NDArray[np.float32]
+    rate_hz: int
+    working: NDArray[np.float32]
+    mono: NDArray[np.float32]
+    strength: NDArray[np.float32]
+
+    @property
+    def chips(self) -> int:
+        """Number of chips that this sound carries."""
+        return self.strength.size
+
+
+def prepare(samples: NDArray[np.float32], rate_hz: int) -> PreparedSound:
+    """Measure (n,) or (n, channels) samples, full scale 1.
+
+    Raises:
+        SoundTooShortToMark: it plays less than ``LENGTH_S_MIN`` seconds.
+        TooQuietToMark: it is silence.
+    """
+    shaped = np.asarray(samples, np.float32)
+    shaped = shaped[:, None] if shaped.ndim == 1 else shaped
+    if len(shaped) < LENGTH_S_MIN * rate_hz:
+        raise SoundTooShortToMark(length_s=f"{len(shaped) / rate_hz:.1f}", limit_s=LENGTH_S_MIN)
+    working = at_working_rate(shaped, rate_hz)
+    mono = working.mean(1)
+    level = tile_power(mono, tiles(len(shaped), rate_hz))
+    strength = _strength(level)
+    if not strength.any():
+        raise TooQuietToMark
+    if strength.size != chips_needed(len(shaped), rate_hz):
+        raise AssertionError("one strength for every chip")
+    return PreparedSound(shaped, rate_hz, working, mono, strength)
+
+
+def tile_power(mono: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """(count, BANDS): summed squared magnitudes of every tile of a sound at 16 kHz."""
+    level = np.zeros((count, BANDS), np.float32)
+    frames = count * TILE_FRAMES
+    for first in range(0, frames, _BLOCK):
+        size = min(_BLOCK, frames - first)
+        block = by_tile(by_band(power(spectra(framed(mono, first, size)))))
+        level[first // TILE_FRAMES : first // TILE_FRAMES + len(block)] = block
+    return level
+
+
+def _strength(level: NDArray[np.float32]) -> NDArray[np.float32]:
+    decibels = 10.0 * np.log10(level + 1e-9)
+    mean = uniform_filter1d(decibels, _AROUND, axis=0, mode="nearest")
+    square = uniform_filter1d(decibels**2, _AROUND, axis=0, mode="nearest")
+    spread = np.sqrt(np.maximum(square - mean**2, 0.0))
+    lively = np.minimum(spread / _LIVELY_DB, 1.0)
+    # A tile's power is that of TILE_FRAMES Hann windows: 3/8 WINDOW^2 / 2 for a full-scale tone.
+    audible = level > _SILENCE * TILE_FRAMES * 0.1875 * WINDOW**2
+    strength: NDArray[np.float32] = STRENGTH * (STEADY + (1.0 - STEADY) * lively) * audible
+    return strength.astype(np.float32)
+
+
+def tile_s() -> float:
+    """Seconds from one tile to the next."""
+    return TILE_FRAMES * HOP / RATE_HZ
+
+
+SMOOTH: Final = (0.25, 0.5, 0.25)  # the edges of tiles, along time and along pitch
+
+
+def embed(prepared: PreparedSound, stream: bytes) -> NDArray[np.float32]:
+    """The marked samples, (n, channels) at the sound's own rate.
+
+    The mark is linear in the chips, and the same share of every channel's own sound.
+    """
+    signs = chips(stream, prepared.chips).reshape(-1, BANDS)
+    wanted = signs * prepared.strength
+    mark = np.stack([_mark(channel, wanted) for channel in prepared.working.T], axis=1)
+    added = from_working_rate(mark, prepared.rate_hz, len(prepared.samples))
+    marked: NDArray[np.float32] = np.clip(prepared.samples + added, -1.0, 1.0)
+    return marked
+
+
+def _mark(channel: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float32]:
+    frames = len(wanted) * TILE_FRAMES
+    sound = np.zeros(frames * HOP + 2 * HALF, np.float32)
+    for first in range(0, frames, _BLOCK):
+        size = min(_BLOCK, frames - first)
+        change = field(wanted, first, size)
+        part = sound_of(spectra(framed(channel, first, size)) * change)
+        sound[first * HOP : first * HOP + len(part)] += part
+    return sound[HALF : HALF + len(channel)]
+
+
+def field(wanted: NDArray[np.float32], first: int, count: int) -> NDArray[np.float32]:
+    """(count, BINS): relative changes of amplitude, from (tiles, BANDS) and smoothed at edges."""
+    low = max(first // TILE_FRAMES - 1, 0)
+    high = min((first + count) // TILE_FRAMES + 1, len(wanted))
+    steps = np.repeat(wanted[low:high], TILE_FRAMES, axis=0)
+    steps = correlate1d(steps, SMOOTH, axis=0, mode="nearest")
+    start = first - low * TILE_FRAMES
+    fine = np.repeat(steps[start : start + count], TILE_BINS, axis=1)
+    smoothed: NDArray[np.float32] = correlate1d(fine, SMOOTH, axis=1, mode="nearest")
+    return smoothed

@@ -1,0 +1,305 @@
+"""Follow a found sound through the sent one, window by window, to a fraction of a sample."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.ndimage import median_filter, uniform_filter1d
+
+from entrenous.watermark.audio_location import Place
+from entrenous.watermark.audio_mark import RATE_HZ, FractionalSamples
+
+FINER: Final = 2  # lags per sample
+_EQUALISED: Final = 0.7  # exponent: 1 would be PHAT, in which bins without sound count as much
+_LOW_HZ: Final = 250.0
+_HIGH_HZ: Final = 3700.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of the found sound around ``found``, expected at ``sent`` +- ``slack``: samples."""
+
+    found: float
+    sent: float
+    pitch: float
+    size: int
+    slack: int
+
+
+def lags_of(
+    tape: FractionalSamples, sent: NDArray[np.float32], window: Window, finer: int = FINER
+) -> NDArray[np.float32]:
+    """Correlation at lags of -slack .. slack in steps of 1 / ``finer`` sample, around the *rounded*
+    ``window.sent``; in units of the root of the mean square of all lags.
+    """
+    half = window.size // 2
+    steps = np.arange(-half, half, dtype=np.float64)
+    taper = np.hanning(window.size).astype(np.float32)
+    heard = tape.read(window.found + steps / window.pitch) * taper
+    span = half + window.slack
+    own = _cut(sent, round(window.sent) - span, round(window.sent) + span)
+    points = next_fast_len(len(own) + window.size, real=True)
+    cross = rfft(own, points) * np.conj(rfft(heard, points))
+    cross *= _band(points) / (np.abs(cross) ** _EQUALISED + 1e-12)
+    lags = irfft(cross, points * finer)
+    wanted: NDArray[np.float32] = lags[: 2 * window.slack * finer + 1]
+    scaled: NDArray[np.float32] = wanted / (np.sqrt(np.mean(lags**2)) + 1e-20)
+    return scaled
+
+
+def top(values: NDArray[np.float32], at: int) -> float:
+    """How far beside a sample a parabola through it and its neighbours has its top."""
+    if not 0 < at < len(values) - 1:
+        return 0.0
+    left, top, right = (float(one) for one in values[at - 1 : at + 2])
+    bend = left - 2.0 * top + right
+    return 0.5 * (left - right) / bend if bend < 0.0 else 0.0
+
+
+def _cut(sent: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float32]:
+    inside = sent[max(start, 0) : max(stop, 0)]
+    before = min(max(-start, 0), stop - start)
+    return np.pad(inside, (before, stop - start - before - len(inside)))
+
+
+def _band(points: int) -> NDArray[np.float32]:
+    hertz = np.arange(points // 2 + 1) * (RATE_HZ / points)
+    return ((hertz > _LOW_HZ) & (hertz < _HIGH_HZ)).astype(np.float32)
+
+
+_SHORT: Final = 4096  # samples of a window: 0.26 s
+_LONG: Final = 8192
+_SURE: Final = 6.0  # a peak's height over the root of the mean square of all lags
+_PROBES: Final = 6
+_PROBES_WITHIN: Final = 4.0  # seconds from the middle
+_PITCH_STEP: Final = 5e-4
+_PITCH_STEPS: Final = 24
+_SLACK_S: Final = 0.05
+_JITTER: Final = 16.0  # samples that a window may lie beside its neighbours at one speed
+_LOOSE: Final = 400.0  # where pieces were moved to keep the pitch: 25 ms
+_PLAIN: Final = 0.015
+_PREFERENCE: Final = 1.3  # of the plain speed: a re-recording blurs what would tell it from others
+_FORGET: Final = 0.8
+_STRAIGHT: Final = 2.0  # samples: as good as a straight line
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Where sample after sample of the sent sound lies in the found one.
+
+    ``sent`` and ``found`` are knots, in samples at 16 kHz, both rising; the found sound is
+    ``pitch`` times as high; ``sure`` tells how many windows agreed.
+    """
+
+    sent: NDArray[np.float64]
+    found: NDArray[np.float64]
+    pitch: float
+    sure: int
+
+    @property
+    def speed(self) -> float:
+        """Sent seconds that pass in one found second."""
+        return float((self.sent[-1] - self.sent[0]) / (self.found[-1] - self.found[0]))
+
+    def place(self, sent: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Places in the found sound of places in the sent one; straight on beyond the knots."""
+        inside = np.interp(sent, self.sent, self.found)
+        before = np.minimum(sent - self.sent[0], 0.0) / self.speed
+        after = np.maximum(sent - self.sent[-1], 0.0) / self.speed
+        placed: NDArray[np.float64] = inside + before + after
+        return placed
+
+
+def follow(
+    tape: FractionalSamples, sent: NDArray[np.float32], places: Sequence[Place]
+) -> Path | None:
+    """The path of a found sound that contours put at one of ``places``; None if windows do not
+    agree.
+    """
+    lines = [line for place in places for line in _lines(tape, place)]
+    probes = _probes(tape)
+    line = max(lines, key=lambda one: one.weight * _agreement(tape, sent, one, probes))
+    path = _walk(tape, sent, line)
+    for _ in range(0 if line.kept else 2):
+        if path is None or abs(path.speed / path.pitch - 1.0) < 1e-6:
+            break
+        line = _through(path, tape)
+        path = _walk(tape, sent, line) or path
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A guess: the found sound's ``middle`` lies at ``centre`` of the sent one; from there on, it
+    runs at ``tempo`` and sounds ``pitch`` times as high. ``weight`` prefers the plain case.
+    """
+
+    middle: float
+    centre: float
+    tempo: float
+    pitch: float
+    weight: float = 1.0
+
+    @property
+    def kept(self) -> bool:
+        """Whether the pitch was kept while the tempo changed."""
+        return self.pitch != self.tempo
+
+    def at(self, found: float) -> float:
+        """Where in the sent sound a place of the found one is expected."""
+        return self.centre + self.tempo * (found - self.middle)
+
+
+def _lines(tape: FractionalSamples, place: Place) -> list[_Line]:
+    """The pitch may have been kept, or moved along with a tempo that contours tell to 1 %."""
+    middle = tape.length / 2
+    centre = place.start_s * RATE_HZ + place.tempo * middle
+    tempos = [place.tempo + _PITCH_STEP * step for step in range(-_PITCH_STEPS, _PITCH_STEPS + 1)]
+    lines = [_Line(middle, centre, tempo, tempo) for tempo in tempos]
+    lines += [_Line(middle, centre, tempo, 1.0) for tempo in tempos[4::8] if abs(tempo - 1) > 5e-3]
+    if abs(place.tempo - 1.0) < _PLAIN:
+        lines.append(_Line(middle, centre, 1.0, 1.0, _PREFERENCE))
+    return lines
+
+
+def _through(path: Path, tape: FractionalSamples) -> _Line:
+    middle, speed = tape.length / 2, path.speed
+    centre = float(path.sent[0] + speed * (middle - path.found[0]))
+    return _Line(middle, centre, speed, speed)
+
+
+def _agreement(
+    tape: FractionalSamples, sent: NDArray[np.float32], line: _Line, probes: Sequence[float]
+) -> float:
+    """The sum of the highest peaks of windows around ``probes``."""
+    slack = round(_SLACK_S * RATE_HZ)
+    total = 0.0
+    for centre in probes:
+        window = Window(centre, line.at(centre), line.pitch, _SHORT, slack)
+        total += float(lags_of(tape, sent, window, 1).max())
+    return total
+
+
+def _probes(tape: FractionalSamples) -> list[float]:
+    """Centres of the loudest windows near the middle."""
+    reach = min(tape.length / 2 - _SHORT / 2, _PROBES_WITHIN * RATE_HZ)
+    if reach <= 0:
+        return [tape.length / 2]
+    centres = np.arange(-reach, reach + 1, _SHORT / 2) + tape.length / 2
+    loud = np.mean(tape.read(centres[:, None] + np.arange(-512.0, 512.0)) ** 2, axis=1)
+    best = np.argsort(loud)[::-1][:_PROBES]
+    return [float(centres[one]) for one in sorted(best)]
+
+
+def _walk(tape: FractionalSamples, sent: NDArray[np.float32], line: _Line) -> Path | None:
+    """Both ways from the middle, each window expected where the one before it was found."""
+    size = _SHORT if line.kept else _LONG
+    hop = size / 4 if line.kept else size / 2
+    steps = max(0, int((tape.length - size) / 2 / hop))
+    knots = []
+    for way in (range(steps + 1), range(-1, -steps - 1, -1)):
+        tracker = _Tracker(line, _LOOSE if line.kept else _JITTER * 4)
+        for step in way:
+            centre = line.middle + step * hop
+            window = tracker.next_window(centre, size)
+            at = tracker.hear(window, lags_of(tape, sent, window))
+            if at is not None:
+                knots.append((centre, at))
+    return _path(np.array(sorted(knots)).reshape(-1, 2), line)
+
+
+@dataclass(slots=True)
+class _Tracker:
+    """What is expected of the next window. Where the pitch moved along, windows are pooled: a
+    room's echoes blur the peak of each, and are the same in all.
+    """
+
+    line: _Line
+    reach: float
+    shift: float = 0.0
+    slack: float = _SLACK_S * RATE_HZ
+    pool: NDArray[np.float32] | None = None
+    weight: float = 0.0
+
+    def next_window(self, centre: float, size: int) -> Window:
+        slack = round(_SLACK_S * RATE_HZ)
+        return Window(centre, self.line.at(centre) + self.shift, self.line.pitch, size, slack)
+
+    def hear(self, window: Window, lags: NDArray[np.float32]) -> float | None:
+        """Where the window's centre lies in the sent sound, if that is sure."""
+        pooled = self._pooled(lags)
+        middle = len(pooled) // 2
+        reach = min(middle, round(self.slack * FINER))
+        near = pooled[middle - reach : middle + reach + 1]
+        best = int(np.argmax(near)) - reach
+        if near[best + reach] < _SURE:
+            self.slack = min(self.slack * 1.2, _SLACK_S * RATE_HZ)
+            return None
+        at = round(window.sent) + (best + top(near, best + reach)) / FINER
+        moved = at - window.sent
+        self.shift += moved
+        if self.pool is not None:
+            self.pool = np.roll(self.pool, -round(moved * FINER))
+        self.slack = max(self.slack * 0.5, self.reach)
+        return at
+
+    def _pooled(self, lags: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.line.kept:
+            return lags
+        before = np.zeros_like(lags) if self.pool is None else self.pool
+        self.pool = _FORGET * before + lags
+        self.weight = _FORGET**2 * self.weight + 1.0
+        pooled: NDArray[np.float32] = self.pool / np.float32(np.sqrt(self.weight))
+        return pooled
+
+
+def _path(knots: NDArray[np.float64], line: _Line) -> Path | None:
+    """Knots in order, without those that lie beside their neighbours."""
+    if len(knots) < 2:
+        return None
+    found, sent = knots.T
+    away = sent - line.tempo * found
+    beside = np.abs(away - median_filter(away, 5, mode="nearest"))
+    good = beside <= (_LOOSE if line.kept else _JITTER)
+    found, sent = found[good], sent[good]
+    if len(found) < 2:
+        return None
+    if not line.kept:
+        sent = _smoothed(found, sent, line.tempo)
+    rising = np.concatenate([[True], np.diff(np.maximum.accumulate(sent)) > 0.0])
+    found, sent = found[rising], sent[rising]
+    return Path(sent, found, line.pitch, len(found)) if len(found) > 1 else None
+
+
+def _smoothed(
+    found: NDArray[np.float64], sent: NDArray[np.float64], tempo: float
+) -> NDArray[np.float64]:
+    """The straight line that most knots lie on; a running mean where it bends; and where echoes
+    scatter the knots, a line of the expected tempo.
+    """
+    slope, offset = _line_through(found, sent)
+    beside = sent - slope * found - offset
+    scatter = float(np.percentile(np.abs(beside), 80))
+    if scatter <= _STRAIGHT:
+        return slope * found + offset
+    jumps = float(np.median(np.abs(np.diff(beside)))) if len(beside) > 2 else scatter
+    if scatter > _JITTER or jumps > 0.5 * scatter:
+        return tempo * found + float(np.median(sent - tempo * found))
+    smooth: NDArray[np.float64] = sent - beside + uniform_filter1d(beside, 3, mode="nearest")
+    return smooth
+
+
+def _line_through(found: NDArray[np.float64], sent: NDArray[np.float64]) -> tuple[float, float]:
+    """Slope and offset by least squares over the nearer four fifths, three times."""
+    slope = float(np.median(np.diff(sent) / np.diff(found)))
+    offset = float(np.median(sent - slope * found))
+    for _ in range(3):
+        away = np.abs(sent - slope * found - offset)
+        near = away <= max(0.1, float(np.percentile(away, 80)))
+        if near.sum() < 3:
+            break
+        slope, offset = (float(one) for one in np.polyfit(found[near], sent[near], 1))
+    return slope, offset

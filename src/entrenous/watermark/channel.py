@@ -1,0 +1,304 @@
+"""What was done to a leak: tone curve, blur, resizing and sharpening, estimated and undone.
+
+What then remains, the difference from the sent picture, carries the mark; how reliable it is
+differs from place to place.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import dctn, idctn
+
+from entrenous.watermark.chip_layout import Shape
+from entrenous.watermark.pyramid import (
+    Pixels,
+    Plane,
+    chroma,
+    detail_pyramid,
+    gaussian_pyramid,
+    looked_up,
+    luma,
+)
+
+_SIGMA: Final = 5.0  # grey levels
+_LEVELS: Final = 256
+_FINENESS: Final = 64  # steps of a grey level: finer than any rounding
+_SUPPORT: Final = 20.0  # pixels of kernel weight below which a level says nothing by itself
+_PRIOR: Final = 4.0  # squared grey levels
+_SLOPE_LEAST: Final = 0.2  # of the overall one
+_FIT_PIXELS: Final = 300_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tone:
+    """The sent picture as the leak shows it, and how strongly it still shows small changes."""
+
+    expected: Plane
+    slope: Plane
+
+
+def fit_tone(leak: Plane, sent_rgb: Pixels, covered: NDArray[np.bool_]) -> Tone:
+    """Fit the tone curve of a leak, both pictures on the same grid.
+
+    Args:
+        leak: luma of the leak, (H, W), grey levels.
+        sent_rgb: (H, W, 3) uint8.
+        covered: where the leak shows the sent picture.
+    """
+    sent = luma(sent_rgb)
+    step = max(1, sent.size // _FIT_PIXELS)
+    keep = covered.ravel()[::step]
+    curve, slope = _local_lines(sent.ravel()[::step][keep], leak.ravel()[::step][keep])
+    levels = np.linspace(0.0, _LEVELS - 1.0, (_LEVELS - 1) * _FINENESS + 1)
+    expected = looked_up(sent, levels, np.interp(levels, np.arange(_LEVELS), curve))
+    red, blue = chroma(sent_rgb, sent)
+    gains = _chroma_gains(leak - expected, red, blue, covered, step)
+    expected += gains[0] * red + gains[1] * blue
+    slopes = looked_up(sent, np.arange(_LEVELS, dtype=np.float64), slope)
+    return Tone(expected, slopes)
+
+
+def _local_lines(sent: Plane, leak: Plane) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Local linear regression of leak on sent around every level: (values, slopes), 256 each."""
+    at = np.clip(np.rint(sent), 0, _LEVELS - 1).astype(np.int64)
+    levels = np.arange(_LEVELS, dtype=np.float64)
+    count = np.bincount(at, minlength=_LEVELS).astype(np.float64)
+    total = np.bincount(at, weights=leak, minlength=_LEVELS)
+    kernel = _kernel()
+    weight, first, second, value, cross = (
+        np.convolve(moment, kernel, mode="same")
+        for moment in (count, count * levels, count * levels**2, total, total * levels)
+    )
+    weight_or_one = np.maximum(weight, 1e-9)
+    mean, leak_mean = first / weight_or_one, value / weight_or_one
+    spread = np.maximum(second / weight_or_one - mean**2, 0.0)
+    overall = _overall_slope(weight, mean, leak_mean)
+    # some spread as a prior keeps a lonely level, or a flat tone, from inventing its own slope
+    slope = cross / weight_or_one - mean * leak_mean + _PRIOR * overall
+    slope = _with_sign(slope / (spread + _PRIOR), overall)
+    known = weight * _SIGMA * np.sqrt(2.0 * np.pi) >= _SUPPORT
+    if not known.any():
+        return levels, np.ones(_LEVELS)
+    curve = np.interp(levels, levels[known], (leak_mean + slope * (levels - mean))[known])
+    return curve, np.interp(levels, levels[known], slope[known])
+
+
+def _kernel() -> NDArray[np.float64]:
+    at = np.arange(-round(4 * _SIGMA), round(4 * _SIGMA) + 1)
+    weights = np.exp(-0.5 * (at / _SIGMA) ** 2)
+    return np.asarray(weights / weights.sum())
+
+
+def _overall_slope(
+    weight: NDArray[np.float64], sent: NDArray[np.float64], leak: NDArray[np.float64]
+) -> float:
+    """Regression over all levels; 1 if there is but one."""
+    share = weight / max(float(weight.sum()), 1e-9)
+    away = sent - float(share @ sent)
+    spread = float(share @ away**2)
+    return float(share @ (away * leak)) / spread if spread > 1.0 else 1.0
+
+
+def _with_sign(slope: NDArray[np.float64], overall: float) -> NDArray[np.float64]:
+    """A tone curve rises or falls as a whole; a slope against it is noise."""
+    sign = -1.0 if overall < 0.0 else 1.0
+    return sign * np.maximum(sign * slope, _SLOPE_LEAST * abs(overall))
+
+
+def _chroma_gains(
+    rest: Plane, red: Plane, blue: Plane, covered: NDArray[np.bool_], step: int
+) -> tuple[np.float32, np.float32]:
+    keep = covered.ravel()[::step]
+    y, r, b = (plane.ravel()[::step][keep].astype(np.float64) for plane in (rest, red, blue))
+    if y.size < 3:
+        return np.float32(0), np.float32(0)
+    limit = 3.0 * np.std(y)
+    y = np.clip(y, -limit, limit)
+    columns = np.stack([np.ones_like(r), r, b])
+    normal = columns @ columns.T + np.diag([1e-9, y.size, y.size])  # a grey picture stays solvable
+    _, red_gain, blue_gain = np.linalg.solve(normal, columns @ y)
+    return np.float32(red_gain), np.float32(blue_gain)
+
+
+_RINGS: Final = 48  # up to half a cycle a pixel; beyond (the corners) the last one holds
+_TONE_RINGS: Final = 2  # what is coarser belongs to the tone, not to a filter
+_GAIN_MAX: Final = 4.0
+_LOWS_PX: Final = 8.0
+_WINDOW_PX: Final = 31
+_CALM: Final = 2.0  # squared grey levels
+# strong edges alone would speak for a filter, and a codec treats calm places worse
+_EVENNESS: Final = 0.12
+_NEAR_ONE: Final = 0.04
+_EMPTY: Final = 1e-3  # squared grey levels a cosine
+_RING_STEPS: Final = 64  # steps of a ring
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelFilter:
+    """A gain per cosine, 1 at the lowest, for planes of one shape; None: all passed as it was."""
+
+    gains: Plane | None
+
+    def filtered(self, plane: Plane) -> Plane:
+        """The plane through this filter; linear in it, and its own adjoint."""
+        if self.gains is None:
+            return plane
+        return np.asarray(idctn(dctn(plane, norm="ortho") * self.gains, norm="ortho"), np.float32)
+
+
+def fit_channel_filter(leak: Plane, expected: Plane, covered: NDArray[np.bool_]) -> ChannelFilter:
+    """Measure the filter between two planes of one size, where they are covered."""
+    highs = _highs(expected)
+    weight = _evenness(highs, covered)
+    found = dctn(_highs(leak) * weight, norm="ortho").ravel()
+    sent = dctn(highs * weight, norm="ortho").ravel()
+    at = _ring(_shape(leak))
+    curve = _regressed(np.rint(at).astype(np.intp).ravel(), found, sent)
+    if np.abs(curve - 1.0).max() < _NEAR_ONE:
+        return ChannelFilter(None)
+    fine = np.interp(np.arange(_RINGS * _RING_STEPS) / _RING_STEPS, np.arange(_RINGS), curve)
+    return ChannelFilter(fine.astype(np.float32)[(at * _RING_STEPS).astype(np.intp)])
+
+
+def _regressed(ring: NDArray[np.intp], found: Plane, sent: Plane) -> NDArray[np.float64]:
+    """One gain per ring; a ring that is empty in the sent picture follows the one below."""
+    cross = np.bincount(ring, found * sent, _RINGS)
+    power = np.bincount(ring, sent * sent, _RINGS)
+    prior = _EMPTY * np.bincount(ring, minlength=_RINGS) + 1e-9
+    gains = np.ones(_RINGS)
+    for one in range(_TONE_RINGS, _RINGS):
+        gains[one] = (cross[one] + prior[one] * gains[one - 1]) / (power[one] + prior[one])
+    return np.asarray(np.clip(gains, 0.0, _GAIN_MAX), np.float64)
+
+
+def _evenness(highs: Plane, covered: NDArray[np.bool_]) -> Plane:
+    power = np.maximum(cv2.blur(highs * highs, (_WINDOW_PX, _WINDOW_PX)), 0.0)
+    inside = cv2.erode(covered.astype(np.float32), np.ones((9, 9), np.uint8))
+    even = cv2.GaussianBlur(inside / (power + np.float32(_CALM)) ** _EVENNESS, (0, 0), 4.0)
+    return np.asarray(even, np.float32)
+
+
+def _highs(plane: Plane) -> Plane:
+    lows = cv2.GaussianBlur(plane, (0, 0), _LOWS_PX, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(plane - lows, np.float32)
+
+
+def _ring(shape: Shape) -> NDArray[np.float32]:
+    """Frequency of every cosine, in rings; half a cycle a pixel is the last ring."""
+    down, across = (np.arange(side, dtype=np.float32) / np.float32(side) for side in shape)
+    radius = np.minimum(np.hypot(down[:, None], across[None]), 1.0)
+    return np.asarray(radius * np.float32(_RINGS - 1), np.float32)
+
+
+def _shape(plane: Plane) -> Shape:
+    return plane.shape[0], plane.shape[1]
+
+
+_CLIP_SD: Final = 3.0
+_WINDOW_PRIOR: Final = 0.5  # squared grey levels: calmer windows borrow the gain of those as calm
+_CLASSES: Final = 24  # of contrast
+_SILENT: Final = 0.01  # squared grey levels: a class with less follows the next stronger one
+_SEEN: Final = 0.5  # share of a window
+_SAMPLE: Final = 200_000
+_STEPS: Final = 1000  # of the curve from class to class
+_WINDOW_GAIN_MAX: Final = 2.0
+_VARIANCE_MIN: Final = 0.03  # squared grey levels: less than the rounding of 8-bit files leaves
+_COVERED: Final = 0.98
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """One octave of a leak.
+
+    ``rho`` is gain x rest / variance. A mark m would add ``response`` x m to it, on average.
+    """
+
+    rho: Plane
+    response: Plane
+
+
+def gather(leak: Plane, tone: Tone, covered: Plane, trial: list[Plane]) -> list[Evidence]:
+    """The evidence of a leak on the sent picture's working grid, finest octave first.
+
+    Args:
+        leak: luma of the leak, grey levels.
+        tone: the sent picture as the leak shows it.
+        covered: 1 where the leak shows the sent picture, 0 elsewhere.
+        trial: detail pyramid of some mark in this picture: how strong marks are, and where.
+    """
+    outside = covered == 0
+    # there the expected picture stands in, so that the border makes no detail of its own
+    levels = len(trial)
+    found = detail_pyramid(_filled(leak, outside, tone), levels)
+    sent = detail_pyramid(tone.expected, levels)
+    slopes = gaussian_pyramid(tone.slope, levels)
+    trust = gaussian_pyramid(covered, levels)
+    return [_weighed(found[k], sent[k], slopes[k], trust[k], trial[k]) for k in range(levels)]
+
+
+def _filled(plane: Plane, outside: np.ndarray, tone: Tone) -> Plane:
+    return np.where(outside, tone.expected, plane).astype(np.float32)
+
+
+def _weighed(found: Plane, sent: Plane, slope: Plane, trust: Plane, trial: Plane) -> Evidence:
+    weight = (trust > _COVERED).astype(np.float32)
+    amount = np.maximum(_mean(weight), 1e-6)
+    gain = _gain(found, sent, weight, amount)
+    rest, variance = _rest(found, sent, gain, weight, amount)
+    kept = gain * slope
+    # less rest than a mark of this strength would leave: then it is not kept to this strength
+    full = np.maximum(kept**2 * _mean(trial * trial), 1e-9)
+    kept *= np.minimum(1.0, variance / full)
+    return Evidence(
+        np.asarray(kept * rest / variance, np.float32),
+        np.asarray(kept**2 / variance * weight, np.float32),
+    )
+
+
+def _rest(
+    found: Plane, sent: Plane, gain: Plane, weight: Plane, amount: Plane
+) -> tuple[Plane, Plane]:
+    """What remains after the regression, clipped, and its variance around each pixel."""
+    rest = (found - gain * sent) * weight
+    spread = np.sqrt(np.maximum(_mean(rest * rest) / amount, 0.0))
+    rest = np.clip(rest, -_CLIP_SD * spread, _CLIP_SD * spread)
+    return rest, np.maximum(_mean(rest * rest) / amount, 0.0) + np.float32(_VARIANCE_MIN)
+
+
+def _gain(found: Plane, sent: Plane, weight: Plane, amount: Plane) -> Plane:
+    """Regression in windows; calm windows borrow what windows as calm as they have on average."""
+    cross = _mean(weight * found * sent) / amount
+    power = np.maximum(_mean(weight * sent * sent) / amount, 0.0)
+    borrowed = _gain_of_the_calm(cross, power, amount)
+    local = (cross + _WINDOW_PRIOR * borrowed) / (power + _WINDOW_PRIOR)
+    return np.asarray(np.clip(local, 0.0, _WINDOW_GAIN_MAX), np.float32)
+
+
+def _gain_of_the_calm(cross: Plane, power: Plane, amount: Plane) -> Plane:
+    """Gain per window by its contrast: codecs and denoisers keep edges and wipe calm places.
+
+    The sent picture's own faint detail, as faint as a mark, tells what became of a mark.
+    """
+    known = np.flatnonzero(amount.ravel() > _SEEN)
+    if known.size < _CLASSES * _WINDOW_PX:
+        return np.full_like(power, float(cross.sum()) / max(float(power.sum()), 1e-6))
+    known = known[:: max(1, known.size // _SAMPLE)]
+    known = known[np.argsort(power.ravel()[known])]
+    gain, curve, centres = 1.0, [], []
+    for one in reversed(np.array_split(known, _CLASSES)):
+        has, shares = float(power.ravel()[one].mean()), float(cross.ravel()[one].mean())
+        gain = (shares + _SILENT * gain) / (has + _SILENT)
+        curve.append(gain)
+        centres.append(np.log(has + _SILENT))
+    ends = np.linspace(centres[-1], centres[0] + 1e-6, _STEPS)
+    return looked_up(
+        np.log(power + np.float32(_SILENT)), ends, np.interp(ends, centres[::-1], curve[::-1])
+    )
+
+
+def _mean(plane: Plane) -> Plane:
+    rows, columns = (min(_WINDOW_PX, side | 1) for side in plane.shape)
+    return np.asarray(cv2.blur(plane, (columns, rows), borderType=cv2.BORDER_REFLECT), np.float32)

@@ -1,0 +1,118 @@
+"""Where the chips of a mark lie, and how a key stream becomes chips."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.base.limits import MARK_SIDE_PX_MIN
+from entrenous.base.picture import TooSmallToMark
+
+WORKING_SIDE_PX_MAX: Final = 2000  # larger pictures are marked at this size, then enlarged
+CELLS_MAX: Final = 800  # along the longest side: finer detail does not survive a phone's screen
+CELL_PX_MIN: Final = 2  # finer cells die in the mildest JPEG
+CELLS_MIN: Final = 24  # coarser bands hold too few chips to be worth their visibility
+Shape = tuple[int, int]  # rows, columns
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One octave: ``cells`` on a pyramid level of ``pixels``, both (rows, columns).
+
+    ``start`` is the index of its first chip; chips run row by row, finest band first.
+    """
+
+    cells: Shape
+    pixels: Shape
+    start: int
+
+    @property
+    def stop(self) -> int:
+        """Index after the last chip of this band."""
+        return self.start + self.cells[0] * self.cells[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """All bands of a picture of ``full`` (rows, columns) pixels, finest first."""
+
+    full: Shape
+    bands: tuple[Band, ...]
+
+    @property
+    def working(self) -> Shape:
+        """Size at which the mark is made and heard: that of the finest band's level."""
+        return self.bands[0].pixels
+
+    @property
+    def chips(self) -> int:
+        """Number of chips in all bands together."""
+        return self.bands[-1].stop
+
+
+def layout(width_px: int, height_px: int) -> Layout:
+    """Lay out the bands of a picture.
+
+    Raises:
+        TooSmallToMark: the shorter side is below ``spec.MARK_SIDE_PX_MIN``.
+    """
+    if min(width_px, height_px) < MARK_SIDE_PX_MIN:
+        raise TooSmallToMark(width_px=width_px, height_px=height_px, limit_px=MARK_SIDE_PX_MIN)
+    pixels = _working_size((height_px, width_px))
+    finest = min(CELLS_MAX, max(pixels) // CELL_PX_MIN)
+    cells = _scaled(pixels, finest / max(pixels))
+    bands: list[Band] = []
+    start = 0
+    while max(cells) >= CELLS_MIN:
+        bands.append(Band(cells, pixels, start))
+        start = bands[-1].stop
+        cells, pixels = _half(cells), _half(pixels)
+    return Layout((height_px, width_px), tuple(bands))
+
+
+def chips_needed(width_px: int, height_px: int) -> int:
+    """Number of chips that a picture of this size carries."""
+    return layout(width_px, height_px).chips
+
+
+def stream_bytes(width_px: int, height_px: int) -> int:
+    """Length of one copy's key stream."""
+    return -(-chips_needed(width_px, height_px) // 8)
+
+
+def dither_bytes(width_px: int, height_px: int) -> int:
+    """Length of the dither stream that all copies of one message share: a byte per pixel."""
+    return width_px * height_px
+
+
+def chips(stream: bytes, count: int) -> NDArray[np.float32]:
+    """The first ``count`` bits of ``stream``, most significant first, as +1 (bit 1) and -1 (bit 0).
+
+    Uniform bytes give independent fair signs, which is all that the bound on false accusation
+    needs (docs/spec/mark.md, section 7).
+
+    Raises:
+        ValueError: the stream is too short.
+    """
+    if len(stream) * 8 < count:
+        raise ValueError(f"{count} chips need {-(-count // 8)} bytes of key stream")
+    bits = np.unpackbits(np.frombuffer(stream, np.uint8), count=count)
+    signs: NDArray[np.float32] = bits.astype(np.float32)
+    signs *= 2.0
+    signs -= 1.0
+    return signs
+
+
+def _working_size(full: Shape) -> Shape:
+    return (
+        full if max(full) <= WORKING_SIDE_PX_MAX else _scaled(full, WORKING_SIDE_PX_MAX / max(full))
+    )
+
+
+def _scaled(shape: Shape, factor: float) -> Shape:
+    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
+
+
+def _half(shape: Shape) -> Shape:
+    return (shape[0] + 1) // 2, (shape[1] + 1) // 2

@@ -1,0 +1,298 @@
+"""Put one copy's mark into a picture; what all copies share is prepared once.
+
+The step from chips to the pattern that they form is here with its exact adjoint, which detection
+uses.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from entrenous.watermark.chip_layout import Layout, Shape, chips, layout
+from entrenous.watermark.pyramid import Pixels, Plane, add_up, add_up_adjoint, luma, shrink
+from entrenous.watermark.visibility import masks, reduce_where_visible, zero_in_flat_areas
+
+_LOWS_REMOVED: Final = 0.9  # of the Gaussian: what is coarser belongs to the next band, or is seen
+_SIGMA_CELLS: Final = 1.0
+_KERNEL_CELLS: Final = (9, 9)
+_CUBIC: Final = -0.75  # the free parameter of Keys' kernel (1981), as OpenCV fixes it
+
+
+def pattern(signs: Plane, layout: Layout, masks: Sequence[Plane]) -> Plane:
+    """The mark that these chips make, in grey levels, at the layout's working size.
+
+    Args:
+        signs: one chip per cell of all bands, finest band first.
+        layout: where the bands lie.
+        masks: amplitude per pixel of each band's pyramid level.
+    """
+    return add_up(
+        [
+            weave(signs[band.start : band.stop].reshape(band.cells), mask)
+            for band, mask in zip(layout.bands, masks, strict=True)
+        ]
+    )
+
+
+def pattern_adjoint(evidence: Plane, layout: Layout, masks: Sequence[Plane]) -> list[Plane]:
+    """The adjoint of :func:`pattern`: one number per chip, as one flat array per band."""
+    levels = add_up_adjoint(evidence, len(layout.bands))
+    return [
+        unweave(level, mask, band.cells).ravel()
+        for level, mask, band in zip(levels, masks, layout.bands, strict=True)
+    ]
+
+
+def enlarged(mark: Plane, shape: Shape) -> Plane:
+    """Bicubic to the full picture's size; the same array when it has that size already."""
+    if mark.shape == shape:
+        return mark
+    large = cv2.resize(mark, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(large, np.float32)
+
+
+def weave(cells: Plane, mask: Plane) -> Plane:
+    """The pattern of one band, in grey levels.
+
+    Args:
+        cells: chips on the band's grid (rows, columns).
+        mask: amplitude per pixel of the band's pyramid level.
+    """
+    rows, columns = mask.shape
+    size = (columns, rows)
+    fine = np.asarray(cv2.resize(_without_lows(cells), size, interpolation=cv2.INTER_CUBIC))
+    return np.multiply(fine, mask, out=fine, dtype=np.float32)  # in place: half the memory traffic
+
+
+def unweave(evidence: Plane, mask: Plane, cells: Shape) -> Plane:
+    """The adjoint of one band: the inner product <pattern, e> equals <cells, result>."""
+    rows, columns = mask.shape
+    down = _cubic(rows, cells[0]).T @ np.multiply(evidence, mask, dtype=np.float32)
+    coarse = (_cubic(columns, cells[1]).T @ np.ascontiguousarray(down.T)).T
+    return _without_lows(np.ascontiguousarray(coarse, np.float32))
+
+
+def _without_lows(cells: Plane) -> Plane:
+    # zeros beyond the border make this symmetric filter its own adjoint
+    lows = cv2.GaussianBlur(
+        cells, _KERNEL_CELLS, _SIGMA_CELLS, sigmaY=_SIGMA_CELLS, borderType=cv2.BORDER_CONSTANT
+    )
+    return np.asarray(cells - np.float32(_LOWS_REMOVED) * lows, np.float32)
+
+
+def _cubic(out: int, cells: int) -> sparse.csr_array:
+    """``cv2.resize(..., INTER_CUBIC)`` along one axis as an (out, cells) matrix."""
+    at = (np.arange(out) + 0.5) * (cells / out) - 0.5
+    first = np.floor(at).astype(np.int64)
+    taps = first[:, None] + np.arange(-1, 3)
+    weights = _keys(np.abs(at[:, None] - taps))
+    rows = np.repeat(np.arange(out), 4)
+    columns = np.clip(taps, 0, cells - 1).ravel()
+    entries = (weights.astype(np.float32).ravel(), (rows, columns))
+    return sparse.csr_array(sparse.coo_array(entries, shape=(out, cells)))
+
+
+def _keys(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    near = ((_CUBIC + 2.0) * x - (_CUBIC + 3.0)) * x * x + 1.0
+    far = ((_CUBIC * x - 5.0 * _CUBIC) * x + 8.0 * _CUBIC) * x - 4.0 * _CUBIC
+    return np.where(x <= 1.0, near, np.where(x < 2.0, far, 0.0))
+
+
+_PSNR_DB_AT_600_PX: Final = 43.8  # more pixels carry the same score at a lower amplitude
+_PSNR_DB_AN_OCTAVE: Final = 1.1
+_PSNR_DB_RANGE: Final = (43.2, 46.6)
+_SAMPLE: Final = 200_000  # pixels on which the cap is measured
+_TRIAL: Final = b"entrenous/mark/trial"  # public: these chips only measure, they mark nothing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """One picture, ready to be marked or to be listened to.
+
+    ``pixels_rgb`` is the picture itself, (H, W, 3) uint8. ``masks`` holds one amplitude map per
+    band of ``layout``, in grey levels, with the cap on the whole applied, and less in calm places
+    where too much would be seen.
+    """
+
+    pixels_rgb: Pixels
+    layout: Layout
+    masks: tuple[Plane, ...]
+
+    def pattern(self, signs: Plane) -> Plane:
+        """The mark that these chips make in this picture, at the layout's working size."""
+        return pattern(signs, self.layout, self.masks)
+
+    def trial(self) -> Plane:
+        """The mark of a copy that nobody has, at the picture's size: how strong marks are."""
+        return enlarged(self.pattern(trial_chips(self.layout)), self.layout.full)
+
+
+def prepare(pixels_rgb: Pixels) -> Prepared:
+    """Measure a picture once, before its copies are marked or a leak of it is traced.
+
+    The PSNR of a copy stays above 43.8 dB at 600 px, 1.1 more an octave, up to 46.6; a smooth
+    picture stays at the mask's floor, well above that (docs/spec/mark.md, section 5).
+
+    Args:
+        pixels_rgb: (H, W, 3) uint8; not copied and not changed.
+
+    Raises:
+        TooSmallToMark: the shorter side is below ``spec.MARK_SIDE_PX_MIN``.
+    """
+    height_px, width_px = pixels_rgb.shape[:2]
+    plan = layout(width_px, height_px)
+    everywhere = masks(luma(shrink(pixels_rgb, plan.working)), len(plan.bands))
+    strongest = zero_in_flat_areas(everywhere, pixels_rgb, plan.working)
+    trial = enlarged(pattern(trial_chips(plan), plan, strongest), plan.full)
+    factor = np.float32(_cap(trial, psnr_db_least(max(plan.full))))
+    capped = [mask * factor for mask in strongest]
+    return Prepared(pixels_rgb, plan, reduce_where_visible(capped, pixels_rgb, trial * factor))
+
+
+def psnr_db_least(longest_side_px: int) -> float:
+    """The cap on the mark's strength for a picture of this size."""
+    wanted = _PSNR_DB_AT_600_PX + _PSNR_DB_AN_OCTAVE * math.log2(longest_side_px / 600.0)
+    return min(max(wanted, _PSNR_DB_RANGE[0]), _PSNR_DB_RANGE[1])
+
+
+def trial_chips(plan: Layout) -> Plane:
+    """Chips that nobody carries, to measure what a mark would do; the same for everybody."""
+    return chips(hashlib.shake_256(_TRIAL).digest(-(-plan.chips // 8)), plan.chips)
+
+
+def _cap(trial: Plane, psnr_db: float) -> float:
+    """Largest factor, at most 1, that keeps the expected error under the cap (bisection)."""
+    allowed = 255.0**2 / 10.0 ** (psnr_db / 10.0)
+    sample = np.abs(trial.ravel()[:: max(1, trial.size // _SAMPLE)])
+    low, high = 0.0, 1.0
+    if _error(sample) <= allowed:
+        return high
+    for _ in range(20):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if _error(middle * sample) <= allowed else (low, middle)
+    return low
+
+
+def _error(sample: NDArray[np.floating[Any]]) -> float:
+    """Expected squared error once dithered and rounded: linear between whole numbers' squares."""
+    whole = np.floor(sample)
+    return float(np.mean(whole**2 + (sample - whole) * (2.0 * whole + 1.0)))
+
+
+_STEPS: Final = 256  # of the dither: one byte per pixel
+_MIDDLE: Final = 128
+_STRIP_PX: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Canvas:
+    """Room to paint one copy in: ``pixels`` is (H, W, 4) uint8, and its fourth channel means
+    nothing; ``fine`` is (H, W) int16, for what comes between.
+    """
+
+    pixels: Pixels
+    fine: NDArray[np.int16]
+
+
+def canvas(rows: int, columns: int) -> Canvas:
+    """A new one for a picture of this size."""
+    return Canvas(np.empty((rows, columns, 4), np.uint8), np.empty((rows, columns), np.int16))
+
+
+def add_mark(colours: Sequence[Pixels], mark: Plane, dither: Pixels, onto: Canvas) -> None:
+    """Paint the picture with a mark onto a canvas.
+
+    Args:
+        colours: the picture's red, green and blue, (H, W) uint8 each.
+        mark: grey levels, at the picture's size or smaller; enlarged here (bicubic).
+        dither: (H, W) uint8, 256ths of a grey level: the sum of both is rounded down.
+        onto: written over.
+    """
+    rows, columns = dither.shape
+    fine = _in_256ths(mark)
+    if fine.shape != (rows, columns):
+        cv2.resize(fine, (columns, rows), dst=onto.fine, interpolation=cv2.INTER_CUBIC)
+        fine = onto.fine
+    for strip in _strips(rows, columns):
+        steps = fine[strip] + dither[strip]
+        steps >>= 8  # an arithmetic shift rounds down, for negative numbers too
+        _add([colour[strip] for colour in colours], steps, onto.pixels[strip])
+
+
+def _in_256ths(mark: Plane) -> NDArray[np.int16]:
+    return np.asarray(cv2.addWeighted(mark, _STEPS, mark, 0.0, 0.0, dtype=cv2.CV_16S), np.int16)
+
+
+def _add(colours: Sequence[Pixels], steps: NDArray[np.int16], pixels: Pixels) -> None:
+    """The same step to red, green and blue; saturating, first up, then down. No step leaves the
+    range of a signed byte: the mask ends at 6 grey levels a band (docs/spec/mark.md, section 5).
+    """
+    middle = np.full(steps.shape, _MIDDLE, np.uint8)
+    shifted = steps.astype(np.uint8)
+    shifted ^= _MIDDLE  # of a signed byte: the same as adding 128
+    up, down = cv2.subtract(shifted, middle), cv2.subtract(middle, shifted)
+    marked = [cv2.subtract(cv2.add(colour, up), down) for colour in colours]
+    cv2.merge([*marked, marked[0]], dst=pixels)
+
+
+def _strips(rows: int, columns: int) -> Iterator[slice]:
+    height = max(1, _STRIP_PX // columns)
+    for top in range(0, rows, height):
+        yield slice(top, min(top + height, rows))
+
+
+def embed(prepared: Prepared, copy_stream: bytes, dither_stream: bytes) -> Pixels:
+    """The picture with one copy's mark added to its luma, (H, W, 3) uint8.
+
+    The same whole number is added to R, G and B. It is the mark plus a uniform dither, rounded
+    down; all copies of a message share the dither, so that averaging copies does not round their
+    marks away (docs/spec/mark.md, section 4).
+
+    Args:
+        prepared: the picture.
+        copy_stream: ``code.stream_bytes`` uniform bytes, for this copy alone.
+        dither_stream: ``code.dither_bytes`` uniform bytes, for this message alone.
+
+    Raises:
+        ValueError: a stream is too short.
+    """
+    marked = canvas(*prepared.layout.full)
+    paint(prepared, colours(prepared), copy_stream, dither_stream, onto=marked)
+    return np.ascontiguousarray(marked.pixels[:, :, :3])
+
+
+def colours(prepared: Prepared) -> tuple[Pixels, ...]:
+    """The picture's red, green and blue, (H, W) uint8 each: taken apart once for all copies."""
+    return tuple(np.asarray(plane, np.uint8) for plane in cv2.split(prepared.pixels_rgb))
+
+
+def paint(
+    prepared: Prepared,
+    apart: Sequence[Pixels],
+    copy_stream: bytes,
+    dither_stream: bytes,
+    *,
+    onto: Canvas,
+) -> None:
+    """As :func:`embed`, onto a canvas that can be used again for the next copy.
+
+    Encoders take four channels without a copy of their own, and memory that is used again need not
+    be cleared first: at 12 megapixels that is half the cost of a copy. ``apart`` is what
+    :func:`colours` gives.
+
+    Raises:
+        ValueError: a stream is too short.
+    """
+    rows, columns = prepared.layout.full
+    if len(dither_stream) < rows * columns:
+        raise ValueError(f"this picture needs {rows * columns} bytes of dither")
+    mark = prepared.pattern(chips(copy_stream, prepared.layout.chips))
+    dither = np.frombuffer(dither_stream, np.uint8, rows * columns).reshape(rows, columns)
+    add_mark(apart, mark, dither, onto)

@@ -1,0 +1,72 @@
+"""The chance that an innocent copy scores as high, and the likelihood ratio of a score."""
+
+import math
+from typing import Final
+
+_BENTKUS_DZINDZALIETA: Final = 3.17866  # rounded up
+# 2^-256: the chance of guessing a copy's secret. A smaller one would claim more than the streams'
+# independence can carry, so it is reported as this; and never as 0.
+SMALLEST: Final = 2.0**-256
+
+
+def upper_tail(score: float) -> float:
+    """A bound on P(an innocent copy scores at least this much), in [SMALLEST, 1].
+
+    Args:
+        score: in standard deviations of an innocent copy's score.
+
+    Raises:
+        ValueError: the score is not finite.
+
+    >>> upper_tail(-2.0)
+    1.0
+    """
+    if not math.isfinite(score):
+        raise ValueError(f"a score must be finite, got {score}")
+    if score <= 0.0:
+        return 1.0
+    normal = 0.5 * math.erfc(score / math.sqrt(2.0))
+    hoeffding = math.exp(-0.5 * score * score)
+    return max(min(1.0, hoeffding, _BENTKUS_DZINDZALIETA * normal), SMALLEST)
+
+
+def tail_of_best(compared: int, tail: float) -> float:
+    """Chance that the best of ``compared`` independent innocents lands in a tail of mass ``tail``.
+
+    1 - (1 - tail)^compared (Sidak 1967), written so that tails of 1e-300 do not round to zero. It
+    is exact here: given the leak, the streams of different copies are independent.
+    """
+    return 1.0 if tail >= 1.0 else -math.expm1(compared * math.log1p(-tail))
+
+
+LARGEST: Final = (
+    2.0**256
+)  # one over the tail's floor (watermark/likelihood.py), for the same reason
+SURVIVES: Final = 0.5
+STRENGTH_MAX: Final = 300
+_HARMONIC: Final = math.fsum(1.0 / t for t in range(1, STRENGTH_MAX + 1))
+_REACH: Final = 9  # strengths further from the score add less than 1e-17 of the sum; left out
+_EXPONENT_MAX: Final = 700.0  # exp() of it is far above LARGEST and still finite
+
+
+def likelihood_ratio(score: float) -> float:
+    """The ratio for one copy's score, in [1/2, LARGEST].
+
+    Args:
+        score: in standard deviations of an innocent copy's score.
+
+    Raises:
+        ValueError: the score is not finite.
+
+    >>> round(likelihood_ratio(0.0), 2)
+    0.56
+    """
+    if not math.isfinite(score):
+        raise ValueError(f"a score must be finite, got {score}")
+    first = int(min(max(1.0, score - _REACH), STRENGTH_MAX))
+    last = int(min(max(1.0, score) + _REACH, STRENGTH_MAX))
+    heard = math.fsum(
+        math.exp(min(t * score - 0.5 * t * t, _EXPONENT_MAX)) / (t * _HARMONIC)
+        for t in range(first, last + 1)
+    )
+    return min(1.0 - SURVIVES + SURVIVES * heard, LARGEST)

@@ -1,0 +1,150 @@
+"""Luma and chroma planes, and Gaussian and Laplacian pyramids with their adjoints (Burt and Adelson
+1983).
+"""
+
+from typing import Final, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from entrenous.watermark.chip_layout import Shape
+
+Plane = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+Curve = NDArray[np.float64]
+_ROWS: Final = 64
+Samples = TypeVar("Samples", Pixels, Plane)
+
+
+def shrink(pixels: Samples, shape: Shape) -> Samples:
+    """Area average to (rows, columns); the same array when it has that size already."""
+    if pixels.shape[:2] == shape:
+        return pixels
+    small = cv2.resize(pixels, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+    return small.astype(pixels.dtype, copy=False)
+
+
+def luma(pixels_rgb: Pixels) -> Plane:
+    """Luma (ITU-R BT.601, as in JPEG) in grey levels, 0 to 255, not rounded. Shape (H, W)."""
+    light = np.empty(pixels_rgb.shape[:2], np.float32)
+    for top in range(0, len(light), _ROWS):  # floats of a whole picture would be most of the memory
+        rows = slice(top, top + _ROWS)
+        cv2.cvtColor(pixels_rgb[rows].astype(np.float32), cv2.COLOR_RGB2GRAY, dst=light[rows])
+    return light
+
+
+def chroma(pixels_rgb: Pixels, of_luma: Plane) -> tuple[Plane, Plane]:
+    """Red and blue minus luma, in grey levels: Cr and Cb up to their scale."""
+    red = pixels_rgb[:, :, 0].astype(np.float32) - of_luma
+    blue = pixels_rgb[:, :, 2].astype(np.float32) - of_luma
+    return red, blue
+
+
+def looked_up(plane: Plane, at: Curve, values: Curve) -> Plane:
+    """``values`` at the nearest of ``at``, evenly spaced and rising, for every pixel.
+
+    Many times faster than interpolating at every pixel; beyond the ends the ends hold.
+    """
+    steps = np.float32((len(at) - 1) / (at[-1] - at[0]))
+    index = np.clip((plane - np.float32(at[0])) * steps + np.float32(0.5), 0, len(at) - 1)
+    return np.asarray(np.take(values.astype(np.float32), index.astype(np.int32)), np.float32)
+
+
+_BINOMIAL: Final = np.array([1.0, 4.0, 6.0, 4.0, 1.0], np.float32) / np.float32(16.0)
+
+
+def gaussian_pyramid(plane: Plane, levels: int) -> list[Plane]:
+    """``plane`` and ``levels - 1`` halvings, finest first."""
+    pyramid = [plane]
+    for _ in range(levels - 1):
+        pyramid.append(np.asarray(cv2.pyrDown(pyramid[-1]), np.float32))
+    return pyramid
+
+
+def detail_pyramid(plane: Plane, levels: int) -> list[Plane]:
+    """What each of ``levels`` octaves holds beyond the next coarser one, finest first."""
+    steps = gaussian_pyramid(plane, levels + 1)
+    return [
+        np.subtract(steps[level], _up(steps[level + 1], _shape(steps[level])), dtype=np.float32)
+        for level in range(levels)
+    ]
+
+
+def detail_adjoint(details: list[Plane]) -> Plane:
+    """The adjoint of :func:`detail_pyramid`."""
+    upper = -_up_adjoint(details[-1])
+    for level in range(len(details) - 1, 0, -1):
+        own = details[level] - _up_adjoint(details[level - 1])
+        upper = own + _down_adjoint(upper, _shape(details[level]))
+    return np.asarray(details[0] + _down_adjoint(upper, _shape(details[0])), np.float32)
+
+
+def add_up(patterns: list[Plane]) -> Plane:
+    """Sum a pyramid of patterns, finest first, at the finest level's size."""
+    total = patterns[-1]
+    for pattern in reversed(patterns[:-1]):
+        total = _up(total, _shape(pattern))
+        total += pattern
+    return total
+
+
+def add_up_adjoint(plane: Plane, levels: int) -> list[Plane]:
+    """The adjoint of :func:`add_up`."""
+    parts = [plane]
+    for _ in range(levels - 1):
+        parts.append(_up_adjoint(parts[-1]))
+    return parts
+
+
+def _up(plane: Plane, shape: Shape) -> Plane:
+    return np.asarray(cv2.pyrUp(plane, dstsize=(shape[1], shape[0])), np.float32)
+
+
+def _up_adjoint(plane: Plane) -> Plane:
+    rows, columns = plane.shape
+    return _both_axes(_up_matrix(rows).T, _up_matrix(columns).T, plane)
+
+
+def _down_adjoint(plane: Plane, shape: Shape) -> Plane:
+    return _both_axes(_down_matrix(shape[0]).T, _down_matrix(shape[1]).T, plane)
+
+
+def _both_axes(down: sparse.csr_array, across: sparse.csr_array, plane: Plane) -> Plane:
+    half = np.ascontiguousarray((down @ plane).T)
+    return np.ascontiguousarray((across @ half).T, np.float32)
+
+
+def _down_matrix(size: int) -> sparse.csr_array:
+    """``cv2.pyrDown`` along one axis: ((size + 1) // 2, size); mirrored at the border."""
+    half = (size + 1) // 2
+    taps = _mirrored(2 * np.arange(half)[:, None] + np.arange(-2, 3), size)
+    return _matrix(taps, np.tile(_BINOMIAL, (half, 1)), size)
+
+
+def _up_matrix(size: int) -> sparse.csr_array:
+    """``cv2.pyrUp`` along one axis: (size, (size + 1) // 2)."""
+    half = (size + 1) // 2
+    at = np.arange(size)
+    first = at // 2 + np.array([[-1], [0], [1]])
+    even = np.array([[0.125], [0.75], [0.125]])
+    odd = np.array([[0.0], [0.5], [0.5]])
+    taps = np.where(first < 0, np.minimum(1, half - 1), np.minimum(first, half - 1))
+    return _matrix(taps.T, np.where(at % 2 == 0, even, odd).T.astype(np.float32), half)
+
+
+def _mirrored(taps: np.ndarray, size: int) -> np.ndarray:
+    span = max(1, 2 * (size - 1))
+    folded = np.abs(taps) % span
+    return np.minimum(folded, span - folded) if size > 1 else np.zeros_like(taps)
+
+
+def _matrix(taps: np.ndarray, weights: Plane, columns: int) -> sparse.csr_array:
+    rows = np.repeat(np.arange(len(taps)), taps.shape[1])
+    entries = (weights.ravel(), (rows, taps.ravel()))
+    return sparse.csr_array(sparse.coo_array(entries, shape=(len(taps), columns)))
+
+
+def _shape(plane: Plane) -> Shape:
+    return plane.shape[0], plane.shape[1]

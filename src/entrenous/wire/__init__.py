@@ -1,0 +1,1 @@
+"""Bytes and JSON to nouns and back, strictly; every parser is a fuzz target."""

@@ -1,0 +1,170 @@
+"""Base64url without padding (RFC 4648), canonical JSON (RFC 8785), strict JSON, and times as text.
+
+Each value has one form; of JSON exactly the named members are read, and anything else raises
+NotUnderstood.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+import pybase64
+
+from entrenous.base.errors import NotUnderstood
+
+_TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+def write_time(moment: datetime) -> str:
+    """An aware UTC time with microseconds, e.g. ``2026-11-25T13:00:00.000000Z``."""
+    if moment.utcoffset() != timedelta(0):
+        raise ValueError("times are aware, in UTC")
+    return moment.strftime(_TIME)
+
+
+def read_time(untrusted_text: object) -> datetime:
+    """The time that :func:`write_time` wrote; raises ValueError."""
+    if not isinstance(untrusted_text, str):
+        raise ValueError("a time is text")  # noqa: TRY004 -- one kind of failure for the caller
+    moment = datetime.strptime(untrusted_text, _TIME).replace(tzinfo=UTC)
+    if write_time(moment) != untrusted_text:
+        raise ValueError("a time has one form")
+    return moment
+
+
+_BEYOND: Final = b"-_"  # the letters, after A-Z, a-z and 0-9, that are not those of plain base64
+
+
+def to_base64url(data: bytes) -> str:
+    """Bytes as text."""
+    return pybase64.b64encode_as_string(data, _BEYOND).rstrip("=")
+
+
+def from_base64url(untrusted_text: str, size: int | None = None) -> bytes:
+    """Text as bytes.
+
+    Raises:
+        NotUnderstood: not base64url, not its one form, or not ``size`` bytes.
+    """
+    if "+" in untrusted_text or "/" in untrusted_text or "=" in untrusted_text:
+        raise NotUnderstood
+    padded = untrusted_text + "=" * (-len(untrusted_text) % 4)
+    try:
+        data = pybase64.b64decode(padded, _BEYOND, validate=True)
+    except ValueError:
+        raise NotUnderstood from None
+    # Bits beyond the last byte are in the last group only: that it is written so says it of all.
+    if to_base64url(data[len(data) // 3 * 3 :]) != untrusted_text[len(data) // 3 * 4 :]:
+        raise NotUnderstood
+    if size not in (None, len(data)):
+        raise NotUnderstood
+    return data
+
+
+_WHOLE_MAX: Final = 2**53 - 1  # RFC 8785 section 3.2.2.3: numbers are IEEE 754 doubles
+
+
+def canonical_json(value: object) -> bytes:
+    """The UTF-8 bytes of ``value``: keys sorted, no blanks.
+
+    Raises:
+        ValueError: a fraction, a whole number beyond 2**53 - 1, a key that is not ASCII text, a
+            lone surrogate, or something that JSON does not have.
+
+    >>> canonical_json({"b": [1, None], "a": "é"}).decode()
+    '{"a":"é","b":[1,null]}'
+    """
+    _check(value)
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return text.encode()
+
+
+def read_canonical(untrusted_data: bytes) -> Any:
+    """The value whose canonical form these bytes are; raises ValueError for every other bytes."""
+    try:
+        value = json.loads(untrusted_data.decode())
+        again = canonical_json(value)  # takes a few levels more than reading did
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if again != untrusted_data:
+        raise ValueError("not in canonical form")
+    return value
+
+
+def _check(value: object) -> None:
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            if not (isinstance(key, str) and key.isascii()):
+                raise ValueError("a key must be ASCII text")
+            _check(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _check(part)
+    elif isinstance(value, int):
+        if abs(value) > _WHOLE_MAX:
+            raise ValueError("a whole number must stay within 2**53 - 1")
+    elif not (value is None or isinstance(value, str)):
+        raise ValueError(f"{type(value).__name__} has no canonical form here")
+
+
+Shape = TypeVar("Shape")
+Noun = TypeVar("Noun")
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]  # until the year 9999
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]  # what JSON numbers hold exactly
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Exactly these members, no others."""
+
+
+def to_json(shape: Strict) -> bytes:
+    """The bytes of one body."""
+    return msgspec.json.encode(shape)
+
+
+def from_json(kind: type[Shape], untrusted_body: bytes) -> Shape:
+    """One body; raises NotUnderstood."""
+    try:
+        return msgspec.json.decode(untrusted_body, type=kind)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        raise NotUnderstood from None
+
+
+def made(kind: type[Noun], *fields: Any) -> Noun:
+    """The noun; raises NotUnderstood if there can be none of these fields."""
+    try:
+        return kind(*fields)
+    except ValueError:
+        raise NotUnderstood from None
+
+
+def maybe_b64u(data: bytes | None) -> str | None:
+    """Bytes as text, or null."""
+    return None if data is None else to_base64url(data)
+
+
+def maybe_bytes(untrusted_text: str | None) -> bytes | None:
+    """Text as bytes, or null."""
+    return None if untrusted_text is None else from_base64url(untrusted_text)
+
+
+def to_seconds(when: datetime) -> int:
+    """Whole seconds since 1970 UTC."""
+    return int(when.timestamp())
+
+
+def maybe_seconds(when: datetime | None) -> int | None:
+    """Whole seconds since 1970 UTC, or null."""
+    return None if when is None else to_seconds(when)
+
+
+def to_moment(seconds: int) -> datetime:
+    """That moment, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def maybe_moment(seconds: int | None) -> datetime | None:
+    """That moment, in UTC, or None."""
+    return None if seconds is None else to_moment(seconds)

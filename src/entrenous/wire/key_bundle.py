@@ -1,0 +1,358 @@
+"""Key bundles: device certificates, device lists and signed batches as CBOR (docs/spec/identity.md
+sections 2 to 5).
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId, PersonId
+from entrenous.base.identity import (
+    BadCard,
+    Batch,
+    Card,
+    Certificate,
+    DeviceList,
+    ListedDevice,
+    ListStatement,
+    MasterKey,
+    Place,
+    RevokedAs,
+    RevokedDevice,
+    SignedBatch,
+    SignedCertificate,
+    Speaks,
+)
+from entrenous.base.limits import (
+    BATCH_SIZE_MAX,
+    DEVICES_MAX,
+    LIST_BYTES_MAX,
+    LISTS_MAX,
+    PLAIN_CARD_BYTES_MAX,
+    REVOKED_MAX,
+)
+from entrenous.wire.cbor import (
+    BadCbor,
+    as_blob,
+    as_bytes,
+    as_list,
+    as_map,
+    as_time,
+    as_uint,
+    decode,
+    named,
+    seconds,
+    unless_null,
+    written,
+)
+from entrenous.wire.text import as_name, as_url
+
+_VERSION: Final = 2
+_ED25519: Final = 64  # bytes of each signature
+_MLDSA65: Final = 3309
+_CERTIFICATE_MAX: Final = 512  # bytes; today's have 182
+_ENFORCES_MAX: Final = 16
+
+
+def write_certificate(certificate: Certificate) -> bytes:
+    """The bytes that a master key signs for a device.
+
+    Raises:
+        ValueError: a field is not what the specification allows.
+    """
+    return written(
+        {
+            1: _VERSION,
+            2: certificate.person,
+            3: certificate.device,
+            4: certificate.ed25519,
+            5: certificate.curve25519,
+            6: seconds(certificate.created_at),
+            7: list(certificate.enforces),
+            8: certificate.mldsa65_hash,
+        },
+        read_certificate,
+    )
+
+
+def read_certificate(untrusted: bytes) -> Certificate:
+    """A device certificate; unproven.
+
+    Raises:
+        BadCard: not a certificate of this version.
+    """
+    with named(BadCard):
+        fields = as_map(decode(untrusted), 8)
+        as_uint(fields[1], _VERSION, _VERSION)
+        return Certificate(
+            person=PersonId(as_bytes(fields[2], 32)),
+            device=DeviceId(as_bytes(fields[3], ID_BYTES)),
+            ed25519=as_bytes(fields[4], 32),
+            curve25519=as_bytes(fields[5], 32),
+            created_at=as_time(fields[6]),
+            enforces=_enforces(fields[7]),
+            mldsa65_hash=as_bytes(fields[8], 32),
+        )
+
+
+def plain_certificate(signed: SignedCertificate) -> list[object]:
+    """A signed certificate as it stands in a card or a letter."""
+    return [signed.statement, *split_signature(signed.signature)]
+
+
+def as_signed_certificate(entry: Any) -> SignedCertificate:
+    """A signed certificate from inside a card or a letter; unproven.
+
+    Raises:
+        BadCard, BadCbor: it is none.
+    """
+    untrusted_certificate, ed25519, mldsa65 = as_list(entry, 3, 3)
+    statement = as_blob(untrusted_certificate, _CERTIFICATE_MAX)
+    return SignedCertificate(
+        read_certificate(statement), statement, joined_signature(ed25519, mldsa65)
+    )
+
+
+def joined_signature(ed25519: object, mldsa65: object) -> bytes:
+    """Both signatures, 3,373 bytes, from the two fields that carry them."""
+    return as_bytes(ed25519, _ED25519) + as_bytes(mldsa65, _MLDSA65)
+
+
+def split_signature(signature: bytes) -> tuple[bytes, bytes]:
+    """The two fields that carry both signatures, Ed25519's and ML-DSA-65's."""
+    return signature[:_ED25519], signature[_ED25519:]
+
+
+def _enforces(value: object) -> tuple[int, ...]:
+    found = tuple(as_uint(one) for one in as_list(value, 0, _ENFORCES_MAX))
+    if any(one >= after for one, after in pairwise(found)):
+        raise BadCbor
+    return found
+
+
+_PROTOCOLS: Final = 2**16 - 1
+
+
+def write_device_list(devices: DeviceList) -> bytes:
+    """The statement that a master key signs, and whose hash is the list's head.
+
+    Raises:
+        ValueError: a field is not what the specification allows.
+    """
+    return written(
+        {
+            1: _VERSION,
+            2: devices.person,
+            3: devices.epoch,
+            4: devices.previous,
+            5: [[one.device, one.proof, one.mailbox] for one in devices.devices],
+            6: [[one.device, seconds(one.at), int(one.kind)] for one in devices.revoked],
+            7: devices.name,
+            8: [devices.speaks.floor, devices.speaks.newest],
+            9: seconds(devices.issued_at),
+            10: devices.relay_url,
+        },
+        read_device_list,
+    )
+
+
+def read_device_list(untrusted: bytes) -> ListStatement:
+    """A statement; unproven.
+
+    Raises:
+        BadCard: not a list of this version, or one that contradicts itself.
+    """
+    with named(BadCard):
+        fields = as_map(decode(untrusted), 10)
+        as_uint(fields[1], _VERSION, _VERSION)
+        said = DeviceList(
+            person=PersonId(as_bytes(fields[2], 32)),
+            epoch=as_uint(fields[3], least=1),
+            previous=unless_null(fields[4], _hash),
+            devices=tuple(map(_listed, as_list(fields[5], 1, DEVICES_MAX))),
+            revoked=tuple(map(_revoked, as_list(fields[6], 0, REVOKED_MAX))),
+            name=as_name(fields[7]),
+            speaks=_speaks(fields[8]),
+            issued_at=as_time(fields[9]),
+            relay_url=as_url(fields[10]),
+        )
+        _check(said)
+        return ListStatement(said, untrusted)
+
+
+def _check(said: DeviceList) -> None:
+    listed = [one.device for one in said.devices]
+    revoked = [one.device for one in said.revoked]
+    if (said.previous is None) != (said.epoch == 1) or set(listed) & set(revoked):
+        raise BadCbor
+    _check_ascending(listed)
+    _check_ascending(revoked)
+    if len({one.mailbox for one in said.devices}) != len(listed):
+        raise BadCbor  # each device has a mailbox of its own
+
+
+def _check_ascending(devices: Sequence[bytes]) -> None:
+    if any(one >= after for one, after in pairwise(devices)):
+        raise BadCbor
+
+
+def _listed(entry: Any) -> ListedDevice:
+    device, proof, mailbox = as_list(entry, 3, 3)
+    receives = MailboxId(as_bytes(mailbox, ID_BYTES))
+    return ListedDevice(_device(device), _hash(proof), receives)
+
+
+def _revoked(entry: Any) -> RevokedDevice:
+    device, at, kind = as_list(entry, 3, 3)
+    known = RevokedAs(as_uint(kind, max(RevokedAs), min(RevokedAs)))
+    return RevokedDevice(_device(device), as_time(at), known)
+
+
+def _speaks(value: Any) -> Speaks:
+    floor, newest = as_list(value, 2, 2)
+    least = as_uint(floor, _PROTOCOLS, 1)
+    return Speaks(least, as_uint(newest, _PROTOCOLS, least))
+
+
+def _device(value: object) -> DeviceId:
+    return DeviceId(as_bytes(value, ID_BYTES))
+
+
+def _hash(value: object) -> bytes:
+    return as_bytes(value, 32)
+
+
+def write_card(card: Card) -> bytes:
+    """A card's bytes.
+
+    Raises:
+        ValueError: a field is not what the specification allows.
+    """
+    ed25519, mldsa65 = split_signature(card.signature)
+    return written(
+        {
+            1: _VERSION,
+            2: card.master.ed25519,
+            3: card.master.mldsa65,
+            4: [one.statement for one in card.lists],
+            5: ed25519,
+            6: mldsa65,
+            7: [plain_certificate(signed) for signed in card.certificates],
+        },
+        read_card,
+    )
+
+
+def read_card(untrusted: bytes) -> Card:
+    """A card; unproven.
+
+    Raises:
+        BadCard: not a card of this version, or its lists are not of one person and consecutive, or
+            its certificates are not one for each device of the newest.
+    """
+    with named(BadCard):
+        if len(untrusted) > PLAIN_CARD_BYTES_MAX:
+            raise BadCbor
+        fields = as_map(decode(untrusted), 7)
+        as_uint(fields[1], _VERSION, _VERSION)
+        card = Card(
+            master=MasterKey(as_bytes(fields[2], 32), as_bytes(fields[3], 1952)),
+            lists=_lists(fields[4]),
+            signature=joined_signature(fields[5], fields[6]),
+            certificates=tuple(map(as_signed_certificate, as_list(fields[7], 1, DEVICES_MAX))),
+        )
+        listed = [one.device for one in card.newest.said.devices]
+        if [one.certificate.device for one in card.certificates] != listed:
+            raise BadCbor
+        return card
+
+
+def recent(lists: tuple[ListStatement, ...]) -> tuple[ListStatement, ...]:
+    """As many of the newest lists as a card holds."""
+    kept, size = list[ListStatement](), 0
+    for one in reversed(lists[-LISTS_MAX:]):
+        size += len(one.statement)
+        if size > LIST_BYTES_MAX:
+            break
+        kept.append(one)
+    return tuple(reversed(kept))
+
+
+def _lists(value: Any) -> tuple[ListStatement, ...]:
+    statements = [as_blob(one, LIST_BYTES_MAX) for one in as_list(value, 1, LISTS_MAX)]
+    if sum(map(len, statements)) > LIST_BYTES_MAX:
+        raise BadCbor
+    lists = tuple(map(read_device_list, statements))
+    for one, after in pairwise(lists):
+        if after.said.person != one.said.person or after.said.epoch != one.said.epoch + 1:
+            raise BadCbor
+    return lists
+
+
+_STATEMENT_MAX: Final = 128  # bytes; today's have 72 at most
+_PATH_MAX: Final = (BATCH_SIZE_MAX - 1).bit_length()
+_BATCH_MLDSA65: Final = 1952
+
+
+def write_batch(batch: Batch) -> bytes:
+    """The statement that a device signs.
+
+    Raises:
+        ValueError: a field has not the length of its kind.
+    """
+    return written([batch.device, batch.mailbox, batch.size, batch.root], _read_batch)
+
+
+def plain_signed_batch(signed: SignedBatch) -> list[object]:
+    """A signed batch as it stands in a prekey or a letter."""
+    return [signed.statement, signed.mldsa65, *split_signature(signed.signature)]
+
+
+def as_signed_batch(entry: Any) -> SignedBatch:
+    """A signed batch from inside a prekey or a letter; unproven.
+
+    Raises:
+        BadCbor: it is none.
+    """
+    statement, key, ed25519, mldsa65 = as_list(entry, 4, 4)
+    encoded = as_blob(statement, _STATEMENT_MAX)
+    return SignedBatch(
+        batch=_read_batch(encoded),
+        statement=encoded,
+        mldsa65=as_bytes(key, _BATCH_MLDSA65),
+        signature=joined_signature(ed25519, mldsa65),
+    )
+
+
+def plain_place(place: Place) -> tuple[object, object]:
+    """Where a statement is in its batch, as two fields: its index, in one byte whatever it is, and
+    its path.
+
+    Raises:
+        OverflowError: no batch has such an index.
+    """
+    return place.index.to_bytes(1, "big"), list(place.path)
+
+
+def as_place(index: object, path: object) -> Place:
+    """Where a statement says that it is in its batch.
+
+    Raises:
+        BadCbor: no batch has such a place.
+    """
+    hashes = tuple(as_bytes(one, 32) for one in as_list(path, 0, _PATH_MAX))
+    return Place(as_uint(as_bytes(index, 1)[0], BATCH_SIZE_MAX - 1), hashes)
+
+
+def _read_batch(encoded: bytes) -> Batch:
+    device, mailbox, size, root = as_list(decode(encoded), 4, 4)
+    return Batch(
+        device=DeviceId(as_bytes(device, ID_BYTES)),
+        mailbox=unless_null(mailbox, _mailbox),
+        size=as_uint(size, BATCH_SIZE_MAX, 1),
+        root=as_bytes(root, 32),
+    )
+
+
+def _mailbox(value: object) -> MailboxId:
+    return MailboxId(as_bytes(value, ID_BYTES))

@@ -1,0 +1,70 @@
+"""Errors as problem details (RFC 9457), and back to the same errors."""
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from entrenous.base.errors import EntrenousError
+
+MEDIA_TYPE: Final = "application/problem+json"
+_STATUS_BY_FAMILY: Final[Mapping[str, int]] = {
+    "refused": 409,
+    "not-found": 404,
+    "unproven": 422,
+    "unreachable": 503,
+    "malformed": 400,
+    "bug": 500,
+}
+
+
+class _Problem(msgspec.Struct, frozen=True):
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+    facts: dict[str, int | datetime] = {}
+
+
+def urn_of(kind: type[EntrenousError]) -> str:
+    """The name of an error on the wire, e.g. ``urn:entrenous:refused:used-up``."""
+    return f"urn:entrenous:{kind.family}:{_kebab(kind)}"
+
+
+def status_of(
+    kind: type[EntrenousError], closer: Mapping[type[EntrenousError], int] | None = None
+) -> int:
+    """The HTTP status of an error: by ``closer``, where HTTP has a closer word, else by family."""
+    known = closer or {}
+    by_class = (known[ancestor] for ancestor in kind.__mro__ if ancestor in known)
+    return next(by_class, _STATUS_BY_FAMILY[kind.family])
+
+
+def write_problem(error: EntrenousError, status: int) -> bytes:
+    """One error as a problem document; facts that are neither numbers nor times stay here."""
+    facts = {name: fact for name, fact in error.facts.items() if isinstance(fact, int | datetime)}
+    title = _kebab(type(error)).replace("-", " ").capitalize()
+    return msgspec.json.encode(_Problem(urn_of(type(error)), title, status, str(error), facts))
+
+
+def read_problem(
+    untrusted_body: bytes, known: Collection[type[EntrenousError]]
+) -> EntrenousError | None:
+    """The error among ``known`` that a problem document names; None if it names none of them.
+
+    Its message is ours, not theirs: of the document, only its type and its facts are used.
+    """
+    try:
+        problem = msgspec.json.decode(untrusted_body, type=_Problem)
+        kind = {urn_of(kind): kind for kind in known}[problem.type]
+        error = kind(**problem.facts)
+        str(error)
+    except (msgspec.MsgspecError, RecursionError, ValueError, LookupError, TypeError):
+        return None
+    return error
+
+
+def _kebab(kind: type[EntrenousError]) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", kind.__name__).lower()

@@ -1,0 +1,112 @@
+"""Receipts and commitments to marks as CBOR (docs/spec/receipts.md, docs/spec/content.md section
+6).
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from entrenous.base.copies import BadReceipt, Copy, ReceiptEvent, ReceiptProof, ReceiptStatement
+from entrenous.base.identifiers import ID_BYTES, DeviceId, EnvelopeId, MessageId, PersonId
+from entrenous.wire.cbor import (
+    BadCbor,
+    as_bytes,
+    as_list,
+    as_time,
+    as_uint,
+    decode,
+    encode,
+    named,
+    seconds,
+    written,
+)
+from entrenous.wire.key_bundle import as_place, as_signed_batch, plain_place, plain_signed_batch
+
+
+def write_commitments(marks: Sequence[bytes | None]) -> bytes:
+    """The same of the commitments alone."""
+    return encode(list(marks))
+
+
+def write_mark(message: MessageId, place: int, copy: Copy) -> bytes:
+    """What the commitment to a copy's mark is taken of; ``place`` counts a message's files from 1.
+
+    Raises:
+        ValueError: the copy was not sent through a relay, or has no nonce.
+    """
+    if copy.person is None or copy.device is None or copy.nonce is None:
+        raise ValueError("only a copy for a device, with its nonce, is committed to")
+    seed, nonce = copy.seed.reveal(), copy.nonce.reveal()
+    return encode([message, place, copy.person, copy.device, seed, copy.sha256, nonce])
+
+
+def write_receipt_statement(said: ReceiptStatement) -> bytes:
+    """What a recipient's device signs.
+
+    Raises:
+        ValueError: a time before 1970.
+    """
+    return encode(
+        [
+            said.sender,
+            said.message,
+            said.envelope,
+            said.recipient,
+            said.device,
+            said.head,
+            int(said.event),
+            seconds(said.at),
+            said.manifest,
+            said.marks,
+        ]
+    )
+
+
+PROOF_BYTES_MAX: Final = 8 * 1024  # of today's, the longest have 5.7 kB
+
+
+def read_receipt_statement(untrusted: bytes) -> ReceiptStatement:
+    """What a recipient's device signed; the signature is the caller's to check.
+
+    Raises:
+        BadReceipt: it is no such statement.
+    """
+    with named(BadReceipt):
+        fields = as_list(decode(untrusted), 10, 10)
+        if encode(fields) != untrusted:
+            raise BadReceipt
+        sender, message, envelope, recipient, device, head, event, at, manifest, marks = fields
+        return ReceiptStatement(
+            sender=PersonId(as_bytes(sender, 32)),
+            message=MessageId(as_bytes(message, ID_BYTES)),
+            envelope=EnvelopeId(as_bytes(envelope, ID_BYTES)),
+            recipient=PersonId(as_bytes(recipient, 32)),
+            device=DeviceId(as_bytes(device, ID_BYTES)),
+            head=as_bytes(head, 32),
+            event=ReceiptEvent(as_uint(event, max(ReceiptEvent), min(ReceiptEvent))),
+            at=as_time(at),
+            manifest=as_bytes(manifest, 32),
+            marks=as_bytes(marks, 32),
+        )
+
+
+def write_receipt_proof(proof: ReceiptProof) -> bytes:
+    """What proves one receipt: its place in its batch, and the batch.
+
+    Raises:
+        ValueError: a field has not the length of its kind.
+    """
+    fields = [*plain_place(proof.place), plain_signed_batch(proof.batch)]
+    return written(fields, read_receipt_proof)
+
+
+def read_receipt_proof(untrusted: bytes) -> ReceiptProof:
+    """What is said to prove one receipt; unproven.
+
+    Raises:
+        BadReceipt: it is no such proof.
+    """
+    with named(BadReceipt):
+        if len(untrusted) > PROOF_BYTES_MAX:
+            raise BadCbor
+        index, path, batch = as_list(decode(untrusted), 3, 3)
+        return ReceiptProof(as_place(index, path), as_signed_batch(batch))

@@ -1,0 +1,445 @@
+"""The JSON of every request to a relay (docs/spec/relay.md sections 1 to 7 and 10).
+
+Mailboxes, prekeys, send tokens, the status of the relay, envelopes, shares, uploads, and device
+locks.
+"""
+
+from datetime import datetime
+from typing import Annotated, Final
+
+import msgspec
+
+from entrenous.base.errors import NotUnderstood
+from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, EnvelopeId, MailboxId
+from entrenous.base.limits import (
+    ATTEMPT_BYTES,
+    GENERATION_MAX,
+    LOCK_BYTES,
+    ONE_TIME_KEYS,
+    OPENING_BYTES,
+    OPENINGS_MAX,
+    SHARE_BYTES,
+    TOKEN_BATCH_MAX,
+    UNLOCK_TRIES,
+)
+from entrenous.base.program import UNKNOWN, Program
+from entrenous.base.secret import Secret
+from entrenous.wire.encodings import (
+    Count,
+    Seconds,
+    Strict,
+    from_base64url,
+    from_json,
+    made,
+    maybe_b64u,
+    maybe_bytes,
+    maybe_moment,
+    maybe_seconds,
+    to_base64url,
+    to_json,
+    to_moment,
+    to_seconds,
+)
+from entrenous.wire.relay_nouns import (
+    Answered,
+    Envelope,
+    EnvelopeState,
+    EnvelopeStatus,
+    Opening,
+    PrekeyBundle,
+    Prekeys,
+    Protocol,
+    SendToken,
+    ShareDeposit,
+    TokenBatch,
+    Waiting,
+)
+
+STATUS_SCHEMA: Final = "entrenous/relay-status/1"
+_NOT_SAID: Final = Program()
+_Locked = Annotated[list[str], msgspec.Meta(max_length=TOKEN_BATCH_MAX)]
+
+
+class _Locks(Strict, frozen=True):
+    owner_lock: str
+    close_lock: str | None
+
+
+class _Prekeys(Strict, frozen=True):
+    # The relay keeps 50 of them: more than twice as many would only make it count.
+    one_time: Annotated[list[str], msgspec.Meta(max_length=2 * ONE_TIME_KEYS)]
+    fallback: str
+    xwing: str
+
+
+class _KeyCount(Strict, frozen=True):
+    one_time: Count
+
+
+class _Bundle(Strict, frozen=True):
+    one_time: str | None
+    fallback: str
+    xwing: str
+
+
+class _Token(Strict, frozen=True):
+    uses: Count | None
+    expires_at: Seconds | None
+
+
+class _Batch(Strict, frozen=True):
+    add: _Locked
+    drop: _Locked
+    expires_at: Seconds
+
+
+class _Held(Strict, frozen=True):
+    held: Count
+
+
+class _Versions(Strict, frozen=True):
+    floor: Count
+    newest: Count
+
+
+class _Status(Strict, frozen=True):
+    schema: str
+    protocol: _Versions
+    restored_at: Seconds | None
+    version: str = UNKNOWN
+    commit: str = UNKNOWN
+
+
+def write_mailbox_locks(owner_lock: bytes, close_lock: bytes | None) -> bytes:
+    """The body that makes a mailbox."""
+    return to_json(_Locks(to_base64url(owner_lock), maybe_b64u(close_lock)))
+
+
+def read_mailbox_locks(untrusted_body: bytes) -> tuple[bytes, bytes | None]:
+    """The locks of a new mailbox, 32 bytes each: its owner's, and of the token that deletes it."""
+    read = from_json(_Locks, untrusted_body)
+    close_lock = None if read.close_lock is None else from_base64url(read.close_lock, LOCK_BYTES)
+    return from_base64url(read.owner_lock, LOCK_BYTES), close_lock
+
+
+def write_prekeys(prekeys: Prekeys) -> bytes:
+    """The body that publishes prekeys."""
+    one_time = [to_base64url(signed) for signed in prekeys.one_time]
+    return to_json(_Prekeys(one_time, to_base64url(prekeys.fallback), to_base64url(prekeys.xwing)))
+
+
+def read_prekeys(untrusted_body: bytes) -> Prekeys:
+    """Prekeys, each still opaque."""
+    read = from_json(_Prekeys, untrusted_body)
+    one_time = tuple(from_base64url(signed) for signed in read.one_time)
+    return Prekeys(one_time, from_base64url(read.fallback), from_base64url(read.xwing))
+
+
+def write_key_count(count: int) -> bytes:
+    """How many one-time keys are held."""
+    return to_json(_KeyCount(count))
+
+
+def read_key_count(untrusted_body: bytes) -> int:
+    """How many one-time keys are held."""
+    return from_json(_KeyCount, untrusted_body).one_time
+
+
+def write_bundle(bundle: PrekeyBundle) -> bytes:
+    """The answer to a claim."""
+    return to_json(
+        _Bundle(
+            maybe_b64u(bundle.one_time), to_base64url(bundle.fallback), to_base64url(bundle.xwing)
+        )
+    )
+
+
+def read_bundle(untrusted_body: bytes, device: DeviceId) -> PrekeyBundle:
+    """What a claim for ``device`` was answered with, still opaque."""
+    read = from_json(_Bundle, untrusted_body)
+    one_time = maybe_bytes(read.one_time)
+    return PrekeyBundle(device, one_time, from_base64url(read.fallback), from_base64url(read.xwing))
+
+
+def write_send_token(token: SendToken) -> bytes:
+    """The terms of a send token."""
+    return to_json(_Token(token.uses, maybe_seconds(token.expires_at)))
+
+
+def read_send_token(untrusted_body: bytes, lock: bytes) -> SendToken:
+    """The terms of the send token of ``lock``."""
+    read = from_json(_Token, untrusted_body)
+    return made(SendToken, lock, read.uses, maybe_moment(read.expires_at))
+
+
+def write_batch(batch: TokenBatch) -> bytes:
+    """The body that adds and drops many tokens."""
+    add, drop = ([to_base64url(lock) for lock in locks] for locks in (batch.add, batch.drop))
+    return to_json(_Batch(add, drop, to_seconds(batch.expires_at)))
+
+
+def read_batch(untrusted_body: bytes) -> TokenBatch:
+    """Many tokens at once."""
+    read = from_json(_Batch, untrusted_body)
+    add, drop = (
+        tuple(from_base64url(lock, LOCK_BYTES) for lock in locks) for locks in (read.add, read.drop)
+    )
+    return made(TokenBatch, add, drop, to_moment(read.expires_at))
+
+
+def write_held(count: int) -> bytes:
+    """How many send tokens are held."""
+    return to_json(_Held(count))
+
+
+def read_held(untrusted_body: bytes) -> int:
+    """How many send tokens are held."""
+    return from_json(_Held, untrusted_body).held
+
+
+def read_status(untrusted_body: bytes) -> tuple[Protocol, datetime | None]:
+    """What a relay says about itself; when it was last restored from a backup, if ever."""
+    read = from_json(_Status, untrusted_body)
+    if read.schema != STATUS_SCHEMA:
+        raise NotUnderstood
+    protocol = Protocol(read.protocol.floor, read.protocol.newest)
+    return protocol, maybe_moment(read.restored_at)
+
+
+def write_status(
+    protocol: Protocol, restored_at: datetime | None, program: Program = _NOT_SAID
+) -> bytes:
+    """What a relay says about itself: what it speaks, when it was last restored from a backup, if
+    ever, and which program it is. A device has no use for the last, and does not read it.
+    """
+    versions, restored = _Versions(protocol.floor, protocol.newest), maybe_seconds(restored_at)
+    return to_json(_Status(STATUS_SCHEMA, versions, restored, program.version, program.commit))
+
+
+class _Share(Strict, frozen=True):
+    value: str
+    open_lock: str
+    opens: Count | None
+    group: str | None
+
+
+class _Envelope(Strict, frozen=True):
+    sealed: str
+    expires_at: Seconds
+    withdraw_lock: str
+    share: _Share | None
+    blobs: list[str]
+
+
+class _Letter(Strict, frozen=True):
+    envelope: str
+    sequence: Count
+    sealed: str
+    expires_at: Seconds
+
+
+class _Page(Strict, frozen=True):
+    envelopes: list[_Letter]
+
+
+class _Attempt(Strict, frozen=True):
+    attempt: str
+
+
+class _Given(Strict, frozen=True):
+    share: str
+
+
+class _Look(Strict, frozen=True):
+    state: EnvelopeState
+    opened: Count
+    delivered_at: Seconds | None
+    opened_at: Seconds | None
+
+
+def write_envelope(envelope: Envelope) -> bytes:
+    """The body that posts an envelope; its id and mailbox are in the address."""
+    share = None if envelope.share is None else _shape(envelope.share)
+    blobs = [to_base64url(blob) for blob in envelope.blobs]
+    until, lock = to_seconds(envelope.expires_at), to_base64url(envelope.withdraw_lock)
+    return to_json(_Envelope(to_base64url(envelope.sealed), until, lock, share, blobs))
+
+
+def read_envelope(untrusted_body: bytes, envelope: EnvelopeId, mailbox: MailboxId) -> Envelope:
+    """The envelope that is posted to ``mailbox`` as ``envelope``."""
+    read = from_json(_Envelope, untrusted_body)
+    return made(
+        Envelope,
+        *(envelope, mailbox, from_base64url(read.sealed), to_moment(read.expires_at)),
+        *(
+            from_base64url(read.withdraw_lock, LOCK_BYTES),
+            None if read.share is None else _deposit(read.share),
+        ),
+        tuple(BlobId(from_base64url(blob, ID_BYTES)) for blob in read.blobs),
+    )
+
+
+def write_waiting(page: list[Waiting]) -> bytes:
+    """Envelopes as they are handed over."""
+    letters = [
+        _Letter(
+            to_base64url(one.id), one.sequence, to_base64url(one.sealed), to_seconds(one.expires_at)
+        )
+        for one in page
+    ]
+    return to_json(_Page(letters))
+
+
+def read_waiting(untrusted_body: bytes) -> list[Waiting]:
+    """Envelopes as they were handed over."""
+    return [
+        Waiting(
+            EnvelopeId(from_base64url(one.envelope, ID_BYTES)),
+            one.sequence,
+            from_base64url(one.sealed),
+            to_moment(one.expires_at),
+        )
+        for one in from_json(_Page, untrusted_body).envelopes
+    ]
+
+
+def write_attempt(attempt: bytes) -> bytes:
+    """The body of "open" and "finish"."""
+    return to_json(_Attempt(to_base64url(attempt)))
+
+
+def read_attempt(untrusted_body: bytes) -> bytes:
+    """An attempt, 16 bytes."""
+    return from_base64url(from_json(_Attempt, untrusted_body).attempt, ATTEMPT_BYTES)
+
+
+def write_share(share: Secret) -> bytes:
+    """The relay's half of a content key."""
+    return to_json(_Given(to_base64url(share.reveal())))
+
+
+def read_share(untrusted_body: bytes) -> Secret:
+    """The relay's half of a content key, 32 bytes."""
+    return Secret(from_base64url(from_json(_Given, untrusted_body).share, SHARE_BYTES))
+
+
+def write_look(status: EnvelopeStatus) -> bytes:
+    """The sender's look at an envelope."""
+    delivered_at, opened_at = maybe_seconds(status.delivered_at), maybe_seconds(status.opened_at)
+    return to_json(_Look(status.state, status.opened, delivered_at, opened_at))
+
+
+def read_look(untrusted_body: bytes) -> EnvelopeStatus:
+    """The sender's look at an envelope."""
+    read = from_json(_Look, untrusted_body)
+    delivered_at, opened_at = maybe_moment(read.delivered_at), maybe_moment(read.opened_at)
+    return EnvelopeStatus(read.state, read.opened, delivered_at, opened_at)
+
+
+def _deposit(read: _Share) -> ShareDeposit:
+    value = Secret(from_base64url(read.value, SHARE_BYTES))
+    group = None if read.group is None else from_base64url(read.group, ID_BYTES)
+    return made(ShareDeposit, value, from_base64url(read.open_lock, LOCK_BYTES), read.opens, group)
+
+
+def _shape(deposit: ShareDeposit) -> _Share:
+    group = None if deposit.group is None else to_base64url(deposit.group)
+    return _Share(
+        to_base64url(deposit.value.reveal()), to_base64url(deposit.open_lock), deposit.opens, group
+    )
+
+
+class _Upload(Strict, frozen=True):
+    came: Count
+    size: Count
+
+
+def write_upload(came: int, size: int) -> bytes:
+    """The relay's answer, in bytes."""
+    return to_json(_Upload(came, size))
+
+
+def read_upload(untrusted_body: bytes) -> tuple[int, int]:
+    """How many bytes came, of how many; raises NotUnderstood."""
+    upload = from_json(_Upload, untrusted_body)
+    return upload.came, upload.size
+
+
+_ELEMENT_BYTES: Final = 32
+
+
+class _Unlock(Strict, frozen=True):
+    unlock_lock: str
+
+
+class _Close(Strict, frozen=True):
+    close_lock: str
+
+
+class _Question(Strict, frozen=True):
+    blinded: str
+
+
+class _Answer(Strict, frozen=True):
+    evaluated: str
+    tries: Annotated[int, msgspec.Meta(ge=0, le=UNLOCK_TRIES)]
+
+
+class _Opened(Strict, frozen=True):
+    generation: Annotated[int, msgspec.Meta(ge=1, le=GENERATION_MAX)]
+    opening: str
+    before: Annotated[list[str], msgspec.Meta(max_length=OPENINGS_MAX)]
+
+
+def write_unlock_lock(lock: bytes) -> bytes:
+    """The body that makes a lock."""
+    return to_json(_Unlock(to_base64url(lock)))
+
+
+def read_unlock_lock(untrusted_body: bytes) -> bytes:
+    """The lock of the token that lets a device ask, 32 bytes."""
+    return from_base64url(from_json(_Unlock, untrusted_body).unlock_lock, LOCK_BYTES)
+
+
+def write_close_lock(lock: bytes) -> bytes:
+    """The body that replaces a close token."""
+    return to_json(_Close(to_base64url(lock)))
+
+
+def read_close_lock(untrusted_body: bytes) -> bytes:
+    """The lock of the token that deletes a mailbox, 32 bytes."""
+    return from_base64url(from_json(_Close, untrusted_body).close_lock, LOCK_BYTES)
+
+
+def write_question(blinded: bytes) -> bytes:
+    """What a device asks while it unlocks."""
+    return to_json(_Question(to_base64url(blinded)))
+
+
+def read_question(untrusted_body: bytes) -> bytes:
+    """What a device asks: 32 bytes that may be an element."""
+    return from_base64url(from_json(_Question, untrusted_body).blinded, _ELEMENT_BYTES)
+
+
+def write_answer(answered: Answered) -> bytes:
+    """What it is answered."""
+    return to_json(_Answer(to_base64url(answered.evaluated), answered.tries))
+
+
+def read_answer(untrusted_body: bytes) -> Answered:
+    """What it was answered: 32 bytes that may be an element, and the tries that are left."""
+    read = from_json(_Answer, untrusted_body)
+    return Answered(from_base64url(read.evaluated, _ELEMENT_BYTES), read.tries)
+
+
+def write_opened(opening: Opening) -> bytes:
+    """That a vault opened."""
+    before = [to_base64url(number) for number in opening.before]
+    return to_json(_Opened(opening.generation, to_base64url(opening.number), before))
+
+
+def read_opened(untrusted_body: bytes) -> Opening:
+    """That a vault opened."""
+    read = from_json(_Opened, untrusted_body)
+    before = tuple(from_base64url(number, OPENING_BYTES) for number in read.before)
+    return Opening(read.generation, from_base64url(read.opening, OPENING_BYTES), before)

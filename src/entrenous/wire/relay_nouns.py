@@ -1,0 +1,276 @@
+"""What device and relay exchange: envelopes, blobs, prekeys, send tokens, a device's lock.
+
+See docs/spec/relay.md and lock.md.
+
+The relay sees sizes, times, locks and sealed bytes, and nothing else.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from entrenous.base.errors import NotFound, Refused
+from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, EnvelopeId, MailboxId
+from entrenous.base.limits import (
+    BLOBS_PER_ENVELOPE_MAX,
+    GENERATION_MAX,
+    LOCK_BYTES,
+    OPENING_BYTES,
+    OPENINGS_MAX,
+    OPENS_MAX,
+    SHARE_BYTES,
+    TOKEN_BATCH_MAX,
+    UNLOCK_TOKENS_KEPT,
+)
+from entrenous.base.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The relay's answer to one question: an element of 32 bytes, and how many tries are left."""
+
+    evaluated: bytes
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """That a vault opened, in which state of it.
+
+    ``generation`` is one more than the last that the relay confirmed to this vault; ``number`` (16
+    random bytes) names this very opening, ``before`` those of the same generation that this vault
+    told the relay of without hearing an answer.
+    """
+
+    generation: int
+    number: bytes
+    before: tuple[bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(len(number) != OPENING_BYTES for number in (self.number, *self.before)):
+            raise ValueError("the number of an opening has 16 bytes")
+        if not 1 <= self.generation <= GENERATION_MAX or len(self.before) > OPENINGS_MAX:
+            raise ValueError("a generation is at least 1, with at most 128 openings before")
+
+
+class LockExists(Refused):
+    """
+    The relay has a lock for this device already, and another one may not replace it. Nothing was
+    changed.
+    """
+
+
+class Locked(Refused):
+    """
+    Ten wrong passphrases were tried in a row, so the relay answers no more questions about this
+    device's vault, and what is in it stays shut. With your recovery sheet you can allow ten more:
+    entrenous device unlock --recovery FILE. Without the sheet nobody can open this vault again;
+    another device of yours goes on as it is, and can link a new one: entrenous device add
+    """
+
+
+class NoLock(NotFound):
+    """
+    The relay deleted the lock of this device, together with its mailbox.
+    """
+
+
+class RolledBack(Refused):
+    """
+    This is an older copy of a device that went on elsewhere, for instance from a backup. To use
+    both would break the secrecy of its conversations, so this one no longer sends or receives;
+    what you sent, your originals and your cases are still here. To write again from here, link a
+    new device in another folder from the one that went on: entrenous device add. If you have none
+    any more: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class RelayLock:
+    """Where the relay's part of a vault's lock is; the token lets its holder ask, and only that.
+
+    ``earlier``: the tokens before it, the newest first, for a relay that does not know it yet, or
+    not any more.
+    """
+
+    relay_url: str
+    mailbox: MailboxId
+    unlock_token: Secret
+    earlier: tuple[Secret, ...] = ()
+
+    def renewed(self, unlock_token: Secret) -> "RelayLock":
+        """The same, asked with another token from now on."""
+        earlier = (self.unlock_token, *self.earlier)[:UNLOCK_TOKENS_KEPT]
+        return replace(self, unlock_token=unlock_token, earlier=earlier)
+
+
+class EnvelopeState(StrEnum):
+    """Where an envelope is in its life; carry/envelope_states.py holds the table."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    OPENED = "opened"
+    TAKEN_BACK = "taken back"
+    EXPIRED = "expired"
+    REVOKED = "device revoked"
+    LOST = "lost in a restore"
+
+
+@dataclass(frozen=True, slots=True)
+class ShareDeposit:
+    """The relay's half of a content key; ``opens`` is how often it may be given out (None: any).
+
+    Openings count together for every share of the same ``group`` (16 bytes), which is one person's
+    devices; it is there exactly when ``opens`` is.
+    """
+
+    value: Secret
+    open_lock: bytes
+    opens: int | None
+    group: bytes | None = None
+
+    def __post_init__(self) -> None:
+        _sized(value=(len(self.value), SHARE_BYTES), open_lock=(len(self.open_lock), LOCK_BYTES))
+        if self.group is not None:
+            _sized(group=(len(self.group), ID_BYTES))
+        if (self.opens is None) != (self.group is None):
+            raise ValueError("openings are counted in a group, and only then there is one")
+        if self.opens is not None and not 1 <= self.opens <= OPENS_MAX:
+            raise ValueError(f"a share is given out 1 to {OPENS_MAX} times, or any number of times")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One sealed letter on its way into one mailbox."""
+
+    id: EnvelopeId
+    mailbox: MailboxId
+    sealed: bytes
+    expires_at: datetime
+    withdraw_lock: bytes
+    share: ShareDeposit | None = None
+    blobs: tuple[BlobId, ...] = ()
+
+    def __post_init__(self) -> None:
+        _sized(id=(len(self.id), ID_BYTES), mailbox=(len(self.mailbox), ID_BYTES))
+        _sized(withdraw_lock=(len(self.withdraw_lock), LOCK_BYTES))
+        _aware(self.expires_at)
+        if not self.sealed or len(set(self.blobs)) != len(self.blobs):
+            raise ValueError("an envelope holds sealed bytes and names each blob once")
+        if len(self.blobs) > BLOBS_PER_ENVELOPE_MAX:
+            raise ValueError(f"an envelope names {BLOBS_PER_ENVELOPE_MAX} blobs at most")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An envelope as it is handed over; ``sequence`` orders those of one mailbox."""
+
+    id: EnvelopeId
+    sequence: int
+    sealed: bytes
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BlobDeposit:
+    """What is said about a blob when it is brought; the bytes follow as a stream."""
+
+    id: BlobId
+    mailbox: MailboxId
+    size: int
+    sha256: bytes
+    fetch_lock: bytes
+    withdraw_lock: bytes
+    expires_at: datetime
+
+    def __post_init__(self) -> None:
+        _sized(id=(len(self.id), ID_BYTES), mailbox=(len(self.mailbox), ID_BYTES))
+        _sized(fetch_lock=(len(self.fetch_lock), LOCK_BYTES), sha256=(len(self.sha256), 32))
+        _sized(withdraw_lock=(len(self.withdraw_lock), LOCK_BYTES))
+        _aware(self.expires_at)
+        if self.size < 1:
+            raise ValueError("a blob has at least one byte")
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeStatus:
+    """The sender's look at one of her envelopes."""
+
+    state: EnvelopeState
+    opened: int
+    delivered_at: datetime | None = None
+    opened_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prekeys:
+    """Prekeys of one device that were signed together, each opaque to the relay, which hands out
+    none of an earlier set once it has these (docs/spec/identity.md section 5).
+    """
+
+    one_time: tuple[bytes, ...]
+    fallback: bytes
+    xwing: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PrekeyBundle:
+    """What one claim gives out: ``one_time`` is None when none was left."""
+
+    device: DeviceId
+    one_time: bytes | None
+    fallback: bytes
+    xwing: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendToken:
+    """A capability to put envelopes into one mailbox, as its owner registers it."""
+
+    lock: bytes
+    uses: int | None
+    expires_at: datetime | None
+
+    def __post_init__(self) -> None:
+        _sized(lock=(len(self.lock), LOCK_BYTES))
+        if self.uses is not None and self.uses < 1:
+            raise ValueError("a token admits at least one envelope")
+        if self.expires_at is not None:
+            _aware(self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """Locks of send tokens that admit one envelope each until ``expires_at``, and locks of such
+    that shall not hold any longer; 32 bytes each, at most 4,096 of both.
+    """
+
+    add: tuple[bytes, ...]
+    drop: tuple[bytes, ...]
+    expires_at: datetime
+
+    def __post_init__(self) -> None:
+        for locks in (self.add, self.drop):
+            _sized(**{f"lock {place}": (len(one), LOCK_BYTES) for place, one in enumerate(locks)})
+            if len(locks) > TOKEN_BATCH_MAX or len(set(locks)) != len(locks):
+                raise ValueError(f"a batch names {TOKEN_BATCH_MAX} locks at most, each once")
+        _aware(self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """The protocol versions that a relay speaks."""
+
+    floor: int
+    newest: int
+
+
+def _sized(**fields: tuple[int, int]) -> None:
+    for name, (length, wanted) in fields.items():
+        if length != wanted:
+            raise ValueError(f"{name} has {wanted} bytes")
+
+
+def _aware(when: datetime) -> None:
+    if when.tzinfo is None:
+        raise ValueError("a time is aware, in UTC")

@@ -1,0 +1,104 @@
+"""Text that strangers chose: names, addresses, media types."""
+
+import ipaddress
+import re
+import socket
+import unicodedata
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from entrenous.wire.cbor import BadCbor, as_text
+
+NAME_CHARS_MAX: Final = 64
+URL_CHARS_MAX: Final = 256
+_JOINERS: Final = "\u200c\u200d"  # Persian, Hindi and many emoji need them
+# A host name is labels of RFC 1123 section 2.1: what is none would break the look-up of a name.
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_URL: Final = re.compile(
+    rf"https?://(?P<host>{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]{{2,45}}\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?:/[!-~]*)?",
+    re.ASCII,
+)
+_HOST_CHARS_MAX: Final = 253
+_PORT_MAX: Final = 65_535
+_MEDIA_TYPE: Final = re.compile(r"({0})/({0})".format(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"))
+
+
+def is_name(text: str) -> bool:
+    """Whether this may be a name: 1 to 64 characters, none that controls, turns or hides others.
+
+    Refused are control, format (but for joiners), private, surrogate and unassigned characters,
+    line and paragraph separators, and space at either end.
+    """
+    return 0 < len(text) <= NAME_CHARS_MAX and text == text.strip() and all(map(_is_seen, text))
+
+
+def numbered(name: str, number: int) -> str:
+    """``name`` with a number behind it, cut so that a name stays one (:func:`is_name`)."""
+    ending = f" {number}"
+    return name[: NAME_CHARS_MAX - len(ending)].rstrip() + ending
+
+
+def as_name(value: object) -> str:
+    """A name that :func:`is_name` accepts."""
+    text = as_text(value, NAME_CHARS_MAX)
+    if not is_name(text):
+        raise BadCbor
+    return text
+
+
+def as_url(value: object) -> str:
+    """A relay's address: http or https, a host that can be one, no user, query or fragment."""
+    text = as_text(value, URL_CHARS_MAX)
+    parts = _URL.fullmatch(text)
+    if parts is None or any(char in text for char in '@?#\\"<>'):
+        raise BadCbor
+    if len(parts["host"]) > _HOST_CHARS_MAX or int(parts["port"] or 0) > _PORT_MAX:
+        raise BadCbor
+    return text
+
+
+def as_media_type(value: object) -> str:
+    """A media type without parameters, as RFC 6838 section 4.2 writes them."""
+    text = as_text(value, 255)
+    if not _MEDIA_TYPE.fullmatch(text):
+        raise BadCbor
+    return text
+
+
+def _is_seen(char: str) -> bool:
+    kind = unicodedata.category(char)
+    return char in _JOINERS or not (kind.startswith("C") or kind in ("Zl", "Zp"))
+
+
+def is_on_this_machine(url: str) -> bool:
+    """Whether an address leads to the very machine that asks: loopback, or the address 0.
+
+    RFC 6761 section 6.3 and RFC 6890; with the short and the numeric forms that resolvers still
+    take. What a name resolves to is not asked.
+    """
+    try:
+        host = unquote(urlsplit(url).hostname or "").rstrip(".").casefold()
+    except ValueError:
+        return False  # no address at all: nobody will be asked there
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    address = _ip_address(host)
+    return address is not None and (address.is_loopback or address.is_unspecified)
+
+
+def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return _old_ip_address(host)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _old_ip_address(host: str) -> ipaddress.IPv4Address | None:
+    """Like "127.1", "0x7f.0.0.1" or "2130706433", as inet_aton reads them."""
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,51 @@
+"""Archives in memory: the tar of a device, and a fresh device that reads one."""
+
+import io
+from contextlib import nullcontext
+
+from entrenous.archive.archive_format import TakenIn
+from entrenous.archive.read_archive import read_archive
+from entrenous.archive.write_archive import write_archive
+from entrenous.device.device import Device
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.media.picture_reader import read_picture
+from entrenous.send.set_up import set_up
+from tests.in_memory.vault import MemoryVault
+from tests.send.send_device import Room
+from tests.village.world import LoadedDice
+
+Everything = tuple[dict[str, dict[str, bytes]], dict[bytes, bytes]]
+
+
+def nobody_watches(_done: int, _total: int) -> None:
+    """Where no bar is shown."""
+
+
+def exported(device: Device) -> bytes:
+    """The tar of what may leave a device."""
+    out = io.BytesIO()
+    write_archive(out, device, nobody_watches)
+    return out.getvalue()
+
+
+def imported(tar: bytes, device: Device) -> TakenIn:
+    """Read a tar into a device."""
+    return read_archive(nullcontext(io.BytesIO(tar)), device, nobody_watches)
+
+
+def fresh_device(room: Room, name: str = "ana anew") -> Device:
+    """One that was just set up without a relay."""
+    vault = MemoryVault()
+    device = Device(
+        room.clock, LoadedDice(name), vault, VaultLedger(vault), room.honest, read_picture
+    )
+    set_up(name, None, device)
+    return device
+
+
+def everything(device: Device) -> Everything:
+    """All that a device in memory holds."""
+    vault = device.vault
+    assert isinstance(vault, MemoryVault)
+    drawers = {name: dict(held) for name, held in vault._drawers.items() if held}
+    return drawers, dict(vault._files)

@@ -1,0 +1,440 @@
+"""What an archive takes along, what it leaves, and what a device makes of one.
+
+All tests look at one evening, whose archive was made once; none changes what that archive holds.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from entrenous.archive import contents
+from entrenous.archive.archive_format import (
+    BadArchive,
+    DamagedArchive,
+    TooMuchForArchive,
+    entries,
+    read_index,
+)
+from entrenous.archive.write_archive import NO_TOKEN, write_archive
+from entrenous.base.errors import WrongToken
+from entrenous.base.identifiers import MessageName, RecipientId
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.device.identities import ACCOUNT, IDENTITY, SIGNING_SEED, Identity, contacts
+from entrenous.device.sent_copies import ProvenReceipt, proofs_of
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.device.store.sqlcipher_vault import SqlcipherVault
+from entrenous.device.vault_tables import (
+    CONTACT,
+    INBOX,
+    RECEIPT,
+    RECEIPT_CARD,
+    SEALED,
+    SELF,
+    WINDOW_OUT,
+    inbox_key,
+    load_record,
+    load_records,
+    store_record,
+    unpack,
+)
+from entrenous.respond.custody import CASES, LINKS
+from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import find_received, is_usual, received_messages
+from entrenous.send.message.draft import NothingToTakeBack, WaitsInOutbox
+from entrenous.send.message.states import InboxState, Received
+from entrenous.send.open import open_message
+from entrenous.send.people.block import block_contact, rename_contact
+from entrenous.send.people.circle_members import add_to_circle, circle_named, people_in
+from entrenous.send.people.circles import circles, keep_circle
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import contact_named, verify_contact
+from entrenous.send.recall import recall_message
+from entrenous.send.status import sent_messages
+from entrenous.send.tokens.token_ranges import HeldWindow
+from entrenous.stop.protect import PROTECTION
+from entrenous.wire.relay_nouns import EnvelopeState
+from entrenous.wire.text import is_name
+from tests.archive.boxes import everything, exported, fresh_device, imported, nobody_watches
+from tests.in_memory.vault import MemoryVault
+from tests.send.room_text import writes
+from tests.send.send_device import SMALL, THERE, Room
+from tests.village.world import WoundClock
+
+
+@dataclass(frozen=True)
+class Told:
+    """Ana sent to Ben and marked for others; of Ben's messages she opened one for good and one that
+    may be opened twice, lost one that he took back, and one waits. She has a circle.
+    """
+
+    room: Room
+    tar: bytes
+    sent: MessageName
+    kept: MessageName
+    taken_back: MessageName
+
+    @property
+    def ana(self) -> Device:
+        return self.room["ana"].device
+
+    @property
+    def anew(self) -> Device:
+        return fresh_device(self.room)
+
+
+@pytest.fixture(scope="module")
+def told() -> Told:
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben")
+    ana.adds(ben)
+    verify_contact("ana", ben.device)
+    sent = ana.sends(SMALL, ben).name
+    ben.opens_newest()
+    room.clock.wind(minutes=30)  # receipts take some minutes
+    fetch_messages(ben.device)
+    kept, back = ben.sends(SMALL, ana).name, ben.sends(SMALL, ana).name
+    twice, _ = ben.sends(SMALL, ana, opens=2).name, ben.sends(SMALL, ana)
+    fetch_messages(ana.device)
+    for name in (kept, twice, back):
+        open_message(name, ana.device)
+    recall_message(back, ben.device)
+    fetch_messages(ana.device)
+    list(mark_copies(SMALL, [RecipientId("mum"), RecipientId("dad")], None, ana.device))
+    add_to_circle("family", ["ben"], ana.device)
+    return Told(room, exported(ana.device), sent, kept, back)
+
+
+def secrets_of(device: Device) -> Iterator[bytes]:
+    """What would let somebody pose as a device's owner, or read what is on its way."""
+    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    assert identity is not None
+    assert identity.home is not None
+    held = [identity.master, identity.home.owner, identity.home.close]
+    held += [contact.send_token for contact in contacts(device)]
+    held += [window.seed for window in load_records(HeldWindow, WINDOW_OUT, device.vault)]
+    yield from (secret.reveal() for secret in held if secret is not None)
+    yield device.vault.get(SELF, ACCOUNT) or b"no account"
+    yield device.vault.get(SELF, SIGNING_SEED) or b"no seed"
+    for received in load_records(Received, INBOX, device.vault):
+        if received.manifest is not None:
+            yield received.manifest.secret.reveal()
+            yield received.manifest.open_token.reveal()
+
+
+def test_everything_is_there_on_a_fresh_device(told: Told) -> None:
+    ana, anew = told.ana, told.anew
+    taken = imported(told.tar, anew)
+    assert (taken.people, taken.circles, taken.sent, taken.received) == (1, 1, 2, 2)
+    now = contact_named("ben", anew)
+    assert now == replace(contact_named("ben", ana), send_token=NO_TOKEN)
+    assert people_in(circle_named("family", anew), anew) == (now,)
+    assert list(anew.ledger.messages()) == list(ana.ledger.messages())
+    for message in ana.ledger.messages():
+        for place, picture in enumerate(message.pictures):
+            assert anew.vault.kept(picture.original) == SMALL
+            assert anew.ledger.look(message.id, place) == ana.ledger.look(message.id, place)
+    assert open_message(told.kept, anew) == open_message(told.kept, ana)
+    lost = find_received(told.taken_back, anew)
+    assert (lost.state, lost.kept) == (InboxState.TAKEN_BACK, ())
+
+
+def test_it_opens_on_a_disk_too(told: Told, tmp_path: Path) -> None:
+    """Where what is sealed already and what is not lie in files of different kinds."""
+    with closing(SqlcipherVault(tmp_path, Secret(bytes(32)))) as vault:
+        anew = replace(told.anew, vault=vault, ledger=VaultLedger(vault))
+        imported(told.tar, anew)
+        assert open_message(told.kept, anew) == open_message(told.kept, told.ana)
+        before = {file.name for file in (tmp_path / "files").iterdir()}
+        assert sum(name.endswith(".age") for name in before) == 2  # a frame and a picture
+        again = exported(anew)
+        assert imported(again, anew).nothing
+        assert {file.name for file in (tmp_path / "files").iterdir()} == before
+    assert imported(again, told.anew).received == 2
+
+
+def test_a_second_time_adds_nothing(told: Told) -> None:
+    anew = told.anew
+    imported(told.tar, anew)
+    before = everything(anew)
+    assert imported(told.tar, anew).nothing
+    assert everything(anew) == before
+
+
+def test_nothing_with_which_one_could_pose_as_her_is_in_it(told: Told) -> None:
+    every = list(secrets_of(told.ana))
+    assert len(every) > 6
+    assert [secret for secret in every if secret in told.tar] == []
+    withdraws = [copy.withdraw_token for one in sent_messages(told.ana) for copy in one.copies]
+    assert withdraws[0].reveal() in told.tar  # what it does hold is found so
+
+
+def test_what_can_still_be_opened_here_is_not_in_it(told: Told) -> None:
+    assert write_archive(io.BytesIO(), told.ana, nobody_watches).unopened == 2
+    anew = told.anew
+    imported(told.tar, anew)
+    assert {one.name for one in received_messages(anew)} == {told.kept, told.taken_back}
+
+
+def test_what_recipients_signed_comes_along(told: Told) -> None:
+    anew, ana = told.anew, told.ana
+    imported(told.tar, anew)
+    message = next(one for one in ana.ledger.messages() if one.name == told.sent)
+    proofs = proofs_of(message.id, ana)
+    assert proofs.cards
+    assert proofs.copies[0].receipts
+    assert proofs_of(message.id, anew) == proofs
+
+
+def test_what_was_received_opens_without_this_program(told: Told) -> None:
+    parts = {entry.name: entry.content.read() for entry in entries(io.BytesIO(told.tar))}
+    (picture,) = open_message(told.kept, told.ana).files
+    frame, file = find_received(told.kept, told.ana).kept
+    assert {f"keys/{frame.hex()}", f"keys/{file.hex()}"} < set(parts)
+    identity = pyrage.x25519.Identity.from_str(parts[f"keys/{file.hex()}"].decode().strip())
+    padded = pyrage.decrypt(parts[f"files/{file.hex()}"], [identity])
+    assert padded.rstrip(b"\0") == picture.data.rstrip(b"\0")
+
+
+def test_what_expires_later_ends_there_too(told: Told) -> None:
+    anew = told.anew
+    imported(told.tar, anew)
+    kept = find_received(told.kept, anew).kept
+    later = replace(anew, clock=WoundClock(told.room.clock.now() + timedelta(days=8)))
+    assert find_received(told.kept, later).state is InboxState.EXPIRED
+    assert kept
+    assert not set(kept) & set(everything(anew)[1])
+
+
+def test_what_has_expired_leaves_without_its_content(told: Told) -> None:
+    anew, old = told.anew, told.anew
+    imported(told.tar, old)
+    later = replace(old, clock=WoundClock(told.room.clock.now() + timedelta(days=8)))
+    imported(exported(later), anew)
+    received = find_received(told.kept, anew)
+    assert (received.state, received.kept) == (InboxState.EXPIRED, ())
+
+
+def test_copies_can_be_taken_back_from_the_new_device(told: Told) -> None:
+    new = told.room.settles("ana who takes back")
+    imported(told.tar, new.device)
+    recall_message(told.sent, new.device)
+    (copy,) = next(one.copies for one in sent_messages(told.ana) if one.message.name == told.sent)
+    assert copy.state is EnvelopeState.TAKEN_BACK
+
+
+def test_people_are_known_by_their_keys_and_written_to_after_a_new_link(told: Told) -> None:
+    ben, new = told.room["ben"], told.room.settles("ana anew")
+    imported(told.tar, new.device)
+    with pytest.raises(WrongToken):
+        new.sends(SMALL, ben)
+    was = contact_named("ben", new.device)
+    new.adds(ben)
+    now = contact_named("ben", new.device)
+    assert (now.since, now.person) == (was.since, was.person)  # he is known, and not added anew
+    name = new.sends(SMALL, ben).name
+    fetch_messages(ben.device)  # to him other tests have given messages of the same second
+    assert open_message(name, ben.device).files
+
+
+def test_names_that_are_taken_get_the_next_free_one(told: Told) -> None:
+    dan, other = told.room.settles("dan"), told.room.settles("other")
+    add_person(make_invite(dan.device), "Ben", other.device)
+    add_to_circle("Family", ["Ben"], other.device)
+    list(mark_copies(SMALL, [RecipientId("x")], None, other.device))
+    (here,) = other.device.ledger.messages()
+    other.device.ledger.record(replace(here, name=told.sent))
+    assert imported(told.tar, other.device).sent == 2
+    assert [one.name for one in contacts(other.device)] == ["Ben", "ben 2"]
+    assert circle_named("family 2", other.device).people != circle_named("Family", other.device)
+    names = [one.name for one in other.device.ledger.messages()]
+    assert len(set(names)) == 3
+    assert told.sent in names
+    before = everything(other.device)
+    assert imported(told.tar, other.device).nothing
+    assert everything(other.device) == before
+
+
+def test_what_was_changed_here_stays(told: Told) -> None:
+    anew = told.anew
+    imported(told.tar, anew)
+    rename_contact("ben", "Benedikt", anew)
+    assert imported(told.tar, anew).nothing
+    assert [one.name for one in contacts(anew)] == ["Benedikt"]
+
+
+def test_who_was_blocked_stays_so(told: Told) -> None:
+    anew, third = told.anew, told.anew
+    imported(told.tar, anew)
+    block_contact("ben", anew)
+    imported(exported(anew), third)
+    assert contact_named("ben", third).blocked
+
+
+def test_whose_it_is_is_said(told: Told) -> None:
+    ana = told.room["ana"]
+    assert (imported(told.tar, told.anew).person, imported(told.tar, told.anew).made_by) == (
+        *(ana.id, None),
+    )
+    assert imported(told.tar, told.room["ben"].device).made_by == "ana"
+
+
+def test_oneself_is_no_contact(told: Told) -> None:
+    ben = told.room["ben"].device
+    before = {one.name for one in contacts(ben)}
+    anew = told.anew
+    imported(told.tar, anew)
+    assert imported(exported(anew), ben).people == 0
+    assert {one.name for one in contacts(ben)} == before
+
+
+def test_a_file_that_is_gone_does_not_keep_the_rest_here(told: Told) -> None:
+    old, anew = told.anew, told.anew
+    imported(told.tar, old)
+    gone = next(iter(old.ledger.messages())).pictures[0].original
+    old.vault.forget(gone)
+    assert write_archive(io.BytesIO(), old, nobody_watches).lost == 1
+    assert imported(exported(old), anew).sent == 2
+
+
+def test_a_changed_archive_leaves_everything_as_it_was(told: Told) -> None:
+    before, anew = everything(told.anew), told.anew
+    imported(told.tar, anew)
+    whole, refused = everything(anew), 0
+    places = [*range(0, len(told.tar), len(told.tar) // 150), *range(0, 512, 16)]
+    for at in places:
+        changed = bytearray(told.tar)
+        changed[at] ^= 1
+        anew = told.anew
+        try:
+            imported(bytes(changed), anew)
+        except (BadArchive, DamagedArchive):
+            refused += 1
+            assert everything(anew) == before, at
+        else:
+            assert everything(anew) == whole, at  # it was in the zeros between two files
+    assert refused > len(places) * 0.8
+
+
+def test_an_archive_that_lacks_something_is_refused(told: Told) -> None:
+    size = int(told.tar[124:135], 8)
+    assert len(read_index(told.tar[512 : 512 + size]).parts) > 10
+    index_only = told.tar[: 512 + size + -size % 512] + bytes(1024)
+    for shorter in (told.tar[:-1024], told.tar[:-2048], index_only, bytes(1024), b""):
+        anew = told.anew
+        before = everything(anew)
+        with pytest.raises((BadArchive, DamagedArchive)):
+            imported(shorter, anew)
+        assert everything(anew) == before
+
+
+def test_a_name_does_not_write_over_a_file_that_is_here(told: Told) -> None:
+    """A stranger's archive that names a file of ours gets nothing written under that name."""
+    anew = told.anew
+    blob = next(iter(told.ana.ledger.messages())).pictures[0].original
+    assert isinstance(anew.vault, MemoryVault)
+    anew.vault._files[blob] = b"ours"
+    imported(told.tar, anew)
+    assert anew.vault.kept(blob) == b"ours"
+
+
+@pytest.mark.parametrize("limit", ["INDEX_BYTES_MAX", "RECORD_BYTES_MAX", "FILE_BYTES_MAX"])
+def test_what_could_not_be_read_back_is_not_written(
+    told: Told, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = io.BytesIO()
+    monkeypatch.setattr(f"entrenous.archive.tar_format.{limit}", 100)
+    with pytest.raises(TooMuchForArchive):
+        write_archive(out, told.ana, nobody_watches)
+    assert out.getvalue() == b""
+
+
+def _changed(told: Told) -> Device:
+    """Ana's device, as somebody would change it who makes an archive for others."""
+    anew = told.anew
+    imported(told.tar, anew)
+    return anew
+
+
+def test_names_that_no_device_gives_are_not_taken(told: Told) -> None:
+    """Files are called after messages, and names are shown: both are others' to choose here."""
+    evil, anew = _changed(told), told.anew
+    received = find_received(told.kept, evil)
+    key = inbox_key(received.sender, received.id)
+    odd = replace(received, name=MessageName("../../evil"), sender_name="\x1b[2J")
+    store_record(odd, INBOX, key, evil.vault)
+    for message in list(evil.ledger.messages()):
+        evil.ledger.record(replace(message, name=MessageName(f"../{message.name}")))
+    (ben,) = contacts(evil)
+    person = replace(ben.person, name="\x1b[2J")
+    store_record(
+        replace(ben, name="x" * 65, person=person), CONTACT, ben.person.id.hex(), evil.vault
+    )
+    (circle,) = circles(evil.vault)
+    keep_circle(replace(circle, name="a\nb"), evil.vault)
+    imported(exported(evil), anew)
+    names = {one.name for one in received_messages(anew)}
+    names |= {one.name for one in anew.ledger.messages()}
+    assert len(names) == 4
+    assert all(is_usual(name) for name in names)
+    shown = [one.sender_name for one in received_messages(anew)]
+    shown += [one.name for one in circles(anew.vault)]
+    shown += [one for contact in contacts(anew) for one in (contact.name, contact.person.name)]
+    assert all(is_name(name) for name in shown)
+
+
+def test_receipts_that_prove_nothing_are_left_out(told: Told) -> None:
+    evil, anew = _changed(told), told.anew
+    whole = told.anew
+    imported(told.tar, whole)
+    kept = dict(whole.vault.items(RECEIPT))
+    assert len(kept) == 2
+    (key, first), (other, second) = sorted(kept.items())
+    one = unpack(ProvenReceipt, first)
+    forged = one.proof[:-1] + bytes([one.proof[-1] ^ 1])
+    store_record(replace(one, proof=forged), RECEIPT, key, evil.vault)
+    said = unpack(ProvenReceipt, second)
+    store_record(replace(said, at=said.at + timedelta(days=1)), RECEIPT, other, evil.vault)
+    imported(exported(evil), anew)
+    assert dict(anew.vault.items(RECEIPT)) == {}
+    assert dict(anew.vault.items(RECEIPT_CARD)) == {}
+
+
+def test_drawers_of_other_verbs_are_called_as_they_call_them() -> None:
+    assert (contents.CASES, contents.CUSTODY, contents.PROTECTION_DRAWER) == (
+        CASES,
+        LINKS,
+        PROTECTION,
+    )
+    assert Secret(bytes(32)) == NO_TOKEN
+
+
+def test_a_later_archive_brings_what_an_earlier_one_could_not_have() -> None:
+    """What takes a copy back is in none that was made before the copy left."""
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben", THERE)
+    ana.adds(ben)
+    room.silence(THERE)
+    with pytest.raises(WaitsInOutbox):
+        writes(ana, "ben")
+    first = exported(ana.device)
+    room.back(THERE)
+    fetch_messages(ana.device)
+    second, anew = exported(ana.device), fresh_device(room)
+    imported(first, anew)
+    (sent,) = sent_messages(anew)
+    with pytest.raises(NothingToTakeBack):
+        recall_message(sent.message.name, anew)
+    assert imported(second, anew).sent == 0
+    recall_message(sent.message.name, anew)
+    assert len(everything(anew)[0][SEALED]) == 1
+    before = everything(anew)
+    imported(second, anew)
+    assert everything(anew) == before

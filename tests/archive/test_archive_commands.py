@@ -1,0 +1,150 @@
+"""``entrenous archive``: from one home to another, and what goes wrong with archives."""
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from entrenous.archive.commands import counted
+from entrenous.archive.export import KEY, TAR
+from entrenous.base.identifiers import BlobId
+from entrenous.cli import run
+from entrenous.device.store.sqlcipher_vault import SqlcipherVault
+from entrenous.terminal.session import BY_FAMILY, YES
+from tests.village.world import photo
+
+pytestmark = pytest.mark.slow
+
+WORDS, ARCHIVES = "four or five unrelated words", "words of the archive"
+
+
+def home(folder: Path, name: str, patch: pytest.MonkeyPatch) -> None:
+    """From here on, commands are another device's."""
+    patch.setenv("ENTRENOUS_HOME", str(folder / name))
+    patch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    if not (folder / name).exists():
+        assert run(["setup", "--name", name, "--offline"], {}) == YES
+
+
+def archive(*arguments: str, words: str = ARCHIVES) -> int:
+    """One command, with its passphrase on a pipe."""
+    source, sink = os.pipe()
+    os.write(sink, words.encode() + b"\n")
+    os.close(sink)
+    try:
+        return run(["archive", *arguments, "--archive-passphrase-fd", str(source)], {})
+    finally:
+        os.close(source)
+
+
+@pytest.fixture
+def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The archive of a device that marked a picture; its key is cheap to try passphrases on."""
+    monkeypatch.setattr("entrenous.archive.archive_format.PRICE", 1)
+    home(tmp_path, "ana", monkeypatch)
+    (tmp_path / "beach.jpg").write_bytes(photo(width_px=160))
+    command = ["mark", str(tmp_path / "beach.jpg"), "--out", str(tmp_path / "out"), "--to", "ben"]
+    assert run(command, {}) == YES
+    assert archive("export", "--out", str(tmp_path / "archive")) == YES
+    return tmp_path / "archive"
+
+
+def test_from_one_home_to_another(
+    exported: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    home(tmp_path, "anew", monkeypatch)
+    capsys.readouterr()
+    assert archive("import", str(exported), "--json") == YES
+    told = json.loads(capsys.readouterr().out)
+    assert (told["schema"], told["sent"]) == ("entrenous/archive-import/1", 1)
+    (copy,) = (tmp_path / "out").iterdir()
+    assert run(["trace", str(copy), "--json"], {}) == YES
+    assert json.loads(capsys.readouterr().out)["named"] == ["ben"]
+    assert archive("import", str(exported)) == YES
+    assert "Nothing in it is new here." in capsys.readouterr().out
+
+
+def test_a_crash_on_the_way_leaves_the_vault_as_it_was(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fills while the last file comes; what was written of it has no row, and goes."""
+    home(tmp_path, "anew", monkeypatch)
+    files = tmp_path / "anew" / "files"
+    real = SqlcipherVault.keep_as
+
+    def full(vault: SqlcipherVault, blob: BlobId, reader: BinaryIO, *, sealed: bool) -> bool:
+        real(vault, blob, reader, sealed=sealed)
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlcipherVault, "keep_as", full)
+        assert archive("import", str(exported)) == BY_FAMILY["unreachable"]
+    assert run(["sent", "--json"], {}) == YES
+    assert list(files.iterdir()) == []
+    assert archive("import", str(exported)) == YES
+    assert len(list(files.iterdir())) == 1
+
+
+def test_what_is_no_archive_changes_nothing(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home(tmp_path, "anew", monkeypatch)
+    assert archive("import", str(exported), words="other words here") == BY_FAMILY["refused"]
+    assert archive("import", str(tmp_path)) == BY_FAMILY["not-found"]
+    assert archive("import", str(tmp_path / "beach.jpg")) == BY_FAMILY["not-found"]
+    whole = (exported / TAR).read_bytes()
+    for changed in (whole[:-1], b"", whole + b"\0"):
+        (exported / TAR).write_bytes(changed)
+        assert archive("import", str(exported)) == BY_FAMILY["unproven"]
+    (exported / TAR).unlink()
+    assert archive("import", str(exported)) == BY_FAMILY["not-found"]
+    assert list((tmp_path / "anew" / "files").iterdir()) == []
+
+
+def test_an_export_writes_over_nothing(exported: Path) -> None:
+    before = {file.name: file.read_bytes() for file in exported.iterdir()}
+    assert set(before) == {KEY, TAR}
+    assert archive("export", "--out", str(exported)) == BY_FAMILY["refused"]
+    assert {file.name: file.read_bytes() for file in exported.iterdir()} == before
+    assert archive("export", "--out", str(exported / "new"), words="short") == BY_FAMILY["refused"]
+    assert not (exported / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "said"),
+    [("people", 1, "1 person"), ("traces", 1, "1 trace"), ("traces", 2, "2 traces")],
+)
+def test_one_is_one(name: str, count: int, said: str) -> None:
+    assert counted(name, count) == said
+
+
+@pytest.mark.usefixtures("exported")
+def test_of_a_case_of_somebody_under_18_it_says_what_stayed_and_what_stays_away(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    capsys.readouterr()
+    assert run(["case", "open", "--adults", "--json"], {}) == YES
+    name = json.loads(capsys.readouterr().out)["case"]
+    assert run(["case", "add", name, str(tmp_path / "beach.jpg")], {}) == YES
+    assert archive("export", "--out", str(tmp_path / "before")) == YES
+    assert run(["case", "about", name, "--under-18"], {}) == BY_FAMILY["refused"]
+    capsys.readouterr()
+    assert archive("export", "--out", str(tmp_path / "after")) == YES
+    assert "1 file of cases in which somebody was, or may have been," in capsys.readouterr().err
+    assert run(["case", "erase", name, "--yes"], {}) == YES
+    for made in ("before", "after"):
+        assert archive("import", str(tmp_path / made)) == YES
+        assert f"{name} was left out: you erased it here" in capsys.readouterr().err
+        assert archive("import", str(tmp_path / made), "--json") == YES
+        assert json.loads(capsys.readouterr().out)["erased_cases"] == [name]
+    home(tmp_path, "anew", monkeypatch)
+    assert archive("import", str(tmp_path / "after")) == YES
+    assert "Taken in: 1 sent, 1 case." in capsys.readouterr().out

@@ -1,0 +1,159 @@
+"""An archive between verbs: what was sent is traced, and cases hold, on another device; and a
+device that dies while it takes one in is as it was.
+"""
+
+import io
+from dataclasses import dataclass, replace
+from itertools import count
+
+import pytest
+from PIL import Image
+
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
+from entrenous.base.identifiers import ClaimId, RecipientId
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.sound_reader import read_sound
+from entrenous.respond.case_file import edit_case, find_case
+from entrenous.respond.evidence import read_evidence, verify_case
+from entrenous.respond.nouns import AgeAnswer, Situation
+from entrenous.respond.open_case import add_file, open_case
+from entrenous.send.copies.mark_file import mark_file
+from entrenous.stop.protect import keep, protections
+from entrenous.stop.registration import Protection
+from entrenous.trace.trace_file import trace_file
+from tests.archive.boxes import everything, exported, fresh_device, imported
+from tests.clips import wander, written
+from tests.send.send_device import Room
+from tests.village.crashes import survived
+from tests.village.world import photo
+
+pytestmark = pytest.mark.slow
+
+PEOPLE = [RecipientId("ben"), RecipientId("caro")]
+
+
+@dataclass(frozen=True)
+class Home:
+    """A device that marked a picture, a clip and a voice note, traced a leak and has a case."""
+
+    room: Room
+    device: Device
+    copies: dict[str, bytes]
+    case: str
+    tar: bytes
+
+
+def opens_all(device: Device) -> Device:
+    """Tests decode in their own process."""
+    return replace(device, read_clip=read_clip, read_sound=read_sound)
+
+
+def marked(source: bytes, device: Device) -> bytes:
+    """Caro's copy."""
+    return {file.to: file.data for _, file in mark_file(source, PEOPLE, None, device)}[PEOPLE[1]]
+
+
+def reencoded(picture: bytes) -> bytes:
+    file = io.BytesIO()
+    Image.open(io.BytesIO(picture)).convert("RGB").save(file, "JPEG", quality=80)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def home() -> Home:
+    room = Room()
+    device = opens_all(fresh_device(room, "ana"))
+    sources = {
+        "picture": photo(width_px=288),
+        "clip": written(wander(seconds=3.0)),
+        "voice": coded(voice(12.0, 48_000, 1), 48_000, "libopus", "ogg", 32_000),
+    }
+    copies = {kind: marked(source, device) for kind, source in sources.items()}
+    trace = trace_file(reencoded(copies["picture"]), device).trace
+    case = open_case(trace, Situation(()), AgeAnswer.ADULTS, device)
+    add_file(case.name, b"a screenshot", "what I saw", device)
+    keep(_protection(device), device)
+    return Home(room, device, copies, case.name, exported(device))
+
+
+def _protection(device: Device) -> Protection:
+    claim, token = ClaimId("ab" * 16), Secret(bytes(32))
+    return Protection(claim, "hash", None, "https://gate.example", token, device.clock.now())
+
+
+@pytest.mark.parametrize("kind", ["picture", "clip", "voice"])
+def test_what_was_sent_before_is_traced_on_a_fresh_device(home: Home, kind: str) -> None:
+    anew = opens_all(fresh_device(home.room))
+    taken = imported(home.tar, anew)
+    assert (taken.sent, taken.traces, taken.cases, taken.protections) == (3, 1, 1, 1)
+    leak = reencoded(home.copies[kind]) if kind == "picture" else home.copies[kind]
+    trace = trace_file(leak, anew).trace
+    assert trace.verdict.named == ("caro",)
+    assert trace.number == 2
+    names = {message.name for message in home.device.ledger.messages()}
+    assert trace.message in names
+
+
+def test_a_case_holds_on_another_device_and_goes_on_there(home: Home) -> None:
+    anew = fresh_device(home.room)
+    imported(home.tar, anew)
+    assert verify_case(home.case, anew) == find_case(home.case, home.device)
+    assert read_evidence(home.case, 1, "to look", anew) == b"a screenshot"
+    assert anew.ledger.traces() == home.device.ledger.traces()
+    assert protections(anew) == protections(home.device)
+    verify_case(home.case, anew)
+
+
+def note(case: str, device: Device, words: str) -> None:
+    edit_case(case, device, lambda same: same, words)
+
+
+def test_a_case_that_went_on_elsewhere_takes_the_place_of_its_beginning(home: Home) -> None:
+    ahead, behind = fresh_device(home.room), fresh_device(home.room)
+    for device in (ahead, behind):
+        imported(home.tar, device)
+    note(home.case, ahead, "asked for help")
+    add_file(home.case, b"another screenshot", "what I saw later", ahead)
+    assert imported(exported(ahead), behind).cases == 1
+    assert verify_case(home.case, behind) == find_case(home.case, ahead)
+    assert read_evidence(home.case, 2, "to look", behind) == b"another screenshot"
+    before = everything(behind)
+    assert imported(home.tar, behind).nothing  # what is here is further on
+    assert everything(behind) == before
+
+
+def test_two_cases_of_one_name_stay_apart(home: Home) -> None:
+    one, other = fresh_device(home.room), fresh_device(home.room)
+    for device in (one, other):
+        imported(home.tar, device)
+    home.room.clock.wind(seconds=1)
+    note(home.case, one, "asked for help")
+    home.room.clock.wind(seconds=1)
+    note(home.case, other, "waited")
+    note(home.case, other, "and waited")
+    before = everything(one)
+    taken = imported(exported(other), one)
+    assert taken.other_cases == (home.case,)
+    assert everything(one) == before
+
+
+def test_a_device_that_dies_while_it_takes_one_in_is_as_it_was(home: Home) -> None:
+    honest = fresh_device(home.room)
+    imported(home.tar, honest)
+    whole = everything(honest)
+
+    def lives_through(moments: int) -> bool:
+        device = fresh_device(home.room)
+        before = everything(device)[0]
+        lived = survived(lambda mortal: imported(home.tar, mortal), device, moments)
+        if not lived:
+            after = everything(device)[0]
+            assert after in (before, whole[0]), f"after {moments} moments"  # all of it, or nothing
+            assert imported(home.tar, device).nothing == (after == whole[0])
+        assert everything(device) == whole, f"after {moments} moments"
+        return lived
+
+    assert next(moments for moments in count() if lives_through(moments)) > 15

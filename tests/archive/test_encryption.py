@@ -1,0 +1,144 @@
+"""The two age files of an archive: streams in threads, and a key under a passphrase."""
+
+import errno
+import io
+
+import pyrage
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.archive.archive_format import (
+    BadArchive,
+    WrongArchivePassphrase,
+    lock_key,
+    opening,
+    sealing,
+    unlock_key,
+)
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import (
+    decrypt_blob,
+    encrypt_blob,
+    identity_of,
+    key_of,
+    seal_under,
+)
+from entrenous.crypto.nouns import DoesNotOpen
+
+KEY = Secret(bytes(range(32)))
+WORDS = Secret(b"four unrelated words")
+
+
+def sealed(data: bytes) -> bytes:
+    out = io.BytesIO()
+    with sealing(KEY, out) as pipe:
+        for at in range(0, len(data), 5000):
+            pipe.write(data[at : at + 5000])
+    return out.getvalue()
+
+
+def opened(data: bytes) -> bytes:
+    with opening(KEY, io.BytesIO(data)) as pipe:
+        return pipe.read()
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, 1_000_000])
+def test_what_is_sealed_is_an_age_file_that_opens(size: int) -> None:
+    data = b"picture" * (size // 7 + 1)
+    assert opened(sealed(data)) == data
+    assert decrypt_blob(KEY, sealed(data)) == data
+
+
+def test_what_is_not_read_is_looked_at_all_the_same() -> None:
+    whole = encrypt_blob(KEY, bytes(500_000))
+    with opening(KEY, io.BytesIO(whole)) as pipe:
+        assert pipe.read(10) == bytes(10)
+    with pytest.raises(DoesNotOpen), opening(KEY, io.BytesIO(whole[:-1])) as pipe:
+        assert pipe.read(10) == bytes(10)
+
+
+def test_that_it_does_not_open_is_said_before_that_there_was_too_little() -> None:
+    def read_a_tar(data: bytes) -> None:
+        with opening(KEY, io.BytesIO(data)) as pipe:
+            if len(pipe.read(300_000)) < 300_000:
+                raise BadArchive
+
+    whole = encrypt_blob(KEY, bytes(200_000))
+    with pytest.raises(BadArchive):
+        read_a_tar(whole)
+    for changed in (whole[:-1], whole[:100_000], whole + b"\0", b"", whole[:-9] + bytes(9)):
+        with pytest.raises(DoesNotOpen):
+            read_a_tar(changed)
+
+
+def test_who_stops_reading_leaves_no_thread_that_waits() -> None:
+    with pytest.raises(KeyError), opening(KEY, io.BytesIO(encrypt_blob(KEY, bytes(9_000_000)))):
+        raise KeyError
+
+
+class _Full(io.BytesIO):
+    def write(self, _data: object) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+
+def test_a_full_disk_is_named_as_one() -> None:
+    for size in (10, 9_000_000):  # less than a pipe holds, and more
+        with pytest.raises(OSError, match="full") as raised, sealing(KEY, _Full()) as pipe:
+            pipe.write(bytes(size))
+        assert raised.value.errno == errno.ENOSPC
+
+
+def test_an_error_while_writing_is_the_writers() -> None:
+    with pytest.raises(KeyError), sealing(KEY, io.BytesIO()):
+        raise KeyError
+
+
+def test_a_key_under_a_passphrase() -> None:
+    locked = lock_key(KEY, WORDS, bytes(range(48)))
+    assert unlock_key(locked, WORDS) == KEY
+    assert pyrage.passphrase.decrypt(cheaply(b"hello", b"w"), "w") == b"hello"
+
+
+def test_another_passphrase_or_a_changed_file_opens_nothing() -> None:
+    locked = cheaply(identity_of(KEY).reveal(), WORDS.reveal())
+    assert unlock_key(locked, WORDS) == KEY
+    with pytest.raises(WrongArchivePassphrase):
+        unlock_key(locked, Secret(b"four unrelated word"))
+    for changed in (locked[:-1], locked + b"\0", locked[:40], b""):
+        with pytest.raises(BadArchive):
+            unlock_key(changed, WORDS)
+
+
+def test_identity_files_are_those_of_age() -> None:
+    identity = identity_of(KEY).reveal()
+    text = b"# created: 2026-11-25T12:00:00Z\n# public key: age1...\n\n" + identity + b"\n"
+    assert unlock_key(cheaply(text, b"w"), Secret(b"w")) == KEY
+    for other in (b"", b"# none\n", identity + b"\n" + identity, identity[:-1] + b"Q", b"hello"):
+        with pytest.raises(BadArchive):
+            unlock_key(cheaply(other, b"w"), Secret(b"w"))
+
+
+def cheaply(text: bytes, words: bytes) -> bytes:
+    """As ours, at the lowest price."""
+    return seal_under(Secret(words), text, bytes(range(48)), price=1)
+
+
+@given(st.binary(max_size=300))
+def test_strangers_files_are_refused(untrusted: bytes) -> None:
+    for file in (untrusted, b"age-encryption.org/v1\n" + untrusted):
+        with pytest.raises(BadArchive):
+            unlock_key(file, Secret(b"w"))
+        with pytest.raises(DoesNotOpen):
+            opened(file)
+
+
+@given(st.text(max_size=80))
+def test_what_is_no_identity_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="age identity"):
+        key_of(Secret(text.encode(errors="replace")))
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_keys_survive_being_identities(key: bytes) -> None:
+    assert key_of(identity_of(Secret(key))) == Secret(key)

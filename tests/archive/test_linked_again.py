@@ -1,0 +1,32 @@
+"""What lies on one device alone comes along when it is revoked and linked anew."""
+
+import pytest
+
+from entrenous.send.devices.own_devices import revoke_device
+from entrenous.send.inbox import received_messages
+from entrenous.send.open import open_message
+from tests.archive.boxes import exported, imported
+from tests.send.send_device import SMALL, Room, town_of_three
+from tests.village.households import catch_up, links
+
+
+@pytest.fixture
+def town() -> Room:
+    """Ana, and Ben at her relay, and Cleo at another."""
+    return town_of_three()
+
+
+def test_by_an_archive_that_was_made_before(town: Room) -> None:
+    ana, ben = town["ana"], town["ben"]
+    phone = links(town, ana, "phone", "phone")
+    catch_up(ben, phone, ben)
+    ben.sends(SMALL, ana)
+    opened = phone.opens_newest().files
+    name = phone.sends(SMALL, ben).name
+    tar = exported(phone.device)
+    revoke_device("phone", lost=False, sheet=None, device=ana.device)
+    again = links(town, ana, "phone again", "phone")
+    imported(tar, again.device)
+    (kept,) = received_messages(again.device)
+    assert open_message(kept.name, again.device).files == opened
+    assert again.device.ledger.find(name).name == name

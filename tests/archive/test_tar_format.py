@@ -1,0 +1,171 @@
+"""The tar and the index of an archive: ours are read by tar, and tar's by ours."""
+
+import io
+import tarfile
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.archive.archive_format import (
+    BadArchive,
+    Index,
+    Part,
+    TooMuchForArchive,
+    ending,
+    entries,
+    header,
+    padding,
+    read_index,
+    write_index,
+)
+from entrenous.base.identifiers import PersonId
+from entrenous.crypto.hashing import sha256
+
+OTHERS = (
+    *(tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.GNUTYPE_SPARSE),
+)
+NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+FILES = {
+    "index.json": b"{}",
+    "ledger/" + "a" * 32: b"x" * 513,
+    "files/" + "0" * 32: b"",
+    "c/d/e": b"y" * 1024,
+}
+names = st.from_regex(r"(ledger|files)/[a-z0-9-]{1,80}", fullmatch=True)
+
+
+def tar_of(files: dict[str, bytes]) -> bytes:
+    parts = [header(name, len(data)) + data + padding(len(data)) for name, data in files.items()]
+    return b"".join(parts) + ending()
+
+
+def read(tar: bytes) -> dict[str, bytes]:
+    return {entry.name: entry.content.read() for entry in entries(io.BytesIO(tar))}
+
+
+def test_ours_is_read_by_tar() -> None:
+    with tarfile.open(fileobj=io.BytesIO(tar_of(FILES)), mode="r|") as tar:
+        for member in tar:
+            file = tar.extractfile(member)
+            assert file is not None
+            assert file.read() == FILES[member.name]
+            assert (member.mode, member.uid, member.mtime) == (0o600, 0, 0)
+
+
+@pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT])
+def test_tars_is_read_by_ours(kind: int) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=kind) as tar:
+        folder = tarfile.TarInfo("ledger")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+        for name, data in FILES.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    assert read(out.getvalue()) == FILES
+
+
+def test_what_is_not_read_is_passed_over() -> None:
+    assert [entry.name for entry in entries(io.BytesIO(tar_of(FILES)))] == list(FILES)
+
+
+def test_a_tar_that_ends_too_early_is_refused() -> None:
+    whole = tar_of(FILES)
+    for end in range(0, len(whole) - len(ending()), 256):
+        with pytest.raises(BadArchive):
+            read(whole[:end])
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_things_than_files_are_refused(kind: bytes) -> None:
+    info = tarfile.TarInfo("ledger/a")
+    info.type, info.linkname, info.size = kind, "b", 10
+    with pytest.raises(BadArchive):
+        read(info.tobuf(tarfile.USTAR_FORMAT) + bytes(1024))
+
+
+@given(st.binary(min_size=512, max_size=512), st.integers(0, 511), st.integers(0, 255))
+def test_strangers_headers_are_refused(block: bytes, place: int, byte: int) -> None:
+    changed = bytearray(header("ledger/a", 3))
+    changed[place] ^= byte or 1
+    for untrusted in (block, bytes(changed)):
+        if any(untrusted):
+            with pytest.raises(BadArchive):
+                read(untrusted + bytes(512))
+
+
+@given(
+    st.dictionaries(names, st.binary(max_size=50), max_size=5),
+    st.none() | st.binary(min_size=32, max_size=32),
+)
+def test_an_index_survives(files: dict[str, bytes], person: bytes | None) -> None:
+    ordered = sorted(files, key=lambda name: name.startswith("files/"))
+    parts = tuple(Part(name, len(files[name]), sha256(files[name])) for name in ordered)
+    index = Index(NOON, None if person is None else PersonId(person), parts)
+    assert read_index(write_index(index)) == index
+
+
+PART = Part("ledger/a", 1, bytes(32))
+FILE = Part("files/a", 1, bytes(32))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (PART, PART),
+        (FILE, PART),
+        (Part("../a", 1, bytes(32)),),
+        (Part("ledger/../a", 1, bytes(32)),),
+        (Part("/ledger/a", 1, bytes(32)),),
+        (Part("ledger/.a", 1, bytes(32)),),
+        (Part("ledger", 1, bytes(32)),),
+        (Part("a/b/c/d", 1, bytes(32)),),
+        (Part("ledger/a b", 1, bytes(32)),),
+        (Part("ledger/a\n", 1, bytes(32)),),
+        (Part("ledger/" + "a" * 81, 1, bytes(32)),),
+        (Part("ledger/a", -1, bytes(32)),),
+        (Part("ledger/a", 1, bytes(31)),),
+    ],
+)
+def test_an_index_that_may_not_be_is_never_written(parts: tuple[Part, ...]) -> None:
+    with pytest.raises(ValueError, match="specification"):
+        write_index(Index(NOON, None, parts))
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("ledger/a", 128 * 1024**2), ("files/a", 8 * 1024**3 - 1)]
+)
+def test_a_part_that_is_too_large_is_never_written(name: str, most: int) -> None:
+    write_index(Index(NOON, None, (Part(name, most, bytes(32)),)))
+    with pytest.raises(TooMuchForArchive):
+        write_index(Index(NOON, None, (Part(name, most + 1, bytes(32)),)))
+
+
+@given(st.binary(max_size=200))
+def test_strangers_indexes_are_refused(untrusted: bytes) -> None:
+    with pytest.raises(BadArchive):
+        read_index(untrusted)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("archive/1", "archive/2"),
+        ('"made_at":', '"made_on":'),
+        ('"person":null', '"person":"AB"'),
+        ('"person":null', '"person":null,"more":1'),
+        ("1764072000", "-1"),
+        ("1764072000", "999999999999"),
+        ("00", "AA"),
+    ],
+)
+def test_an_index_with_anything_else_is_refused(old: str, new: str) -> None:
+    moment = datetime.fromtimestamp(1764072000, UTC)
+    text = write_index(Index(moment, None, (PART,))).decode()
+    assert old in text
+    with pytest.raises(BadArchive):
+        read_index(text.replace(old, new).encode())

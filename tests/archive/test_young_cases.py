@@ -1,0 +1,106 @@
+"""Cases in which somebody was, or may have been, under 18: what of them travels, and comes back."""
+
+import io
+
+import pytest
+
+from entrenous.archive import contents
+from entrenous.archive.write_archive import write_archive
+from entrenous.base.identifiers import BlobId
+from entrenous.respond.age_gate import NotAllAdults
+from entrenous.respond.case_file import all_cases, find_case
+from entrenous.respond.case_status import erase_case
+from entrenous.respond.custody import ERASED, verify_chain
+from entrenous.respond.nouns import AgeAnswer, Case
+from entrenous.respond.open_case import add_file, add_sighting, add_statement, under_18_after_all
+from tests.archive.boxes import exported, imported, nobody_watches
+from tests.respond.room import Room, lived_in, seen
+
+PICTURE = b"a screenshot of the picture"
+
+
+@pytest.fixture
+def room() -> Room:
+    return Room()
+
+
+def kept(room: Room) -> Case:
+    """A case with a place, what she said and what she kept."""
+    name = room.opens().name
+    add_sighting(name, seen(), room.device)
+    add_statement(name, "I was at home", room.device)
+    return add_file(name, PICTURE, "a screenshot", room.device)
+
+
+def young(case: Case, room: Room) -> Case:
+    with pytest.raises(NotAllAdults):
+        under_18_after_all(case.name, lived_in("GB"), room.device)
+    return find_case(case.name, room.device)
+
+
+def files(room: Room) -> set[BlobId]:
+    return {BlobId(blob) for blob in room.vault._files}
+
+
+def test_its_pictures_stay_and_what_was_said_travels(room: Room) -> None:
+    case, anew = young(kept(room), room), Room()
+    statement, picture = case.evidence
+    written = write_archive(io.BytesIO(), room.device, nobody_watches)
+    assert (written.lost, written.left_of_cases) == (0, 1)
+    tar = exported(room.device)
+    assert PICTURE not in tar
+    assert imported(tar, anew.device).cases == 1
+    assert files(anew) == {statement.blob}
+    assert picture.blob not in files(anew)
+    assert find_case(case.name, anew.device) == case
+    assert len(verify_chain(case.name, anew.device)) == case.links
+    with pytest.raises(NotAllAdults):  # nor does it come in by another case
+        add_file(anew.opens().name, PICTURE, "a screenshot", anew.device)
+
+
+def test_all_files_of_other_cases_travel(room: Room) -> None:
+    anew = Room()
+    kept(room)
+    assert imported(exported(room.device), anew.device).erased_cases == ()
+    assert files(anew) == files(room)
+
+
+def test_pictures_of_an_older_versions_archive_are_passed_over(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that took every file of a case along."""
+    case, anew = young(kept(room), room), Room()
+    with monkeypatch.context() as older:
+        older.setattr(
+            "entrenous.archive.write_archive.files_of",
+            lambda noun: (item.blob for item in noun.evidence),
+        )
+        tar = exported(room.device)
+    assert PICTURE in tar
+    assert imported(tar, anew.device).cases == 1
+    assert files(anew) == {case.evidence[0].blob}
+
+
+def test_what_was_erased_does_not_come_back_from_an_archive_made_before(room: Room) -> None:
+    case = kept(room)
+    before = exported(room.device)
+    young(case, room)
+    after = exported(room.device)
+    erase_case(case.name, room.device)
+    for tar in (before, after):
+        taken = imported(tar, room.device)
+        assert (taken.cases, taken.erased_cases) == (0, (case.name,))
+    assert (all_cases(room.device), files(room)) == ((), set())
+    ((_, record),) = room.device.vault.items(ERASED)  # nothing but a hash is its key
+    assert record == b""
+
+
+def test_an_erased_case_of_adults_comes_back(room: Room) -> None:
+    """It may have been erased by mistake; what was erased, an archive still has."""
+    case = kept(room)
+    tar = exported(room.device)
+    erase_case(case.name, room.device)
+    assert imported(tar, room.device).cases == 1
+    assert all_cases(room.device) == (case,)
+    assert case.age is AgeAnswer.ADULTS
+    assert (contents.ERASED_DRAWER, list(room.device.vault.items(ERASED))) == (ERASED, [])

@@ -1,0 +1,98 @@
+"""Whom copies are for: every list that can be read is read the same, and every other is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.copies import (
+    BadLabel,
+    NamedTwice,
+    NobodyNamed,
+    NotAList,
+    TooManyLabels,
+    labels_in,
+    labels_of,
+)
+from entrenous.base.errors import EntrenousError
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.limits import LABEL_CHARS_MAX, LABELS_MAX
+
+names = st.text(
+    st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=30
+).filter(lambda name: name.strip() != "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"ana\nben\ncaro\n",
+        b"ana\nben\ncaro",
+        b"\xef\xbb\xbfana\r\nben\r\ncaro\r\n",
+        b"ana\rben\rcaro",
+        b"\n\n  ana  \n\n\t\nben\n   \ncaro\n\n",
+    ],
+)
+def test_a_list_is_read_the_same_from_every_editor(text: bytes) -> None:
+    assert labels_in(text) == ("ana", "ben", "caro")
+
+
+@given(st.lists(names, min_size=1, max_size=8), st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
+def test_whatever_can_be_typed_one_by_one_can_stand_in_a_file(typed: list[str], end: str) -> None:
+    labels = labels_of(typed)
+    assert labels_in(end.join(labels).encode()) == labels
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_list_or_are_refused_in_words(data: bytes) -> None:
+    try:
+        labels = labels_in(data)
+    except EntrenousError as refused:
+        assert "othing was marked" in " ".join(str(refused).split())  # noqa: PT017
+    else:
+        assert 0 < len(labels) == len(set(labels))
+        assert all(0 < len(label) <= LABEL_CHARS_MAX for label in labels)
+
+
+def test_a_name_that_stands_twice_is_shown_with_both_its_lines() -> None:
+    with pytest.raises(NamedTwice, match=r"ana stands on line 2 and again on line 5"):
+        labels_in(b"\nana\nben\n\n ana \n")
+
+
+def test_two_ways_of_writing_one_letter_are_one_name() -> None:
+    with pytest.raises(NamedTwice):
+        labels_in("Ren\u00e9\nRene\u0301\n".encode())
+
+
+def test_a_line_that_is_no_name_is_shown_by_its_number_and_not_repeated() -> None:
+    for bad in ("x" * (LABEL_CHARS_MAX + 1), "a\x1b[2Jb", "a\tb", "\u202eanna"):
+        with pytest.raises(BadLabel, match="line 2") as told:
+            labels_in(f"ana\n{bad}\n".encode())
+        assert bad not in str(told.value)
+
+
+@pytest.mark.parametrize("text", ["ana\n".encode("utf-16"), b"\xff\xd8\xff\xe0", b"Ren\xe9\n"])
+def test_what_is_not_utf8_is_no_list(text: bytes) -> None:
+    with pytest.raises(NotAList, match="UTF-8"):
+        labels_in(text)
+
+
+def test_a_list_without_a_name_names_nobody() -> None:
+    for text in (b"", b"\n \r\n", b"\xef\xbb\xbf"):
+        with pytest.raises(NobodyNamed, match="--to-file"):
+            labels_in(text)
+
+
+def test_ten_thousand_are_enough() -> None:
+    everybody = [f"person {number}" for number in range(LABELS_MAX)]
+    assert len(labels_in("\n".join(everybody).encode())) == LABELS_MAX
+    one_more = [*everybody, "and one more"]
+    with pytest.raises(TooManyLabels, match="10,001"):
+        labels_in("\n".join(one_more).encode())
+    with pytest.raises(TooManyLabels):
+        labels_of(one_more)
+    with pytest.raises(NotAList):
+        labels_in(b"\n" * 10_000_000)
+
+
+def test_a_name_that_is_typed_twice_counts_once() -> None:
+    assert labels_of(["ben", "ana", " ben "]) == (RecipientId("ben"), RecipientId("ana"))

@@ -1,0 +1,44 @@
+"""Rows gone through side by side: nobody waits for one that stands still."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from entrenous.base.merge_iterators import merge_iterators
+
+
+def test_a_row_that_stands_still_keeps_no_other() -> None:
+    others_are_through = threading.Event()
+
+    def stands_still() -> Iterator[str]:
+        others_are_through.wait()
+        yield "late"
+
+    came = list[str]()
+    for item in merge_iterators([stands_still(), "abc", "de"]):
+        came.append(item)
+        if len(came) == 5:
+            others_are_through.set()
+    assert came[-1] == "late"
+    assert [item for item in came if item in "abc"] == ["a", "b", "c"]
+
+
+def test_more_rows_than_threads_are_all_gone_through() -> None:
+    assert sorted(merge_iterators([[number] for number in range(200)])) == list(range(200))
+    assert list(merge_iterators([])) == []
+    assert list(merge_iterators([[1, 2]])) == [1, 2]
+
+
+def test_what_a_row_raises_is_raised_here() -> None:
+    def breaks() -> Iterator[int]:
+        yield 1
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        list(merge_iterators([breaks(), [2]]))
+
+
+def test_one_row_needs_no_thread() -> None:
+    here = threading.get_ident()
+    assert list(merge_iterators([(threading.get_ident() for _ in range(2))])) == [here] * 2

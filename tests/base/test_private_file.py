@@ -1,0 +1,161 @@
+"""Private files: whole or absent, for one pair of eyes, and never through somebody else's link."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from entrenous.base import files
+from entrenous.base.files import add_filled, add_private, write_private
+from entrenous.stop.nouns import BadKeptToken
+from entrenous.stop.store.open_gate import read_or_create_token
+
+Write = Callable[[Path, bytes], None]
+both = pytest.mark.parametrize("write", [write_private, add_private])
+
+
+@both
+def test_its_owner_alone_can_read_it(tmp_path: Path, write: Write) -> None:
+    place = tmp_path / "file"
+    write(place, b"data")
+    assert place.read_bytes() == b"data"
+    assert place.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [place]
+
+
+@both
+def test_a_link_under_a_guessed_name_is_not_followed(tmp_path: Path, write: Write) -> None:
+    """In a folder that others share, somebody may lay links where we are known to write."""
+    victim, shared = tmp_path / "victim", tmp_path / "shared"
+    victim.write_bytes(b"theirs")
+    shared.mkdir()
+    (shared / ".file.new").symlink_to(victim)
+    write(shared / "file", b"data")
+    assert victim.read_bytes() == b"theirs"
+    assert (shared / ".file.new").is_symlink()
+
+
+def test_the_name_it_is_first_written_under_is_another_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, int]] = []
+    really = os.open
+
+    def watched(path: os.PathLike[str], flags: int, mode: int = 0o777) -> int:
+        seen.append((Path(path).name, flags))
+        return really(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", watched)
+    for _ in range(2):
+        write_private(tmp_path / "file", b"data")
+    made = [(name, flags) for name, flags in seen if flags & os.O_CREAT]
+    assert len({name for name, _ in made}) == len(made) == 2
+    assert all(flags & os.O_EXCL and flags & os.O_NOFOLLOW for _, flags in made)
+
+
+def test_a_link_in_its_place_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"theirs")
+    (tmp_path / "file").symlink_to(victim)
+    write_private(tmp_path / "file", b"data")
+    assert victim.read_bytes() == b"theirs"
+    assert (tmp_path / "file").read_bytes() == b"data"
+
+
+@pytest.mark.parametrize("card", ["with second links", "without"])
+def test_what_is_there_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: str
+) -> None:
+    if card == "without":
+        monkeypatch.setattr(os, "link", no_links)
+    (tmp_path / "file").write_bytes(b"theirs")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "link"):
+        with pytest.raises(FileExistsError):
+            add_private(tmp_path / name, b"data")
+    assert (tmp_path / "file").read_bytes() == b"theirs"
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["file", "link"]
+
+
+def test_a_card_without_second_links_can_be_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", no_links)
+    add_private(tmp_path / "file", b"data")
+    assert [place.name for place in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"data"
+
+
+def no_links(*_: object) -> None:
+    raise OSError(errno.EPERM, "no second links here")
+
+
+@both
+def test_a_failure_leaves_nothing(tmp_path: Path, write: Write) -> None:
+    (tmp_path / "file").mkdir()
+    with pytest.raises(OSError, match="file"):
+        write(tmp_path / "file", b"data")
+    assert [place.name for place in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_kept_token_is_made_once(tmp_path: Path) -> None:
+    token = read_or_create_token(tmp_path / "operator.token")
+    assert read_or_create_token(tmp_path / "operator.token") == token
+    assert len(token.reveal()) == 43
+    assert read_or_create_token(tmp_path / "uploader.token") != token
+
+
+@pytest.mark.parametrize("found", [b"", b"\n", b"short", b"A" * 42, b"A" * 44, b"\xff" * 43])
+def test_what_is_no_token_opens_nothing(tmp_path: Path, found: bytes) -> None:
+    place = tmp_path / "operator.token"
+    place.write_bytes(found)
+    with pytest.raises(BadKeptToken, match=r"operator\.token does not hold a token"):
+        read_or_create_token(place)
+    assert place.read_bytes() == found
+
+
+def test_what_is_filled_is_whole_or_absent_and_may_be_there_already(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+
+    def breaks(file: BinaryIO) -> None:
+        file.write(b"da")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        add_filled(place, breaks)
+    assert list(tmp_path.iterdir()) == []
+    for _ in range(2):
+        add_filled(place, lambda file: file.write(b"data"))
+    with pytest.raises(FileExistsError):
+        add_filled(place, lambda file: file.write(b"date"))
+    link = tmp_path / "link"
+    link.symlink_to(place)
+    with pytest.raises(FileExistsError):
+        add_filled(link, lambda file: file.write(b"data"))
+    assert place.read_bytes() == b"data"
+    assert {one.name for one in tmp_path.iterdir()} == {"file", "link"}
+
+
+def test_what_failed_after_it_had_its_name_is_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is told that nothing was written finds nothing, unless it was there before."""
+
+    def full(_folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    place = tmp_path / "file"
+    monkeypatch.setattr(files, "sync_folder", full)
+    with pytest.raises(OSError, match="full"):
+        add_filled(place, lambda file: file.write(b"data"))
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    assert add_filled(place, lambda file: file.write(b"data"))
+    assert not add_filled(place, lambda file: file.write(b"data"))
+    monkeypatch.setattr(files, "sync_folder", full)
+    with pytest.raises(OSError, match="full"):
+        add_filled(place, lambda file: file.write(b"data"))
+    assert place.read_bytes() == b"data"

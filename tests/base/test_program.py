@@ -1,0 +1,119 @@
+"""Which program runs: asked of git in a checkout, read from a file in what was built."""
+
+import os
+import subprocess
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.program import COMMIT_FILE, UNKNOWN, commit_of, this_program
+from entrenous.cli import run
+
+ROOT = Path(__file__).parents[2]
+TOLD = ("NAME", "EMAIL")
+Git = Callable[..., str]
+
+
+def git_in(folder: Path) -> Git:
+    who = {f"GIT_{role}_{what}": "a@b" for role in ("AUTHOR", "COMMITTER") for what in TOLD}
+    surroundings = {"PATH": os.environ["PATH"], **who}
+
+    def git(*words: str) -> str:
+        command = ["git", "-c", "safe.directory=*", "-C", str(folder), *words]
+        done = subprocess.run(command, env=surroundings, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    return git
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A package in a repository of its own."""
+    package = tmp_path / "clone" / "src" / "program"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("# one\n")
+    git = git_in(tmp_path / "clone")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "One")
+    return package
+
+
+def head(checkout: Path) -> str:
+    return git_in(checkout)("rev-parse", "HEAD")[:12]
+
+
+@pytest.mark.real
+def test_a_checkout_is_the_commit_that_git_says(checkout: Path) -> None:
+    assert commit_of(checkout) == head(checkout)
+    (checkout / "__init__.py").write_text("# changed\n")
+    assert commit_of(checkout) == f"{head(checkout)}-dirty"
+
+
+@pytest.mark.real
+def test_no_tag_hides_the_commit(checkout: Path) -> None:
+    git_in(checkout)("tag", "v9")
+    assert commit_of(checkout) == head(checkout)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_checkout_of_another_account_is_read_too(checkout: Path) -> None:
+    """A relay's account runs what root cloned (docs/operate.md)."""
+    for path in (checkout.parents[1], checkout.parents[1] / ".git"):
+        os.chown(path, 65534, 65534)
+    assert commit_of(checkout) == head(checkout)
+
+
+@pytest.mark.real
+def test_no_program_that_a_checkout_names_is_started(checkout: Path, tmp_path: Path) -> None:
+    planted = tmp_path / "planted"
+    planted.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    planted.chmod(0o755)
+    git_in(checkout)("config", "core.fsmonitor", str(planted))
+    assert commit_of(checkout) == head(checkout)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.real
+def test_a_repository_around_it_is_not_taken_for_its_own(checkout: Path) -> None:
+    """As where somebody keeps a virtual environment inside a project, or a clone inside another."""
+    installed = checkout.parents[1] / "site-packages" / "program"
+    inner = checkout.parents[1] / "inner" / "src" / "program"
+    for package in (installed, inner):
+        package.mkdir(parents=True)
+    (inner.parents[1] / ".git").mkdir()  # no repository: git would look further up
+    assert commit_of(installed) == commit_of(inner) == UNKNOWN
+
+
+def test_what_was_built_has_it_in_a_file(tmp_path: Path) -> None:
+    package = tmp_path / "site-packages" / "program"
+    package.mkdir(parents=True)
+    assert commit_of(package) == UNKNOWN
+    (package / COMMIT_FILE).write_text("0123456789ab\n")
+    assert commit_of(package) == "0123456789ab"
+    (package / COMMIT_FILE).write_text("")
+    assert commit_of(package) == UNKNOWN
+
+
+@pytest.mark.parametrize("words", [["--version"], ["relay", "--version"], ["--version", "relay"]])
+def test_it_says_its_version(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(words, {})
+    said = capsys.readouterr()
+    if words[0] == "relay":  # an option of the program, not of a command
+        assert (status, said.out) == (2, "")
+        return
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert status == 0
+    assert said.out == f"entrenous {declared}, commit {this_program().commit}\n"
+
+
+def test_a_variable_does_not_ask_for_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_VERSION", "1")
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path))
+    assert run(["learn"], {}) == 0
+    assert "commit" not in capsys.readouterr().out

@@ -1,0 +1,79 @@
+"""The commands of an operator whose relays share a PostgreSQL."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from entrenous.carry.open_relay import open_relay
+from entrenous.carry.relay_settings import LacksPostgresql
+from entrenous.cli import run
+from tests.carry.commands.test_relay_commands import does
+from tests.carry.operate.test_backup_files import fill
+from tests.carry.relays import Post
+from tests.postgres import Cluster
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, postgres: Cluster) -> Path:
+    """Of two relays, one of which has taken a message."""
+    url = postgres.fresh()
+    path = tmp_path / "relay.toml"
+    path.write_text(f'database = "{url}"\nlisten = "127.0.0.1:0"\nfree_mb_min = 0\n')
+    with open_relay(tmp_path / "relay-data", database=url) as relay:
+        asyncio.run(fill(relay, Post()))
+    return path
+
+
+def test_what_is_held_is_counted_and_found_well(
+    settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = does(capsys, "stats", "--settings", str(settings))
+    assert (told["mailboxes"], told["letters"], told["blobs"]) == (1, 1, 1)
+    looked = does(capsys, "check", "--settings", str(settings))
+    assert looked["ok"]
+    assert "PostgreSQL answers" in str(looked["findings"])
+
+
+def test_a_database_that_is_not_there_is_a_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "relay.toml"
+    path.write_text(
+        f'database = "postgresql:///relay?host={tmp_path}"\nlisten = "127.0.0.1:0"\n'
+        "free_mb_min = 0\n"
+    )
+    looked = does(capsys, "check", "--settings", str(path), status=1)
+    faults = {one["part"]: one["words"] for one in looked["findings"] if not one["ok"]}
+    assert "cannot reach its database" in faults.pop("database")
+    assert faults == {}
+
+
+@pytest.mark.parametrize("words", [["backup", "--out"], ["restore"]])
+def test_backups_are_left_to_postgresql(
+    settings: Path, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["relay", *words, str(tmp_path / "backup"), "--settings", str(settings)]
+    assert run(arguments, {}) == 3
+    assert "docs/operate.md" in capsys.readouterr().err
+
+
+def test_so_is_what_lies_in_a_bucket(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "relay.toml"
+    path.write_text('blobs = "s3://bucket/relay"\n')
+    assert run(["relay", "backup", "--out", str(tmp_path / "b"), "--settings", str(path)], {}) == 3
+    assert "docs/operate.md" in capsys.readouterr().err
+
+
+def test_its_library_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("entrenous.carry.store.postgres_wake_ups", "entrenous.carry.store.postgres_rows"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with (
+        pytest.raises(LacksPostgresql, match="\\.\\[postgresql\\]"),
+        open_relay(tmp_path, database="postgresql:///relay"),
+    ):
+        pass

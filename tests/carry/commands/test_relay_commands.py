@@ -1,0 +1,113 @@
+"""``relay init``, ``check`` and ``stats``: what they print, and how they end."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.cli import run
+from entrenous.wire.encodings import to_base64url
+from tests.carry.operate.test_backup_files import fill
+from tests.carry.relays import Post, WoundClock, disk_relay
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+
+
+def does(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> Any:
+    assert run(["relay", *arguments, "--json"], {}) == status
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Of a relay with one message in it."""
+    with disk_relay(tmp_path / "relay", WoundClock()) as relay:
+        asyncio.run(fill(relay, Post()))
+    (tmp_path / "relay").chmod(0o700)
+    return tmp_path / "relay"
+
+
+def test_the_default_settings_run_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "relay.toml"
+    told = does(capsys, "init", "--out", str(settings))
+    assert told == {"schema": "entrenous/relay-init/1", "settings": str(settings)}
+    looked = does(capsys, "check", "--settings", str(settings), "--listen", "127.0.0.1:0")
+    assert looked["ok"]
+    assert [one["part"] for one in looked["findings"]][:2] == ["folder", "disk"]
+
+
+def test_settings_that_somebody_changed_are_not_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "relay.toml"
+    settings.write_text("keep_days = 3\n")
+    assert run(["relay", "init", "--out", str(settings)], {}) == 3
+    assert settings.read_text() == "keep_days = 3\n"
+    assert "relay.toml" in capsys.readouterr().err
+
+
+def test_a_fault_is_exit_status_1_and_is_named(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data.chmod(0o755)
+    told = does(capsys, "check", "--data", str(data), "--listen", "127.0.0.1:0", status=1)
+    assert not told["ok"]
+    assert [one["part"] for one in told["findings"] if not one["ok"]] == ["folder"]
+    assert run(["relay", "check", "--data", str(data), "--listen", "127.0.0.1:0"], {}) == 1
+    assert "no  folder: others can look into" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["run", "check", "stats"])
+def test_a_relay_is_named_by_its_settings_or_its_folder(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["relay", command], {}) == 2
+    assert "--settings FILE or --data DIR" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "check", "stats"])
+def test_a_setting_that_is_spelled_wrongly_stops_every_command(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "relay.toml").write_text('lissen = "127.0.0.1:1"')
+    assert run(["relay", command, "--settings", str(tmp_path / "relay.toml")], {}) == 3
+    assert "lissen is no setting" in capsys.readouterr().err
+
+
+def test_stats_are_numbers_without_names(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = does(capsys, "stats", "--data", str(data))
+    assert told.pop("free_bytes") > 0
+    assert told == {
+        "schema": "entrenous/relay-stats/1",
+        "mailboxes": 1,
+        "locks": 0,
+        "tokens": 1,
+        "letters": 1,
+        "shares": 1,
+        "envelopes": 1,
+        "blobs": 1,
+        "blob_bytes": 5000,
+        "uploads": 0,
+        "upload_bytes": 0,
+        "restored_at": None,
+        "swept_at": None,
+    }
+    assert run(["relay", "stats", "--data", str(data)], {}) == 0
+    said, post = capsys.readouterr().out, Post()
+    assert "1 mailboxes" in said
+    for one in (post.mailbox, post.id, post.blob_id):
+        assert to_base64url(one) not in said
+        assert one.hex() not in said
+
+
+def test_where_no_relay_is_nothing_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["relay", "stats", "--data", str(tmp_path / "none")], {}) == 4
+    assert "No relay keeps anything in" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

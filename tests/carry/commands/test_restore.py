@@ -1,0 +1,96 @@
+"""``relay backup`` and ``restore`` around a real relay: what had ended does not live again."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from entrenous.base.errors import NoSuchEnvelope, TakenBack, UsedUp
+from entrenous.cli import run
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.wire.relay_nouns import EnvelopeState
+from tests.carry.relays import CountingDice, Post
+
+pytestmark = pytest.mark.real
+
+
+@contextmanager
+def relay(folder: Path) -> Iterator[str]:
+    program = [sys.executable, "-m", "entrenous", "relay", "run", "--data", str(folder)]
+    command = [*program, "--listen", "127.0.0.1:0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            yield json.loads(process.stdout.readline())["url"]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+
+
+def sent(courier: HttpCourier, url: str, number: int) -> Post:
+    post = Post(until=datetime.now(UTC) + timedelta(days=3), dice=CountingDice(1000 * number))
+    courier.create_mailbox(url, post.mailbox, post.owner)
+    courier.register_token(url, post.mailbox, post.owner, post.granted())
+    courier.bring_blob(url, post.token, post.deposit(), post.blob)
+    courier.post(url, post.token, post.envelope(1))
+    return post
+
+
+def does(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert run(["relay", *arguments, "--json"], {}) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.threat("backups-revive")
+def test_what_ended_after_the_backup_does_not_live_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Taken back, used up, and waiting: three messages that a plain copy would open (again)."""
+    live, saved, again = (str(tmp_path / name) for name in ("live", "saved", "again"))
+    with relay(Path(live)) as url, new_client() as web:
+        courier = HttpCourier(web)
+        waits, recalled, opened = (sent(courier, url, number) for number in range(3))
+        told = does(capsys, "backup", "--data", live, "--out", saved)
+        assert (told["blobs"], told["missing"]) == (3, 0)
+        courier.withdraw(url, recalled.id, recalled.withdraw)
+        attempt = opened.attempt()
+        courier.open_share(url, opened.id, opened.open, attempt)
+        courier.finish(url, opened.id, opened.open, attempt)
+        for post, refusal in ((recalled, TakenBack), (opened, UsedUp)):
+            with pytest.raises(refusal):
+                courier.open_share(url, post.id, post.open, post.attempt())
+    assert does(capsys, "restore", saved, "--data", again)["lost"] == 3
+    with relay(Path(again)) as url, new_client() as web:
+        courier = HttpCourier(web)
+        assert httpx.get(f"{url}/v1/status", trust_env=False).json()["restored_at"] is not None
+        for post in (waits, recalled, opened):
+            assert courier.state(url, post.id, post.withdraw).state is EnvelopeState.LOST
+            with pytest.raises(NoSuchEnvelope):
+                courier.open_share(url, post.id, post.open, post.attempt())
+        sent(courier, url, 7)
+    assert run(["relay", "restore", saved, "--data", again], {}) == 3
+    assert "something in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [(), ("--with-shares",)])
+def test_whoever_restores_is_told_what_devices_repeat_and_what_to_tell_people(
+    more: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """docs/spec/relay.md section 12: nobody has to do by hand what devices do by themselves."""
+    live, saved, again = (str(tmp_path / name) for name in ("live", "saved", "again"))
+    with relay(Path(live)):
+        does(capsys, "backup", "--data", live, "--out", saved)
+    assert run(["relay", "restore", saved, "--data", again, *more], {}) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Tell your people to open Entrenous" in told
+    assert "within six hours" in told
+    assert "have to do so again" not in told

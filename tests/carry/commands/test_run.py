@@ -1,0 +1,117 @@
+"""``relay run`` by a settings file: its figures beside it, its log, and one calm stop for both."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.wire.encodings import to_base64url
+from tests.carry.relays import Post
+
+pytestmark = pytest.mark.real
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def test_a_relay_loads_no_decoder_and_no_vault() -> None:
+    """What is not there takes no memory, and cannot be attacked."""
+    looked = (
+        "import sys, entrenous.__main__, entrenous.carry.commands, entrenous.carry.http.metrics;"
+        "print(sorted({'cv2', 'numpy', 'av', 'PIL', 'sqlcipher3', 'vodozemac'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", looked], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def _heed_interrupts() -> None:
+    """What a shell runs in the background has SIGINT ignored, and its children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_figures_are_served_beside_it_until_it_stops(tmp_path: Path, how: signal.Signals) -> None:
+    port = free_port()
+    (tmp_path / "relay.toml").write_text(
+        f'listen = "127.0.0.1:0"\nmetrics_listen = "127.0.0.1:{port}"\nlog = "text"\n'
+    )
+    program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", "--settings"]
+    with subprocess.Popen(
+        [*program, str(tmp_path / "relay.toml")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509 -- sets a signal's action, no more
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = json.loads(process.stdout.readline())["url"]
+            assert httpx.get(f"{url}/v1/status", trust_env=False).status_code == 200
+            assert httpx.get(f"{url}/metrics", trust_env=False).status_code == 404
+            told = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+            process.send_signal(how)
+            _, said = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert 'entrenous_answers_total{event="look_at_status",status="200"} 1.0' in told
+    assert "process_resident_memory_bytes" in told
+    assert process.returncode == (0 if how is signal.SIGTERM else 130)
+    assert b"info look_at_status status=200" in said
+    assert b"127.0.0.1" not in said
+    assert not (tmp_path / "relay-data" / "mail.db-wal").exists()
+
+
+def test_who_waits_for_a_letter_does_not_hold_up_a_stop(tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", "--listen"]
+    post = Post()
+    with (
+        subprocess.Popen(
+            [*program, "127.0.0.1:0", "--data", str(tmp_path / "relay")], stdout=subprocess.PIPE
+        ) as process,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        try:
+            assert process.stdout is not None
+            url = json.loads(process.stdout.readline())["url"]
+            with new_client() as web:
+                HttpCourier(web).create_mailbox(url, post.mailbox, post.owner)
+            wake = f"{url}/v1/mailboxes/{to_base64url(post.mailbox)}/wake"
+            said = {
+                "Entrenous-Protocol": "2",
+                "Authorization": f"Bearer {to_base64url(post.owner.reveal())}",
+            }
+            waiting = threads.submit(httpx.get, wake, headers=said, timeout=60, trust_env=False)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.5)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(5) == 0  # uvicorn alone would give it ten seconds
+            assert waiting.result(5).status_code == 200
+        finally:
+            process.kill()
+
+
+def test_figures_whose_address_is_taken_are_named(tmp_path: Path) -> None:
+    """Not --listen, which is free."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        settings = tmp_path / "relay.toml"
+        settings.write_text(f'listen = "127.0.0.1:0"\nmetrics_listen = "{taken}"\n')
+        program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings", str(settings)]
+        done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 6
+    assert f"figures cannot be shown at {taken}" in done.stderr
+    assert "Change metrics_listen" in " ".join(done.stderr.split())

@@ -1,0 +1,58 @@
+"""A page of letters is as short as it has to be for nobody to fill a relay's memory with pages."""
+
+import pytest
+
+from entrenous.base.limits import PAGE_FULL_BYTES, PAGE_MAX, SEALED_BYTES_MAX
+from entrenous.carry.accept import accept, waiting_envelopes
+from entrenous.carry.mailbox import create_mailbox
+from entrenous.carry.relay import Relay
+from entrenous.carry.send_tokens import register_token
+from entrenous.crypto.hashing import lock_of
+from tests.carry.relays import Post, new_relay, run
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+
+def pages(relay: Relay, post: Post, limit: int = PAGE_MAX) -> list[list[int]]:
+    """The sequences on each page that an owner gets who asks on until one is empty."""
+    found, after = list[list[int]](), 0
+    while page := run(waiting_envelopes(post.mailbox, post.owner, after, limit, relay)):
+        found.append([one.sequence for one in page])
+        after = page[-1].sequence
+    return found
+
+
+def relay_with(post: Post, *sizes: int) -> Relay:
+    """Letters of so many bytes wait at it."""
+    relay = new_relay()
+    run(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    run(register_token(post.mailbox, post.owner, post.granted(), relay))
+    for size in sizes:
+        post.sealed = bytes(size)
+        run(accept(post.letter(), post.token, relay))
+    return relay
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([SEALED_BYTES_MAX] * 9, [[1, 2, 3, 4], [5, 6, 7, 8], [9]]),
+        ([1, SEALED_BYTES_MAX, SEALED_BYTES_MAX, SEALED_BYTES_MAX, 2, 3], [[1, 2, 3, 4, 5, 6]]),
+        ([SEALED_BYTES_MAX // 2] * 7, [[1, 2, 3, 4, 5, 6, 7]]),
+        ([PAGE_FULL_BYTES // 4] * 5, [[1, 2, 3, 4], [5]]),
+    ],
+    ids=["largest", "mixed", "seven", "exactly full"],
+)
+def test_a_page_ends_when_it_is_full_and_the_rest_is_on_the_next(
+    sizes: list[int], expected: list[list[int]]
+) -> None:
+    post = Post()
+    assert pages(relay_with(post, *sizes), post) == expected
+
+
+def test_a_page_of_small_letters_has_as_many_as_before() -> None:
+    post = Post()
+    relay = relay_with(post, *[9000] * (PAGE_MAX + 1))
+    assert [len(page) for page in pages(relay, post)] == [PAGE_MAX, 1]
+    assert [len(page) for page in pages(relay, post, 40)] == [40, 11]

@@ -1,0 +1,355 @@
+"""A blob is kept from the moment that its relay says so, whatever interrupts the saying."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.errors import (
+    DamagedBlob,
+    DatabaseAway,
+    DiskFailed,
+    DiskFull,
+    IdInUse,
+    NoSuchBlob,
+    WrongOffset,
+    WrongToken,
+)
+from entrenous.carry.accept import accept
+from entrenous.carry.hold import find_blob, upload_blob, uploaded_bytes
+from entrenous.carry.mailbox import close_mailbox, create_mailbox
+from entrenous.carry.relay import Relay, RowStore
+from entrenous.carry.relay_rows import HeldBlob, HeldUpload, Leftover
+from entrenous.carry.relay_settings import Limits
+from entrenous.carry.send_tokens import register_token
+from entrenous.carry.store.file_blobs import FileBlobs
+from entrenous.crypto.hashing import lock_of
+from tests.carry.minute import expire
+from tests.carry.relays import (
+    Post,
+    WoundClock,
+    disk_relay,
+    memory_relay,
+    new_relay,
+    run,
+    stored_blobs,
+    stream,
+)
+from tests.in_memory.courier import at_once
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+
+class Interrupted:
+    """A store that does what it is asked for the ``at``-th time, while its caller is cancelled."""
+
+    def __init__(self, store: RowStore, at: int) -> None:
+        self._store, self._left = store, at
+        self.look, self.scrub = store.look, store.scrub
+
+    async def together(self, work: Callable[[Any], Any], ahead: Any = None) -> Any:
+        self._left -= 1
+        if self._left:
+            return await self._store.together(work, ahead)
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().call_soon(task.cancel)
+        return await self._store.together(work, ahead)
+
+
+@pytest.fixture
+def relay() -> Relay:
+    return new_relay()
+
+
+async def ready(relay: Relay, post: Post) -> None:
+    await create_mailbox(post.mailbox, lock_of(post.owner), relay)
+    await register_token(post.mailbox, post.owner, post.granted(), relay)
+
+
+async def read(relay: Relay, post: Post) -> bytes:
+    held = await find_blob(post.blob_id, post.fetch, relay)
+    chunks = await relay.blobs.read(held.name, 0, held.size)
+    return b"".join([chunk async for chunk in chunks])
+
+
+def rows(relay: Relay, kind: type) -> int:
+    return asyncio.run(relay.mail.look(lambda view: view.count(kind)))
+
+
+def test_a_request_cancelled_while_its_blob_is_given_loses_nothing(tmp_path: Path) -> None:
+    """The transaction was on its way: its row is there, so its bytes must stay."""
+    post = Post()
+
+    async def story(relay: Relay) -> None:
+        await ready(relay, post)
+        broken = replace(relay, mail=Interrupted(relay.mail, at=2))
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(
+                upload_blob(post.deposit(), post.token, stream(post.blob), broken)
+            )
+        assert not await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
+        await expire(relay)
+        assert await read(relay, post) == post.blob
+
+    with disk_relay(tmp_path, WoundClock()) as relay:
+        asyncio.run(story(relay))
+        assert (rows(relay, HeldBlob), rows(relay, Leftover), rows(relay, HeldUpload)) == (1, 0, 0)
+
+
+def test_a_request_that_ends_before_its_bytes_do_may_go_on(relay: Relay) -> None:
+    post = Post()
+
+    async def breaks() -> AsyncIterator[bytes]:
+        yield post.blob[:1000]
+        raise ConnectionError
+
+    async def story() -> None:
+        await ready(relay, post)
+        with pytest.raises(ConnectionError):
+            await upload_blob(post.deposit(), post.token, breaks(), relay)
+        assert await uploaded_bytes(post.blob_id, post.withdraw, relay) == (1000, 5000)
+        with pytest.raises(WrongToken):
+            await uploaded_bytes(post.blob_id, post.token, relay)
+        with pytest.raises(WrongOffset):
+            await upload_blob(post.deposit(), post.token, stream(post.blob[1001:]), relay, 1001)
+        rest = stream(post.blob[1000:])
+        assert await upload_blob(post.deposit(), post.token, rest, relay, 1000)
+        assert await uploaded_bytes(post.blob_id, post.withdraw, relay) == (5000, 5000)
+        assert await read(relay, post) == post.blob
+        assert await read(relay, post) == post.blob
+
+    asyncio.run(story())
+    assert (rows(relay, HeldBlob), rows(relay, Leftover), rows(relay, HeldUpload)) == (1, 0, 0)
+
+
+def test_an_upload_slower_than_a_day_is_not_given_what_a_sweep_may_be_removing() -> None:
+    clock = WoundClock()
+    relay, post = new_relay(clock), Post()
+    run(ready(relay, post))
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield post.blob
+        clock.moment += timedelta(hours=24)
+
+    with pytest.raises(NoSuchBlob):
+        run(upload_blob(post.deposit(), post.token, slow(), relay))
+    run(expire(relay))
+    kinds = (HeldBlob, Leftover, HeldUpload)
+    assert [run(relay.mail.look(lambda view, of=of: view.count(of))) for of in kinds] == [0] * 3
+
+
+def test_a_rest_that_does_not_fit_ends_the_upload(relay: Relay) -> None:
+    post = Post()
+
+    async def story() -> None:
+        await ready(relay, post)
+        with pytest.raises(ConnectionError):
+            await upload_blob(post.deposit(), post.token, broken(post.blob[:1000]), relay)
+        with pytest.raises(DamagedBlob):
+            await upload_blob(post.deposit(), post.token, stream(bytes(4000)), relay, 1000)
+        with pytest.raises(NoSuchBlob):
+            await uploaded_bytes(post.blob_id, post.withdraw, relay)
+
+    asyncio.run(story())
+    assert (rows(relay, HeldBlob), rows(relay, Leftover), rows(relay, HeldUpload)) == (0, 0, 0)
+
+
+def test_another_blob_of_that_id_does_not_go_on_with_it() -> None:
+    relay, post = new_relay(), Post()
+    run(ready(relay, post))
+    with pytest.raises(ConnectionError):
+        run(upload_blob(post.deposit(), post.token, broken(b"a"), relay))
+    other = replace(post.deposit(), withdraw_lock=bytes(32))
+    with pytest.raises(IdInUse):
+        run(upload_blob(other, post.token, stream(post.blob[1:]), relay, 1))
+
+
+def test_a_rest_that_does_not_come_in_a_day_is_too_late() -> None:
+    clock = WoundClock()
+    relay, post = new_relay(clock), Post()
+    run(ready(relay, post))
+    with pytest.raises(ConnectionError):
+        run(upload_blob(post.deposit(), post.token, broken(post.blob[:9]), relay))
+    clock.wind(hours=24)
+    run(expire(relay))
+    with pytest.raises(NoSuchBlob):
+        run(uploaded_bytes(post.blob_id, post.withdraw, relay))
+    with pytest.raises(WrongOffset):
+        run(upload_blob(post.deposit(), post.token, stream(post.blob[9:]), relay, 9))
+    assert run(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
+
+
+@given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000)), max_size=6))
+def test_wherever_it_breaks_the_same_bytes_arrive(
+    breaks: list[tuple[int, int]],
+) -> None:
+    """Each time it goes on at most where it was, as who was not told all that came."""
+    relay, post = memory_relay(), Post()
+    at_once(ready(relay, post))
+    came = 0
+    for back, stop in breaks:
+        start = max(0, came - back)
+        rest = broken(post.blob[start : max(start, stop)])
+        with pytest.raises(ConnectionError):
+            at_once(upload_blob(post.deposit(), post.token, rest, relay, start))
+        came, _ = at_once(uploaded_bytes(post.blob_id, post.withdraw, relay))
+        assert came >= start
+    assert at_once(upload_blob(post.deposit(), post.token, stream(post.blob[came:]), relay, came))
+    assert at_once(read(relay, post)) == post.blob
+
+
+class Crowded(FileBlobs):
+    def room(self) -> int | None:
+        return 10_000
+
+
+@pytest.mark.parametrize(("least", "fits"), [(0, True), (5000, True), (5001, False)])
+def test_below_the_operators_minimum_no_blob_is_taken(
+    tmp_path: Path, least: int, *, fits: bool
+) -> None:
+    """And letters still are: they are small, and what empties mailboxes."""
+    post = Post()
+    limits = Limits(free_bytes_min=least)
+    relay = replace(new_relay(), blobs=Crowded(tmp_path / "blobs"), limits=limits)
+    run(ready(relay, post))
+    bringing = upload_blob(post.deposit(), post.token, stream(post.blob), relay)
+    if fits:
+        assert run(bringing)
+        return
+    with pytest.raises(DiskFull):
+        run(bringing)
+    assert run(accept(post.envelope(blobs=False), post.token, relay))
+
+
+async def broken(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+    raise ConnectionError
+
+
+class LikeABucket(FileBlobs):
+    """What came of a broken upload lies there afterwards, also if it was dropped meanwhile."""
+
+    async def keep(self, name: str, *what: Any) -> None:  # type: ignore[override]
+        try:
+            await super().keep(name, *what)
+        except BaseException:
+            if not self._part(name).exists():
+                self._part(name).write_bytes(b"the rest")
+            raise
+
+
+@pytest.mark.parametrize("why", [ConnectionError, asyncio.CancelledError])
+def test_what_broke_off_after_its_mailbox_was_deleted_is_not_left(
+    tmp_path: Path,
+    why: type[BaseException],
+) -> None:
+    relay, post = replace(new_relay(), blobs=LikeABucket(tmp_path / "blobs")), Post()
+
+    async def deleted() -> AsyncIterator[bytes]:
+        yield post.blob[:1000]
+        await close_mailbox(post.mailbox, post.owner, relay)
+        yield post.blob[1000:2000]
+        raise why
+
+    async def story() -> None:
+        await ready(relay, post)
+        with pytest.raises(why):
+            await upload_blob(post.deposit(), post.token, deleted(), relay)
+
+    asyncio.run(story())
+    assert stored_blobs(relay) == 0
+    assert (rows(relay, HeldUpload), rows(relay, Leftover)) == (0, 0)
+
+
+def test_an_upload_that_nobody_wants_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("entrenous.carry.hold._LOOK_BYTES", 1500)
+    relay, post, given = new_relay(), Post(), list[int]()
+
+    async def deleted() -> AsyncIterator[bytes]:
+        for start in range(0, 5000, 1000):
+            if start == 1000:
+                await close_mailbox(post.mailbox, post.owner, relay)
+            given.append(start)
+            yield post.blob[start : start + 1000]
+
+    async def story() -> None:
+        await ready(relay, post)
+        with pytest.raises(NoSuchBlob):
+            await upload_blob(post.deposit(), post.token, deleted(), relay)
+
+    asyncio.run(story())
+    assert given == [0, 1000]
+
+
+class Flaky(FileBlobs):
+    """A bucket that failed when it had taken what came."""
+
+    async def keep(self, name: str, *what: Any) -> None:  # type: ignore[override]
+        try:
+            await super().keep(name, *what)
+        except ConnectionError:
+            raise DiskFailed from None
+
+
+def test_a_store_that_fails_for_a_moment_costs_nothing_of_an_upload(tmp_path: Path) -> None:
+    relay, post = replace(new_relay(), blobs=Flaky(tmp_path / "blobs")), Post()
+    run(ready(relay, post))
+    with pytest.raises(DiskFailed):
+        run(upload_blob(post.deposit(), post.token, broken(post.blob[:4000]), relay))
+    rest = stream(post.blob[4000:])
+    assert run(upload_blob(post.deposit(), post.token, rest, relay, 4000))
+    assert run(read(relay, post)) == post.blob
+
+
+def test_a_slow_upload_that_nobody_wants_any_more_ends_within_a_minute() -> None:
+    clock, post, given = WoundClock(), Post(), list[int]()
+    relay = new_relay(clock)
+
+    async def deleted() -> AsyncIterator[bytes]:
+        for start in range(0, 5000, 10):
+            if start == 1000:
+                await close_mailbox(post.mailbox, post.owner, relay)
+            given.append(start)
+            clock.wind(seconds=9)
+            yield post.blob[start : start + 10]
+
+    async def story() -> None:
+        await ready(relay, post)
+        with pytest.raises(NoSuchBlob):
+            await upload_blob(post.deposit(), post.token, deleted(), relay)
+
+    asyncio.run(story())
+    assert 1000 <= given[-1] < 1000 + 8 * 10
+
+
+def test_an_upload_goes_on_while_the_database_is_away() -> None:
+    """Whether it is still wanted is asked again a minute later."""
+    clock, post = WoundClock(), Post()
+    relay = new_relay(clock)
+    look, asked = relay.mail.look, list[str]()
+
+    async def away(*_: object) -> None:
+        asked.append("in vain")
+        raise DatabaseAway(retry_after_s=5)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        relay.mail.look = away  # type: ignore[method-assign, assignment]
+        async for chunk in stream(post.blob):
+            clock.wind(minutes=1)
+            yield chunk
+        relay.mail.look = look  # type: ignore[method-assign]
+
+    async def story() -> None:
+        await ready(relay, post)
+        assert await upload_blob(post.deposit(), post.token, chunks(), relay)
+
+    asyncio.run(story())
+    assert len(asked) == 5

@@ -1,0 +1,84 @@
+"""A share is given out as often as it may be, whoever races for it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.errors import TakenBack, UsedUp
+from entrenous.base.limits import OPENS_MAX
+from entrenous.base.secret import Secret
+from entrenous.carry.relay import Relay
+from entrenous.carry.release import finish, open_share
+from entrenous.carry.withdraw import envelope_status, withdraw
+from tests.carry.relays import Post, WoundClock, disk_relay, new_relay, run
+from tests.carry.test_expire import arrive
+
+
+async def race(relay: Relay, post: Post, racers: int) -> list[object]:
+    asked = [open_share(post.id, post.open, n.to_bytes(16), relay) for n in range(racers)]
+    return await asyncio.gather(*asked, return_exceptions=True)
+
+
+@pytest.mark.usefixtures("socket_enabled")
+@pytest.mark.parametrize("opens", [1, 3])
+def test_of_a_hundred_racers_as_many_as_may_get_it(tmp_path: Path, opens: int) -> None:
+    post = Post()
+    with disk_relay(tmp_path, WoundClock()) as relay:
+        asyncio.run(arrive(relay, post, opens))
+        outcomes = asyncio.run(race(relay, post, 100))
+    assert sum(isinstance(one, Secret) for one in outcomes) == opens
+    assert sum(isinstance(one, UsedUp) for one in outcomes) == 100 - opens
+
+
+@pytest.mark.usefixtures("socket_enabled")
+def test_a_withdrawal_amid_the_race_is_told_how_many_got_it(tmp_path: Path) -> None:
+    post = Post()
+    with disk_relay(tmp_path, WoundClock()) as relay:
+        asyncio.run(arrive(relay, post))
+
+        async def all_at_once() -> tuple[list[object], list[object], int]:
+            one, status, two = await asyncio.gather(
+                race(relay, post, 40),
+                withdraw(post.id, post.withdraw, relay),
+                race(relay, post, 80),
+            )
+            return one, two, status.opened
+
+        one, two, opened = asyncio.run(all_at_once())
+    assert all(isinstance(outcome, Secret | TakenBack) for outcome in one + two)
+    given = {n for row in (one, two) for n, got in enumerate(row) if isinstance(got, Secret)}
+    assert len(given) == opened
+    assert any(isinstance(outcome, TakenBack) for outcome in two)
+
+
+def test_beyond_the_thousandth_attempt_it_opens_and_is_not_counted() -> None:
+    relay, post = new_relay(), Post()
+    run(arrive(relay, post))
+    for n in range(OPENS_MAX + 3):
+        assert run(open_share(post.id, post.open, n.to_bytes(16), relay)) == post.share
+    assert run(envelope_status(post.id, post.withdraw, relay)).opened == OPENS_MAX
+
+
+def test_an_opening_that_is_over_is_not_gone_on_with() -> None:
+    """Two copies of a disk know one attempt; a repeat that comes late uses up nothing."""
+    relay, post = new_relay(), Post()
+    run(arrive(relay, post, 2))
+    attempt = post.attempt()
+    for _ in range(3):
+        assert run(open_share(post.id, post.open, attempt, relay)) == post.share
+    run(finish(post.id, post.open, attempt, relay))
+    with pytest.raises(UsedUp):
+        run(open_share(post.id, post.open, attempt, relay))
+    assert run(envelope_status(post.id, post.withdraw, relay)).opened == 1
+    assert run(open_share(post.id, post.open, post.attempt(), relay)) == post.share
+
+
+def test_what_opens_any_number_of_times_does_so_with_one_attempt() -> None:
+    relay, post = new_relay(), Post()
+    run(arrive(relay, post, None))
+    attempt = post.attempt()
+    for _ in range(2):
+        assert run(open_share(post.id, post.open, attempt, relay)) == post.share
+        run(finish(post.id, post.open, attempt, relay))
+    assert run(envelope_status(post.id, post.withdraw, relay)).opened == 1

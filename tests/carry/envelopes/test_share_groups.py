@@ -1,0 +1,279 @@
+"""Openings of one message count for a person: over the envelopes of all her devices."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from entrenous.base.errors import IdInUse, MailboxFull, TakenBack, UsedUp
+from entrenous.base.identifiers import EnvelopeId
+from entrenous.base.limits import DEVICES_MAX, GROUP_SHARES_MAX
+from entrenous.base.secret import Secret
+from entrenous.carry.accept import accept, acknowledge, waiting_envelopes
+from entrenous.carry.relay import Relay, RowStore
+from entrenous.carry.relay_rows import HeldAttempt, HeldBlob, HeldGroup, HeldShare
+from entrenous.carry.release import finish, open_share
+from entrenous.carry.withdraw import envelope_status, withdraw
+from entrenous.wire.relay_nouns import Envelope, EnvelopeState
+from tests.carry.minute import expire
+from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
+from tests.carry.test_expire import arrive, blobs_in, count
+from tests.in_memory.courier import at_once
+
+CONTENT = (HeldShare, HeldAttempt, HeldBlob)
+
+
+def devices(number: int, until: int = 7) -> list[Post]:
+    """One message on its way to so many devices of one person."""
+    dice = CountingDice()
+    posts = [Post(until=NOON + timedelta(days=until), dice=dice) for _ in range(number)]
+    for post in posts:
+        post.group = posts[0].group
+    return posts
+
+
+def opened(relay: Relay, post: Post, attempt: bytes) -> Secret:
+    return at_once(open_share(post.id, post.open, attempt, relay))
+
+
+@pytest.mark.threat("n-plus-one-views")
+def test_one_device_opens_and_no_other_does() -> None:
+    relay, (phone, tablet, laptop) = memory_relay(), devices(3)
+    for post in (phone, tablet, laptop):
+        at_once(arrive(relay, post, 1))
+    at_once(acknowledge(tablet.mailbox, tablet.owner, tablet.id, relay))
+    attempt = phone.attempt()
+    assert opened(relay, phone, attempt) == phone.share
+    for other in (tablet, laptop):
+        with pytest.raises(UsedUp):
+            opened(relay, other, other.attempt())
+    assert opened(relay, phone, attempt) == phone.share
+    at_once(finish(phone.id, phone.open, attempt, relay))
+    assert count(relay, *CONTENT) == blobs_in(relay) == 0
+    for post in (phone, tablet, laptop):
+        with pytest.raises(UsedUp):
+            opened(relay, post, attempt)
+
+
+def test_a_device_that_was_off_still_gets_the_letter_that_says_so() -> None:
+    relay, (phone, laptop) = memory_relay(), devices(2)
+    for post in (phone, laptop):
+        at_once(arrive(relay, post, 1))
+    attempt = phone.attempt()
+    opened(relay, phone, attempt)
+    at_once(finish(phone.id, phone.open, attempt, relay))
+    (letter,) = at_once(waiting_envelopes(laptop.mailbox, laptop.owner, 0, 10, relay))
+    assert letter.sealed == laptop.sealed
+    with pytest.raises(UsedUp):
+        opened(relay, laptop, laptop.attempt())
+    at_once(acknowledge(laptop.mailbox, laptop.owner, laptop.id, relay))
+    look = at_once(envelope_status(laptop.id, laptop.withdraw, relay))
+    assert (look.state, look.opened) == (EnvelopeState.DELIVERED, 0)
+    assert at_once(envelope_status(phone.id, phone.withdraw, relay)).opened == 1
+
+
+def test_nothing_is_deleted_while_a_device_still_shows_what_it_was_given() -> None:
+    relay, (phone, laptop) = memory_relay(), devices(2)
+    for post in (phone, laptop):
+        at_once(arrive(relay, post, 2))
+    one, two = phone.attempt(), laptop.attempt()
+    opened(relay, phone, one)
+    opened(relay, laptop, two)
+    at_once(finish(phone.id, phone.open, one, relay))
+    assert opened(relay, laptop, two) == laptop.share
+    assert blobs_in(relay) == 2
+    at_once(finish(laptop.id, laptop.open, two, relay))
+    assert blobs_in(relay) == 0
+
+
+def test_an_envelope_that_comes_too_late_to_its_group_has_no_content() -> None:
+    relay, (phone, laptop) = memory_relay(), devices(2)
+    at_once(arrive(relay, phone, 1))
+    attempt = phone.attempt()
+    opened(relay, phone, attempt)
+    at_once(finish(phone.id, phone.open, attempt, relay))
+    at_once(arrive(relay, laptop, 1))
+    at_once(expire(relay))
+    assert count(relay, *CONTENT) == blobs_in(relay) == 0
+    assert not at_once(accept(laptop.envelope(1), laptop.token, relay))  # a repeat is one
+    with pytest.raises(UsedUp):
+        opened(relay, laptop, laptop.attempt())
+
+
+def test_a_group_has_one_number_of_openings() -> None:
+    relay, (phone, laptop) = memory_relay(), devices(2)
+    at_once(arrive(relay, phone, 1))
+    with pytest.raises(IdInUse):
+        at_once(arrive(relay, laptop, 2))
+    assert opened(relay, phone, phone.attempt()) == phone.share
+    share = phone.envelope(1).share
+    assert share is not None
+    with pytest.raises(ValueError, match="group"):
+        replace(share, group=None)
+
+
+def more_of(post: Post, number: int) -> list[Envelope]:
+    """Envelopes to one mailbox, all in one group, as no person has devices."""
+    names = [EnvelopeId(post.dice.token(16)) for _ in range(number)]
+    return [replace(post.envelope(1, blobs=False), id=name) for name in names]
+
+
+@pytest.mark.usefixtures("socket_enabled")
+@pytest.mark.parametrize("bound", ["GROUP_SHARES_MAX", "SHARES_MAX"])
+def test_of_many_shares_that_come_at_once_as_many_are_kept_as_may_be(
+    mail: RowStore, bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends a group looks at all of it in one go, and whoever comes meanwhile waits."""
+    monkeypatch.setattr(f"entrenous.carry.mailboxes.room.{bound}", 25)
+    relay, post = replace(memory_relay(), mail=mail), Post()
+
+    async def story() -> None:
+        await arrive(relay, post, 1)
+        coming = (accept(one, post.token, relay) for one in more_of(post, 35))
+        came = await asyncio.gather(*coming, return_exceptions=True)
+        assert [one for one in came if isinstance(one, bool)] == [True] * 24
+        assert sum(isinstance(one, MailboxFull) for one in came) == 11
+        assert await mail.look(lambda view: view.count(HeldShare)) == 25
+
+    asyncio.run(story())
+
+
+@pytest.mark.usefixtures("socket_enabled")
+def test_letters_that_are_fetched_make_no_room_in_a_group(tmp_path: Path) -> None:
+    """So nobody fills one with thousands of shares, of which each post would look at all."""
+    post = Post()
+
+    async def story(relay: Relay) -> None:
+        await arrive(relay, post, 1)
+        for one in more_of(post, GROUP_SHARES_MAX - 1):
+            await accept(one, post.token, relay)
+            await acknowledge(post.mailbox, post.owner, one.id, relay)
+        await open_share(post.id, post.open, post.attempt(), relay)
+        with pytest.raises(MailboxFull):
+            await accept(*more_of(post, 1), post.token, relay)
+
+    with disk_relay(tmp_path, WoundClock()) as relay:
+        asyncio.run(story(relay))
+    assert GROUP_SHARES_MAX >= 2 * DEVICES_MAX
+
+
+def test_other_messages_and_other_people_count_for_themselves() -> None:
+    relay, (phone, laptop) = memory_relay(), devices(2)
+    laptop.group = laptop.dice.token(16)
+    for post in (phone, laptop):
+        at_once(arrive(relay, post, 1))
+        assert opened(relay, post, post.attempt()) == post.share
+
+
+def test_a_group_is_forgotten_with_the_last_of_its_envelopes() -> None:
+    clock = WoundClock()
+    relay, (phone, laptop) = memory_relay(clock), devices(2)
+    laptop.until = NOON + timedelta(days=9)
+    for post in (laptop, phone):
+        at_once(arrive(relay, post, 1))
+    for days, left in ((8, 1), (1, 0)):
+        clock.wind(days=days)
+        at_once(expire(relay))
+        assert count(relay, HeldGroup) == left
+
+
+async def race(relay: Relay, posts: list[Post], racers: int) -> list[object]:
+    asked = (
+        open_share(posts[n % len(posts)].id, posts[n % len(posts)].open, n.to_bytes(16), relay)
+        for n in range(racers)
+    )
+    return await asyncio.gather(*asked, return_exceptions=True)
+
+
+@pytest.mark.threat("n-plus-one-views")
+@pytest.mark.usefixtures("socket_enabled")
+@pytest.mark.parametrize("opens", [1, 3])
+def test_of_a_hundred_racers_on_three_devices_as_many_as_may(tmp_path: Path, opens: int) -> None:
+    posts = devices(3)
+    with disk_relay(tmp_path, WoundClock()) as relay:
+        for post in posts:
+            asyncio.run(arrive(relay, post, opens))
+        outcomes = asyncio.run(race(relay, posts, 100))
+    assert sum(isinstance(one, Secret) for one in outcomes) == opens
+    assert sum(isinstance(one, UsedUp) for one in outcomes) == 100 - opens
+
+
+WHO = st.integers(0, 2)
+TRY = st.sampled_from([bytes([n]) * 16 for n in range(2)])
+
+
+class Household(RuleBasedStateMachine):
+    """Three devices of one person, beside the shortest account of what they are promised."""
+
+    @initialize(opens=st.integers(1, 3))
+    def post(self, opens: int) -> None:
+        self.relay, self.opens, self.posts = memory_relay(), opens, devices(3)
+        self.given = set[tuple[int, bytes]]()
+        self.finished = set[tuple[int, bytes]]()
+        self.taken_back = set[int]()
+        for post in self.posts:
+            at_once(arrive(self.relay, post, opens))
+
+    def is_used_up(self) -> bool:
+        left = {one for one in self.given - self.finished if one[0] not in self.taken_back}
+        return self.counted() >= self.opens and not left and bool(self.finished)
+
+    def counted(self) -> int:
+        return len(self.given)
+
+    @rule(who=WHO, attempt=TRY)
+    def open(self, who: int, attempt: bytes) -> None:
+        post, mine = self.posts[who], (who, attempt)
+        ask = partial(open_share, post.id, post.open, attempt, self.relay)
+        known, over = mine in self.given and not self.ended, mine in self.finished
+        if who not in self.taken_back and not over and (known or self.counted() < self.opens):
+            assert at_once(ask()) == post.share
+            self.given.add(mine)
+            return
+        with pytest.raises((TakenBack, UsedUp)):
+            at_once(ask())
+
+    @property
+    def ended(self) -> bool:
+        """Whether a finish found the group used up, and nobody at it."""
+        return self.over
+
+    over = False
+
+    @rule(who=WHO, attempt=TRY)
+    def finish(self, who: int, attempt: bytes) -> None:
+        post = self.posts[who]
+        at_once(finish(post.id, post.open, attempt, self.relay))
+        if (who, attempt) in self.given and who not in self.taken_back:
+            self.finished.add((who, attempt))
+            self.over = self.over or self.is_used_up()
+
+    @rule(who=WHO)
+    def deliver(self, who: int) -> None:
+        post = self.posts[who]
+        at_once(acknowledge(post.mailbox, post.owner, post.id, self.relay))
+
+    @rule(who=WHO)
+    def take_back(self, who: int) -> None:
+        post = self.posts[who]
+        told = at_once(withdraw(post.id, post.withdraw, self.relay))
+        assert told.opened == len({one for one in self.given if one[0] == who})
+        self.taken_back.add(who)
+
+    @invariant()
+    def what_is_left(self) -> None:
+        if not hasattr(self, "posts"):
+            return
+        left = 0 if self.over else 3 - len(self.taken_back)
+        assert count(self.relay, HeldShare) == blobs_in(self.relay) == left
+        assert len(self.given) <= self.opens
+
+
+TestHousehold = Household.TestCase
+TestHousehold.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)

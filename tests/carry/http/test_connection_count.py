@@ -1,0 +1,112 @@
+"""A relay with few open files, and strangers who connect and say nothing, or never enough."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.serving.tls import Certificate
+from tests.carry.relays import memory_relay, served
+from tests.serving.certificates import certificate
+from tests.serving.slow_clients import assert_refuses_endless_heads, connected, send_malformed
+
+pytestmark = pytest.mark.real
+
+FILES = 256
+RUN = (
+    "import resource, runpy, sys; files = int(sys.argv.pop(1));"
+    "resource.setrlimit(resource.RLIMIT_NOFILE, (files, files));"
+    "sys.argv[0] = 'entrenous'; runpy.run_module('entrenous', run_name='__main__', alter_sys=True)"
+)
+HALF = (
+    b"PUT /v1/mailboxes/AAAAAAAAAAAAAAAAAAAAAA HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n{"
+)
+
+
+@contextmanager
+def cramped_relay(folder: Path, files: int = FILES) -> Iterator[tuple[int, int]]:
+    """Its process, which may open so many files, and its port."""
+    words = ("relay", "run", "--data", str(folder), "--listen", "127.0.0.1:0", "--json")
+    program = [sys.executable, "-c", RUN, str(files), *words]
+    with subprocess.Popen(program, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            yield process.pid, httpx.URL(json.loads(process.stdout.readline())["url"]).port or 0
+        finally:
+            process.kill()
+
+
+def open_files(pid: int) -> int:
+    """How many a process has: since Linux 6.2 the size of a folder that only root can list."""
+    folder = Path(f"/proc/{pid}/fd")
+    return folder.stat().st_size or len(list(folder.iterdir()))
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /v1/st", HALF], ids=["nothing", "a head", "a body"])
+def test_silent_strangers_make_no_relay_deaf(tmp_path: Path, said: bytes) -> None:
+    """Two of them for each file; a device is answered, beside them and after a kept-alive pause."""
+    with (
+        cramped_relay(tmp_path) as (pid, port),
+        ExitStack() as strangers,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as device,
+    ):
+        for _ in range(2 * FILES):
+            one = strangers.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+            try:
+                one.sendall(said)
+            except ConnectionError:
+                continue  # it has made room for others already
+        assert device.get("/v1/status").status_code == 200
+        assert open_files(pid) < FILES * 3 // 4
+        assert device.get("/v1/status").status_code == 200
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /v1/st"], ids=["nothing", "a head"])
+def test_a_stranger_who_says_nothing_is_let_go(
+    monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr("entrenous.serving.connection_limits._HEAD_S", 0.5)
+    with (
+        served(relay_app(memory_relay())) as url,
+        socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), 20) as stranger,
+    ):
+        stranger.sendall(said)
+        try:
+            came = stranger.recv(1)
+        except ConnectionResetError:
+            came = b""
+        assert came == b""
+
+
+def test_strangers_leave_no_line_in_the_log(tmp_path: Path) -> None:
+    words = ("relay", "run", "--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0", "--json")
+    program = [sys.executable, "-m", "entrenous", *words]
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(program, stdout=subprocess.PIPE, stderr=log) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            send_malformed(json.loads(process.stdout.readline())["url"])
+        finally:
+            process.terminate()
+            process.wait(60)
+    assert (tmp_path / "log").read_text() == ""
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "tls"])
+def test_a_head_without_end_is_refused(tmp_path: Path, *, sealed: bool) -> None:
+    pair = certificate(tmp_path) if sealed else None
+    shown = Certificate(pair.cert, pair.key) if pair else None
+    with served(relay_app(memory_relay()), shown) as url:
+        assert_refuses_endless_heads(url, pair)
+        with connected(url, pair) as device:
+            device.sendall(b"GET /v1/status HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert device.recv(100).startswith(b"HTTP/1.1 200 ")

@@ -1,0 +1,119 @@
+"""Figures for Prometheus: they count, and they name nobody."""
+
+import asyncio
+import re
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from entrenous.base.errors import WrongToken
+from entrenous.base.identifiers import MailboxId
+from entrenous.base.program import this_program
+from entrenous.carry.expire import expire_due
+from entrenous.carry.http.metrics import Metrics, metrics_app
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.relay import Relay
+from entrenous.wire.encodings import to_base64url
+from tests.carry.relays import Post, fetched, memory_relay
+from tests.in_memory.courier import memory_courier
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+URL = "https://relay.test"
+
+
+@pytest.fixture
+def relay() -> Relay:
+    return memory_relay()
+
+
+@pytest.fixture
+def meters() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def post(relay: Relay, meters: Metrics) -> Post:
+    """A day of everything: a mailbox, a blob, a letter, an opening, a wrong token."""
+    post, courier = Post(), memory_courier({URL: relay_app(relay, meters.answered)})
+    courier.create_mailbox(URL, post.mailbox, post.owner)
+    courier.register_token(URL, post.mailbox, post.owner, post.granted())
+    courier.bring_blob(URL, post.token, post.deposit(), post.blob)
+    courier.post(URL, post.token, post.envelope(2))
+    courier.open_share(URL, post.id, post.open, post.attempt())
+    with pytest.raises(WrongToken):
+        fetched(courier, URL, post.blob_id, post.other)
+    return post
+
+
+def scraped(app: Starlette) -> str:
+    async def scrape() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as web:
+            return await web.get("/metrics")
+
+    answer = asyncio.run(scrape())
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    return answer.text
+
+
+@pytest.mark.usefixtures("post")
+def test_answers_and_what_is_held_are_counted(relay: Relay, meters: Metrics) -> None:
+    told, ours = scraped(metrics_app(meters, relay)), this_program()
+    for line in (
+        'entrenous_answers_total{event="put_blob",status="201"} 1.0',
+        'entrenous_answers_total{event="get_blob",status="401"} 1.0',
+        'entrenous_answer_seconds_count{event="post_envelope"} 1.0',
+        f'entrenous_build_info{{commit="{ours.commit}",version="{ours.version}"}} 1.0',
+        "entrenous_mailboxes 1.0",
+        "entrenous_letters 1.0",
+        "entrenous_blob_bytes 5000.0",
+        "entrenous_free_bytes NaN",
+        "entrenous_swept_at NaN",
+    ):
+        assert line in told.splitlines()
+
+
+def test_when_the_last_sweep_was(relay: Relay, meters: Metrics) -> None:
+    """So that a monitor, which has a clock of its own, sees that a relay does not believe its."""
+    asyncio.run(expire_due(relay))
+    swept = re.search(r"entrenous_swept_at (\d\S+)", scraped(metrics_app(meters, relay)))
+    assert swept is not None
+    assert float(swept[1]) == relay.clock.now().timestamp()
+
+
+def test_nothing_in_them_is_of_one_person(relay: Relay, meters: Metrics, post: Post) -> None:
+    told = scraped(metrics_app(meters, relay))
+    ids = (post.mailbox, post.id, post.blob_id)
+    tokens = (post.owner.reveal(), post.token.reveal(), post.open.reveal(), post.share.reveal())
+    for secret in (*ids, *tokens):
+        assert to_base64url(secret) not in told
+        assert secret.hex() not in told
+    labels = set(re.findall(r"(\w+)=\"", told))
+    assert labels == {"event", "status", "le", "version", "commit"}
+    assert re.search(r"\d+\.\d+\.\d+\.\d+", told) is None
+
+
+@pytest.mark.usefixtures("post")
+def test_what_is_held_is_counted_once_a_minute(relay: Relay, meters: Metrics) -> None:
+    async def twice() -> tuple[bytes, bytes]:
+        first = await meters.text(relay)
+        courier = memory_courier({URL: relay_app(relay)})
+        other = Post()
+        courier.create_mailbox(URL, MailboxId(b"N" * 16), other.owner)
+        return first, await meters.text(relay)
+
+    first, second = asyncio.run(twice())
+    assert b"entrenous_mailboxes 1.0" in first
+    assert b"entrenous_mailboxes 1.0" in second
+
+
+def test_there_is_nothing_else_at_that_address(relay: Relay, meters: Metrics) -> None:
+    async def look(path: str) -> int:
+        app = metrics_app(meters, relay)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as web:
+            return (await web.get(path)).status_code
+
+    assert [asyncio.run(look(path)) for path in ("/", "/v1/status")] == [404, 404]

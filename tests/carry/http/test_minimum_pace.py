@@ -1,0 +1,97 @@
+"""A slow body goes on, and one that is next to silent does not."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+import httpx
+import pytest
+from obstore.store import MemoryStore
+from starlette.requests import ClientDisconnect
+
+from entrenous.base.identifiers import BlobId
+from entrenous.base.limits import PACE_BYTES_MIN, PACE_S
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.http.routes import at_minimum_pace
+from entrenous.carry.store.s3_blobs import OWNER_UPLOADS_MAX, S3Blobs
+from tests.carry.http.test_relay_app import URL
+from tests.carry.http.test_resumed_uploads import address, said
+from tests.carry.relays import CountingDice, Post, memory_relay
+from tests.in_memory.courier import memory_courier
+
+
+async def passed(sizes: Sequence[int], each_s: float, stored_s: float) -> int:
+    """How many bytes pass of pieces that come after so long, and are stored for so long each."""
+    clock, came = [0.0], 0
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for size in sizes:
+            clock[0] += each_s
+            yield bytes(size)
+
+    async for chunk in at_minimum_pace(pieces(), lambda: clock[0]):
+        clock[0] += stored_s
+        came += len(chunk)
+    return came
+
+
+@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets
+def test_what_keeps_pace_goes_on_however_long_it_is_stored() -> None:
+    half = PACE_BYTES_MIN // 2
+    assert asyncio.run(passed([half] * 20, PACE_S / 2 - 1, 0)) == 20 * half
+    assert asyncio.run(passed([half] * 20, 1, 3 * PACE_S)) == 20 * half
+    assert asyncio.run(passed([1] * 9, PACE_S / 10, PACE_S)) == 9  # a small one, in a minute
+
+
+@pytest.mark.usefixtures("socket_enabled")
+def test_what_came_at_once_is_no_credit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("entrenous.carry.http.routes.PACE_S", 0.05)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield bytes(10 * PACE_BYTES_MIN)
+        while True:
+            await asyncio.sleep(0.001)
+            yield b"x"
+
+    async def story() -> None:
+        async for _ in at_minimum_pace(pieces()):
+            pass
+
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(asyncio.wait_for(story(), 20))
+
+
+@pytest.mark.usefixtures("socket_enabled")
+def test_whoever_brings_next_to_nothing_leaves_places_in_a_bucket_to_others() -> None:
+    relay, hers, theirs = memory_relay(), Post(), Post(dice=CountingDice(1000))
+    courier = memory_courier({URL: relay_app(relay)})
+    for post in (hers, theirs):
+        courier.create_mailbox(URL, post.mailbox, post.owner)
+        courier.register_token(URL, post.mailbox, post.owner, post.granted())
+    app = relay_app(replace(relay, blobs=S3Blobs(MemoryStore())))
+
+    async def story() -> None:
+        begun, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield theirs.blob[:1]
+            begun.release()
+            await go_on.wait()
+            yield theirs.blob[1:]
+
+        async def put(post: Post, content: bytes | AsyncIterator[bytes]) -> int:
+            post.blob_id = BlobId(post.dice.token(16))
+            length = said(post, **{"Content-Length": str(len(post.blob))})
+            return (await web.put(address(post), content=content, headers=length)).status_code
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as web:
+            some = [asyncio.create_task(put(theirs, slow())) for _ in range(OWNER_UPLOADS_MAX)]
+            for _ in some:
+                await begun.acquire()
+            assert await put(theirs, theirs.blob) == 429
+            assert await put(hers, hers.blob) == 201
+            go_on.set()
+            assert await asyncio.gather(*some) == [201] * OWNER_UPLOADS_MAX
+            assert await put(theirs, theirs.blob) == 201
+
+    asyncio.run(story())

@@ -1,0 +1,223 @@
+"""A relay in a process of its own: killed, stopped, out of disk, behind TLS."""
+
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from entrenous.base.errors import DiskFull, NotARelay, RelayFull, RelayUnreachable
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.wire.relay_nouns import Envelope, EnvelopeState, Waiting
+from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, fetched, served
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+
+RUN = """
+import sys
+from pathlib import Path
+from entrenous.carry.store.file_blobs import FileBlobs
+from entrenous.serving.http_server import serve
+from entrenous.carry.store.sqlite_rows import open_mail
+from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.ports import Relay
+
+folder = Path(sys.argv[1])
+mail = open_mail(folder / "mail.db")
+relay = Relay(mail, FileBlobs(folder / "blobs"), SystemClock(), SystemDice())
+serve(relay_app(relay), "127.0.0.1", 0, lambda url: print(url, flush=True))
+mail.close()
+print("closed", flush=True)
+"""
+
+
+@contextmanager
+def relay_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running relay and its URL; killed at the end if it still runs."""
+    command = [sys.executable, "-c", RUN, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+@dataclass
+class Sender:
+    """Posts letters one after the other, and remembers which were acknowledged."""
+
+    url: str
+    post: Post
+    acknowledged: list[Envelope] = field(default_factory=list)
+    unanswered: list[Envelope] = field(default_factory=list)
+
+    def run(self) -> None:
+        with new_client() as web:
+            courier = HttpCourier(web)
+            while not self.unanswered:
+                letter = self.post.letter()
+                try:
+                    courier.post(self.url, self.post.token, letter)
+                except RelayUnreachable:
+                    self.unanswered.append(letter)
+                else:
+                    self.acknowledged.append(letter)
+
+
+def all_waiting(courier: HttpCourier, url: str, post: Post) -> list[Waiting]:
+    found: list[Waiting] = []
+    while page := courier.waiting(
+        url, post.mailbox, post.owner, found[-1].sequence if found else 0
+    ):
+        found += page
+    return found
+
+
+def soon() -> datetime:
+    return datetime.now(UTC) + timedelta(days=3)
+
+
+@pytest.mark.threat("relay-killed")
+def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
+    """Three kills amid four senders: all acknowledged letters are there, each of them once."""
+    post = Post(until=soon(), sealed=CountingDice().token(4096))
+    senders: list[Sender] = []
+    for round_ in range(3):
+        with relay_process(tmp_path) as (process, url), new_client() as web:
+            courier = HttpCourier(web)
+            courier.create_mailbox(url, post.mailbox, post.owner)
+            courier.register_token(url, post.mailbox, post.owner, post.granted())
+            mine = [Sender(url, with_ids_from(post, 4 * round_ + number)) for number in range(4)]
+            threads = [threading.Thread(target=sender.run) for sender in mine]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.2 + 0.13 * round_)  # a mailbox holds 2,000 letters
+            process.send_signal(signal.SIGKILL)
+            for thread in threads:
+                thread.join()
+            senders += mine
+    with relay_process(tmp_path) as (_, url), new_client() as web:
+        courier = HttpCourier(web)
+        found = [one.id for one in all_waiting(courier, url, post)]
+        acknowledged = [letter.id for sender in senders for letter in sender.acknowledged]
+        assert len(acknowledged) > 30
+        assert set(acknowledged) <= set(found)
+        assert len(found) == len(set(found))
+        resumed = [letter for sender in senders for letter in sender.unanswered]
+        for letter in resumed:
+            courier.post(url, post.token, letter)
+        again = [one.id for one in all_waiting(courier, url, post)]
+        assert set(again) == set(acknowledged) | {letter.id for letter in resumed}
+        assert len(again) == len(set(again))
+
+
+def with_ids_from(post: Post, sender: int) -> Post:
+    """The same mailbox and token, other ids."""
+    mine = Post(until=post.until, sealed=post.sealed)
+    mine.mailbox, mine.token = post.mailbox, post.token
+    mine.dice = CountingDice(1_000_000 * (sender + 1))
+    return mine
+
+
+def test_a_relay_stops_calmly(tmp_path: Path) -> None:
+    with relay_process(tmp_path) as (process, url):
+        assert url.startswith("http://127.0.0.1:")
+        assert httpx.get(f"{url}/v1/status", trust_env=False).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=20)
+        assert (out, process.returncode) == ("closed\n", 0)
+    assert not (tmp_path / "mail.db-wal").exists()
+
+
+def test_a_relay_without_room_says_so_and_still_lets_go(tmp_path: Path) -> None:
+    post = Post(sealed=bytes(100_000))
+    with (
+        disk_relay(tmp_path, WoundClock(), bytes_max=700_000) as relay,
+        served(relay_app(relay)) as url,
+        new_client() as web,
+    ):
+        courier = HttpCourier(web)
+        courier.create_mailbox(url, post.mailbox, post.owner)
+        courier.register_token(url, post.mailbox, post.owner, post.granted())
+        letters = [post.letter() for _ in range(8)]
+        with pytest.raises(DiskFull) as full:
+            post_all(courier, url, post, letters)
+        assert isinstance(full.value, RelayFull)
+        kept = all_waiting(courier, url, post)
+        assert [one.id for one in kept] == [letter.id for letter in letters[: len(kept)]]
+        courier.acknowledge(url, post.mailbox, post.owner, kept[0].id)
+        courier.post(url, post.token, letters[len(kept)])
+
+
+def post_all(courier: HttpCourier, url: str, post: Post, letters: list[Envelope]) -> None:
+    for letter in letters:
+        courier.post(url, post.token, letter)
+
+
+def test_what_is_no_relay_is_not_believed(tmp_path: Path) -> None:
+    """A server that answers 200 to everything, as sign-in pages do."""
+    ran = "import http.server as h\n" + NO_RELAY
+    with subprocess.Popen(
+        [sys.executable, "-c", ran], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        assert process.stdout is not None
+        url = f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        with new_client() as web, pytest.raises(NotARelay, match="not an Entrenous relay"):
+            HttpCourier(web).post(url, Post().token, Post().letter())
+        process.kill()
+
+
+NO_RELAY = """
+class Page(h.BaseHTTPRequestHandler):
+    def do_PUT(self):
+        self.rfile.read(int(self.headers['content-length']))
+        self.send_response(200); self.end_headers(); self.wfile.write(b'Welcome')
+server = h.HTTPServer(('127.0.0.1', 0), Page)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+"""
+
+
+@pytest.mark.threat("hostile-network")
+def test_an_old_tls_is_not_spoken() -> None:
+    with new_client() as web:
+        lane = web._transport._make(httpx.URL("https://relay.example"))  # type: ignore[attr-defined]
+        context = lane._pool._ssl_context
+        assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert context.check_hostname
+
+
+def test_a_large_blob_passes_whole(tmp_path: Path) -> None:
+    """Ten megabytes up and down; it is not in the database, and gone once it is finished."""
+    post = Post()
+    post.blob = CountingDice().token(10_000_000)
+    with (
+        disk_relay(tmp_path, WoundClock()) as relay,
+        served(relay_app(relay)) as url,
+        new_client() as web,
+    ):
+        courier = HttpCourier(web)
+        courier.create_mailbox(url, post.mailbox, post.owner)
+        courier.register_token(url, post.mailbox, post.owner, post.granted())
+        courier.bring_blob(url, post.token, post.deposit(), post.blob)
+        courier.post(url, post.token, post.envelope(opens=1))
+        assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
+        assert (tmp_path / "mail.db").stat().st_size < 1_000_000
+        attempt = post.attempt()
+        courier.open_share(url, post.id, post.open, attempt)
+        courier.finish(url, post.id, post.open, attempt)
+        assert list((tmp_path / "blobs").iterdir()) == []
+        assert courier.state(url, post.id, post.withdraw).state is EnvelopeState.OPENED

@@ -1,0 +1,349 @@
+"""The relay's HTTP as strangers may use it: statuses, problems, ranges, limits, silence."""
+
+import logging
+
+import httpx
+import msgspec
+import pytest
+
+from entrenous.base.program import this_program
+from entrenous.carry.expire import expire_due
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.relay import Relay
+from entrenous.device.client.http_courier import HttpCourier
+from entrenous.wire.encodings import to_base64url
+from entrenous.wire.relay_json import write_envelope
+from tests.carry.relays import Post, WoundClock, fetched, memory_relay, served
+from tests.in_memory.courier import at_once, memory_courier
+
+URL = "https://relay.test"
+
+
+@pytest.fixture
+def relay() -> Relay:
+    return memory_relay(WoundClock())
+
+
+@pytest.fixture
+def courier(relay: Relay) -> HttpCourier:
+    return memory_courier({URL: relay_app(relay)})
+
+
+@pytest.fixture
+def web(courier: HttpCourier) -> httpx.Client:
+    courier._client.headers["Entrenous-Protocol"] = "2"
+    return courier._client
+
+
+@pytest.fixture
+def post(courier: HttpCourier) -> Post:
+    post = Post()
+    courier.create_mailbox(URL, post.mailbox, post.owner)
+    courier.register_token(URL, post.mailbox, post.owner, post.granted())
+    courier.bring_blob(URL, post.token, post.deposit(), post.blob)
+    courier.post(URL, post.token, post.envelope(1))
+    return post
+
+
+def bearer(token: object) -> dict[str, str]:
+    return {"Authorization": f"Bearer {to_base64url(token.reveal())}"}  # type: ignore[attr-defined]
+
+
+def test_first_times_are_201_and_repeats_200(web: httpx.Client, post: Post) -> None:
+    letter = post.letter()
+    url = f"{URL}/v1/mailboxes/{to_base64url(post.mailbox)}/envelopes/{to_base64url(letter.id)}"
+    body = write_envelope(letter)
+    codes = [web.put(url, content=body, headers=bearer(post.token)).status_code for _ in range(3)]
+    assert codes == [201, 200, 200]
+
+
+def test_a_problem_names_itself_and_tells_no_more(web: httpx.Client, post: Post) -> None:
+    url = f"{URL}/v1/shares/{to_base64url(post.id)}/open"
+    answer = web.post(
+        url, json={"attempt": to_base64url(post.attempt())}, headers=bearer(post.withdraw)
+    )
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["www-authenticate"] == "Bearer"
+    told = answer.json()
+    assert told["type"] == "urn:entrenous:unproven:wrong-token"
+    assert set(told) == {"type", "title", "status", "detail", "facts"}
+    assert (told["title"], told["status"], told["facts"]) == ("Wrong token", 401, {})
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {},
+        {"Authorization": "Basic YTpi"},
+        {"Authorization": "Bearer !"},
+        bearer(Post().other),
+    ],
+)
+def test_without_the_token_it_is_401(web: httpx.Client, post: Post, header: dict[str, str]) -> None:
+    url = f"{URL}/v1/envelopes/{to_base64url(post.id)}/state"
+    assert web.get(url, headers=header).status_code == 401
+
+
+@pytest.mark.threat("preview-bot")
+def test_looking_never_opens(web: httpx.Client, courier: HttpCourier, post: Post) -> None:
+    """A preview bot, a HEAD, a GET of everything with every token: the counter stays at zero."""
+    for token in (post.open, post.fetch, post.owner):
+        for path in (f"shares/{to_base64url(post.id)}/open", f"blobs/{to_base64url(post.blob_id)}"):
+            web.get(f"{URL}/v1/{path}", headers=bearer(token))
+            web.head(f"{URL}/v1/{path}", headers=bearer(token))
+    assert web.get(f"{URL}/v1/shares/{to_base64url(post.id)}/open").status_code == 405
+    assert courier.state(URL, post.id, post.withdraw).opened == 0
+    assert fetched(courier, URL, post.blob_id, post.fetch) == post.blob
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "part"),
+    [
+        ("bytes=0-0", 206, (0, 1)),
+        ("bytes=10-19", 206, (10, 20)),
+        ("bytes=4000-", 206, (4000, 5000)),
+        ("bytes=-10", 206, (4990, 5000)),
+        ("bytes=-9999", 206, (0, 5000)),
+        ("bytes=4999-99999", 206, (4999, 5000)),
+        ("bytes=0-1,5-6", 200, (0, 5000)),
+        ("bytes=9-3", 200, (0, 5000)),
+        ("bytes=-", 200, (0, 5000)),
+        ("lines=1-2", 200, (0, 5000)),
+        ("bytes=5000-", 416, (0, 0)),
+        ("bytes=-0", 416, (0, 0)),
+    ],
+)
+def test_ranges(
+    web: httpx.Client, post: Post, asked: str, code: int, part: tuple[int, int]
+) -> None:
+    url, (start, stop) = f"{URL}/v1/blobs/{to_base64url(post.blob_id)}", part
+    answer = web.get(url, headers={**bearer(post.fetch), "Range": asked})
+    assert (answer.status_code, answer.content) == (code, post.blob[start:stop])
+    assert answer.headers["accept-ranges"] == "bytes"
+    said = {206: f"bytes {start}-{stop - 1}/5000", 416: "bytes */5000"}
+    assert answer.headers.get("content-range") == said.get(code)
+
+
+def test_a_range_of_another_version_is_the_whole(web: httpx.Client, post: Post) -> None:
+    url, header = (
+        f"{URL}/v1/blobs/{to_base64url(post.blob_id)}",
+        {**bearer(post.fetch), "Range": "bytes=0-9"},
+    )
+    tag = web.get(url, headers=header).headers["etag"]
+    assert web.get(url, headers={**header, "If-Range": tag}).status_code == 206
+    assert web.get(url, headers={**header, "If-Range": '"other"'}).content == post.blob
+
+
+def test_head_tells_the_length_and_reads_nothing(web: httpx.Client, post: Post) -> None:
+    answer = web.head(f"{URL}/v1/blobs/{to_base64url(post.blob_id)}", headers=bearer(post.fetch))
+    assert (answer.status_code, answer.headers["content-length"], answer.content) == (
+        200,
+        "5000",
+        b"",
+    )
+
+
+def test_a_body_is_read_no_further_than_its_limit(relay: Relay) -> None:
+    """An endless body is refused after a few pieces; nothing waits for its end."""
+    pieces = 0
+
+    async def receive() -> dict[str, object]:
+        nonlocal pieces
+        pieces += 1
+        return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+
+    sent: list[dict[str, object]] = []
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "PUT",
+        "path": f"/v1/mailboxes/{to_base64url(bytes(16))}",
+        "headers": [(b"entrenous-protocol", b"2")],
+        "query_string": b"",
+        "root_path": "",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+    }
+    at_once(relay_app(relay)(scope, receive, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 413
+    assert pieces == 5
+
+
+BODIES = [
+    b"",
+    b"null",
+    b"[]",
+    b"{",
+    b"{}",
+    b'{"owner_lock":1,"close_lock":null}',
+    b'{"owner_lock":"AA","close_lock":null}',
+    b'{"owner_lock":"' + b"A" * 43 + b'","more":1}',
+    b'{"owner_lock":"' + b"A" * 42 + b'B","close_lock":null}',
+    b'{"owner_lock":"' + b"A" * 43 + b'=","close_lock":null}',
+    b'{"owner_lock":"' + b"!" * 43 + b'","close_lock":null}',
+    b"\xff\xfe",
+    b"[" * 3000,
+]
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_what_is_not_in_the_interface_is_400(web: httpx.Client, body: bytes) -> None:
+    answer = web.put(f"{URL}/v1/mailboxes/{to_base64url(bytes(16))}", content=body)
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "urn:entrenous:malformed:not-understood"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["AA", to_base64url(bytes(15)), to_base64url(bytes(17)), "A" * 21 + "B", "é", "A" * 22 + "="],
+)
+def test_an_id_has_one_spelling(web: httpx.Client, path: str) -> None:
+    body = msgspec.json.encode({"owner_lock": to_base64url(bytes(32)), "close_lock": None})
+    assert web.put(f"{URL}/v1/mailboxes/{path}", content=body).status_code == 400
+
+
+@pytest.mark.parametrize("query", ["after=-1", "after=x", "after=1e3", "limit=²", f"after={2**70}"])
+def test_a_query_is_a_number(web: httpx.Client, post: Post, query: str) -> None:
+    url = f"{URL}/v1/mailboxes/{to_base64url(post.mailbox)}/envelopes?{query}"
+    assert web.get(url, headers=bearer(post.owner)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "missing",
+    ["entrenous-fetch-lock", "entrenous-sha256", "entrenous-expires-at", "content-length"],
+)
+def test_a_blob_says_all_it_must(web: httpx.Client, post: Post, missing: str) -> None:
+    headers = {
+        **bearer(post.token),
+        "entrenous-fetch-lock": to_base64url(bytes(32)),
+        "content-length": "1",
+        "entrenous-withdraw-lock": to_base64url(bytes(32)),
+        "entrenous-sha256": to_base64url(bytes(32)),
+        "entrenous-expires-at": "1795000000",
+    }
+    del headers[missing]
+    url = f"{URL}/v1/mailboxes/{to_base64url(post.mailbox)}/blobs/{to_base64url(bytes(16))}"
+    request = web.build_request("PUT", url, content=iter([b"x"]), headers=headers)
+    request.headers.pop("transfer-encoding", None)
+    assert web.send(request).status_code == 400
+
+
+def test_a_blob_beyond_the_limit_is_413_before_its_first_byte(
+    web: httpx.Client, post: Post
+) -> None:
+    url = f"{URL}/v1/mailboxes/{to_base64url(post.mailbox)}/blobs/{to_base64url(bytes(16))}"
+    said = {
+        "entrenous-fetch-lock": to_base64url(bytes(32)),
+        "entrenous-withdraw-lock": to_base64url(bytes(32)),
+        "entrenous-sha256": to_base64url(bytes(32)),
+        "entrenous-expires-at": "1795000000",
+        "content-length": str(4 * 1024**3 + 1),
+    }
+    answer = web.put(url, content=b"", headers={**bearer(post.token), **said})
+    assert answer.status_code == 413
+    assert answer.json()["facts"] == {"limit_bytes": 4 * 1024**3}
+
+
+def test_it_says_which_protocols_it_speaks(web: httpx.Client) -> None:
+    answer = web.get(f"{URL}/v1/status")
+    assert answer.json() == {
+        "schema": "entrenous/relay-status/1",
+        "protocol": {"floor": 2, "newest": 2},
+        "restored_at": None,
+        "version": this_program().version,
+        "commit": this_program().commit,
+    }
+
+
+def test_a_full_mailbox_is_429_and_says_when_to_try_again(
+    web: httpx.Client, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.carry.send_tokens.LETTERS_WAITING_MAX", 1)
+    letter = post.letter()
+    url = f"{URL}/v1/mailboxes/{to_base64url(post.mailbox)}/envelopes/{to_base64url(letter.id)}"
+    answer = web.put(url, content=write_envelope(letter), headers=bearer(post.token))
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "3600")
+    assert answer.json()["type"] == "urn:entrenous:refused:mailbox-full"
+
+
+@pytest.mark.threat("downgrade")
+@pytest.mark.parametrize(
+    ("spoken", "code"), [("2", 200), ("0", 409), ("1", 409), ("3", 409), ("x", 409)]
+)
+def test_another_protocol_is_turned_away(web: httpx.Client, spoken: str, code: int) -> None:
+    answer = web.get(f"{URL}/v1/status", headers={"Entrenous-Protocol": spoken})
+    assert answer.status_code == code
+    assert answer.headers["entrenous-protocol"] == "2"
+
+
+def test_who_names_no_protocol_is_of_before_and_may_only_look_at_the_status(
+    courier: HttpCourier, post: Post
+) -> None:
+    with httpx.Client(transport=courier._client._transport) as old:
+        assert old.get(f"{URL}/v1/status").status_code == 200
+        answer = old.get(f"{URL}/v1/blobs/{to_base64url(post.blob_id)}", headers=bearer(post.fetch))
+    assert answer.status_code == 409
+    assert answer.json()["facts"] == {"floor": 2, "newest": 2, "ours": 1}
+
+
+def test_other_addresses_are_404_and_problems_too(web: httpx.Client) -> None:
+    """Also those of which only a slash is wrong: what was asked with a token leads nowhere else."""
+    box = f"/v1/mailboxes/{to_base64url(bytes(16))}"
+    no_more = ("/v1/status/", f"{box}/card/", f"{box}/envelopes/", f"{box}/wake//")
+    for path in ("/", "/v1", "/v2/status", "/v1/mailboxes/", *no_more):
+        answer = web.get(URL + path, headers={"Host": "else.example"})
+        assert (answer.status_code, answer.headers["entrenous-protocol"]) == (404, "2")
+        assert answer.json() == {"type": "about:blank", "title": "Not Found", "status": 404}
+
+
+@pytest.mark.threat("account-takeover")
+def test_logs_hold_an_event_a_status_and_a_size(
+    courier: HttpCourier, post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "entrenous")
+    courier.waiting(URL, post.mailbox, post.owner, 0)
+    courier.open_share(URL, post.id, post.open, post.attempt())
+    courier.withdraw(URL, post.id, post.withdraw)
+    assert [record.getMessage().split()[:2] for record in caplog.records] == [
+        ["list_envelopes", "200"],
+        ["release_share", "200"],
+        ["withdraw_envelope", "200"],
+    ]
+    known = [post.mailbox, post.id, post.blob_id]
+    tokens = [one.reveal() for one in (post.owner, post.open, post.withdraw)]
+    for value in known + tokens:
+        assert to_base64url(value) not in caplog.text
+        assert value.hex() not in caplog.text
+
+
+def test_a_bug_is_500_and_logged_without_values(
+    relay: Relay, web: httpx.Client, post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    def break_down(_: object) -> None:
+        raise RuntimeError("secret value 4711")
+
+    relay.mail.look = break_down  # type: ignore[method-assign, assignment]
+    answer = web.get(f"{URL}/v1/blobs/{to_base64url(post.blob_id)}", headers=bearer(post.fetch))
+    assert answer.status_code == 500
+    assert answer.json()["type"] == "urn:entrenous:bug:entrenous-error"
+    assert "4711" not in answer.text + caplog.text
+    assert "bug in get_blob: RuntimeError at" in caplog.text
+    assert "break_down" in caplog.text
+
+
+@pytest.mark.usefixtures("socket_enabled")
+def test_a_clock_that_cannot_be_right_is_said(
+    relay: Relay, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once a minute, in days and no more; what failed is another event."""
+    at_once(expire_due(relay))
+    relay.clock.wind(days=400)  # type: ignore[attr-defined]
+    with served(relay_app(relay)):  # type: ignore[arg-type]
+        pass
+    (said,) = [record for record in caplog.records if record.name == "entrenous.relay"]
+    assert said.levelname == "WARNING"
+    assert said.getMessage() == "clock ahead by 400 days"
+    assert said.said == {"event": "clock-ahead", "days": 400}  # type: ignore[attr-defined]

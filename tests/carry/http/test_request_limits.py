@@ -1,0 +1,231 @@
+"""What an operator set is what strangers meet: closed mailboxes, quotas, a full disk, a floor."""
+
+import asyncio
+from collections.abc import AsyncIterator, MutableMapping
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from entrenous.base.errors import UPDATE, MailboxFull, TooFarAhead, WrongToken
+from entrenous.base.identifiers import BlobId, MailboxId
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.relay import Relay
+from entrenous.carry.relay_settings import Limits
+from entrenous.wire.encodings import to_base64url
+from tests.carry.http.test_relay_app import URL, bearer
+from tests.carry.http.test_resumed_uploads import address, said
+from tests.carry.relays import NOON, Post, memory_relay
+from tests.in_memory.blobs import MemoryBlobs
+from tests.in_memory.courier import at_once, memory_courier
+
+
+def met(limits: Limits, post: Post, blobs: MemoryBlobs | None = None) -> Relay:
+    """A relay in which Ana has a mailbox, before the operator set these limits."""
+    relay = memory_relay()
+    courier = memory_courier({URL: relay_app(relay)})
+    courier.create_mailbox(URL, post.mailbox, post.owner)
+    courier.register_token(URL, post.mailbox, post.owner, post.granted())
+    return replace(relay, limits=limits, blobs=relay.blobs if blobs is None else blobs)
+
+
+def web_of(relay: Relay) -> httpx.Client:
+    client = memory_courier({URL: relay_app(relay)})._client
+    client.headers["Entrenous-Protocol"] = "2"
+    return client
+
+
+def test_a_closed_relay_makes_no_mailboxes_and_serves_those_it_has() -> None:
+    post = Post()
+    relay = met(Limits(mailbox_open=False), post)
+    body = {"owner_lock": to_base64url(bytes(32)), "close_lock": None}
+    new = web_of(relay).put(f"{URL}/v1/mailboxes/{to_base64url(MailboxId(b'N' * 16))}", json=body)
+    assert new.status_code == 409
+    assert new.json()["type"] == "urn:entrenous:refused:mailboxes-closed"
+    courier = memory_courier({URL: relay_app(relay)})
+    courier.create_mailbox(URL, post.mailbox, post.owner)  # a repeat of what there is
+    courier.post(URL, post.token, post.letter())
+
+
+def test_a_mailbox_holds_as_many_letters_as_are_set() -> None:
+    post = Post()
+    courier = memory_courier({URL: relay_app(met(Limits(letters=1), post))})
+    courier.post(URL, post.token, post.letter())
+    with pytest.raises(MailboxFull):
+        courier.post(URL, post.token, post.letter())
+
+
+def test_a_mailbox_holds_as_many_bytes_as_are_set() -> None:
+    post = Post()
+    courier = memory_courier({URL: relay_app(met(Limits(mailbox_bytes=4999), post))})
+    with pytest.raises(MailboxFull):
+        courier.bring_blob(URL, post.token, post.deposit(), post.blob)
+
+
+def test_a_message_is_kept_as_long_as_is_set() -> None:
+    post = Post()
+    courier = memory_courier({URL: relay_app(met(Limits(keep_days=6), post))})
+    assert (post.until - NOON).days == 7
+    with pytest.raises(TooFarAhead, match="6 days"):
+        courier.post(URL, post.token, post.letter())
+
+
+class Crowded(MemoryBlobs):
+    def room(self) -> int | None:
+        return 10_000
+
+
+def test_below_the_minimum_blobs_are_507_and_letters_still_come() -> None:
+    post = Post()
+    relay = met(Limits(free_bytes_min=9000), post, Crowded())
+    answer = web_of(relay).put(URL + address(post), content=post.blob, headers=said(post))
+    assert (answer.status_code, answer.headers["retry-after"]) == (507, "600")
+    memory_courier({URL: relay_app(relay)}).post(URL, post.token, post.letter())
+
+
+@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets
+def test_one_token_brings_so_much_at_the_same_time() -> None:
+    """The second upload is told to wait while the first one streams, and passes afterwards."""
+    post, second = Post(), Post()
+    second.blob_id = BlobId(bytes(16))
+    app = relay_app(met(Limits(coming_bytes=9999), post))
+
+    async def story() -> list[int]:
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield post.blob[:1]
+            begun.set()
+            await go_on.wait()
+            yield post.blob[1:]
+
+        web = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL)
+        async with web:
+            length = {"Content-Length": "5000"}
+            first = asyncio.create_task(
+                web.put(address(post), content=slow(), headers=said(post, **length))
+            )
+            await begun.wait()
+            meanwhile = await web.put(address(second), content=second.blob, headers=said(second))
+            go_on.set()
+            whole = await first
+            after = await web.put(address(second), content=second.blob, headers=said(second))
+            assert meanwhile.headers["retry-after"] == "60"
+            return [meanwhile.status_code, whole.status_code, after.status_code]
+
+    assert asyncio.run(story()) == [429, 201, 201]
+
+
+@pytest.mark.threat("downgrade")
+@pytest.mark.parametrize(("spoken", "code"), [("1", 409), ("2", 200), ("3", 409)])
+def test_older_than_the_floor_is_turned_away_with_the_way_out(spoken: str, code: int) -> None:
+    relay = met(Limits(floor=2), Post())
+    answer = web_of(relay).get(f"{URL}/v1/status", headers={"Entrenous-Protocol": spoken})
+    assert answer.status_code == code
+    if code != 200:
+        assert answer.json()["facts"] == {"floor": 2, "newest": 2, "ours": int(spoken)}
+        assert UPDATE in answer.json()["detail"]
+
+
+@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets
+@pytest.mark.parametrize("wait_s", [30, 0.001])
+def test_a_body_that_stops_coming_ends_and_its_rest_may_follow(
+    monkeypatch: pytest.MonkeyPatch, wait_s: float
+) -> None:
+    """Else whoever sends a little and then nothing, or next to it, holds memory for ever."""
+    monkeypatch.setattr("entrenous.carry.http.routes.PACE_S", 0.05)
+    post = Post()
+    app = relay_app(met(Limits(), post))
+
+    async def stalls() -> AsyncIterator[bytes]:
+        yield post.blob[:1000]
+        for at in range(1000, 5000):
+            await asyncio.sleep(wait_s)
+            yield post.blob[at : at + 1]
+
+    async def story() -> tuple[int, int]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url=URL) as web:
+            whole_length = said(post, **{"Content-Length": "5000"})
+            stalled = await web.put(address(post), content=stalls(), headers=whole_length)
+            rest = said(post, **{"Entrenous-Offset": "1000"})
+            whole = await web.put(address(post), content=post.blob[1000:], headers=rest)
+        return stalled.status_code, whole.status_code
+
+    assert asyncio.run(story()) == (408, 201)
+
+
+LARGE = [
+    ("PUT", "/v1/mailboxes/{}/card"),
+    ("PUT", "/v1/mailboxes/{}/prekeys/" + to_base64url(bytes(16))),
+    ("POST", "/v1/mailboxes/{}/tokens"),
+    ("PUT", "/v1/mailboxes/{}/envelopes/" + to_base64url(bytes(16))),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), LARGE)
+@pytest.mark.parametrize("length", ["4097", "90000", ""])
+def test_a_large_body_is_read_of_nobody_whose_token_does_not_hold(
+    method: str, path: str, length: str
+) -> None:
+    post, told = Post(), list[MutableMapping[str, Any]]()
+
+    async def receive() -> MutableMapping[str, Any]:
+        raise AssertionError("it was read")
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        told.append(message)
+
+    headers = {**bearer(post.other), "Entrenous-Protocol": "2", "Content-Length": length}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path.format(to_base64url(post.mailbox)),
+        "headers": [
+            (name.lower().encode(), value.encode()) for name, value in headers.items() if value
+        ],
+        "query_string": b"",
+        "root_path": "",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+    }
+    at_once(relay_app(met(Limits(), post))(scope, receive, send))
+    assert told[0]["status"] == 401
+
+
+def test_a_repeat_of_a_large_letter_still_needs_no_token() -> None:
+    """Its own post may have used it up."""
+    post = Post(sealed=b"s" * 90_000)
+    courier = memory_courier({URL: relay_app(met(Limits(), post))})
+    letter = post.letter()
+    courier.post(URL, post.token, letter)
+    courier.post(URL, post.other, letter)
+    with pytest.raises(WrongToken):
+        courier.post(URL, post.other, post.letter())
+
+
+@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets
+@pytest.mark.parametrize(("method", "path"), LARGE)
+def test_a_body_that_drips_has_a_time_to_be_whole(
+    monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    monkeypatch.setattr("entrenous.carry.http.requests._BODY_S", 0.2)
+    post = Post()
+    app = relay_app(met(Limits(), post))
+
+    async def drips() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.01)
+
+    async def story() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url=URL) as web:
+            token = post.token if "envelopes" in path else post.owner
+            headers = {**bearer(token), "Entrenous-Protocol": "2"}
+            where = path.format(to_base64url(post.mailbox))
+            return await web.request(method, where, content=drips(), headers=headers)
+
+    told = asyncio.run(asyncio.wait_for(story(), 20))
+    assert (told.status_code, told.headers["connection"]) == (408, "close")
+    assert told.json() == {"type": "about:blank", "title": "Request Timeout", "status": 408}

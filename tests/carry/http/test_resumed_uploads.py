@@ -1,0 +1,204 @@
+"""Uploads that go on: over HTTP, and when the relay itself is killed in the middle."""
+
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from entrenous.base.secret import Secret
+from entrenous.carry.hold import upload_blob
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.relay import Relay
+from entrenous.crypto.hashing import lock_of
+from entrenous.wire.encodings import to_base64url
+from entrenous.wire.relay_json import read_upload
+from tests.carry.http.test_relay_app import URL, bearer
+from tests.carry.relays import CountingDice, Post, memory_relay
+from tests.in_memory.courier import at_once, memory_courier
+
+MB = 1 << 20
+
+
+def said(post: Post, **more: str) -> dict[str, str]:
+    deposit = post.deposit()
+    return {
+        **bearer(post.token),
+        "Entrenous-Protocol": "2",
+        "Entrenous-Fetch-Lock": to_base64url(deposit.fetch_lock),
+        "Entrenous-Withdraw-Lock": to_base64url(deposit.withdraw_lock),
+        "Entrenous-Sha256": to_base64url(deposit.sha256),
+        "Entrenous-Expires-At": str(int(post.until.timestamp())),
+        **more,
+    }
+
+
+def address(post: Post) -> str:
+    return f"/v1/mailboxes/{to_base64url(post.mailbox)}/blobs/{to_base64url(post.blob_id)}"
+
+
+@pytest.fixture
+def relay() -> Relay:
+    return memory_relay()
+
+
+@pytest.fixture
+def post(relay: Relay) -> Post:
+    post = Post()
+    courier = memory_courier({URL: relay_app(relay)})
+    courier.create_mailbox(URL, post.mailbox, post.owner)
+    courier.register_token(URL, post.mailbox, post.owner, post.granted())
+    return post
+
+
+@pytest.fixture
+def web(relay: Relay) -> httpx.Client:
+    client = memory_courier({URL: relay_app(relay)})._client
+    client.headers["Entrenous-Protocol"] = "2"
+    return client
+
+
+def test_a_rest_is_the_body_and_its_offset_a_header(web: httpx.Client, post: Post) -> None:
+    url = URL + address(post)
+    first = web.put(url, content=post.blob, headers=said(post, **{"Entrenous-Offset": "1"}))
+    assert first.status_code == 409  # nothing of it is here
+    assert first.json()["type"] == "urn:entrenous:refused:wrong-offset"
+    assert web.put(url, content=post.blob, headers=said(post)).status_code == 201
+    rest = said(post, **{"Entrenous-Offset": "4000"})
+    assert web.put(url, content=post.blob[4000:], headers=rest).status_code == 200
+    look = web.get(url, headers=bearer(post.withdraw))
+    assert read_upload(look.content) == (5000, 5000)
+
+
+def test_a_rest_may_be_empty(web: httpx.Client, post: Post, relay: Relay) -> None:
+    """All bytes had come when the relay was killed, and it had not said so yet."""
+
+    async def all_of_it() -> AsyncIterator[bytes]:
+        yield post.blob
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        at_once(upload_blob(post.deposit(), post.token, all_of_it(), relay))
+    url = URL + address(post)
+    assert read_upload(web.get(url, headers=bearer(post.withdraw)).content) == (5000, 5000)
+    rest = said(post, **{"Entrenous-Offset": "5000", "Content-Length": "0"})
+    assert web.put(url, content=b"", headers=rest).status_code == 201
+    assert web.put(url, content=b"", headers={**rest, "Entrenous-Offset": "0"}).status_code == 400
+
+
+@pytest.mark.parametrize("offset", ["-1", "x", "1.5", "5000000000", ""])
+def test_an_offset_is_a_number(web: httpx.Client, post: Post, offset: str) -> None:
+    headers = said(post, **{"Entrenous-Offset": offset})
+    assert web.put(URL + address(post), content=b"x", headers=headers).status_code == 400
+
+
+@pytest.mark.threat("preview-bot")
+def test_only_who_brought_it_sees_how_much_came(web: httpx.Client, post: Post) -> None:
+    url = URL + address(post)
+    assert web.get(url, headers=bearer(post.withdraw)).status_code == 404
+    web.put(url, content=post.blob, headers=said(post))
+    for token in (post.token, post.fetch, post.owner):
+        assert web.get(url, headers=bearer(token)).status_code == 401
+
+
+@contextmanager
+def running(folder: Path, listen: str = "127.0.0.1:0") -> Iterator[tuple[Any, str]]:
+    """``entrenous relay run``, and where it listens."""
+    program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", "--data", str(folder)]
+    with subprocess.Popen([*program, "--listen", listen], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            yield process, json.loads(process.stdout.readline())["url"].removeprefix("http://")
+        finally:
+            process.kill()
+
+
+def ask(at: str, method: str, path: str, headers: dict[str, str], body: Any = None) -> Any:
+    host, _, port = at.partition(":")
+    web = http.client.HTTPConnection(host, int(port), timeout=60)
+    web.request(method, path, body, {"Entrenous-Protocol": "2", **headers})
+    answer = web.getresponse()
+    told = answer.read()
+    web.close()
+    return answer.status, told
+
+
+def send_half(at: str, post: Post, half: int) -> None:
+    """Begin an upload, and stop in the middle."""
+    host, _, port = at.partition(":")
+    head = said(post, **{"Content-Length": str(len(post.blob)), "Host": at})
+    lines = [f"PUT {address(post)} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
+    with socket.create_connection((host, int(port)), 60) as line:
+        line.sendall("\r\n".join([*lines, "", ""]).encode() + post.blob[:half])
+
+
+def came(at: str, post: Post) -> int:
+    status, told = ask(at, "GET", address(post), bearer(post.withdraw))
+    return read_upload(told)[0] if status == 200 else 0
+
+
+def large(size: int) -> Post:
+    post = Post(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
+    post.blob = CountingDice().token(MB) * (size // MB)
+    return post
+
+
+def greet(at: str, post: Post) -> None:
+    owner = bearer(post.owner)
+    box = f"/v1/mailboxes/{to_base64url(post.mailbox)}"
+    locks = {"owner_lock": to_base64url(lock_of(post.owner)), "close_lock": None}
+    assert ask(at, "PUT", box, {}, json.dumps(locks))[0] in {200, 201}
+    terms = json.dumps({"uses": None, "expires_at": None})
+    token = to_base64url(lock_of(Secret(post.token.reveal())))
+    assert ask(at, "PUT", f"{box}/tokens/{token}", owner, terms)[0] in {200, 201}
+
+
+@pytest.mark.real
+def test_killed_at_half_an_upload_goes_on_where_it_was(tmp_path: Path) -> None:
+    """SIGKILL at 50 %: at most 52 % are sent after that."""
+    post = large(64 * MB)
+    half = len(post.blob) // 2
+    with running(tmp_path) as (process, at):
+        greet(at, post)
+        send_half(at, post, half)
+        deadline = time.monotonic() + 30
+        while came(at, post) < half and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with running(tmp_path) as (_, at):
+        there = came(at, post)
+        rest = post.blob[there:]
+        assert len(rest) <= 0.52 * len(post.blob)
+        headers = said(post, **{"Entrenous-Offset": str(there)})
+        assert ask(at, "PUT", address(post), headers, rest)[0] == 201
+        status, whole = ask(
+            at, "GET", f"/v1/blobs/{to_base64url(post.blob_id)}", bearer(post.fetch)
+        )
+        assert status == 200
+        assert whole == post.blob
+
+
+@pytest.mark.real
+def test_a_relay_stays_small_while_a_large_blob_passes(tmp_path: Path) -> None:
+    post = large(256 * MB)
+    with running(tmp_path) as (process, at):
+        greet(at, post)
+        assert ask(at, "PUT", address(post), said(post), memoryview(post.blob))[0] == 201
+        status, whole = ask(
+            at, "GET", f"/v1/blobs/{to_base64url(post.blob_id)}", bearer(post.fetch)
+        )
+        assert (status, len(whole)) == (200, len(post.blob))
+        usage = Path(f"/proc/{process.pid}/status").read_text()
+        (peak,) = (line.split()[1] for line in usage.splitlines() if line.startswith("VmHWM"))
+        assert int(peak) / 1024 <= 150

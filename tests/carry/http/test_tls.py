@@ -1,0 +1,240 @@
+"""A relay's own certificate, and the real nginx in front of one: TLS 1.3, and nothing older."""
+
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.environment import BadSetting
+from entrenous.base.errors import NotProven, RelayUnreachable
+from entrenous.base.identifiers import MailboxId
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.wire.encodings import to_base64url
+from tests.carry.relays import CountingDice, Post, fetched
+from tests.nginx import needs_nginx, nginx
+from tests.real.stage import wait_until
+from tests.serving.certificates import Pair, certificate, renewed, version_of
+from tests.serving.slow_clients import connected
+
+pytestmark = pytest.mark.real
+
+
+@contextmanager
+def relay_with(folder: Path, toml: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    settings = folder / "relay.toml"
+    settings.write_text(f'listen = "127.0.0.1:0"\nfree_mb_min = 0\nlog = "json"\n{toml}')
+    program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings", str(settings)]
+    with (
+        (folder / "log").open("ab") as log,
+        subprocess.Popen(
+            [*program, "--json"], stdout=subprocess.PIPE, stderr=log, start_new_session=True
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            yield process, json.loads(process.stdout.readline())["url"]
+        finally:
+            process.kill()
+
+
+@contextmanager
+def courier_to(pair: Pair) -> Iterator[HttpCourier]:
+    """A courier that believes this one certificate; else it is as people have it."""
+    with new_client(pair.cert) as web:
+        yield HttpCourier(web)
+
+
+def whole_way(courier: HttpCourier, url: str) -> None:
+    """A mailbox, a blob of a few megabytes, a letter, an opening."""
+    post = Post(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
+    post.blob = CountingDice().token(3_000_000)
+    courier.create_mailbox(url, post.mailbox, post.owner)
+    courier.register_token(url, post.mailbox, post.owner, post.granted())
+    courier.bring_blob(url, post.token, post.deposit(), post.blob)
+    courier.post(url, post.token, post.envelope(1))
+    (waiting,) = courier.waiting(url, post.mailbox, post.owner, 0)
+    assert waiting.sealed == post.sealed
+    assert courier.open_share(url, post.id, post.open, post.attempt()) == post.share
+    assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
+
+
+@pytest.mark.threat("hostile-network")
+def test_by_its_own_certificate(tmp_path: Path) -> None:
+    pair = certificate(tmp_path)
+    with relay_with(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (process, url):
+        assert url.startswith("https://")
+        with courier_to(pair) as courier:
+            whole_way(courier, url)
+        assert version_of(url, pair) == "TLSv1.3"
+        with pytest.raises(ssl.SSLError):
+            version_of(url, pair, ssl.TLSVersion.TLSv1_2)
+        renewed(tmp_path, process.pid, url)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    _says_no_addresses(tmp_path / "log")
+
+
+def test_a_renewal_that_is_half_done_leaves_the_old_certificate(tmp_path: Path) -> None:
+    pair = certificate(tmp_path)
+    old = (pair.cert.read_bytes(), pair.key.read_bytes())
+    with relay_with(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (process, url):
+        certificate(tmp_path)
+        pair.key.write_bytes(old[1])  # the new certificate, and the key of the old one
+        process.send_signal(signal.SIGHUP)
+        log = tmp_path / "log"
+        assert wait_until(lambda: b"certificate-unusable" in log.read_bytes(), 10)
+        pair.cert.write_bytes(old[0])  # what this client believes
+        assert version_of(url, pair) == "TLSv1.3"
+        renewed(tmp_path, process.pid, url)
+    assert str(tmp_path) not in log.read_text()
+
+
+def test_without_a_certificate_a_hangup_stops_no_service(tmp_path: Path) -> None:
+    with relay_with(tmp_path, "") as (process, url), new_client() as web:
+        process.send_signal(signal.SIGHUP)
+        assert web.get(f"{url}/v1/status").status_code == 200
+        assert process.poll() is None
+
+
+def test_a_relay_whose_terminal_is_closed_stops_calmly(tmp_path: Path) -> None:
+    terminal, its = os.openpty()
+    program = [sys.executable, "-m", "entrenous", "relay", "run", "--listen", "127.0.0.1:0"]
+    program += ["--data", str(tmp_path / "relay")]
+    with subprocess.Popen(
+        ["env", "--default-signal=HUP", "setsid", "--ctty", *program],
+        **dict.fromkeys(("stdin", "stdout", "stderr"), its),
+    ) as process:
+        os.close(its)
+        try:
+            while b"http://" not in os.read(terminal, 1000):
+                pass
+            os.close(terminal)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.threat("hostile-network")
+def test_who_is_not_that_relay_is_told_nothing(tmp_path: Path) -> None:
+    certificate(tmp_path)
+    other = certificate(tmp_path / "other")
+    with relay_with(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (_, url):
+        for web in (new_client(), new_client(other.cert)):
+            with web, pytest.raises(NotProven, match="could not prove"):
+                HttpCourier(web, patience_s=60).status(url)  # at once, not after a minute
+    assert "status" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("content", [b"", b"no certificates", None])
+def test_a_file_without_certificates_is_said(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(BadSetting, match="ENTRENOUS_RELAY_CA"):
+        new_client(file)
+
+
+def _says_no_addresses(log: Path) -> None:
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {"put_blob", "post_envelope", "get_blob"} <= {line["event"] for line in lines}
+    assert "127.0.0.1" not in log.read_text()
+    assert {name for line in lines for name in line} == {
+        *("at", "level", "event", "status", "size_bits")
+    }
+
+
+def test_a_certificate_that_does_not_fit_stops_the_start(tmp_path: Path) -> None:
+    certificate(tmp_path)
+    (tmp_path / "key.pem").write_text("no key")
+    (tmp_path / "relay.toml").write_text('tls_cert = "cert.pem"\ntls_key = "key.pem"')
+    program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings"]
+    done = subprocess.run(
+        [*program, str(tmp_path / "relay.toml")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert "cannot be used together" in done.stderr
+    assert not (tmp_path / "relay-data").exists()
+
+
+@pytest.mark.threat("hostile-network")
+@needs_nginx
+def test_behind_the_real_nginx(tmp_path: Path) -> None:
+    pair = certificate(tmp_path)
+    with (
+        relay_with(tmp_path, "behind_proxy = true") as (_, plain),
+        nginx(tmp_path, "nginx.conf", pair, _here(plain)) as url,
+        courier_to(pair) as courier,
+    ):
+        whole_way(courier, url)
+        assert version_of(url, pair) == "TLSv1.3"
+        with pytest.raises(ssl.SSLError):
+            version_of(url, pair, ssl.TLSVersion.TLSv1_2)
+        _mailboxes_are_limited(courier, url)
+    _says_no_addresses(tmp_path / "log")
+
+
+@pytest.mark.threat("relay-starved")
+@needs_nginx
+def test_nginx_counts_who_waits_by_network(tmp_path: Path) -> None:
+    """Four from one IPv6 network, each by an address of its own: there is no fifth, elsewhere there
+    is, and what is short is answered. nginx's real_ip module stands for the many addresses.
+    """
+    pair, post = certificate(tmp_path), Post()
+    many = "set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP; "
+    few = {"limit_conn entrenous_wakes 192": "limit_conn entrenous_wakes 4"}
+    few["client_header_timeout"] = f"{many}client_header_timeout"
+    with (
+        relay_with(tmp_path, "behind_proxy = true") as (_, plain),
+        nginx(tmp_path, "nginx.conf", pair, _here(plain) | few) as url,
+        courier_to(pair) as courier,
+        ExitStack() as waiting,
+    ):
+        courier.create_mailbox(url, post.mailbox, post.owner)
+        wake = f"/v1/mailboxes/{to_base64url(post.mailbox)}/wake?seconds="
+        for number in range(4):
+            one = waiting.enter_context(connected(url, pair))
+            one.sendall(_asked(f"{wake}60", post, f"2001:db8:0:1::{number}"))
+
+        def status(path: str, address: str) -> int:
+            with connected(url, pair) as other:
+                other.sendall(_asked(path, post, address))
+                return int(other.recv(4096).split()[1])
+
+        assert wait_until(lambda: status(f"{wake}0", "2001:db8:0:1:ffff::5") == 503, 20)
+        assert status("/v1/status", "2001:db8:0:1::1") == 200
+        assert status(f"{wake}0", "2001:db8:0:2::1") == 204
+        assert status(f"{wake}0", "192.0.2.1") == 204
+
+
+def _asked(path: str, post: Post, address: str) -> bytes:
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Real-IP: {address}\r\n"
+        f"Authorization: Bearer {to_base64url(post.owner.reveal())}\r\nEntrenous-Protocol: 2\r\n\r\n"
+    ).encode()
+
+
+def _here(relay: str) -> dict[str, str]:
+    address = relay.removeprefix("http://")
+    return {"127.0.0.1:7801": address, "relay.example.org": "localhost"}
+
+
+def _mailboxes_are_limited(courier: HttpCourier, url: str) -> None:
+    """One address makes ten in a burst, and is then told to try again later."""
+    made = [_is_made(courier, url, number) for number in range(1, 17)]
+    assert 5 <= made.index(False) <= 15
+
+
+def _is_made(courier: HttpCourier, url: str, number: int) -> bool:
+    try:
+        courier.create_mailbox(url, MailboxId(bytes([number]) * 16), Post().owner)
+    except RelayUnreachable:
+        return False
+    return True

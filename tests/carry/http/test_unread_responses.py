@@ -1,0 +1,111 @@
+"""A stranger asks a relay for much, many times, and reads nothing of it."""
+
+import json
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.limits import SEALED_BYTES_MAX
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.serving.connection_limits import LimitedProtocol
+from entrenous.serving.tls import Certificate
+from entrenous.wire.encodings import to_base64url
+from tests.carry.relays import NOON, Post, memory_relay, served
+from tests.serving.certificates import Pair, certificate
+from tests.serving.slow_clients import connected
+
+pytestmark = pytest.mark.real
+
+
+def post_with(letters: int, courier: HttpCourier, url: str, until: datetime) -> Post:
+    """A mailbox of her own, with so many of the largest letters."""
+    post = Post(until=until, sealed=secrets.token_bytes(SEALED_BYTES_MAX))
+    courier.create_mailbox(url, post.mailbox, post.owner)
+    courier.register_token(url, post.mailbox, post.owner, post.granted())
+    for _ in range(letters):
+        courier.post(url, post.token, post.letter())
+    return post
+
+
+def ask(url: str, pair: Pair | None, post: Post) -> socket.socket:
+    """Ask for a page, and read nothing."""
+    one = connected(url, pair, 4096)
+    one.sendall(
+        f"GET /v1/mailboxes/{to_base64url(post.mailbox)}/envelopes HTTP/1.1\r\nHost: a\r\n"
+        "Entrenous-Protocol: 2\r\n"
+        f"Authorization: Bearer {to_base64url(post.owner.reveal())}\r\n\r\n".encode()
+    )
+    return one
+
+
+def test_pages_take_no_more_memory_than_a_few_letters_each(tmp_path: Path) -> None:
+    words = ("relay", "run", "--data", str(tmp_path), "--listen", "127.0.0.1:0", "--json")
+    program = [sys.executable, "-m", "entrenous", *words]
+    with (
+        subprocess.Popen(program, stdout=subprocess.PIPE) as process,
+        ExitStack() as strangers,
+        new_client() as web,
+    ):
+        try:
+            assert process.stdout is not None
+            url, courier = json.loads(process.stdout.readline())["url"], HttpCourier(web)
+            until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+            post = post_with(50, courier, url, until)
+            before = resident_mb(process.pid)
+            for _ in range(40):
+                strangers.enter_context(ask(url, None, post))
+            assert courier.waiting(url, post.mailbox, post.owner, 0)  # who asked before has hers
+            assert resident_mb(process.pid) - before < 128  # of 430 that fifty letters each take
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "tls"])
+def test_when_too_much_waits_some_are_let_go_and_devices_are_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, sealed: bool
+) -> None:
+    """Each has 850 KiB to read, of which its sockets hold a part."""
+    monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_MAX", 3 << 20)
+    ended, end = list[LimitedProtocol](), LimitedProtocol.end
+    monkeypatch.setattr(LimitedProtocol, "end", lambda one: (ended.append(one), end(one)))
+    pair = certificate(tmp_path) if sealed else None
+    shown = Certificate(pair.cert, pair.key) if pair else None
+    with (
+        served(relay_app(memory_relay()), shown, send_buffer=65536) as url,
+        ExitStack() as strangers,
+        new_client(pair and pair.cert) as web,
+    ):
+        courier = HttpCourier(web)
+        post = post_with(4, courier, url, NOON + timedelta(days=1))
+        some = [strangers.enter_context(ask(url, pair, post)) for _ in range(12)]
+        deadline = time.monotonic() + 20
+        while len(ended) < 7 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(courier.waiting(url, post.mailbox, post.owner, 0)) == 4
+        assert sum(is_whole(one) for one in some) == 12 - len(ended) > 0
+
+
+def is_whole(one: socket.socket) -> bool:
+    """Whether the answer that waits for that one comes to its end."""
+    came = b""
+    try:
+        while not came.endswith(b"]}"):
+            came += (more := one.recv(1 << 16))
+            if not more:
+                return False
+    except ConnectionError:
+        return False
+    return True
+
+
+def resident_mb(process: int) -> int:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) // 1024

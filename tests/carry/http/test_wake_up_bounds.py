@@ -1,0 +1,114 @@
+"""Whoever waits for letters at many mailboxes takes nobody else's place at a relay."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from entrenous.base.identifiers import MailboxId
+from entrenous.base.secret import Secret
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.relay_settings import wake_bounds
+from entrenous.carry.wake_ups import LocalWakeUps
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.wire.encodings import to_base64url
+from tests.carry.http.test_connection_count import cramped_relay
+from tests.carry.relays import CountingDice, Post, memory_relay, served
+from tests.real.stage import wait_until
+
+pytestmark = pytest.mark.real
+
+Box = tuple[MailboxId, Secret]
+NEIGHBOUR = Path(__file__).with_name("neighbour.py")
+
+
+def mailboxes(port: int, number: int) -> list[Box]:
+    dice, url = CountingDice(), f"http://127.0.0.1:{port}"
+    made = [(MailboxId(dice.token(16)), Secret(dice.token(32))) for _ in range(number)]
+    with new_client() as web:
+        for mailbox, owner in made:
+            HttpCourier(web).create_mailbox(url, mailbox, owner)
+    return made
+
+
+@contextmanager
+def neighbour(port: int, boxes: list[Box]) -> Iterator[None]:
+    told = [
+        port,
+        [(to_base64url(mailbox), to_base64url(owner.reveal())) for mailbox, owner in boxes],
+    ]
+    command = [sys.executable, NEIGHBOUR, json.dumps(told)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"all have asked\n"
+            yield
+        finally:
+            process.kill()
+
+
+def open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def answered_within(port: int) -> float:
+    """How many seconds a status request of somebody else takes, on a connection of its own."""
+    began_s = time.monotonic()
+    with httpx.Client(trust_env=False, timeout=5) as web:
+        try:
+            assert web.get(f"http://127.0.0.1:{port}/v1/status").status_code == 200
+        except httpx.TransportError:
+            return float("inf")
+    return time.monotonic() - began_s
+
+
+def asked_for_two_seconds(port: int) -> Iterator[float]:
+    """As :func:`answered_within`, at least fifty times and for two seconds: whoever was thrown out
+    comes back after half a second.
+    """
+    began_s, asked = time.monotonic(), 0
+    while asked < 50 or time.monotonic() < began_s + 2:
+        asked += 1
+        yield answered_within(port)
+
+
+@pytest.mark.threat("relay-starved")
+@pytest.mark.parametrize(("files", "boxes"), [(256, 17), (1024, 64)])
+def test_a_neighbour_who_waits_everywhere_keeps_nobody_from_a_relay(
+    tmp_path: Path, files: int, boxes: int
+) -> None:
+    """Eight times at as many mailboxes as fill a relay with so many files; 512 do at its most."""
+    with cramped_relay(tmp_path, files) as (pid, port), neighbour(port, mailboxes(port, boxes)):
+        took = list(asked_for_two_seconds(port))
+        assert open_files(pid) < files * 3 // 4
+    assert len(took) >= 50
+    assert max(took) < 1, sorted(took)
+
+
+def test_all_bounds_follow_from_the_files_that_a_relay_may_open() -> None:
+    bounds = [wake_bounds(connections, behind_proxy=False) for connections in (1, 8, 112, 4096)]
+    assert [one.total for one in bounds] == [1, 6, 84, 3072]
+    assert [one.network for one in bounds] == [16, 16, 16, 192]
+    assert wake_bounds(4096, behind_proxy=True).network is None
+
+
+def test_who_hangs_up_gives_the_place_back_at_once() -> None:
+    bell, post = LocalWakeUps(), Post()
+    with served(relay_app(replace(memory_relay(), bell=bell))) as url, new_client() as web:
+        HttpCourier(web).create_mailbox(url, post.mailbox, post.owner)
+        with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), 20) as one:
+            one.sendall(
+                f"GET /v1/mailboxes/{to_base64url(post.mailbox)}/wake HTTP/1.1\r\nHost: a\r\n"
+                f"Authorization: Bearer {to_base64url(post.owner.reveal())}\r\n"
+                "Entrenous-Protocol: 2\r\n\r\n".encode()
+            )
+            assert wait_until(lambda: bell.places() == 1, 20)
+        assert wait_until(lambda: bell.places() == 0, 20)

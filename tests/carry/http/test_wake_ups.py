@@ -1,0 +1,180 @@
+"""A device that waits is woken, and learns nothing but that."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.http.routes import network_of
+from entrenous.carry.relay import Relay
+from entrenous.carry.wake_ups import LocalWakeUps
+from entrenous.crypto.hashing import lock_of
+from entrenous.wire.encodings import to_base64url
+from entrenous.wire.relay_json import write_envelope
+from entrenous.wire.relay_nouns import Envelope
+from tests.carry.http.test_relay_app import bearer
+from tests.carry.relays import Post, memory_relay
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+URL = "https://relay.test"
+Story = Callable[[httpx.AsyncClient, Post, LocalWakeUps], Awaitable[Any]]
+
+
+def told(story: Story, relay: Relay | None = None) -> Any:
+    """Run a story at a relay in which Ana has a mailbox and Ben a token."""
+    bell, post = LocalWakeUps(), Post()
+    served = relay or replace(memory_relay(), bell=bell)
+
+    async def run() -> Any:
+        line = httpx.ASGITransport(relay_app(served))
+        said = {"Entrenous-Protocol": "2"}
+        async with httpx.AsyncClient(transport=line, base_url=URL, headers=said) as web:
+            locks = {"owner_lock": to_base64url(lock_of(post.owner)), "close_lock": None}
+            await web.put(box(post), json=locks)
+            terms = {"uses": None, "expires_at": None}
+            url = f"{box(post)}/tokens/{to_base64url(lock_of(post.token))}"
+            await web.put(url, json=terms, headers=bearer(post.owner))
+            answer = await story(web, post, bell)
+            assert bell.places() == 0
+            return answer
+
+    return asyncio.run(run())
+
+
+def box(post: Post) -> str:
+    return f"/v1/mailboxes/{to_base64url(post.mailbox)}"
+
+
+async def wakes(web: httpx.AsyncClient, post: Post, seconds: int = 20) -> httpx.Response:
+    url = f"{box(post)}/wake?seconds={seconds}"
+    return await web.get(url, headers=bearer(post.owner))
+
+
+async def posts(web: httpx.AsyncClient, post: Post, letter: Envelope) -> None:
+    url, body = f"{box(post)}/envelopes/{to_base64url(letter.id)}", write_envelope(letter)
+    assert (await web.put(url, content=body, headers=bearer(post.token))).status_code == 201
+
+
+async def listens(bell: LocalWakeUps) -> None:
+    while not bell.places():  # noqa: ASYNC110 -- only to see that somebody listens
+        await asyncio.sleep(0)
+
+
+def test_a_letter_wakes_who_waits() -> None:
+    async def story(web: httpx.AsyncClient, post: Post, bell: LocalWakeUps) -> httpx.Response:
+        waiting = asyncio.create_task(wakes(web, post))
+        await listens(bell)
+        await posts(web, post, post.letter())
+        return await waiting
+
+    answer = told(story)
+    assert (answer.status_code, answer.content) == (200, b"{}")
+
+
+@pytest.mark.threat("notification-content")
+def test_whatever_waits_already_is_said_at_once_and_in_the_same_words() -> None:
+    async def story(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> list[httpx.Response]:
+        await posts(web, post, post.letter())
+        first = await wakes(web, post)
+        await posts(web, post, replace(post.envelope(1, blobs=False), sealed=bytes(9000)))
+        return [first, await wakes(web, post)]
+
+    first, second = told(story)
+    assert first.content == second.content == b"{}"
+    assert dict(first.headers) == dict(second.headers)
+
+
+def test_nothing_came_is_204() -> None:
+    async def story(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> httpx.Response:
+        return await wakes(web, post, 0)
+
+    answer = told(story)
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+def test_others_letters_wake_nobody() -> None:
+    async def story(web: httpx.AsyncClient, post: Post, bell: LocalWakeUps) -> bool:
+        waiting = asyncio.create_task(wakes(web, post))
+        await listens(bell)
+        bell.ring(type(post.mailbox)(bytes(16)))
+        await asyncio.sleep(0)
+        awake = waiting.done()
+        bell.ring(post.mailbox)
+        await waiting
+        return awake
+
+    assert not told(story)
+
+
+def test_only_the_owner_waits() -> None:
+    async def story(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> list[int]:
+        tokens = (post.token, post.other, post.open)
+        asked = [await web.get(f"{box(post)}/wake", headers=bearer(one)) for one in tokens]
+        return [answer.status_code for answer in asked]
+
+    assert told(story) == [401, 401, 401]
+
+
+@pytest.mark.parametrize("seconds", ["61", "-1", "x", "1.5"])
+def test_how_long_is_a_number_up_to_a_minute(seconds: str) -> None:
+    async def story(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> int:
+        url = f"{box(post)}/wake?seconds={seconds}"
+        return (await web.get(url, headers=bearer(post.owner))).status_code
+
+    assert told(story) == 400
+
+
+def test_so_many_wait_at_one_mailbox_and_no_more() -> None:
+    async def story(web: httpx.AsyncClient, post: Post, bell: LocalWakeUps) -> list[int]:
+        waiting = [asyncio.create_task(wakes(web, post)) for _ in range(8)]
+        await asyncio.sleep(0.05)
+        waiting.append(asyncio.create_task(wakes(web, post)))
+        oldest = await waiting[0]
+        assert oldest.headers["connection"] == "close"  # nor does it keep the connection
+        assert not any(one.done() for one in waiting[1:])
+        bell.ring(post.mailbox)
+        others = await asyncio.gather(*waiting[1:])
+        return [oldest.status_code, *(answer.status_code for answer in others)]
+
+    assert told(story) == [204] + [200] * 8
+
+
+def test_who_goes_away_is_forgotten() -> None:
+    async def story(web: httpx.AsyncClient, post: Post, bell: LocalWakeUps) -> None:
+        waiting = asyncio.create_task(wakes(web, post))
+        await listens(bell)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    told(story)
+
+
+def test_without_a_bell_a_relay_answers_at_once() -> None:
+    async def story(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> list[int]:
+        before = await wakes(web, post)
+        await posts(web, post, post.letter())
+        return [before.status_code, (await wakes(web, post)).status_code]
+
+    assert told(story, memory_relay()) == [204, 200]
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", bytes((192, 0, 2, 7))),
+        ("::ffff:192.0.2.7", bytes((192, 0, 2, 7))),
+        ("2001:db8:1:2:3:4:5:6", bytes.fromhex("20010db800010002")),
+        ("2001:db8:1:2::9", bytes.fromhex("20010db800010002")),
+        ("fe80::1%eth0", bytes.fromhex("fe80000000000000")),
+        ("testclient", b""),
+    ],
+)
+def test_one_customer_is_one_network(address: str, network: bytes) -> None:
+    assert network_of(address) == network

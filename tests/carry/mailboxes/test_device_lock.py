@@ -1,0 +1,384 @@
+"""The relay's part of a device's lock: ten tries, no more, whatever races and whatever crashes."""
+
+import asyncio
+import itertools
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from entrenous.base.errors import IdInUse, NoSuchMailbox, WrongToken
+from entrenous.base.identifiers import MailboxId
+from entrenous.base.secret import Secret
+from entrenous.carry.device_lock import (
+    NEXT,
+    REFUSED,
+    LockEvent,
+    LockState,
+    allow_more_tries,
+    answer_blinded,
+    make_lock,
+    note_opened,
+    renew_lock,
+    state_of,
+    step,
+)
+from entrenous.carry.mailbox import close_mailbox, create_mailbox, set_close_lock
+from entrenous.carry.relay import Relay
+from entrenous.carry.relay_rows import HeldLock
+from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.nouns import NotAPoint
+from entrenous.crypto.oprf import blind, draw_scalar, finalize
+from entrenous.wire.relay_nouns import Answered, Locked, LockExists, NoLock, Opening, RolledBack
+from tests.carry.relays import CountingDice, WoundClock, disk_relay, memory_relay
+from tests.in_memory.courier import at_once
+
+MACHINE = Path(__file__).parents[3] / "docs/machines/device.md"
+DICE = CountingDice()
+BOX = MailboxId(DICE.token(16))
+OWNER, CLOSE, UNLOCK, OTHER = (Secret(DICE.token(32)) for _ in range(4))
+
+
+def question(number: int = 0) -> bytes:
+    return blind(Secret(b"a passphrase, stretched"), draw_scalar(number.to_bytes(64, "big")))
+
+
+QUESTIONS = [question(number) for number in range(1, 80)]
+
+
+def opened(generation: int, number: int, *before: int) -> Opening:
+    numbers = (one.to_bytes(16, "big") for one in (number, *before))
+    return Opening(generation, next(numbers), tuple(numbers))
+
+
+async def settle(relay: Relay) -> None:
+    """Ana's device: a mailbox, a close token, a lock."""
+    await create_mailbox(BOX, lock_of(OWNER), relay, lock_of(CLOSE))
+    await make_lock(BOX, OWNER, lock_of(UNLOCK), relay)
+
+
+@pytest.fixture
+def relay() -> Relay:
+    relay = memory_relay()
+    at_once(settle(relay))
+    return relay
+
+
+def ask(relay: Relay, number: int) -> Answered:
+    return at_once(answer_blinded(BOX, UNLOCK, QUESTIONS[number], relay))
+
+
+def test_answers_unblind_to_one_value(relay: Relay) -> None:
+    untold = Secret(b"a passphrase, stretched")
+    blinds = [draw_scalar(number.to_bytes(64, "big")) for number in (1, 2)]
+    answers = [at_once(answer_blinded(BOX, UNLOCK, blind(untold, one), relay)) for one in blinds]
+    values = [finalize(untold, *pair) for pair in zip(blinds, (a.evaluated for a in answers))]  # noqa: B905
+    assert values[0] == values[1]
+    assert [one.tries for one in answers] == [9, 8]
+
+
+def test_the_eleventh_is_not_answered(relay: Relay) -> None:
+    assert [ask(relay, number).tries for number in range(10)] == list(range(9, -1, -1))
+    for number in range(10, 13):
+        with pytest.raises(Locked):
+            ask(relay, number)
+
+
+def test_an_answer_that_was_lost_may_be_asked_for_again(relay: Relay) -> None:
+    first = ask(relay, 0)
+    assert ask(relay, 0) == first
+    for number in range(1, 10):
+        last = ask(relay, number)
+    assert ask(relay, 9) == last
+    with pytest.raises(Locked):
+        ask(relay, 0)
+
+
+def test_what_is_no_question_is_not_counted(relay: Relay) -> None:
+    with pytest.raises(NotAPoint):
+        at_once(answer_blinded(BOX, UNLOCK, bytes(32), relay))
+    assert ask(relay, 0).tries == 9
+
+
+def test_nobody_does_what_is_another_ones(relay: Relay) -> None:
+    for wrong in (OWNER, CLOSE, OTHER):
+        with pytest.raises(WrongToken):
+            at_once(answer_blinded(BOX, wrong, QUESTIONS[0], relay))
+    for wrong in (UNLOCK, OTHER):
+        with pytest.raises(WrongToken):
+            at_once(note_opened(BOX, wrong, opened(1, 1), relay))
+        with pytest.raises(WrongToken):
+            at_once(allow_more_tries(BOX, wrong, relay))
+        with pytest.raises(WrongToken):
+            at_once(close_mailbox(BOX, wrong, relay))
+        with pytest.raises(WrongToken):
+            at_once(set_close_lock(BOX, wrong, lock_of(OTHER), relay))
+    with pytest.raises(WrongToken):
+        at_once(note_opened(BOX, CLOSE, opened(1, 1), relay))
+    with pytest.raises(WrongToken):
+        at_once(set_close_lock(BOX, CLOSE, lock_of(OTHER), relay))
+    assert ask(relay, 0).tries == 9
+
+
+def test_a_lock_is_made_once(relay: Relay) -> None:
+    kept = at_once(relay.mail.look(lambda view: view.get(HeldLock, BOX)))
+    assert at_once(make_lock(BOX, OWNER, lock_of(UNLOCK), relay)) is False
+    with pytest.raises(LockExists):
+        at_once(make_lock(BOX, OWNER, lock_of(OTHER), relay))
+    assert at_once(relay.mail.look(lambda view: view.get(HeldLock, BOX))) == kept
+
+
+def test_two_locks_have_two_keys(relay: Relay) -> None:
+    other = MailboxId(DICE.token(16))
+    at_once(create_mailbox(other, lock_of(OWNER), relay))
+    with pytest.raises(NoSuchMailbox):
+        at_once(answer_blinded(other, UNLOCK, QUESTIONS[0], relay))
+    assert at_once(make_lock(other, OWNER, lock_of(UNLOCK), relay)) is True
+    told = at_once(answer_blinded(other, UNLOCK, QUESTIONS[0], relay))
+    assert told.evaluated != ask(relay, 0).evaluated
+
+
+def test_opening_gives_the_tries_back_and_needs_a_later_state(relay: Relay) -> None:
+    ask(relay, 0)
+    for taken in (opened(5, 1), opened(5, 1), opened(5, 2, 1), opened(5, 3, 1, 2)):
+        at_once(note_opened(BOX, OWNER, taken, relay))  # the answer before was lost
+    assert ask(relay, 1).tries == 9
+    for refused in (opened(5, 4), opened(5, 2, 1), opened(4, 3), opened(4, 5, 3), opened(1, 6)):
+        with pytest.raises(RolledBack):
+            at_once(note_opened(BOX, OWNER, refused, relay))
+    assert ask(relay, 2).tries == 9  # who was refused had opened the vault all the same
+    at_once(note_opened(BOX, OWNER, opened(6, 4), relay))
+
+
+@pytest.mark.threat("stolen-device")
+def test_after_another_passphrase_another_token_asks_and_all_else_stays(relay: Relay) -> None:
+    told = ask(relay, 0)
+    for wrong in (UNLOCK, CLOSE, OTHER):
+        with pytest.raises(WrongToken):
+            at_once(renew_lock(BOX, wrong, lock_of(OTHER), relay))
+    for _ in range(2):
+        at_once(renew_lock(BOX, OWNER, lock_of(OTHER), relay))
+    with pytest.raises(WrongToken):
+        ask(relay, 0)
+    again = at_once(answer_blinded(BOX, OTHER, QUESTIONS[0], relay))
+    assert again == told  # the same key, and a question that was counted
+    assert at_once(answer_blinded(BOX, OTHER, QUESTIONS[1], relay)).tries == 8
+    at_once(close_mailbox(BOX, CLOSE, relay))
+    with pytest.raises(NoLock):
+        at_once(renew_lock(BOX, OWNER, lock_of(UNLOCK), relay))
+
+
+def test_where_there_is_no_lock_none_is_renewed(relay: Relay) -> None:
+    other = MailboxId(DICE.token(16))
+    at_once(create_mailbox(other, lock_of(OWNER), relay))
+    with pytest.raises(NoSuchMailbox):
+        at_once(renew_lock(other, OWNER, lock_of(OTHER), relay))
+
+
+@pytest.mark.threat("database-changed")
+def test_only_what_was_deleted_is_said_to_be(relay: Relay) -> None:
+    """Another database knows nothing of a lock, and that is no word about its end."""
+    other = MailboxId(DICE.token(16))
+    for box, said in ((other, NoSuchMailbox), (BOX, NoLock)):
+        if box == BOX:
+            at_once(close_mailbox(BOX, CLOSE, relay))
+        for asked in (
+            answer_blinded(box, UNLOCK, QUESTIONS[0], relay),
+            note_opened(box, OWNER, opened(1, 1), relay),
+            allow_more_tries(box, CLOSE, relay),
+            renew_lock(box, OWNER, lock_of(UNLOCK), relay),
+        ):
+            with pytest.raises(said):
+                at_once(asked)
+
+
+def test_another_device_or_the_sheet_allows_more(relay: Relay) -> None:
+    for number in range(10):
+        ask(relay, number)
+    at_once(allow_more_tries(BOX, CLOSE, relay))
+    assert ask(relay, 10).tries == 9
+
+
+def test_a_rotated_close_token_is_the_only_one(relay: Relay) -> None:
+    at_once(set_close_lock(BOX, OWNER, lock_of(OTHER), relay))
+    with pytest.raises(WrongToken):
+        at_once(close_mailbox(BOX, CLOSE, relay))
+    at_once(close_mailbox(BOX, OTHER, relay))
+
+
+def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> None:
+    at_once(close_mailbox(BOX, CLOSE, relay))
+    at_once(close_mailbox(BOX, CLOSE, relay))
+    with pytest.raises(NoLock):
+        ask(relay, 0)
+    with pytest.raises(IdInUse):
+        at_once(create_mailbox(BOX, lock_of(OWNER), relay, lock_of(CLOSE)))
+    with pytest.raises(NoSuchMailbox):
+        at_once(make_lock(BOX, OWNER, lock_of(UNLOCK), relay))
+    with pytest.raises(NoLock):
+        at_once(note_opened(BOX, OWNER, opened(9, 1), relay))
+
+
+@pytest.mark.threat("stolen-device")
+@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through sockets
+def test_of_fifty_that_race_ten_are_answered(tmp_path: Path) -> None:
+    async def race(relay: Relay) -> list[object]:
+        await settle(relay)
+        asked = (answer_blinded(BOX, UNLOCK, one, relay) for one in QUESTIONS[:50])
+        return list(await asyncio.gather(*asked, return_exceptions=True))
+
+    with disk_relay(tmp_path, WoundClock()) as relay:
+        outcomes = asyncio.run(race(relay))
+    answered = [one for one in outcomes if isinstance(one, Answered)]
+    assert sorted(one.tries for one in answered) == list(range(10))
+    assert sum(isinstance(one, Locked) for one in outcomes) == 40
+
+
+class Tries(RuleBasedStateMachine):
+    """Any order of questions, openings, resets and the end, against a plain count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.left, self.generation, self.shut = 10, 0, False
+        self.last: bytes | None = None
+        self.token = UNLOCK
+
+    def open_relay(self) -> Relay:
+        return memory_relay()
+
+    def run(self, work: object) -> object:
+        return at_once(work)  # type: ignore[arg-type]
+
+    @initialize()
+    def begin(self) -> None:
+        self.relay = self.open_relay()
+        self.run(settle(self.relay))
+
+    @rule(number=st.integers(0, 30))
+    def ask(self, number: int) -> None:
+        asked = QUESTIONS[number]
+        repeat = asked == self.last
+        if self.shut or (self.left == 0 and not repeat):
+            with pytest.raises(NoLock if self.shut else Locked):
+                self.run(answer_blinded(BOX, self.token, asked, self.relay))
+            return
+        self.left -= not repeat
+        self.last = asked
+        told = self.run(answer_blinded(BOX, self.token, asked, self.relay))
+        assert isinstance(told, Answered)
+        assert told.tries == self.left
+
+    @rule(by=st.integers(-2, 3), number=st.integers(2, 9))
+    def open(self, by: int, number: int) -> None:
+        told = max(1, self.generation + by)
+        if self.shut:
+            with pytest.raises(NoLock):
+                self.run(note_opened(BOX, OWNER, opened(told, number), self.relay))
+            return
+        self.left = 10
+        if told > self.generation:
+            self.generation = told
+            self.run(note_opened(BOX, OWNER, opened(told, 100 + told), self.relay))
+            return
+        with pytest.raises(RolledBack):
+            self.run(note_opened(BOX, OWNER, opened(told, number), self.relay))
+
+    @rule()
+    def reset(self) -> None:
+        if self.shut:
+            with pytest.raises(NoLock):
+                self.run(allow_more_tries(BOX, CLOSE, self.relay))
+            return
+        self.left = 10
+        self.run(allow_more_tries(BOX, CLOSE, self.relay))
+
+    @rule()
+    def renew(self) -> None:
+        if not self.shut:
+            self.token = OTHER if self.token == UNLOCK else UNLOCK
+            self.run(renew_lock(BOX, OWNER, lock_of(self.token), self.relay))
+
+    @rule(sure=st.integers(0, 9))
+    def close(self, sure: int) -> None:
+        if sure == 0:
+            self.shut = True
+            self.run(close_mailbox(BOX, CLOSE, self.relay))
+
+    @invariant()
+    def the_row_says_the_same(self) -> None:
+        held = self.run(self.relay.mail.look(lambda view: view.get(HeldLock, BOX)))
+        assert (held is None) == self.shut
+        assert not isinstance(held, HeldLock) or held.tries == self.left
+
+    def teardown(self) -> None:
+        self.stack.close()
+
+
+class TriesOnDisk(Tries):
+    def open_relay(self) -> Relay:
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
+        self.runner = self.stack.enter_context(asyncio.Runner())
+        return self.stack.enter_context(disk_relay(folder, WoundClock()))
+
+    def run(self, work: object) -> object:
+        return self.runner.run(work)  # type: ignore[arg-type]
+
+
+class TestTries(Tries.TestCase):  # type: ignore[misc]
+    settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+@pytest.mark.usefixtures("socket_enabled")
+class TestTriesOnDisk(TriesOnDisk.TestCase):  # type: ignore[misc]
+    settings = settings(max_examples=5, stateful_step_count=25, deadline=None)
+
+
+def drawn() -> str:
+    """The table as docs/machines/device.md has it."""
+    arrows = [
+        f"    {state.name.lower()} --> {after.name.lower()}: {event}"
+        for (state, event), after in NEXT.items()
+    ]
+    head = "| | " + " | ".join(LockEvent) + " |\n|" + " --- |" * (1 + len(LockEvent))
+    rows = [
+        f"| **{state}** | " + " | ".join(cell(state, event) for event in LockEvent) + " |"
+        for state in LockState
+    ]
+    diagram = ["```mermaid", "stateDiagram-v2", "    [*] --> ready: make", *arrows, "```"]
+    return "\n".join([*diagram, "", head, *rows])
+
+
+def cell(state: LockState, event: LockEvent) -> str:
+    if (state, event) in REFUSED:
+        return f"`{REFUSED[state, event].__name__}`"
+    return str(NEXT.get((state, event), ""))
+
+
+def test_the_drawing_shows_the_table() -> None:
+    assert drawn() in MACHINE.read_text()
+
+
+def test_shut_is_an_end() -> None:
+    assert {after for (state, _), after in NEXT.items() if state is LockState.SHUT} == {
+        LockState.SHUT
+    }
+    assert all((state, LockEvent.CLOSE) in NEXT for state in LockState)
+
+
+def test_what_the_table_lacks_cannot_happen() -> None:
+    every = set(itertools.product(LockState, LockEvent))
+    for state, event in every - set(NEXT) - set(REFUSED):
+        with pytest.raises(KeyError):
+            step(state, event)
+
+
+def test_the_state_follows_from_the_row() -> None:
+    rows = [HeldLock(BOX, Secret(bytes(32)), b"", tries) for tries in (10, 9, 1, 0)]
+    found = [state_of(row) for row in (*rows, None)]
+    ready, tried, locked, shut = LockState
+    assert found == [ready, tried, tried, locked, shut]

@@ -1,0 +1,216 @@
+"""One mailbox holds so much and no more; and what is refused finds room again."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from entrenous.base import limits
+from entrenous.base.errors import DamagedBlob, MailboxFull, TooManyRegistered
+from entrenous.base.identifiers import BlobId, DeviceId
+from entrenous.carry.accept import accept, acknowledge
+from entrenous.carry.hold import upload_blob
+from entrenous.carry.mailbox import add_prekeys, create_mailbox
+from entrenous.carry.relay import Relay
+from entrenous.carry.relay_rows import HeldUpload
+from entrenous.carry.release import finish, open_share
+from entrenous.carry.send_tokens import register_token, withdraw_token
+from entrenous.carry.withdraw import withdraw
+from entrenous.crypto.hashing import lock_of
+from entrenous.wire.relay_nouns import BlobDeposit, Envelope, Prekeys, SendToken, ShareDeposit
+from tests.carry.minute import expire
+from tests.carry.relays import Post, WoundClock, new_relay, run, stream
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+RELAY_MD = Path(__file__).parents[3] / "docs/spec/relay.md"
+Limit = Callable[[str, int], None]
+
+
+@pytest.fixture
+def clock() -> WoundClock:
+    return WoundClock()
+
+
+@pytest.fixture
+def relay(clock: WoundClock) -> Relay:
+    return new_relay(clock)
+
+
+@pytest.fixture
+def post(relay: Relay) -> Post:
+    post = Post()
+    run(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    run(register_token(post.mailbox, post.owner, post.granted(), relay))
+    return post
+
+
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch) -> Limit:
+    return lambda name, value: monkeypatch.setattr(f"entrenous.carry.mailboxes.room.{name}", value)
+
+
+def another(post: Post) -> BlobDeposit:
+    return replace(post.deposit(), id=BlobId(post.dice.token(16)))
+
+
+def bring(relay: Relay, post: Post, deposit: BlobDeposit) -> bool:
+    return run(upload_blob(deposit, post.token, stream(post.blob), relay))
+
+
+@pytest.mark.parametrize(("name", "value"), [("LOOSE_BYTES_MAX", 10_000), ("LOOSE_BLOBS_MAX", 2)])
+def test_blobs_that_no_envelope_names_fill_a_mailbox(
+    relay: Relay, post: Post, limit: Limit, name: str, value: int
+) -> None:
+    limit(name, value)
+    assert bring(relay, post, post.deposit())
+    assert bring(relay, post, another(post))
+    with pytest.raises(MailboxFull) as refused:
+        bring(relay, post, another(post))
+    assert refused.value.facts == {"retry_after_s": 3600}
+    assert not bring(relay, post, post.deposit())
+    run(accept(post.envelope(), post.token, relay))
+    assert bring(relay, post, another(post))
+
+
+def test_a_full_mailbox_concerns_nobody_else_and_empties_in_a_day(
+    relay: Relay, clock: WoundClock, post: Post, limit: Limit
+) -> None:
+    limit("LOOSE_BYTES_MAX", 5000)
+    bring(relay, post, post.deposit())
+    ben = Post(dice=post.dice)
+    run(create_mailbox(ben.mailbox, lock_of(ben.owner), relay))
+    run(register_token(ben.mailbox, ben.owner, ben.granted(), relay))
+    assert bring(relay, ben, ben.deposit())
+    clock.wind(days=1)
+    run(expire(relay))
+    assert bring(relay, post, another(post))
+
+
+def test_what_is_on_its_way_counts_and_gives_its_room_back(
+    relay: Relay, post: Post, limit: Limit
+) -> None:
+    """Many uploads that are begun and never ended must not pass where one could not."""
+    limit("LOOSE_BYTES_MAX", 9999)
+
+    async def meanwhile() -> AsyncIterator[bytes]:
+        yield post.blob[:1]
+        with pytest.raises(MailboxFull):
+            await upload_blob(another(post), post.token, stream(post.blob), relay)
+
+    with pytest.raises(DamagedBlob):
+        run(upload_blob(post.deposit(), post.token, meanwhile(), relay))
+    assert run(relay.mail.look(lambda view: view.count(HeldUpload))) == 0
+    assert bring(relay, post, another(post))
+
+
+@pytest.mark.parametrize(("name", "value"), [("MAILBOX_BYTES_MAX", 5000), ("MAILBOX_BLOBS_MAX", 1)])
+def test_blobs_of_envelopes_count_until_they_are_gone(
+    relay: Relay, post: Post, limit: Limit, name: str, value: int
+) -> None:
+    limit(name, value)
+    bring(relay, post, post.deposit())
+    run(accept(post.envelope(), post.token, relay))
+    run(acknowledge(post.mailbox, post.owner, post.id, relay))
+    with pytest.raises(MailboxFull):
+        bring(relay, post, another(post))
+    run(withdraw(post.id, post.withdraw, relay))
+    assert bring(relay, post, another(post))
+
+
+def test_as_many_letters_wait_as_may(relay: Relay, post: Post, limit: Limit) -> None:
+    limit("LETTERS_WAITING_MAX", 2)
+    first, second, third = (post.letter() for _ in range(3))
+    run(accept(first, post.token, relay))
+    run(accept(second, post.token, relay))
+    with pytest.raises(MailboxFull, match="nothing was lost"):
+        run(accept(third, post.token, relay))
+    assert not run(accept(second, post.token, relay))
+    run(acknowledge(post.mailbox, post.owner, first.id, relay))
+    assert run(accept(third, post.token, relay))
+
+
+def shared(post: Post, *, group: bytes | None = None) -> Envelope:
+    """Another envelope to the same mailbox, with a share."""
+    opens = None if group is None else 1
+    share = ShareDeposit(post.share, lock_of(post.open), opens, group)
+    return replace(post.letter(), share=share)
+
+
+def test_shares_of_letters_that_were_fetched_fill_a_mailbox(
+    relay: Relay, post: Post, limit: Limit
+) -> None:
+    """A letter without a share still comes."""
+    limit("SHARES_MAX", 2)
+    kept = [shared(post), shared(post, group=post.group)]
+    for one in kept:
+        run(accept(one, post.token, relay))
+        run(acknowledge(post.mailbox, post.owner, one.id, relay))
+    beyond = shared(post)
+    with pytest.raises(MailboxFull) as refused:
+        run(accept(beyond, post.token, relay))
+    assert refused.value.facts == {"retry_after_s": 3600}
+    assert not run(accept(kept[0], post.token, relay))
+    assert run(accept(post.letter(), post.token, relay))
+    run(withdraw(kept[1].id, post.withdraw, relay))
+    assert run(accept(beyond, post.token, relay))
+
+
+def test_a_group_has_as_many_shares_as_may_be(relay: Relay, post: Post, limit: Limit) -> None:
+    """One that is used up keeps none, and so is never full."""
+    limit("GROUP_SHARES_MAX", 2)
+    first, second, third = (shared(post, group=post.group) for _ in range(3))
+    for one in (first, second):
+        assert run(accept(one, post.token, relay))
+    with pytest.raises(MailboxFull):
+        run(accept(third, post.token, relay))
+    assert run(accept(shared(post, group=post.dice.token(16)), post.token, relay))
+    attempt = post.attempt()
+    run(open_share(first.id, post.open, attempt, relay))
+    run(finish(first.id, post.open, attempt, relay))
+    assert run(accept(third, post.token, relay))
+
+
+def test_a_letter_that_found_no_room_used_nothing_up(
+    relay: Relay, post: Post, limit: Limit
+) -> None:
+    limit("LETTERS_WAITING_MAX", 0)
+    run(register_token(post.mailbox, post.owner, post.granted(uses=1), relay))
+    letter = post.letter()
+    with pytest.raises(MailboxFull):
+        run(accept(letter, post.token, relay))
+    limit("LETTERS_WAITING_MAX", 1)
+    assert run(accept(letter, post.token, relay))
+
+
+def test_as_many_tokens_are_registered_as_may_be(relay: Relay, post: Post, limit: Limit) -> None:
+    limit("TOKENS_MAX", 2)
+    second, third = (SendToken(post.dice.token(32), None, None) for _ in range(2))
+    assert run(register_token(post.mailbox, post.owner, second, relay))
+    with pytest.raises(TooManyRegistered, match="entrenous person forget"):
+        run(register_token(post.mailbox, post.owner, third, relay))
+    assert not run(register_token(post.mailbox, post.owner, second, relay))
+    run(withdraw_token(post.mailbox, post.owner, second.lock, relay))
+    assert run(register_token(post.mailbox, post.owner, third, relay))
+
+
+def test_as_many_devices_leave_keys_as_may(relay: Relay, post: Post, limit: Limit) -> None:
+    limit("PREKEY_DEVICES_MAX", 1)
+    first, second = DeviceId(b"1" * 16), DeviceId(b"2" * 16)
+    keys = Prekeys((b"one",), b"fallback", b"xwing")
+    for _ in range(2):
+        assert run(add_prekeys(post.mailbox, post.owner, first, keys, relay)) == 1
+    with pytest.raises(TooManyRegistered):
+        run(add_prekeys(post.mailbox, post.owner, second, keys, relay))
+
+
+def test_the_specification_says_the_same_numbers() -> None:
+    section = RELAY_MD.read_text().partition("\n## 9.")[2].partition("\n## ")[0]
+    found = {int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", section)}
+    counts = (limits.LETTERS_WAITING_MAX, limits.LOOSE_BLOBS_MAX, limits.MAILBOX_BLOBS_MAX)
+    sizes = (limits.LOOSE_BYTES_MAX // 2**30, limits.MAILBOX_BYTES_MAX // 2**30)
+    shares = (limits.SHARES_MAX, limits.GROUP_SHARES_MAX)
+    assert {*counts, *sizes, *shares, limits.TOKENS_MAX, limits.PREKEY_DEVICES_MAX} <= found

@@ -1,0 +1,138 @@
+"""Many send tokens at once: each admits one envelope, and those that are dropped none."""
+
+from datetime import timedelta
+
+import pytest
+
+from entrenous.base.errors import Expired, TooMany, TooManyRegistered, WrongToken
+from entrenous.base.identifiers import DeviceId
+from entrenous.base.limits import CLAIMS_OF_ONE_USE, TOKEN_BATCH_MAX, TOKENS_MAX
+from entrenous.base.secret import Secret
+from entrenous.carry.accept import accept
+from entrenous.carry.mailbox import add_prekeys, card_of, claim_prekeys, create_mailbox, put_card
+from entrenous.carry.relay import Relay
+from entrenous.carry.send_tokens import add_tokens
+from entrenous.crypto.hashing import lock_of
+from entrenous.wire.relay_nouns import Prekeys, TokenBatch
+from tests.carry.relays import NOON, Post, WoundClock, new_relay, run
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+UNTIL = NOON + timedelta(days=100)
+
+
+def token(number: int) -> Secret:
+    return Secret(number.to_bytes(32, "big"))
+
+
+def locks(*numbers: int) -> tuple[bytes, ...]:
+    return tuple(lock_of(token(number)) for number in numbers)
+
+
+@pytest.fixture
+def clock() -> WoundClock:
+    return WoundClock()
+
+
+@pytest.fixture
+def relay(clock: WoundClock) -> Relay:
+    return new_relay(clock)
+
+
+@pytest.fixture
+def post(relay: Relay) -> Post:
+    post = Post()
+    run(made(post, relay))
+    return post
+
+
+async def made(post: Post, relay: Relay) -> None:
+    await create_mailbox(post.mailbox, lock_of(post.owner), relay)
+    await put_card(post.mailbox, post.owner, b"card", relay)
+
+
+def told(post: Post, relay: Relay, add: tuple[bytes, ...], drop: tuple[bytes, ...] = ()) -> int:
+    return run(add_tokens(post.mailbox, post.owner, TokenBatch(add, drop, UNTIL), relay))
+
+
+def works(post: Post, number: int, relay: Relay) -> bool:
+    try:
+        return run(card_of(post.mailbox, token(number), relay)) == b"card"
+    except WrongToken:
+        return False
+
+
+def test_each_admits_one_envelope(post: Post, relay: Relay) -> None:
+    assert told(post, relay, locks(1, 2)) == 2
+    envelope = post.envelope(blobs=False)
+    assert run(accept(envelope, token(1), relay))
+    assert not run(accept(envelope, token(1), relay))  # a repeat, which needs none
+    assert (works(post, 1, relay), works(post, 2, relay)) == (False, True)
+
+
+def test_some_are_added_and_others_dropped_together(post: Post, relay: Relay) -> None:
+    told(post, relay, locks(1, 2, 3))
+    assert told(post, relay, locks(4), locks(2, 9)) == 3
+    assert [works(post, number, relay) for number in (1, 2, 3, 4, 9)] == [
+        *(True, False, True, True, False)
+    ]
+    assert told(post, relay, locks(4), locks(2, 9)) == 3
+
+
+def test_only_the_owner_says_so_and_not_for_the_past(
+    post: Post, relay: Relay, clock: WoundClock
+) -> None:
+    batch = TokenBatch(locks(1), (), UNTIL)
+    with pytest.raises(WrongToken):
+        run(add_tokens(post.mailbox, post.token, batch, relay))
+    clock.wind(days=100)
+    with pytest.raises(Expired):
+        run(add_tokens(post.mailbox, post.owner, batch, relay))
+    assert not works(post, 1, relay)
+
+
+def test_they_end_by_themselves(post: Post, relay: Relay, clock: WoundClock) -> None:
+    told(post, relay, locks(1))
+    clock.wind(days=99)
+    assert works(post, 1, relay)
+    clock.wind(days=1)
+    assert not works(post, 1, relay)
+
+
+def test_a_mailbox_holds_so_many_and_what_would_be_more_adds_nothing(
+    post: Post, relay: Relay
+) -> None:
+    for start in range(0, TOKENS_MAX, TOKEN_BATCH_MAX):
+        held = told(post, relay, locks(*range(start, start + TOKEN_BATCH_MAX)))
+    assert held == TOKENS_MAX
+    more = TOKENS_MAX + 5
+    with pytest.raises(TooManyRegistered):
+        told(post, relay, locks(more), ())
+    assert told(post, relay, locks(more), locks(7)) == TOKENS_MAX
+    assert works(post, more, relay)
+
+
+@pytest.mark.parametrize("size", [TOKEN_BATCH_MAX + 1, 2])
+def test_a_batch_names_each_lock_once_and_not_too_many(size: int) -> None:
+    several = locks(*range(size)) if size > TOKEN_BATCH_MAX else locks(1, 1)
+    with pytest.raises(ValueError, match="at most, each once"):
+        TokenBatch(several, (), UNTIL)
+
+
+@pytest.mark.threat("prekey-depletion")
+def test_one_that_admits_one_envelope_claims_a_few_times_only(
+    post: Post, relay: Relay, clock: WoundClock
+) -> None:
+    """A claim whose answer was lost is made again; more than that is draining."""
+    device = DeviceId(b"D" * 16)
+    keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
+    run(add_prekeys(post.mailbox, post.owner, device, keys, relay))
+    told(post, relay, locks(1))
+    for _ in range(CLAIMS_OF_ONE_USE):
+        run(claim_prekeys(post.mailbox, token(1), device, relay))
+    with pytest.raises(TooMany):
+        run(claim_prekeys(post.mailbox, token(1), device, relay))
+    clock.wind(hours=1)
+    bundle = run(claim_prekeys(post.mailbox, token(1), device, relay))
+    assert (bundle.one_time, bundle.fallback) == (None, b"fallback")

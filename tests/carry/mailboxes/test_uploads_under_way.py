@@ -1,0 +1,51 @@
+"""One token brings so much at the same time and no more."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.errors import TooMany
+from entrenous.carry.send_tokens import UploadsUnderWay
+
+
+def test_one_token_waits_and_others_do_not() -> None:
+    coming = UploadsUnderWay(100)
+    with coming.of(b"a", 60):
+        with pytest.raises(TooMany) as told, coming.of(b"a", 41):
+            pass
+        assert told.value.facts == {"retry_after_s": 60}
+        with coming.of(b"a", 40), coming.of(b"b", 100):
+            assert len(coming) == 2
+    with coming.of(b"a", 100):
+        pass
+    assert len(coming) == 0
+
+
+def test_the_only_upload_of_a_token_is_let_in_whatever_its_size() -> None:
+    with UploadsUnderWay(100).of(b"a", 10_000):
+        pass
+
+
+def test_what_breaks_gives_its_room_back() -> None:
+    coming = UploadsUnderWay(100)
+    with pytest.raises(ConnectionError), coming.of(b"a", 100):
+        raise ConnectionError
+    assert len(coming) == 0
+
+
+@given(st.lists(st.integers(1, 60), max_size=12))
+def test_several_at_once_never_exceed_it(sizes: list[int]) -> None:
+    coming, taken, held = UploadsUnderWay(100), 0, []
+    for size in sizes:
+        one = coming.of(b"a", size)
+        try:
+            one.__enter__()
+        except TooMany:
+            assert taken + size > 100
+        else:
+            taken += size
+            held.append((one, size))
+    assert taken <= 100
+    for one, _ in held:
+        one.__exit__(None, None, None)
+    assert len(coming) == 0

@@ -1,0 +1,108 @@
+"""Save a relay and put it back: whole or not at all, and closed."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.environment import SystemClock
+from entrenous.base.errors import NoSuchEnvelope
+from entrenous.base.files import NotEmpty
+from entrenous.base.secret import Secret
+from entrenous.carry.backup import DamagedBackup, back_up_relay, restore_relay
+from entrenous.carry.open_relay import open_relay
+from entrenous.carry.relay_settings import NoRelayHere
+from entrenous.carry.release import open_share
+from entrenous.carry.withdraw import envelope_status
+from entrenous.wire.relay_nouns import EnvelopeState
+from tests.carry.operate.test_backup_files import fill
+from tests.carry.relays import Post
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+
+@pytest.fixture
+def post() -> Post:
+    return Post(until=SystemClock().now() + timedelta(days=3))
+
+
+@pytest.fixture
+def backup(tmp_path: Path, post: Post) -> Path:
+    with open_relay(tmp_path / "relay") as relay:
+        asyncio.run(fill(relay, post))
+        back_up_relay(tmp_path / "relay", tmp_path / "backup")
+    return tmp_path / "backup"
+
+
+def test_a_restored_relay_is_closed(backup: Path, tmp_path: Path, post: Post) -> None:
+    done = restore_relay(backup, tmp_path / "again", with_shares=False)
+    assert done.lost == 1
+    with open_relay(tmp_path / "again") as relay:
+        told = asyncio.run(envelope_status(post.id, post.withdraw, relay))
+        assert told.state is EnvelopeState.LOST
+        with pytest.raises(NoSuchEnvelope):
+            asyncio.run(open_share(post.id, post.open, post.attempt(), relay))
+    assert list((tmp_path / "again" / "blobs").iterdir()) == []
+    assert sorted(path.name for path in (tmp_path / "again").iterdir()) == ["blobs", "mail.db"]
+
+
+def test_no_byte_of_a_share_is_put_back(backup: Path, tmp_path: Path, post: Post) -> None:
+    restore_relay(backup, tmp_path / "again", with_shares=False)
+    after = b"".join(path.read_bytes() for path in (tmp_path / "again").iterdir() if path.is_file())
+    assert post.share.reveal() in (backup / "mail.db").read_bytes()
+    assert post.share.reveal() not in after
+    assert post.sealed not in after
+
+
+def test_with_shares_it_is_not(backup: Path, tmp_path: Path, post: Post) -> None:
+    assert restore_relay(backup, tmp_path / "again", with_shares=True).lost == 0
+    with open_relay(tmp_path / "again") as relay:
+        share: Secret = asyncio.run(open_share(post.id, post.open, post.attempt(), relay))
+    assert share == post.share
+
+
+def test_a_backup_may_be_used_twice(backup: Path, tmp_path: Path) -> None:
+    """What the first relay deletes is a link of its own: the backup keeps the bytes."""
+    for name in ("one", "two"):
+        restore_relay(backup, tmp_path / name, with_shares=False)
+
+
+def test_a_folder_with_something_in_it_stays_as_it_was(backup: Path, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "relay").rglob("*")}
+    with pytest.raises(NotEmpty):
+        restore_relay(backup, tmp_path / "relay", with_shares=False)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "relay").rglob("*")} == before
+
+
+def test_a_damaged_backup_leaves_no_relay(backup: Path, tmp_path: Path) -> None:
+    with (backup / "mail.db").open("ab") as file:
+        file.write(b"!")
+    with pytest.raises(DamagedBackup):
+        restore_relay(backup, tmp_path / "again", with_shares=False)
+    assert list((tmp_path / "again").iterdir()) == []
+
+
+def test_a_damaged_blob_costs_its_own_message_alone(
+    backup: Path, tmp_path: Path, post: Post
+) -> None:
+    (blob,) = (backup / "blobs").iterdir()
+    blob.unlink()
+    blob.write_bytes(b"evil")
+    done = restore_relay(backup, tmp_path / "again", with_shares=True)
+    assert (done.lost, done.damaged) == (1, 1)
+    with open_relay(tmp_path / "again") as relay:
+        told = asyncio.run(envelope_status(post.id, post.withdraw, relay))
+    assert told.state is EnvelopeState.LOST
+
+
+def test_what_a_restore_that_crashed_left_is_in_nobodys_way(backup: Path, tmp_path: Path) -> None:
+    (tmp_path / "again" / ".restoring" / "blobs").mkdir(parents=True)
+    assert restore_relay(backup, tmp_path / "again", with_shares=False).lost == 1
+
+
+def test_where_no_relay_is_there_is_nothing_to_save(tmp_path: Path) -> None:
+    with pytest.raises(NoRelayHere):
+        back_up_relay(tmp_path, tmp_path / "backup")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,148 @@
+"""A backup holds what one moment of a relay holds, and a damaged one is never put back."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.files import NotEmpty
+from entrenous.carry.accept import accept
+from entrenous.carry.backup import DamagedBackup, NoBackupHere, copy_back, read_backup, save_backup
+from entrenous.carry.hold import upload_blob
+from entrenous.carry.mailbox import create_mailbox
+from entrenous.carry.relay import Relay
+from entrenous.carry.relay_rows import HeldBlob, HeldEnvelope, HeldLetter
+from entrenous.carry.send_tokens import register_token
+from entrenous.crypto.hashing import lock_of, sha256
+from tests.carry.relays import NOON, Post, WoundClock, disk_relay, stream
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+
+async def fill(relay: Relay, post: Post) -> None:
+    await create_mailbox(post.mailbox, lock_of(post.owner), relay)
+    await register_token(post.mailbox, post.owner, post.granted(), relay)
+    await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
+    await accept(post.envelope(1), post.token, relay)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Relay]:
+    """A relay with one message in it, open while it is saved."""
+    with disk_relay(tmp_path / "relay", WoundClock()) as relay:
+        asyncio.run(fill(relay, Post()))
+        yield relay
+
+
+def put_back(backup: Path, into: Path) -> None:
+    copy_back(backup, read_backup(backup), into)
+
+
+@pytest.mark.usefixtures("running")
+def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
+    saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
+    assert read_backup(tmp_path / "backup") == saved
+    assert (saved.made_at, saved.missing, len(saved.blobs)) == (NOON, (), 1)
+    assert (saved.blobs[0].size, saved.blobs[0].sha256) == (5000, sha256(Post().blob).hex())
+    put_back(tmp_path / "backup", tmp_path / "again")
+    with disk_relay(tmp_path / "again", WoundClock()) as relay:
+        kinds = (HeldBlob, HeldEnvelope, HeldLetter)
+        rows = [asyncio.run(relay.mail.look(lambda view, of=of: view.count(of))) for of in kinds]
+    assert rows == [1, 1, 1]
+    assert (tmp_path / "again" / "blobs" / saved.blobs[0].name).read_bytes() == Post().blob
+
+
+@pytest.mark.usefixtures("running")
+def test_it_is_its_owners_alone_and_costs_no_room_on_the_same_disk(tmp_path: Path) -> None:
+    save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
+    for path in (tmp_path / "backup", *(tmp_path / "backup").rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, path
+    (blob,) = (tmp_path / "backup" / "blobs").iterdir()
+    assert blob.stat().st_nlink == 2
+
+
+@pytest.mark.usefixtures("running")
+def test_without_links_it_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def another_disk(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", another_disk)
+    saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
+    blob = tmp_path / "backup" / "blobs" / saved.blobs[0].name
+    assert (blob.read_bytes(), blob.stat().st_nlink) == (Post().blob, 1)
+
+
+def test_a_blob_that_went_meanwhile_is_listed(running: Relay, tmp_path: Path) -> None:
+    (held,) = asyncio.run(running.mail.look(lambda view: view.find(HeldBlob)))
+    asyncio.run(running.blobs.drop(held.name))
+    saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
+    assert (saved.missing, saved.blobs) == ((held.name,), ())
+
+
+@pytest.mark.usefixtures("running")
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "full")
+    for out in ("full", "full/letter", "link"):
+        with pytest.raises(NotEmpty):
+            save_backup(tmp_path / "relay", tmp_path / out, NOON)
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["letter"]
+
+
+@pytest.mark.usefixtures("running")
+def test_one_that_was_broken_off_is_none(tmp_path: Path) -> None:
+    save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
+    (tmp_path / "backup" / "backup.json").unlink()
+    with pytest.raises(NoBackupHere):
+        read_backup(tmp_path / "backup")
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("what", ["mail.db", "contents", "name"])
+def test_a_damaged_one_is_not_put_back(tmp_path: Path, what: str) -> None:
+    save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
+    contents = tmp_path / "backup" / "backup.json"
+    match what:
+        case "mail.db":
+            path = tmp_path / "backup" / "mail.db"
+            path.write_bytes(path.read_bytes()[:-1] + b"!")
+        case "contents":
+            contents.write_bytes(contents.read_bytes()[:-5])
+        case _:
+            told = json.loads(contents.read_text())
+            told["blobs"][0][0] = "../../mail.db"
+            contents.write_text(json.dumps(told))
+    with pytest.raises(DamagedBackup):
+        put_back(tmp_path / "backup", tmp_path / "again")
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("what", ["other bytes", "gone"])
+def test_a_damaged_blob_is_left_out_and_all_else_comes_back(tmp_path: Path, what: str) -> None:
+    saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
+    (blob,) = (tmp_path / "backup" / "blobs").iterdir()
+    blob.unlink()
+    if what == "other bytes":
+        blob.write_bytes(bytes(5000))
+    damaged = copy_back(tmp_path / "backup", saved, tmp_path / "again")
+    assert damaged == {blob.name}
+    assert list((tmp_path / "again" / "blobs").iterdir()) == []
+
+
+def test_a_blob_that_arrives_while_rows_are_copied_is_not_half_there(
+    running: Relay, tmp_path: Path
+) -> None:
+    """Rows first: what came later is in neither, what was there is in both."""
+    other = Post()
+    other.dice.thrown = 500
+    other.__post_init__()
+    asyncio.run(fill(running, other))
+    saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
+    there = {path.name for path in (tmp_path / "backup" / "blobs").iterdir()}
+    assert there == {entry.name for entry in saved.blobs}
+    assert len(there) == 2

@@ -1,0 +1,113 @@
+"""A relay's database that is damaged, or may not be written: each command says that, and no backup
+is made that could not be restored.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from entrenous.carry.backup import back_up_relay
+from entrenous.carry.open_relay import MAIL, open_relay
+from entrenous.cli import run
+from tests.carry.operate.test_backup_files import fill
+from tests.carry.relays import Post
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+_PAGE = 4096
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    with open_relay(tmp_path / "relay") as relay:
+        asyncio.run(fill(relay, Post()))
+    return tmp_path / "relay"
+
+
+def damage(mail: Path) -> None:
+    """Each page but the first, which says that it is a database, and of which version."""
+    whole = mail.stat().st_size
+    mail.write_bytes(mail.read_bytes()[:_PAGE] + b"\xff" * (whole - _PAGE))
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: object, status: int) -> str:
+    assert run(["relay", *map(str, arguments)], {}) == status
+    return " ".join(capsys.readouterr().err.split())
+
+
+def test_a_damaged_database_is_not_saved_and_nothing_is_in_the_way(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = (data / MAIL).read_bytes()
+    damage(data / MAIL)
+    out = tmp_path / "backup"
+    for _ in range(2):  # the second time is told the same
+        words = said(capsys, "backup", "--data", data, "--out", out, status=7)
+        assert f"{data / MAIL} cannot be used: it is damaged" in words
+        assert list(out.iterdir()) == []
+    (data / MAIL).write_bytes(whole)
+    assert len(back_up_relay(data, out).blobs) == 1
+
+
+def test_a_damaged_page_that_nothing_was_read_from_is_found(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(data / MAIL)) as rows:
+        (root,) = rows.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'held_letter'"
+        ).fetchone()
+    pages = bytearray((data / MAIL).read_bytes())
+    pages[_PAGE * (root - 1) : _PAGE * root] = b"\xff" * _PAGE
+    (data / MAIL).write_bytes(pages)
+    assert "it is damaged" in said(
+        capsys, "backup", "--data", data, "--out", tmp_path / "backup", status=7
+    )
+
+
+def test_a_backup_of_a_damaged_one_is_not_restored(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As were made once: its hash is right."""
+    out, again = tmp_path / "backup", tmp_path / "again"
+    back_up_relay(data, out)
+    damage(out / MAIL)
+    contents = json.loads((out / "backup.json").read_text())
+    contents["mail_sha256"] = hashlib.sha256((out / MAIL).read_bytes()).hexdigest()
+    (out / "backup.json").write_text(json.dumps(contents))
+    words = said(capsys, "restore", out, "--data", again, status=5)
+    assert f"In the backup {out}, {MAIL} is damaged" in words
+    assert list(again.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["stats", "backup", "run"])
+@pytest.mark.parametrize("what", ["it is damaged", "it cannot be read"])
+def test_what_is_wrong_is_said(
+    data: Path, tmp_path: Path, command: str, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if what == "it is damaged":
+        damage(data / MAIL)
+    else:
+        (data / MAIL).write_bytes(b"letters" * 1000)
+    more = {"stats": (), "backup": ("--out", tmp_path / "backup"), "run": ("--listen", "1.2.3.4:0")}
+    assert f"cannot be used: {what}" in said(
+        capsys, command, "--data", data, *more[command], status=7
+    )
+
+
+@pytest.mark.real
+def test_a_folder_that_may_not_be_written_is_said(data: Path) -> None:
+    """By a process without a superuser's rights."""
+    data.chmod(0o555)
+    give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    command = [*give_up, sys.executable, "-m", "entrenous", "relay", "stats", "--data", str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, f"Nothing can be kept in {data}" in done.stderr) == (3, True)

@@ -1,0 +1,272 @@
+"""``relay check`` names each fault, and finds none where there is none."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from entrenous.carry.check_setup import Finding, check_relay
+from entrenous.carry.http.metrics import Metrics, metrics_app
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.relay_settings import Limits, RelaySettings
+from entrenous.serving.host_checks import free_bytes
+from tests.carry.operate.test_backup_files import fill
+from tests.carry.relays import Post, WoundClock, disk_relay, memory_relay, served
+from tests.serving.certificates import Pair, certificate
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+
+Change = Callable[[RelaySettings, Path], RelaySettings]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> RelaySettings:
+    """Of a relay that is whole, with a certificate, and that does not run now."""
+    data = tmp_path / "relay"
+    data.mkdir(mode=0o700)
+    with disk_relay(data, WoundClock()) as relay:
+        asyncio.run(fill(relay, Post()))
+    pair = certificate(tmp_path)
+    return RelaySettings(data, "127.0.0.1:0", pair.cert, pair.key)
+
+
+def found(settings: RelaySettings) -> dict[str, Finding]:
+    return {finding.part: finding for finding in check_relay(settings)}
+
+
+def test_nothing_is_wrong_where_nothing_is(settings: RelaySettings) -> None:
+    findings = check_relay(settings)
+    assert [one.part for one in findings] == [
+        *("folder", "disk", "database", "clock", "tls", "address")
+    ]
+    assert [one for one in findings if not one.ok] == []
+
+
+def test_nothing_is_wrong_before_the_first_start(tmp_path: Path) -> None:
+    settings = RelaySettings(tmp_path / "new", "127.0.0.1:0")
+    assert [one for one in check_relay(settings) if not one.ok] == []
+    assert not (tmp_path / "new").exists()
+
+
+def open_to_others(settings: RelaySettings, _: Path) -> RelaySettings:
+    settings.data.chmod(0o755)
+    return settings
+
+
+def a_file_in_the_way(settings: RelaySettings, folder: Path) -> RelaySettings:
+    (folder / "file").write_text("")
+    return replace(settings, data=folder / "file")
+
+
+def full(settings: RelaySettings, _: Path) -> RelaySettings:
+    return replace(settings, limits=Limits(free_bytes_min=2**60))
+
+
+def no_room_to_rewrite(settings: RelaySettings, _: Path) -> RelaySettings:
+    free = free_bytes(settings.data)
+    with (settings.data / "mail.db").open("r+b") as mail:
+        mail.truncate(free * 6 // 10)  # a hole, which takes no room
+    return settings
+
+
+def damaged(settings: RelaySettings, _: Path) -> RelaySettings:
+    mail = settings.data / "mail.db"
+    data = bytearray(mail.read_bytes())
+    data[4096:8192] = os.urandom(4096)
+    mail.write_bytes(data)
+    return settings
+
+
+def no_database(settings: RelaySettings, _: Path) -> RelaySettings:
+    (settings.data / "mail.db").write_bytes(b"letters" * 1000)
+    return settings
+
+
+def newer(settings: RelaySettings, _: Path) -> RelaySettings:
+    with contextlib.closing(sqlite3.connect(settings.data / "mail.db")) as rows:
+        rows.execute("PRAGMA user_version=99")
+    return settings
+
+
+def earlier(settings: RelaySettings, _: Path) -> RelaySettings:
+    with contextlib.closing(sqlite3.connect(settings.data / "mail.db")) as rows:
+        rows.execute("PRAGMA user_version=1")
+    return settings
+
+
+def clock_went_back(settings: RelaySettings, _: Path) -> RelaySettings:
+    os.utime(settings.data / "mail.db", (4e9, 4e9))
+    return settings
+
+
+def no_certificate(settings: RelaySettings, folder: Path) -> RelaySettings:
+    return replace(settings, tls_cert=folder / "none.pem")
+
+
+def of_another(settings: RelaySettings, folder: Path) -> RelaySettings:
+    return replace(settings, tls_key=certificate(folder / "other").key)
+
+
+def over(settings: RelaySettings, folder: Path) -> RelaySettings:
+    return _pair(settings, certificate(folder / "other", begins_days=-9, lasts_days=8))
+
+
+def not_yet(settings: RelaySettings, folder: Path) -> RelaySettings:
+    return _pair(settings, certificate(folder / "other", begins_days=1))
+
+
+def ends_soon(settings: RelaySettings, folder: Path) -> RelaySettings:
+    return _pair(settings, certificate(folder / "other", lasts_days=10))
+
+
+def _pair(settings: RelaySettings, pair: Pair) -> RelaySettings:
+    return replace(settings, tls_cert=pair.cert, tls_key=pair.key)
+
+
+def key_for_all(settings: RelaySettings, _: Path) -> RelaySettings:
+    assert settings.tls_key
+    settings.tls_key.chmod(0o644)
+    return settings
+
+
+def plain_outside(settings: RelaySettings, _: Path) -> RelaySettings:
+    return replace(settings, tls_cert=None, tls_key=None, listen="0.0.0.0:0")
+
+
+def not_ours(settings: RelaySettings, _: Path) -> RelaySettings:
+    return replace(settings, listen="192.0.2.1:7801")
+
+
+def figures_where_the_relay_is(settings: RelaySettings, _: Path) -> RelaySettings:
+    return replace(settings, listen="127.0.0.1:7801", metrics_listen="0.0.0.0:7801")
+
+
+def figures_elsewhere(settings: RelaySettings, _: Path) -> RelaySettings:
+    return replace(settings, metrics_listen="192.0.2.1:7803")
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "words"),
+    [
+        ("folder", open_to_others, "chmod 700"),
+        ("folder", a_file_in_the_way, "nothing can be kept"),
+        ("disk", full, "no blob is taken"),
+        ("disk", no_room_to_rewrite, "a rewrite of the database needs"),
+        ("database", damaged, "it is damaged"),
+        ("database", no_database, "it cannot be read"),
+        ("database", newer, "a newer Entrenous"),
+        ("database", earlier, "an earlier Entrenous. Restore a backup, or run the Entrenous"),
+        ("clock", clock_went_back, "set the clock"),
+        ("tls", no_certificate, "one is missing"),
+        ("tls", of_another, "does not fit"),
+        ("tls", over, "the certificate holds from"),
+        ("tls", not_yet, "the certificate holds from"),
+        ("tls", ends_soon, "renew it"),
+        ("tls", key_for_all, "anybody can read"),
+        ("tls", plain_outside, "nobody speaks TLS"),
+        ("address", not_ours, "none of this machine's"),
+        ("metrics", figures_where_the_relay_is, "is where the relay is"),
+        ("metrics", figures_elsewhere, "change metrics_listen"),
+    ],
+)
+def test_each_fault_is_named(
+    settings: RelaySettings, tmp_path: Path, part: str, change: Change, words: str
+) -> None:
+    looked = found(change(settings, tmp_path))[part]
+    assert not looked.ok
+    assert words in looked.words
+
+
+def test_behind_a_proxy_plain_http_is_fine(settings: RelaySettings, tmp_path: Path) -> None:
+    plain = replace(plain_outside(settings, tmp_path), behind_proxy=True)
+    assert found(plain)["tls"].ok
+
+
+def test_a_running_relay_is_known_by_its_answer(settings: RelaySettings) -> None:
+    with served(relay_app(memory_relay())) as url:
+        running = replace(settings, tls_cert=None, tls_key=None, listen=url.removeprefix("http://"))
+        looked = found(running)["address"]
+    assert looked.ok
+    assert "a relay answers" in looked.words
+
+
+@pytest.fixture
+def taken() -> Iterator[str]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield f"127.0.0.1:{other.getsockname()[1]}"
+
+
+def test_an_address_that_another_program_has_is_told(
+    settings: RelaySettings, taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.serving.host_checks._PATIENCE_S", 0.1)
+    looked = found(replace(settings, listen=taken, metrics_listen=taken))
+    assert (looked["address"].ok, looked["metrics"].ok) == (False, False)
+    assert "taken by something else" in looked["address"].words
+    looked = found(replace(settings, metrics_listen=taken))
+    assert (looked["address"].ok, looked["metrics"].ok) == (True, False)
+    assert "taken by something else: change metrics_listen" in looked["metrics"].words
+
+
+def test_figures_that_are_shown_are_known(settings: RelaySettings) -> None:
+    relay = memory_relay()
+    with served(metrics_app(Metrics(), relay)) as url:
+        running = replace(settings, metrics_listen=url.removeprefix("http://"))
+        looked = found(running)["metrics"]
+    assert (looked.ok, "figures are shown" in looked.words) == (True, True)
+
+
+def unprivileged(*command: str) -> tuple[int, str]:
+    """What the command says to an account without a superuser's rights."""
+    give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    every = [*give_up, sys.executable, "-m", "entrenous", "relay", *command]
+    done = subprocess.run(every, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    above = tmp_path / "above"
+    above.mkdir(mode=0o555)
+    status, told = unprivileged("check", "--data", str(above / "new"), "--listen", "127.0.0.1:0")
+    assert status == 1
+    assert f"no  folder: {above}/new is not there and cannot be made" in told
+    above.chmod(0)
+    status, told = unprivileged("check", "--data", str(above / "new"), "--listen", "127.0.0.1:0")
+    assert status == 1
+    assert "no  folder" in told
+
+
+def test_a_folder_of_another_account_is_told(settings: RelaySettings) -> None:
+    settings.data.chmod(0)
+    file = settings.data.parent / "relay.toml"
+    file.write_text(f'data = "{settings.data}"\nfree_mb_min = 0\n')
+    status, told = unprivileged("check", "--settings", str(file), "--listen", "127.0.0.1:0")
+    assert status == 1
+    assert "no  folder: nothing can be kept" in told
+    assert "no  database: this account may not read" in told
+
+
+@pytest.mark.skipif(
+    int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 81,
+    reason="everybody may use every port here",
+)
+def test_a_port_for_others_is_told(tmp_path: Path) -> None:
+    _, told = unprivileged("check", "--data", str(tmp_path / "new"), "--listen", "127.0.0.1:81")
+    assert "no  address: 127.0.0.1:81 is not for this account" in told
+
+
+def test_a_look_changes_nothing(settings: RelaySettings) -> None:
+    before = {path: path.read_bytes() for path in settings.data.rglob("*") if path.is_file()}
+    check_relay(settings)
+    after = {path: path.read_bytes() for path in settings.data.rglob("*") if path.is_file()}
+    assert after == before

@@ -1,0 +1,55 @@
+"""A relay whose rows are in PostgreSQL and whose blobs are in a bucket, as an operator sets it."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.identifiers import MailboxId
+from entrenous.carry.hold import find_blob, upload_blob
+from entrenous.carry.mailbox import create_mailbox
+from entrenous.carry.open_relay import open_relay
+from entrenous.carry.relay import Relay
+from entrenous.carry.send_tokens import register_token
+from entrenous.crypto.hashing import lock_of
+from tests.carry.relays import Post, stream
+from tests.postgres import Cluster
+from tests.swift import KEY, REGION, SECRET, swift
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+
+
+async def brought(relay: Relay, post: Post) -> None:
+    await create_mailbox(post.mailbox, lock_of(post.owner), relay)
+    await register_token(post.mailbox, post.owner, post.granted(), relay)
+    await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
+
+
+async def fetched(relay: Relay, post: Post) -> bytes:
+    held = await find_blob(post.blob_id, post.fetch, relay)
+    chunks = await relay.blobs.read(held.name, 0, held.size)
+    return b"".join([chunk async for chunk in chunks])
+
+
+def test_what_one_relay_took_another_hands_out(
+    tmp_path: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two relays in folders of their own, which share nothing but database and bucket."""
+    database, post = postgres.fresh(), Post(until=datetime.now(UTC) + timedelta(days=3))
+    post.mailbox = MailboxId(b"M" * 16)
+    with swift() as running:
+        running.bucket()
+        for name, value in (
+            ("AWS_ENDPOINT", f"http://127.0.0.1:{running.port}"),
+            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_REGION", REGION),
+            ("AWS_ACCESS_KEY_ID", KEY),
+            ("AWS_SECRET_ACCESS_KEY", SECRET),
+        ):
+            monkeypatch.setenv(name, value)
+        elsewhere = {"database": database, "blobs": "s3://blobs1/relay"}
+        with open_relay(tmp_path / "first", **elsewhere) as relay:  # type: ignore[arg-type]
+            asyncio.run(brought(relay, post))
+        with open_relay(tmp_path / "second", **elsewhere) as relay:  # type: ignore[arg-type]
+            assert asyncio.run(fetched(relay, post)) == post.blob

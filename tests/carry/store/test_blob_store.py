@@ -1,0 +1,360 @@
+"""One suite for every BlobStore."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import resource
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType
+
+import obstore
+import pytest
+from obstore.store import MemoryStore
+
+from entrenous.base.errors import DamagedBlob, DiskFull, NoSuchBlob, TooMany
+from entrenous.carry.relay import BlobStore
+from entrenous.carry.store.file_blobs import FileBlobs, PartialBlob
+from entrenous.carry.store.s3_blobs import OWNER_UPLOADS_MAX, UPLOADS_MAX, S3Blobs
+from tests.carry.relays import CountingDice, stream
+from tests.in_memory.blobs import MemoryBlobs
+from tests.swift import Swift, swift
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+DATA = CountingDice().token(3_000_000)
+SHA = hashlib.sha256(DATA).digest()
+
+
+@dataclass
+class Bench:
+    store: BlobStore
+    runner: asyncio.Runner
+
+    def keep(self, name: str, data: bytes, start: int = 0) -> None:
+        digest = hashlib.sha256(data).digest()
+        self.runner.run(self.store.keep(name, stream(data[start:], 70_001), digest, start))
+
+    def breaks(self, name: str, data: bytes, why: Exception) -> None:
+        """An upload of ``data`` that breaks after its bytes."""
+
+        async def broken() -> AsyncIterator[bytes]:
+            yield data
+            raise why
+
+        with pytest.raises(type(why)):
+            self.runner.run(self.store.keep(name, broken(), b"", 0))
+
+    def size(self, name: str) -> int:
+        return self.runner.run(self.store.size(name))
+
+    def read(self, name: str, start: int, stop: int) -> bytes:
+        async def whole() -> bytes:
+            return b"".join([chunk async for chunk in await self.store.read(name, start, stop)])
+
+        return self.runner.run(whole())
+
+    def drop(self, name: str) -> None:
+        self.runner.run(self.store.drop(name))
+
+
+@pytest.fixture(params=["memory", "files", pytest.param("s3", marks=pytest.mark.real)])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    with asyncio.Runner() as runner:  # an event loop wakes itself through a pair of sockets
+        store: BlobStore = MemoryBlobs()
+        if request.param == "files":
+            store = FileBlobs(tmp_path / "blobs")
+        elif request.param == "s3":  # in small pieces, so that a blob is several of them
+            store = S3Blobs(request.getfixturevalue("buckets").bucket(), 1 << 20)
+        yield Bench(store, runner)
+
+
+@pytest.fixture(scope="module")
+def buckets() -> Iterator[Swift]:
+    with swift() as running:
+        yield running
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [(0, 3_000_000), (0, 1), (2_999_999, 3_000_000), (999_999, 2_500_001), (5, 5)],
+)
+def test_any_stretch_comes_back(bench: Bench, start: int, stop: int) -> None:
+    bench.keep("name", DATA)
+    assert bench.read("name", start, stop) == DATA[start:stop]
+
+
+def test_what_was_dropped_is_gone(bench: Bench) -> None:
+    bench.keep("one", b"first")
+    bench.keep("two", b"second")
+    bench.drop("one")
+    bench.drop("one")
+    with pytest.raises(NoSuchBlob):
+        bench.read("one", 0, 1)
+    assert bench.read("two", 0, 6) == b"second"
+
+
+def test_a_stream_that_breaks_goes_on_where_it_was(bench: Bench) -> None:
+    bench.breaks("name", DATA[:1_700_000], ConnectionError())
+    with pytest.raises(NoSuchBlob):
+        bench.read("name", 0, 1)
+    assert bench.size("name") == 1_700_000
+    bench.keep("name", DATA, 1_700_000)
+    assert bench.size("name") == 0
+    assert bench.read("name", 0, len(DATA)) == DATA
+
+
+@pytest.mark.parametrize("start", [0, 1, 1_000_000])
+def test_it_may_go_on_before_that_too(bench: Bench, start: int) -> None:
+    bench.breaks("name", DATA[:1_700_000], ConnectionError())
+    bench.keep("name", DATA, start)
+    assert bench.read("name", 0, len(DATA)) == DATA
+
+
+def test_it_cannot_go_on_after_that(bench: Bench) -> None:
+    bench.breaks("name", DATA[:10], ConnectionError())
+    with pytest.raises(DamagedBlob):
+        bench.keep("name", DATA, 11)
+
+
+def test_what_is_not_as_announced_is_not_kept(bench: Bench) -> None:
+    digest = hashlib.sha256(b"other").digest()
+    with pytest.raises(DamagedBlob):
+        bench.runner.run(bench.store.keep("name", stream(DATA), digest))
+    with pytest.raises(NoSuchBlob):
+        bench.read("name", 0, 1)
+
+
+def test_an_unfinished_one_that_was_dropped_is_gone(bench: Bench, tmp_path: Path) -> None:
+    bench.breaks("name", DATA, DamagedBlob())
+    bench.drop("name")
+    assert bench.size("name") == 0
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_second_upload_of_the_same_has_to_wait_for_the_first(bench: Bench) -> None:
+    """A device comes back before the relay has noticed that its first connection is gone."""
+
+    async def slow(refused: list[bool]) -> AsyncIterator[bytes]:
+        yield DATA[:2_000_000]
+        with pytest.raises(TooMany):
+            await bench.store.keep("name", stream(b"evil" * 750_000), SHA)
+        with pytest.raises(TooMany):
+            await bench.store.keep("name", stream(b"evil"), SHA, 1000)
+        refused.append(True)
+        yield DATA[2_000_000:]
+
+    refused: list[bool] = []
+    bench.runner.run(bench.store.keep("name", slow(refused), SHA))
+    assert refused == [True]
+    assert bench.read("name", 0, len(DATA)) == DATA
+
+
+@pytest.mark.real
+def test_a_bucket_takes_so_many_at_once_that_memory_holds_their_pieces(buckets: Swift) -> None:
+    store = S3Blobs(buckets.bucket(), 1 << 20)
+
+    async def story() -> list[BaseException | None]:
+        go = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield b"da"
+            await go.wait()
+            yield b"ta"
+
+        digest = hashlib.sha256(b"data").digest()
+        tasks = [
+            asyncio.create_task(store.keep(f"n{number}", slow(), digest, 0, b"%d" % number))
+            for number in range(UPLOADS_MAX + 1)
+        ]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        go.set()
+        await asyncio.wait(tasks)
+        await store.keep("later", stream(b"data"), digest)
+        return [task.exception() for task in tasks]
+
+    *kept, refused = asyncio.run(story())
+    assert kept == [None] * UPLOADS_MAX
+    assert isinstance(refused, TooMany)
+
+
+def test_of_those_a_bucket_takes_few_into_one_mailbox() -> None:
+    store = S3Blobs(MemoryStore(), 1 << 20)
+    sha256 = hashlib.sha256(b"data").digest()
+
+    async def story() -> None:
+        go = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            await go.wait()
+            yield b"data"
+
+        coming = [store.keep(f"n{number}", slow(), sha256, 0, b"her") for number in range(9)]
+        tasks = [asyncio.create_task(one) for one in coming]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await store.keep("another", stream(b"data"), sha256, 0, b"him")
+        go.set()
+        await asyncio.wait(tasks)
+        refused = [one for one in tasks if isinstance(one.exception(), TooMany)]
+        assert len(tasks) - len(refused) == OWNER_UPLOADS_MAX
+        assert done <= set(refused)
+        await store.keep("n8", stream(b"data"), sha256, 0, b"her")
+
+    asyncio.run(story())
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("theirs", "ends"), [(DATA, NoneType), (b"evil" * 750_000, DamagedBlob)])
+def test_two_relays_that_write_the_same_at_once_leave_it_whole(
+    buckets: Swift, theirs: bytes, ends: type
+) -> None:
+    """Each a store of its own, as two processes have it: neither knows that the other writes."""
+    bucket = buckets.bucket()
+    first, second = S3Blobs(bucket, 1 << 20), S3Blobs(bucket, 1 << 20)
+
+    async def slow(half: asyncio.Event, kept: asyncio.Event) -> AsyncIterator[bytes]:
+        yield theirs[:1_500_000]
+        half.set()
+        await kept.wait()
+        yield theirs[1_500_000:]
+
+    async def story() -> bytes:
+        half, kept = asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(second.keep("name", slow(half, kept), SHA))
+        await half.wait()
+        await first.keep("name", stream(DATA, 70_001), SHA)
+        reading = await first.read("name", 0, len(DATA))
+        data = await anext(reading)
+        kept.set()
+        await asyncio.wait({task})
+        assert isinstance(task.exception(), ends)
+        data += b"".join([chunk async for chunk in reading])
+        again = [chunk async for chunk in await second.read("name", 0, len(DATA))]
+        assert b"".join(again) == DATA
+        await second.drop("name")
+        left = [one async for page in obstore.list(bucket) for one in page]
+        assert left == []
+        return data
+
+    assert asyncio.run(story()) == DATA
+
+
+def test_once_it_is_kept_no_upload_writes_into_it(tmp_path: Path) -> None:
+    """A slow upload of another's bytes, which began before the one that is kept had ended."""
+    store = FileBlobs(tmp_path / "blobs")
+
+    async def slow(go: asyncio.Event) -> AsyncIterator[bytes]:
+        yield b""
+        await go.wait()
+        yield b"evil" * 750_000
+
+    async def story() -> None:
+        go = asyncio.Event()
+        task = asyncio.create_task(store.keep("name", slow(go), SHA))
+        await asyncio.sleep(0)
+        while not (tmp_path / "blobs" / "name").exists():
+            try:
+                await store.keep("name", stream(DATA), SHA)
+            except TooMany:
+                go.set()
+                await asyncio.wait({task})
+        os.link(tmp_path / "blobs" / "name", tmp_path / "backup")
+        go.set()
+        await asyncio.wait({task})
+        with pytest.raises((DamagedBlob, TooMany)):
+            await task
+
+    asyncio.run(story())
+    assert (tmp_path / "blobs" / "name").read_bytes() == DATA
+    assert (tmp_path / "backup").read_bytes() == DATA
+
+
+def test_a_file_is_let_go_by_its_writer_before_it_is_anybodys(tmp_path: Path) -> None:
+    """Whoever waited for its lock meanwhile gets another file, and none that is kept."""
+    first = PartialBlob(tmp_path / "name.part")
+    first.write(DATA)
+    with pytest.raises(TooMany):
+        PartialBlob(tmp_path / "name.part")
+    first.publish(SHA, tmp_path / "name")
+    first.write(b"more")
+    second = PartialBlob(tmp_path / "name.part")
+    second.write(b"evil")
+    second.close()
+    assert (tmp_path / "name").read_bytes() == DATA
+
+
+def test_one_that_was_dropped_while_it_came_is_not_kept(bench: Bench) -> None:
+    async def cut() -> AsyncIterator[bytes]:
+        yield DATA[:2_000_000]
+        await bench.store.drop("name")
+        yield DATA[2_000_000:]
+
+    if isinstance(bench.store, MemoryBlobs):
+        return  # it has all bytes in its hands
+    with pytest.raises(NoSuchBlob):
+        bench.runner.run(bench.store.keep("name", cut(), SHA))
+
+
+def test_room_is_what_the_disk_has(tmp_path: Path) -> None:
+    room = FileBlobs(tmp_path / "blobs").room()
+    assert room is not None
+    assert 0 < room < 2**60
+
+
+def test_a_cancelled_write_ends_before_its_file_is_closed(tmp_path: Path) -> None:
+    """Else the thread would write into whatever file has that descriptor next."""
+    store = FileBlobs(tmp_path)
+
+    async def story() -> None:
+        for waits in range(12):
+            task = asyncio.create_task(store.keep(f"name{waits}", stream(DATA, 1_048_576), SHA))
+            for _ in range(waits):
+                await asyncio.sleep(0.0005)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            came = await store.size(f"name{waits}")
+            await store.keep(f"name{waits}", stream(DATA[came:]), SHA, came)
+            assert (tmp_path / f"name{waits}").read_bytes() == DATA
+
+    asyncio.run(story())
+
+
+def test_a_name_is_absent_or_whole(tmp_path: Path) -> None:
+    """While the stream runs, nothing is there under the name."""
+    store, seen = FileBlobs(tmp_path), []
+
+    async def watched() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            seen.append((tmp_path / "name").exists())
+            yield DATA
+
+    digest = hashlib.sha256(DATA * 3).digest()
+    asyncio.run(store.keep("name", watched(), digest))
+    assert seen == [False] * 3
+    assert (tmp_path / "name").read_bytes() == DATA * 3
+    assert (tmp_path / "name").stat().st_mode & 0o077 == 0
+
+
+def test_what_a_crash_left_is_dropped_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "name.part").write_bytes(b"half")
+    asyncio.run(FileBlobs(tmp_path).drop("name"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    store = FileBlobs(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, hard))
+    try:
+        with pytest.raises(DiskFull):
+            asyncio.run(store.keep("name", stream(DATA), SHA))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 0  # others need the room
+    asyncio.run(store.drop("name"))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,39 @@
+"""Of the few places for uploads nobody has all."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from entrenous.base.errors import TooMany
+from entrenous.carry.store.file_blobs import ExclusiveUploads
+
+
+def test_one_has_so_many_places_and_all_have_so_many_and_each_comes_back() -> None:
+    writer = ExclusiveUploads(5, 2)
+    for _ in range(3):
+        with ExitStack() as going:
+            for name, owner in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+                going.enter_context(writer.of(name, owner))
+            for name, owner in (("d", b"1"), ("c", b"3")):
+                with pytest.raises(TooMany), writer.of(name, owner):
+                    pass
+            going.enter_context(writer.of("d", b"3"))
+            going.enter_context(writer.of("e", b"3"))
+            with pytest.raises(TooMany), writer.of("f", b"4"):
+                pass
+    assert not writer._owned
+
+
+def test_what_breaks_gives_its_place_back() -> None:
+    writer = ExclusiveUploads(9, 1)
+    with pytest.raises(ConnectionError), writer.of("a", b"1"):
+        raise ConnectionError
+    with writer.of("b", b"1"):
+        pass
+
+
+def test_where_there_is_room_for_all_one_has_as_many_as_she_likes() -> None:
+    writer = ExclusiveUploads()
+    with ExitStack() as going:
+        for number in range(99):
+            going.enter_context(writer.of(str(number), b"1"))

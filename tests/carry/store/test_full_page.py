@@ -1,0 +1,20 @@
+"""What is behind a full page is not even read."""
+
+from collections.abc import Iterator
+
+from entrenous.base.identifiers import EnvelopeId, MailboxId
+from entrenous.carry.relay_rows import HeldLetter
+from entrenous.carry.store.statements import cut_full_page
+from tests.carry.relays import NOON
+
+
+def test_none_is_asked_for_behind_the_one_that_makes_it_full() -> None:
+    asked = []
+
+    def letters() -> Iterator[HeldLetter]:
+        for number in range(9):
+            asked.append(number)
+            yield HeldLetter(EnvelopeId(b"e"), MailboxId(b"m"), number, bytes(100), NOON)
+
+    assert len(cut_full_page(letters(), 250)) == 3
+    assert asked == [0, 1, 2]

@@ -1,0 +1,87 @@
+"""Whoever waited for the turn sees what was committed meanwhile, whatever the server's default."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+
+from entrenous.carry.relay_rows import HeldRestore, NewerDatabase
+from entrenous.carry.store.postgres_rows import LOCK, PostgresConnection, connect_to, open_postgres
+from tests.carry.relays import NOON
+from tests.postgres import Cluster
+
+pytestmark = pytest.mark.real
+
+WAITS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+@pytest.fixture(params=["read committed", "repeatable read", "serializable"])
+def url(request: pytest.FixtureRequest, postgres: Cluster) -> str:
+    """A database whose transactions are of that level, if they do not say theirs."""
+    url = postgres.fresh()
+    with psycopg.connect(url, autocommit=True) as server:
+        name = server.info.dbname
+        server.execute(
+            f"ALTER DATABASE {name} SET default_transaction_isolation = '{request.param}'"
+        )
+    return url
+
+
+def test_a_group_sees_what_was_committed_while_it_waited(url: str) -> None:
+    connect = partial(connect_to, url)
+    with (
+        closing(PostgresConnection(connect, writes=True)) as first,
+        closing(PostgresConnection(connect, writes=True)) as second,
+        psycopg.connect(url, autocommit=True) as server,
+    ):
+        first.wait_for_turn()
+        desk = first.begin([])
+
+        def commit() -> None:
+            desk.put(HeldRestore(1, NOON))
+            first.commit(desk)
+
+        _amid(second.wait_for_turn, server, commit)
+        later = second.begin([])
+        assert later.get(HeldRestore, 1) == HeldRestore(1, NOON)
+        later.drop(HeldRestore, 1)
+        second.commit(later)
+        assert server.execute("SELECT count(*) FROM held_restore").fetchone() == (0,)
+
+
+def test_so_does_a_relay_that_starts_while_another_changes_the_schema(url: str) -> None:
+    told: list[Exception] = []
+
+    def start() -> None:
+        try:
+            open_postgres(url).close()
+        except NewerDatabase as why:
+            told.append(why)
+
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute(f"SELECT pg_advisory_lock({LOCK})")
+
+        def change() -> None:
+            server.execute("UPDATE held_schema SET version = 9999")
+            server.execute(f"SELECT pg_advisory_unlock({LOCK})")
+
+        _amid(start, server, change)
+    assert len(told) == 1
+
+
+def _amid(
+    waits: Callable[[], None], server: psycopg.Connection[Any], work: Callable[[], None]
+) -> None:
+    """Do ``work`` while ``waits`` waits for the lock, and then wait until it has it."""
+    thread = threading.Thread(target=waits, daemon=True)
+    thread.start()
+    while server.execute(WAITS).fetchone() != (1,):
+        time.sleep(0.01)
+    work()
+    thread.join(20)
+    assert not thread.is_alive()

@@ -1,0 +1,304 @@
+"""What only the PostgreSQL store has: an address, and commits that are seen before the disk."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+
+from entrenous.base.errors import DatabaseAway
+from entrenous.base.identifiers import EnvelopeId, MailboxId
+from entrenous.carry.open_relay import postgres_fault
+from entrenous.carry.relay_rows import HeldLetter, NewerDatabase, OlderDatabase, UnusedDatabase
+from entrenous.carry.store.postgres_rows import (
+    LOCK,
+    PostgresConnection,
+    PostgresRows,
+    connect_to,
+    open_postgres,
+)
+from entrenous.carry.store.tables import VERSION, schema
+from entrenous.serving.postgres_address import BadDatabaseAddress
+from tests.carry.relays import NOON
+from tests.postgres import Cluster, cluster
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+LETTER = HeldLetter(EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, b"sealed", NOON)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:hunter%zz2@127.0.0.1:1/db",
+        "postgresql://u:hunter2@[::1/db",
+        "postgresql://u@127.0.0.1:1/db?hunter2=hunter2",
+        "postgresql://u:hunter2@127.0.0.1:1/\ud800",
+        "postgresql://u@127.0.0.1:hunter2/db",
+        "postgresql://u@127.0.0.1:70000/db",
+        "postgresql://u@127.0.0.1:1,127.0.0.2:-1/db",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_not_repeated(url: str) -> None:
+    with pytest.raises(BadDatabaseAddress) as caught:
+        open_postgres(url)
+    assert "`database`" in str(caught.value)
+    assert "hunter" not in str(caught.value)
+    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
+    fault = postgres_fault(url)
+    assert fault is not None
+    assert "hunter" not in fault
+
+
+@pytest.fixture
+def empty(postgres: Cluster) -> str:
+    """The URL of a database without any table."""
+    name = f"empty{next(postgres.numbers)}"
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}".encode())
+    return postgres.url(name)
+
+
+def tables(url: str) -> set[str]:
+    """The names of all tables."""
+    listed = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    with psycopg.connect(url) as server:
+        return {name for (name,) in server.execute(listed.encode())}
+
+
+@pytest.mark.real
+def test_only_a_start_creates_the_tables(empty: str) -> None:
+    with pytest.raises(UnusedDatabase, match="entrenous relay run"):
+        open_postgres(empty, create=False)
+    assert postgres_fault(empty) is None
+    assert tables(empty) == set()
+    open_postgres(empty).close()
+    assert tables(empty) == {"held_schema", *schema().tables}
+    open_postgres(empty, create=False).close()
+
+
+@pytest.mark.real
+def test_relays_that_start_at_once_create_the_tables_once(empty: str) -> None:
+    opened: list[PostgresRows] = []
+    threads = [
+        threading.Thread(target=lambda: opened.append(open_postgres(empty))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == len(threads)
+    for mail in opened:
+        mail.close()
+    with psycopg.connect(empty) as server:
+        assert server.execute("SELECT version FROM held_schema").fetchall() == [(VERSION,)]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("change", "refusal", "advice"),
+    [
+        (f"UPDATE held_schema SET version = {VERSION - 1}", OlderDatabase, "the Entrenous that"),
+        ("DROP TABLE held_schema", OlderDatabase, "the Entrenous that"),
+        (f"UPDATE held_schema SET version = {VERSION + 1}", NewerDatabase, "Update Entrenous"),
+    ],
+)
+@pytest.mark.parametrize("create", [True, False])
+def test_another_version_is_refused_and_not_touched(
+    postgres: Cluster, change: str, refusal: type[Exception], advice: str, *, create: bool
+) -> None:
+    url = postgres.fresh()
+    with psycopg.connect(url) as server:
+        server.execute(change.encode())
+        server.execute("DROP TABLE held_card")
+    before = tables(url)
+    with pytest.raises(refusal):
+        open_postgres(url, create=create)
+    assert tables(url) == before
+    fault = postgres_fault(url)
+    assert fault is not None
+    assert advice in fault
+
+
+@pytest.fixture(scope="module")
+def lazy() -> Iterator[Cluster]:
+    """A server that writes its log to the disk when it is asked to, and seldom else."""
+    with cluster("-c wal_writer_delay=10s -c wal_writer_flush_after=1GB") as made:
+        yield made
+
+
+@pytest.mark.real
+def test_what_another_relay_committed_is_durable_before_it_is_told(
+    lazy: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one has not flushed its log yet; who looks here is answered after that."""
+    url, go = lazy.fresh(), threading.Event()
+    with (
+        closing(open_postgres(url)) as writer,
+        closing(open_postgres(url)) as reader,
+        psycopg.connect(url, autocommit=True) as server,
+    ):
+
+        async def story() -> None:
+            monkeypatch.setattr(writer._writer._line, "sync", lambda _: go.wait(20))
+            putting = asyncio.create_task(writer.together(lambda desk: desk.put(LETTER)))
+            while not _ask(server, "SELECT count(*) FROM held_letter"):  # noqa: ASYNC110 -- a database
+                await asyncio.sleep(0.01)
+            place = _ask(server, "SELECT pg_current_wal_insert_lsn()::text")
+            behind = f"SELECT pg_current_wal_flush_lsn() < '{place}'"
+            assert _ask(server, behind)
+            assert await _letters(reader) == [LETTER]
+            assert not _ask(server, behind)
+            assert not putting.done()
+            go.set()
+            await putting
+
+        asyncio.run(story())
+
+
+@pytest.mark.real
+def test_the_loop_goes_on_while_another_relay_has_the_turn(lazy: Cluster) -> None:
+    """Looks are answered meanwhile, and what waits is written once the turn comes."""
+    url = lazy.fresh()
+    with (
+        closing(open_postgres(url)) as store,
+        psycopg.connect(url, autocommit=True) as other,
+    ):
+
+        async def story() -> None:
+            other.execute(f"SELECT pg_advisory_lock({LOCK})")
+            putting = [
+                asyncio.create_task(store.together(lambda desk, one=one: desk.put(one)))
+                for one in (LETTER, replace(LETTER, envelope=EnvelopeId(b"F" * 16), sequence=2))
+            ]
+            for _ in range(20):
+                assert await asyncio.wait_for(_letters(store), 5) == []
+            assert not any(task.done() for task in putting)
+            other.execute(f"SELECT pg_advisory_unlock({LOCK})")
+            await asyncio.wait_for(asyncio.gather(*putting), 10)
+            assert len(await _letters(store)) == 2
+
+        asyncio.run(story())
+
+
+@pytest.mark.real
+def test_a_turn_is_taken_again_when_the_line_that_had_it_is_lost(lazy: Cluster) -> None:
+    """Whoever cuts the line between the turn and the group leaves no group without a turn."""
+    url = lazy.fresh()
+    with (
+        psycopg.connect(url, autocommit=True) as other,
+        closing(PostgresConnection(partial(connect_to, url), writes=True)) as line,
+    ):
+        line.wait_for_turn()
+        assert line.ready()
+        assert _ask(other, f"SELECT pg_try_advisory_lock({LOCK})") is False
+        line._flushing.close()
+        line._flushing = None
+        assert not line.ready()
+        desk = line.begin([])
+        assert _ask(other, f"SELECT pg_try_advisory_lock({LOCK})") is False
+        desk.put(LETTER)
+        line.commit(desk)
+        assert _ask(other, f"SELECT pg_try_advisory_lock({LOCK})") is True
+        assert _ask(other, "SELECT count(*) FROM held_letter") == 1
+
+
+@pytest.mark.real
+def test_a_connection_that_is_left_without_the_other_is_closed(lazy: Cluster) -> None:
+    """The server takes the first and has no room for the second; the next try is of both."""
+    url = lazy.fresh()
+    made: list[psycopg.Connection[Any] | None] = []
+
+    def connect() -> psycopg.Connection[Any]:
+        made.append(None if len(made) == 3 else connect_to(url))
+        if (connection := made[-1]) is None:
+            raise psycopg.OperationalError("too many clients already")
+        return connection
+
+    with closing(PostgresConnection(connect, writes=True)) as line:
+        line.close()
+        assert line.alone("SELECT 1") == [(1,)]
+        assert [one is None or bool(one.closed) for one in made] == [*[True] * 4, False, False]
+
+
+@pytest.mark.real
+def test_who_stops_does_not_wait_for_a_database_that_is_away(
+    lazy: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = threading.Event()
+
+    def away() -> psycopg.Connection[Any]:
+        tried.set()
+        raise psycopg.OperationalError("the server is starting up")
+
+    async def story() -> float:
+        store = open_postgres(lazy.fresh())
+        line = store._lines[1]
+        monkeypatch.setattr(line, "_connect", away)
+        line.close()
+        waiting = asyncio.create_task(_letters(store))
+        await asyncio.to_thread(tried.wait, 20)
+        began = time.monotonic()
+        await asyncio.to_thread(store.close)
+        with pytest.raises(DatabaseAway):
+            await waiting
+        return time.monotonic() - began
+
+    assert asyncio.run(story()) < 6  # of twelve that it waits otherwise
+
+
+@pytest.mark.real
+def test_pages_of_many_mailboxes_come_as_they_were_asked_for(lazy: Cluster) -> None:
+    """Each with its own place and limits; some are empty, and two begin with the same letter."""
+    boxes = [MailboxId(bytes([number]) * 16) for number in range(5)]
+    wanted = [
+        (3, 0, 9, 99),
+        (1, 1, 9, 99),
+        (4, 0, 9, 99),
+        (0, 0, 2, 99),
+        (3, 2, 1, 99),
+        (3, 0, 9, 7),
+    ]
+    looks = [
+        lambda view, box=box, after=after, most=most: view.letters(
+            boxes[box], after, NOON - timedelta(hours=1), *most
+        )
+        for box, after, *most in wanted
+    ]
+    with closing(open_postgres(lazy.fresh())) as store:
+
+        async def story() -> list[list[tuple[int, int]]]:
+            for box in boxes[:4]:
+                for sequence in range(3, 0, -1):
+                    name = EnvelopeId(box[:8] + bytes([sequence]) * 8)
+                    one = HeldLetter(name, box, sequence, b"sealed", NOON)
+                    await store.together(lambda desk, one=one: desk.put(one))
+            pages = await asyncio.gather(*(store.look(look, look) for look in looks))
+            return [[(one.mailbox[0], one.sequence) for one in page] for page in pages]
+
+        pages = asyncio.run(story())
+    assert pages == [
+        [(3, 1), (3, 2), (3, 3)],
+        [(1, 2), (1, 3)],
+        [],
+        [(0, 1), (0, 2)],
+        [(3, 3)],
+        [(3, 1), (3, 2)],
+    ]
+
+
+def _ask(server: psycopg.Connection[Any], question: Any) -> Any:
+    (answer,) = server.execute(question).fetchone() or (None,)
+    return answer
+
+
+async def _letters(store: PostgresRows) -> list[HeldLetter]:
+    return await store.look(lambda view: view.find(HeldLetter))

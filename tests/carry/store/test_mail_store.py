@@ -1,0 +1,481 @@
+"""One suite for every MailStore, and one machine that sets SQLite against memory."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from entrenous.base.errors import IdInUse
+from entrenous.base.identifiers import BlobId, DeviceId, EnvelopeId, MailboxId
+from entrenous.base.secret import Secret
+from entrenous.carry.relay import RowStore, RowTransaction, RowView
+from entrenous.carry.relay_rows import (
+    HELD,
+    GoneMailbox,
+    HeldAttempt,
+    HeldBlob,
+    HeldCard,
+    HeldEnvelope,
+    HeldGroup,
+    HeldKey,
+    HeldLetter,
+    HeldLock,
+    HeldMailbox,
+    HeldRelay,
+    HeldRestore,
+    HeldShare,
+    HeldSweep,
+    HeldToken,
+    HeldUpload,
+    LastingKeys,
+    Leftover,
+    SpentKey,
+)
+from entrenous.carry.store.postgres_rows import PostgresRows, open_postgres
+from entrenous.carry.store.sqlite_rows import SqliteRows, open_sqlite
+from entrenous.wire.relay_nouns import EnvelopeState
+from tests.carry.relays import NOON
+from tests.in_memory.mail import MemoryMail
+from tests.postgres import Cluster
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+BOX = MailboxId(b"M" * 16)
+ENVELOPE = EnvelopeId(b"E" * 16)
+DEVICE = DeviceId(b"D" * 16)
+LETTER = HeldLetter(ENVELOPE, BOX, 1, b"sealed", NOON)
+EVERY_KIND = [
+    HeldMailbox(BOX, b"lock", 7),
+    HeldMailbox(BOX, b"lock", 7, b"close lock"),
+    GoneMailbox(BOX, NOON),
+    HeldLock(BOX, Secret(b"key"), b"lock", 10),
+    HeldLock(BOX, Secret(b"key"), b"lock", 0, 2**40, b"asked", b"opening"),
+    HeldCard(BOX, b"card"),
+    HeldToken(BOX, b"lock", None, 1, 2, NOON, None),
+    HeldToken(BOX, b"lock", 10, 1, 2, NOON, NOON),
+    HeldKey(BOX, DEVICE, b"digest", b"signed"),
+    SpentKey(BOX, DEVICE, b"digest", NOON),
+    LastingKeys(BOX, DEVICE, None, b"xwing"),
+    HeldEnvelope(
+        *(ENVELOPE, b"digest", b"lock", None, EnvelopeState.TAKEN_BACK, 3, NOON),
+        *(NOON, None, NOON, NOON),
+    ),
+    LETTER,
+    HeldShare(ENVELOPE, Secret(b"share"), None, BOX),
+    HeldShare(ENVELOPE, Secret(b"share"), 1, BOX, b"G" * 16),
+    HeldGroup(b"G" * 16, 1, 0, NOON),
+    HeldAttempt(ENVELOPE, b"attempt", finished=True),
+    HeldBlob(BlobId(b"B" * 16), "name", BOX, 5, b"sha", b"f", b"w", None, NOON),
+    HeldUpload(BlobId(b"B" * 16), "name", BOX, 5, b"sha", b"f", b"w", NOON),
+    Leftover("name", NOON),
+    HeldRestore(1, NOON),
+    HeldSweep(1, NOON, None, 7),
+    HeldRelay(1, b"r" * 16),
+]
+
+
+@dataclass
+class Bench:
+    """A store, and a loop to run it in."""
+
+    store: RowStore
+    run: Callable[[Awaitable[Any]], Any]
+
+    def do(self, work: Callable[[RowTransaction], Any]) -> Any:
+        return self.run(self.store.together(work))
+
+    def see(self, work: Callable[[RowView], Any]) -> Any:
+        return self.run(self.store.look(work))
+
+    def put(self, *rows: object) -> None:
+        self.do(lambda desk: [desk.put(row) for row in rows])
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.real)])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    with asyncio.Runner() as runner:  # an event loop wakes itself through a pair of sockets
+        if request.param == "memory":
+            yield Bench(MemoryMail(), runner.run)
+            return
+        store: SqliteRows | PostgresRows
+        if request.param == "sqlite":
+            store = open_sqlite(tmp_path / "mail.db")
+        else:
+            store = open_postgres(request.getfixturevalue("postgres").fresh())
+        yield Bench(store, runner.run)
+        store.close()
+
+
+@pytest.mark.parametrize("row", EVERY_KIND, ids=lambda row: type(row).__name__)
+def test_a_row_comes_back_as_it_was(bench: Bench, row: object) -> None:
+    kind: type = type(row)
+    key = tuple(getattr(row, name) for name in HELD[kind])
+    assert bench.see(lambda view: view.get(kind, *key)) is None
+    bench.put(row, row)
+    assert bench.see(lambda view: view.get(kind, *key)) == row
+    assert bench.see(lambda view: view.find(kind)) == [row]
+    bench.do(lambda desk: desk.drop(kind, *key))
+    assert bench.see(lambda view: view.count(kind)) == 0
+    bench.do(lambda desk: desk.drop(kind, *key))
+
+
+def test_every_kind_is_tried() -> None:
+    assert {type(row) for row in EVERY_KIND} == set(HELD)
+
+
+def test_a_refusal_undoes_everything_it_did(bench: Bench) -> None:
+    bench.put(LETTER)
+
+    def refuse(desk: RowTransaction) -> None:
+        desk.put(replace(LETTER, sealed=b"other"))
+        desk.put(HeldCard(BOX, b"card"))
+        desk.drop(HeldLetter, ENVELOPE)
+        raise IdInUse
+
+    with pytest.raises(IdInUse):
+        bench.do(refuse)
+    assert bench.see(lambda view: (view.find(HeldLetter), view.count(HeldCard))) == ([LETTER], 0)
+
+
+def test_work_sees_what_it_did(bench: Bench) -> None:
+    def work(desk: RowTransaction) -> tuple[object, object]:
+        desk.put(LETTER)
+        before = desk.get(HeldLetter, ENVELOPE)
+        desk.drop(HeldLetter, ENVELOPE)
+        return before, desk.get(HeldLetter, ENVELOPE)
+
+    assert bench.do(work) == (LETTER, None)
+
+
+def test_letters_run_by_sequence_and_end_with_their_time(bench: Bench) -> None:
+    letters = [
+        HeldLetter(EnvelopeId(bytes([255 - n]) * 16), BOX, n, b"x", NOON + timedelta(days=n))
+        for n in range(1, 6)
+    ]
+    elsewhere = replace(LETTER, mailbox=MailboxId(b"N" * 16))
+    bench.put(elsewhere, *reversed(letters))
+    found = bench.see(lambda view: view.letters(BOX, 2, NOON + timedelta(days=3), 2, 99))
+    assert found == letters[3:5]
+    assert bench.see(lambda view: view.letters(BOX, 0, NOON, 2, 99)) == letters[:2]
+
+
+@pytest.mark.parametrize(("full_bytes", "count"), [(1, 1), (100, 1), (101, 2), (300, 3), (999, 5)])
+def test_letters_end_with_the_one_that_makes_them_full(
+    bench: Bench, full_bytes: int, count: int
+) -> None:
+    """Asked for alone, ahead of work, and within it."""
+    letters = [
+        HeldLetter(EnvelopeId(bytes([n]) * 16), BOX, n, bytes(100), NOON) for n in range(1, 6)
+    ]
+    bench.put(*letters)
+
+    def page(view: RowView) -> list[HeldLetter]:
+        return view.letters(BOX, 0, NOON - timedelta(hours=1), 9, full_bytes)
+
+    assert bench.see(page) == letters[:count]
+    assert bench.run(bench.store.look(page, page)) == letters[:count]
+    assert bench.do(page) == letters[:count]
+
+
+def test_what_is_due_comes_longest_due_first(bench: Bench) -> None:
+    rows = [Leftover(str(n), NOON + timedelta(hours=(n * 7) % 5)) for n in range(5)]
+    never = HeldToken(BOX, b"lock", None, 0, 0, NOON, None)
+    bench.put(never, *rows)
+    found = bench.see(lambda view: view.due(Leftover, NOON + timedelta(hours=3), 3))
+    assert found == sorted(rows, key=lambda row: row.due_at)[:3]
+    assert bench.see(lambda view: view.due(HeldToken, NOON + timedelta(days=999), 9)) == []
+
+
+def test_rows_are_weighed_with_and_without_an_envelope(bench: Bench) -> None:
+    blob = HeldBlob(BlobId(b"1" * 16), "one", BOX, 5, b"sha", b"f", b"w", None, NOON)
+    named = replace(blob, blob=BlobId(b"2" * 16), size=2**40, envelope=ENVELOPE)
+    elsewhere = replace(blob, blob=BlobId(b"3" * 16), mailbox=MailboxId(b"N" * 16))
+
+    def weighed(**fields: object) -> tuple[int, int]:
+        found: tuple[int, int] = bench.see(lambda view: view.weigh(HeldBlob, "size", **fields))
+        return found
+
+    assert weighed(mailbox=BOX) == (0, 0)
+    bench.put(blob, named, elsewhere)
+    assert weighed(mailbox=BOX) == (2, 2**40 + 5)
+    assert weighed(mailbox=BOX, envelope=None) == (1, 5)
+    assert weighed(mailbox=BOX, envelope=ENVELOPE) == (1, 2**40)
+    assert weighed() == (3, 2**40 + 10)
+
+
+def test_many_at_once_are_each_alone(bench: Bench) -> None:
+    """A counter that is read and written by 300 tasks; every third of them is refused."""
+    bench.put(HeldMailbox(BOX, b"lock", 0))
+
+    def count(desk: RowTransaction, *, refused: bool) -> None:
+        held = desk.get(HeldMailbox, BOX)
+        assert held is not None
+        desk.put(replace(held, last_sequence=held.last_sequence + 1))
+        if refused:
+            raise IdInUse
+
+    async def crowd() -> list[object]:
+        return await asyncio.gather(
+            *(
+                bench.store.together(lambda desk, refused=n % 3 == 0: count(desk, refused=refused))
+                for n in range(300)
+            ),
+            return_exceptions=True,
+        )
+
+    outcomes = bench.run(crowd())
+    assert sum(isinstance(outcome, IdInUse) for outcome in outcomes) == 100
+    held = bench.see(lambda view: view.get(HeldMailbox, BOX))
+    assert held.last_sequence == 200
+
+
+def test_what_cannot_be_written_fails_alone(bench: Bench) -> None:
+    """A fault of ours that shows only when the group is written; the others of it are kept."""
+    if isinstance(bench.store, MemoryMail):
+        pytest.skip("writes nothing down")
+    boxes = [MailboxId(bytes([n]) * 16) for n in range(20)]
+
+    async def crowd() -> list[object]:
+        rows = [HeldMailbox(box, b"lock", 2**70 if box == boxes[7] else 7) for box in boxes]
+        return await asyncio.gather(
+            *(bench.store.together(lambda desk, row=row: desk.put(row)) for row in rows),
+            return_exceptions=True,
+        )
+
+    outcomes = bench.run(crowd())
+    assert [isinstance(outcome, Exception) for outcome in outcomes] == [
+        box == boxes[7] for box in boxes
+    ]
+    kept = [bench.see(lambda view, box=box: view.get(HeldMailbox, box)) for box in boxes]
+    assert [held is None for held in kept] == [box == boxes[7] for box in boxes]
+
+
+def test_a_fault_in_what_is_asked_ahead_is_told_and_holds_nobody_up(bench: Bench) -> None:
+    if isinstance(bench.store, MemoryMail):
+        pytest.skip("asks nothing ahead")
+
+    def faulty(_: RowView) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        bench.run(bench.store.together(lambda desk: desk.put(LETTER), faulty))
+    with contextlib.suppress(ZeroDivisionError):  # a store need not ask ahead of a look
+        bench.run(bench.store.look(lambda view: view.count(HeldLetter), faulty))
+    assert bench.see(lambda view: view.count(HeldLetter)) == 0
+    bench.put(LETTER)
+    assert bench.see(lambda view: view.count(HeldLetter)) == 1
+
+
+def test_a_look_sees_what_was_answered_before(bench: Bench) -> None:
+    async def write_then_look(n: int) -> bool:
+        await bench.store.together(lambda desk: desk.put(HeldCard(BOX, b"%d" % n)))
+        seen = await bench.store.look(lambda view: view.get(HeldCard, BOX))
+        return seen == HeldCard(BOX, b"%d" % n)
+
+    for n in range(20):
+        assert bench.run(write_then_look(n))
+
+
+# --- databases against memory -------------------------------------------------------------------
+
+few = st.sampled_from
+ids = few([bytes([n]) * 16 for n in (0, 1, 127, 255)])
+moments = st.integers(0, 6).map(lambda n: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n))
+maybe = lambda of: st.none() | of  # noqa: E731
+rows = st.one_of(
+    st.builds(HeldMailbox, ids, ids, st.integers(0, 2**53)),
+    st.builds(HeldLetter, ids, ids, st.integers(0, 9), st.binary(max_size=9000), moments),
+    st.builds(HeldShare, ids, st.binary(max_size=40).map(Secret), maybe(st.integers(1, 9))),
+    st.builds(HeldAttempt, ids, ids, st.booleans()),
+    st.builds(Leftover, few(["a", "b", "é", "Z"]), moments),
+    st.builds(
+        HeldToken, ids, ids, maybe(st.integers(1, 9)), few([0]), few([0]), moments, maybe(moments)
+    ),
+    st.builds(
+        HeldBlob,
+        ids,
+        few(["n", "m"]),
+        ids,
+        st.integers(1, 9),
+        *([st.binary(max_size=4)] * 3),
+        maybe(ids),
+        moments,
+    ),
+    st.builds(
+        HeldEnvelope,
+        ids,
+        ids,
+        ids,
+        maybe(ids),
+        st.sampled_from(EnvelopeState),
+        st.integers(0, 9),
+        moments,
+        maybe(moments),
+        maybe(moments),
+        maybe(moments),
+        moments,
+    ),
+)
+
+
+class _Undo(Exception):
+    """Raised by work that is to be undone."""
+
+
+change_lists = st.lists(st.tuples(st.booleans(), rows), max_size=6)
+
+
+class AgainstMemory(RuleBasedStateMachine):
+    """A database and memory, to which the same is done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.memory = MemoryMail()
+        self.runner = asyncio.Runner()
+        self.store = self.opened()
+
+    def opened(self) -> SqliteRows | PostgresRows:
+        return open_sqlite(Path(self.folder.name) / "mail.db")
+
+    def both(self, work: Callable[[RowTransaction], Any], ahead: Any = None) -> None:
+        found = [self.outcome(store, work, ahead) for store in (self.store, self.memory)]
+        assert found[0] == found[1]
+
+    def outcome(self, store: RowStore, work: Callable[[RowTransaction], Any], ahead: Any) -> Any:
+        try:
+            return self.runner.run(store.together(work, ahead))
+        except _Undo:
+            return "undone"
+
+    @rule(
+        works=st.lists(st.tuples(change_lists, st.booleans()), min_size=1, max_size=5),
+        asked=ids,
+        early=st.booleans(),
+    )
+    def group(self, works: list[tuple[Any, bool]], asked: bytes, *, early: bool) -> None:
+        """Many at once: each counts, lists and reads before and after what it does."""
+
+        def see(view: RowView) -> list[object]:
+            return [
+                view.count(HeldAttempt, envelope=asked, finished=True),
+                view.find(HeldBlob, mailbox=asked),
+                view.count(HeldLetter, mailbox=asked),
+                view.get(HeldShare, asked),
+                view.weigh(HeldBlob, "size", mailbox=asked),
+            ]
+
+        def work_of(changes: Any, *, undone: bool) -> Callable[[RowTransaction], Any]:
+            def work(desk: RowTransaction) -> list[object]:
+                before = see(desk)
+                _apply(desk, changes)
+                if undone:
+                    raise _Undo
+                return [*before, *see(desk)]
+
+            return work
+
+        async def crowd(store: RowStore) -> list[Any]:
+            jobs = [work_of(changes, undone=undone) for changes, undone in works]
+            ahead = see if early else None
+            return await asyncio.gather(
+                *(store.together(job, ahead) for job in jobs), return_exceptions=True
+            )
+
+        found = [self.runner.run(crowd(store)) for store in (self.store, self.memory)]
+        for one, other in zip(*found, strict=True):
+            assert one == other or (isinstance(one, _Undo) and isinstance(other, _Undo))
+
+    @rule(changes=change_lists, undone=st.booleans())
+    def change(self, changes: list[tuple[bool, Any]], *, undone: bool) -> None:
+        def work(desk: RowTransaction) -> None:
+            _apply(desk, changes)
+            if undone:
+                raise _Undo
+
+        self.both(work)
+
+    @rule(
+        kind=few([HeldBlob, HeldEnvelope, HeldToken, Leftover]), at=moments, limit=st.integers(1, 4)
+    )
+    def due(self, kind: type, at: datetime, limit: int) -> None:
+        self.both(lambda desk: desk.due(kind, at, limit))
+
+    @rule(mailbox=ids, after=st.integers(0, 9), at=moments, limit=st.integers(1, 3))
+    def letters(self, mailbox: bytes, after: int, at: datetime, limit: int) -> None:
+        self.both(
+            lambda desk: sorted(
+                (one.sequence, one.envelope)
+                for one in desk.letters(MailboxId(mailbox), after, at, 99, 999)
+            )
+        )
+        self.both(lambda desk: len(desk.letters(MailboxId(mailbox), after, at, limit, 999)))
+
+    @rule(envelope=ids, finished=st.booleans(), limit=maybe(st.integers(1, 2)))
+    def find(self, envelope: bytes, limit: int | None, *, finished: bool) -> None:
+        self.both(lambda desk: desk.find(HeldBlob, limit=limit, envelope=envelope))
+        self.both(lambda desk: desk.count(HeldAttempt, envelope=envelope, finished=finished))
+
+    @rule(mailbox=ids, envelope=maybe(ids))
+    def weigh(self, mailbox: bytes, envelope: bytes | None) -> None:
+        self.both(lambda desk: desk.weigh(HeldBlob, "size", mailbox=mailbox, envelope=envelope))
+
+    @rule()
+    def scrub(self) -> None:
+        self.runner.run(self.store.scrub())
+
+    @invariant()
+    def agree(self) -> None:
+        self.both(lambda desk: [desk.find(kind) for kind in HELD])
+
+    def teardown(self) -> None:
+        self.store.close()
+        self.runner.close()
+        self.folder.cleanup()
+
+
+def _apply(desk: RowTransaction, changes: list[tuple[bool, Any]]) -> None:
+    for put, row in changes:
+        kind: type = type(row)
+        if put:
+            desk.put(row)
+        else:
+            desk.drop(kind, *(getattr(row, name) for name in HELD[kind]))
+
+
+def _runs(machine: type[AgainstMemory], examples: int) -> None:
+    many = settings(
+        max_examples=examples,
+        stateful_step_count=15,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    run_state_machine_as_test(machine, settings=many)  # type: ignore[no-untyped-call]
+
+
+def test_sqlite_says_what_memory_says() -> None:
+    _runs(AgainstMemory, 25)
+
+
+@pytest.mark.real
+def test_postgres_says_what_memory_says(postgres: Cluster) -> None:
+    class PostgresAgainstMemory(AgainstMemory):
+        def opened(self) -> PostgresRows:
+            return open_postgres(postgres.fresh())
+
+    _runs(PostgresAgainstMemory, 3)

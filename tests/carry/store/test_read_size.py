@@ -1,0 +1,17 @@
+"""A large download is read in long pieces, and a slow one holds little in memory."""
+
+from entrenous.carry.store.file_blobs import LONGEST_BYTES, SHORTEST_BYTES, ReadSize
+
+
+def test_pieces_grow_for_who_takes_them_at_once_and_are_short_for_who_does_not() -> None:
+    clock = [0.0]
+    stride, sizes = ReadSize(lambda: clock[0]), []
+    for took_s in (0.0, 0.01, 0.05, 0.05, 0.05, 0.05, 3.0, 0.2, 0.01):
+        sizes.append(stride.bytes)
+        clock[0] += 9  # a slow disk is not the reader's fault
+        stride.given()
+        clock[0] += took_s
+        stride.taken()
+    grown = [SHORTEST_BYTES << step for step in range(5)]
+    assert grown[-1] == LONGEST_BYTES
+    assert sizes == [*grown, LONGEST_BYTES, LONGEST_BYTES, SHORTEST_BYTES, SHORTEST_BYTES]

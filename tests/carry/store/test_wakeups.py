@@ -1,0 +1,193 @@
+"""One suite for every Bell."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import pytest
+
+from entrenous.base.identifiers import MailboxId
+from entrenous.carry.relay import WakeUps
+from entrenous.carry.relay_settings import WakeBounds
+from entrenous.carry.store.postgres_rows import connect_to
+from entrenous.carry.store.postgres_wake_ups import PostgresWakeUps
+from entrenous.carry.wake_ups import LocalWakeUps
+from tests.postgres import Cluster, cluster
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+HERE, THERE = MailboxId(b"h" * 16), MailboxId(b"t" * 16)
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    with asyncio.Runner() as runner:
+        yield runner.run
+
+
+@pytest.fixture(params=["local", pytest.param("postgres", marks=pytest.mark.real)])
+def bell(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
+    if request.param == "local":
+        yield LocalWakeUps()
+        return
+    made = PostgresWakeUps(partial(connect_to, request.getfixturevalue("postgres").url("ours")))
+    yield made
+    made.close()
+
+
+async def both(*waiting: Any) -> list[Any]:
+    return list(await asyncio.gather(*waiting))
+
+
+def test_a_ring_between_listening_and_waiting_is_heard(bell: WakeUps, run: Run) -> None:
+    async def story() -> bool:
+        with bell.listen(HERE) as rings:
+            bell.ring(HERE)
+            return await rings(20)
+
+    assert run(story()) is True
+
+
+def test_everybody_who_listens_there_is_woken_and_nobody_else(bell: WakeUps, run: Run) -> None:
+    async def story() -> list[bool]:
+        with bell.listen(HERE) as one, bell.listen(HERE) as two, bell.listen(THERE) as other:
+            bell.ring(HERE)
+            return await both(one(20), two(20), other(0))
+
+    assert run(story()) == [True, True, False]
+
+
+def test_a_ring_before_listening_is_not_heard(bell: WakeUps, run: Run) -> None:
+    async def story() -> bool:
+        bell.ring(HERE)
+        with bell.listen(HERE) as rings:
+            return await rings(0)
+
+    assert run(story()) is False
+
+
+def test_who_is_hushed_waits_no_more(bell: WakeUps, run: Run) -> None:
+    async def story() -> list[bool]:
+        with bell.listen(HERE) as rings:
+            bell.hush()
+            first = await rings(20)
+        with bell.listen(THERE) as rings:
+            return [first, await rings(20)]
+
+    assert run(story()) == [True, True]
+
+
+def test_listening_again_starts_anew(bell: WakeUps, run: Run) -> None:
+    async def story() -> list[bool]:
+        with bell.listen(HERE) as rings:
+            bell.ring(HERE)
+            first = await rings(20)
+        with bell.listen(HERE) as rings:
+            return [first, await rings(0)]
+
+    assert run(story()) == [True, False]
+
+
+@pytest.fixture(params=["local", pytest.param("postgres", marks=pytest.mark.real)])
+def small(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
+    """At which two may listen at one mailbox, three from one network, five in all."""
+    bounds = WakeBounds(mailbox=2, network=3, total=5)
+    if request.param == "local":
+        yield LocalWakeUps(bounds)
+        return
+    url = request.getfixturevalue("postgres").url("ours")
+    made = PostgresWakeUps(partial(connect_to, url), bounds)
+    yield made
+    made.close()
+
+
+async def yielded(bell: WakeUps, *listeners: tuple[int, bytes]) -> list[int]:
+    """Which of those who listen, one after the other, have to yield; all others are woken."""
+    with ExitStack() as listening:
+        waiting = []
+        for mailbox, network in listeners:
+            rings = listening.enter_context(bell.listen(MailboxId(bytes([mailbox]) * 16), network))
+            waiting.append(asyncio.create_task(rings(20)))
+        await asyncio.sleep(0)  # who has to yield is told at once
+        bell.hush()
+        heard = await asyncio.gather(*waiting)
+    return [number for number, rung in enumerate(heard) if not rung]
+
+
+def test_at_a_full_mailbox_the_oldest_yields(small: WakeUps, run: Run) -> None:
+    assert run(yielded(small, (1, b"a"), (2, b"b"), (1, b"c"), (1, b"d"))) == [0]
+
+
+def test_from_a_full_network_the_oldest_yields(small: WakeUps, run: Run) -> None:
+    crowd = [(number, b"crowd") for number in range(1, 5)]
+    assert run(yielded(small, (9, b"home"), *crowd)) == [1]
+
+
+def test_where_all_is_full_who_has_many_places_yields_to_who_has_few(
+    small: WakeUps, run: Run
+) -> None:
+    """And not the oldest of all, who has one place: so nobody drives others out by asking anew."""
+    one, many = [(1, b"home")], [(number, b"many") for number in range(2, 5)]
+    more = [(number, b"more") for number in range(5, 8)]
+    assert run(yielded(small, *one, *many, *more)) == [1, 2]
+
+
+def test_where_no_network_is_known_mailboxes_are_equal(small: WakeUps, run: Run) -> None:
+    assert run(yielded(small, (1, b""), (2, b""), (2, b""), (3, b""), (4, b""), (5, b""))) == [1]
+
+
+def test_who_yielded_leaves_its_place(small: WakeUps, run: Run) -> None:
+    async def story() -> list[int]:
+        for _ in range(3):
+            await yielded(small, *[(number, b"x") for number in range(9)])
+        return await yielded(small, *[(number, bytes([number])) for number in range(1, 6)])
+
+    assert run(story()) == []
+
+
+@pytest.mark.real
+def test_a_ring_is_heard_in_another_process(postgres: Cluster, run: Run) -> None:
+    """Two bells stand for two processes: they share nothing but the database."""
+    here, there = (PostgresWakeUps(partial(connect_to, postgres.url("ours"))) for _ in range(2))
+
+    async def story() -> list[bool]:
+        with there.listen(HERE) as one, there.listen(THERE) as other:
+            here.ring(HERE)
+            return await both(one(20), other(0.2))
+
+    assert there.is_heard(20)
+    assert run(story()) == [True, False]
+    here.close()
+    there.close()
+
+
+@pytest.mark.real
+def test_a_bell_outlives_its_database(run: Run) -> None:
+    """It rings within its process meanwhile, and between them again afterwards."""
+    with cluster("-c fsync=off") as own:
+        here, there = (PostgresWakeUps(partial(connect_to, own.url("ours"))) for _ in range(2))
+        assert there.is_heard(20)
+        own.stop()
+
+        async def story() -> bool:
+            with here.listen(HERE) as rings:
+                here.ring(HERE)
+                return await rings(20)
+
+        async def again() -> bool:
+            with there.listen(THERE) as rings:
+                for _ in range(100):
+                    here.ring(THERE)
+                    if await rings(0.2):
+                        return True
+            return False
+
+        assert run(story())
+        own.start("-c fsync=off")
+        assert run(again())
+        here.close()
+        there.close()

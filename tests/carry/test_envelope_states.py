@@ -1,0 +1,78 @@
+"""The table of states: complete, and with no way back."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.errors import Expired, NoSuchEnvelope, TakenBack
+from entrenous.carry.envelope_states import NEXT, REFUSED, Event, step
+from entrenous.wire.relay_nouns import EnvelopeState
+from tests.carry.relays import NOON
+
+ALL = tuple(EnvelopeState)
+ENDS = (
+    *(EnvelopeState.TAKEN_BACK, EnvelopeState.EXPIRED, EnvelopeState.REVOKED),
+    EnvelopeState.LOST,
+)
+MACHINE = Path(__file__).parents[2] / "docs/machines/envelope.md"
+
+
+def drawn() -> str:
+    """The table as docs/machines/envelope.md has it."""
+    arrows = [
+        f"    {state.name.lower()} --> {NEXT[state, event].name.lower()}: {event}"
+        for state, event in NEXT
+    ]
+    head = "| | " + " | ".join(Event) + " |\n|" + " --- |" * (1 + len(Event))
+    rows = [f"| **{state}** | " + " | ".join(cell(state, e) for e in Event) + " |" for state in ALL]
+    diagram = ["```mermaid", "stateDiagram-v2", "    [*] --> waiting: accept", *arrows, "```"]
+    return "\n".join([*diagram, "", head, *rows])
+
+
+def cell(state: EnvelopeState, event: Event) -> str:
+    if (state, event) in REFUSED:
+        return f"`{REFUSED[state, event].__name__}`"
+    return str(NEXT.get((state, event), ""))
+
+
+def test_the_drawing_shows_the_table() -> None:
+    assert drawn() in MACHINE.read_text()
+
+
+def test_an_end_is_an_end() -> None:
+    assert {NEXT[state, event] for state, event in NEXT if state in ENDS} == set(ENDS)
+    assert all(NEXT[state, event] is state for state, event in NEXT if state in ENDS)
+
+
+def test_nothing_ever_waits_again() -> None:
+    waiting = EnvelopeState.WAITING
+    assert {state for state, event in NEXT if NEXT[state, event] is waiting} == {waiting}
+
+
+def test_every_state_can_be_reached_and_taken_back() -> None:
+    assert {EnvelopeState.WAITING, *NEXT.values()} == set(EnvelopeState)
+    assert all((state, Event.WITHDRAW) in NEXT for state in EnvelopeState)
+
+
+def test_opening_is_answered_everywhere() -> None:
+    for state in EnvelopeState:
+        assert ((state, Event.OPEN) in NEXT) != ((state, Event.OPEN) in REFUSED)
+
+
+def test_refusals_have_names() -> None:
+    with pytest.raises(TakenBack):
+        step(EnvelopeState.TAKEN_BACK, Event.OPEN, NOON)
+    with pytest.raises(Expired, match="25 November 2026"):
+        step(EnvelopeState.EXPIRED, Event.OPEN, NOON)
+    with pytest.raises(NoSuchEnvelope):
+        step(EnvelopeState.REVOKED, Event.OPEN, NOON)
+    with pytest.raises(NoSuchEnvelope):
+        step(EnvelopeState.LOST, Event.OPEN, NOON)
+
+
+def test_what_the_table_lacks_cannot_happen() -> None:
+    every = set(itertools.product(EnvelopeState, Event))
+    for state, event in every - set(NEXT) - set(REFUSED):
+        with pytest.raises(KeyError):
+            step(state, event, NOON)

@@ -1,0 +1,275 @@
+"""A store of blobs that refuses holds up neither the rows nor the blobs that it would let go."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.base.errors import DiskFailed, Expired
+from entrenous.base.identifiers import BlobId, EnvelopeId, MailboxId
+from entrenous.carry.expire import remove_orphan_blobs
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.mailbox import close_mailbox, create_mailbox
+from entrenous.carry.relay import Relay, RowStore
+from entrenous.carry.relay_rows import HeldLetter, HeldUpload, Leftover
+from entrenous.carry.release import finish, open_share
+from entrenous.carry.restore import close_after_restore
+from entrenous.carry.withdraw import withdraw
+from entrenous.crypto.hashing import lock_of
+from entrenous.wire.relay_nouns import EnvelopeState
+from tests.carry.minute import expire
+from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
+from tests.carry.test_expire import arrive, found_in
+from tests.in_memory.blobs import MemoryBlobs
+from tests.in_memory.mail import MemoryMail
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+SEALED = b"a letter that was deleted " * 20
+LETTER = HeldLetter(
+    EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, SEALED, NOON + timedelta(days=1)
+)
+
+
+class Refusing(MemoryBlobs):
+    """Does not let go of some, and notes whom it was asked for."""
+
+    def __init__(self, *stuck: str) -> None:
+        super().__init__()
+        self.stuck, self.asked = set(stuck), list[str]()
+
+    async def drop(self, name: str) -> None:
+        self.asked.append(name)
+        if name in self.stuck:
+            raise DiskFailed
+
+
+class Silent(MemoryBlobs):
+    """A bucket that is away: it never says so."""
+
+    async def drop(self, _: str) -> None:
+        await asyncio.Event().wait()
+
+
+async def leave(relay: Relay, *names: str) -> None:
+    """Names that are due, the first one longest."""
+    first = relay.clock.now() - timedelta(seconds=len(names))
+    for number, name in enumerate(names):
+        row = Leftover(name, first + timedelta(seconds=number))
+        await relay.mail.together(lambda desk, row=row: desk.put(row))
+
+
+async def left(relay: Relay) -> list[str]:
+    return [row.name for row in await relay.mail.look(lambda view: view.find(Leftover))]
+
+
+async def fails(relay: Relay) -> None:
+    with pytest.raises(DiskFailed):
+        await remove_orphan_blobs(relay)
+
+
+def test_what_fails_goes_behind_all_others(mail: RowStore) -> None:
+    """And is told; it goes a minute later, if the store lets it then."""
+
+    async def story() -> None:
+        clock, blobs = WoundClock(), Refusing("a", "b")
+        relay = Relay(mail, blobs, clock, CountingDice())
+        await leave(relay, "a", "b", "c", "d")
+        await fails(relay)
+        assert await left(relay) == ["a", "b"]
+        assert blobs.asked == ["a", "b", "c", "d"]
+        await remove_orphan_blobs(relay)  # of a request meanwhile, which is not held up
+        assert blobs.asked == ["a", "b", "c", "d"]
+        clock.wind(minutes=1)
+        blobs.stuck = {"b"}
+        await fails(relay)
+        assert await left(relay) == ["b"]
+        clock.wind(minutes=1)
+        blobs.stuck = set()
+        await remove_orphan_blobs(relay)
+        assert await left(relay) == []
+
+    asyncio.run(story())
+
+
+def test_of_a_store_that_is_away_no_more_than_three_are_asked_for(mail: RowStore) -> None:
+    """Each may take minutes to fail. The next sweep asks for others first."""
+
+    async def story() -> None:
+        clock, blobs = WoundClock(), Refusing(*"abcde")
+        relay = Relay(mail, blobs, clock, CountingDice())
+        await leave(relay, *"abcdef")
+        await fails(relay)
+        assert blobs.asked == [*"abc"]
+        clock.wind(minutes=1)
+        await fails(relay)
+        assert blobs.asked == [*"abcdefa"]
+        assert await left(relay) == [*"abcde"]
+
+    asyncio.run(story())
+
+
+def test_a_name_that_another_relay_removed_meanwhile_does_not_come_back() -> None:
+    async def story() -> None:
+        mail = MemoryMail()
+        blobs = Refusing("a")
+        relay = Relay(mail, blobs, WoundClock(), CountingDice())
+        await leave(relay, "a")
+        refuse = blobs.drop
+
+        async def drop(name: str) -> None:
+            await mail.together(lambda desk: desk.drop(Leftover, name))
+            await refuse(name)
+
+        blobs.drop = drop  # type: ignore[method-assign]
+        await fails(relay)
+        assert await left(relay) == []
+
+    asyncio.run(story())
+
+
+def restore(relay: Relay) -> Awaitable[object]:
+    return close_after_restore(relay, frozenset(), with_shares=True)
+
+
+@pytest.mark.threat("account-takeover")
+@pytest.mark.parametrize("sweep", [expire, restore], ids=["sweep", "restore"])
+def test_a_deleted_letter_is_off_the_medium_while_blobs_do_not_go(
+    tmp_path: Path, sweep: Callable[[Relay], Awaitable[object]]
+) -> None:
+    with disk_relay(tmp_path, WoundClock()) as disk:
+        relay = replace(disk, blobs=Refusing("a"))
+
+        async def story() -> None:
+            await relay.mail.together(lambda desk: desk.put(LETTER))
+            await leave(relay, "a")
+            await relay.mail.together(lambda desk: desk.drop(HeldLetter, LETTER.envelope))
+            assert found_in(tmp_path, [SEALED[:24]]) == 1
+            with pytest.raises(DiskFailed):
+                await sweep(relay)
+            assert found_in(tmp_path, [SEALED[:24]]) == 0
+
+        asyncio.run(story())
+
+
+@pytest.mark.threat("account-takeover")
+def test_nor_does_a_bucket_that_says_nothing_keep_it_there(tmp_path: Path) -> None:
+    """What a running relay does each minute, while a blob is waited for."""
+    with disk_relay(tmp_path, WoundClock()) as disk:
+        relay = replace(disk, blobs=Silent())
+
+        async def story() -> None:
+            await relay.mail.together(lambda desk: desk.put(LETTER))
+            await leave(relay, "a")
+            await relay.mail.together(lambda desk: desk.drop(HeldLetter, LETTER.envelope))
+            app: Any = relay_app(relay)
+            async with app._app.router.lifespan_context(app._app):
+                while found_in(tmp_path, [SEALED[:24]]):  # noqa: ASYNC110 -- a file says nothing
+                    await asyncio.sleep(0.01)
+
+        asyncio.run(asyncio.wait_for(story(), 20))
+
+
+class Slow(MemoryBlobs):
+    """Takes its time for each blob, as a disk that is busy."""
+
+    async def drop(self, name: str) -> None:
+        await asyncio.sleep(0.01)
+        await super().drop(name)
+
+
+async def by_withdrawal(relay: Relay, post: Post) -> None:
+    status = await withdraw(post.id, post.withdraw, relay)
+    assert status.state is EnvelopeState.TAKEN_BACK
+
+
+async def by_use(relay: Relay, post: Post) -> None:
+    attempt = post.attempt()
+    await open_share(post.id, post.open, attempt, relay)
+    await finish(post.id, post.open, attempt, relay)
+
+
+async def by_time(relay: Relay, post: Post) -> None:
+    relay.clock.wind(days=7)  # type: ignore[attr-defined]
+    with pytest.raises(Expired):
+        await open_share(post.id, post.open, post.attempt(), relay)
+
+
+async def by_closing(relay: Relay, post: Post) -> None:
+    await close_mailbox(post.mailbox, post.owner, relay)
+
+
+Ending = Callable[[Relay, Post], Awaitable[None]]
+ENDINGS = pytest.mark.parametrize("ending", [by_withdrawal, by_use, by_time, by_closing])
+
+
+async def ended_with(blobs: MemoryBlobs, ending: Ending, *others: str) -> Relay:
+    """A relay at which a copy with a blob has just ended, while ``others`` were left over."""
+    relay, post = replace(memory_relay(), blobs=blobs), Post()
+    await arrive(relay, post, opens=1)
+    await leave(relay, *others)
+    await ending(relay, post)
+    return relay
+
+
+@ENDINGS
+def test_who_ends_a_message_does_not_wait_for_the_blobs_of_others(ending: Ending) -> None:
+    """A stranger's mailbox, deleted, may leave ten thousand."""
+
+    async def story() -> None:
+        others = [f"{number:04}" for number in range(1000)]
+        blobs = Slow()
+        relay = await asyncio.wait_for(ended_with(blobs, ending, *others), 5)
+        assert len(blobs) == 0
+        assert await left(relay) == others
+
+    asyncio.run(story())
+
+
+class Away(MemoryBlobs):
+    """A bucket that says so."""
+
+    async def drop(self, _: str) -> None:
+        raise DiskFailed
+
+
+@ENDINGS
+@pytest.mark.parametrize("store", [Away, Silent])
+def test_a_store_that_is_away_keeps_no_message_from_ending(
+    store: type[MemoryBlobs], ending: Ending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does whoever ended it hear of the store: the rows are gone. Its bytes go later."""
+    monkeypatch.setattr("entrenous.carry.expire._SOON_S", 0.05)
+
+    async def story() -> None:
+        blobs = store()
+        relay = await asyncio.wait_for(ended_with(blobs, ending), 5)
+        assert len(blobs) == len(await left(relay)) == 1
+        again = replace(relay, blobs=MemoryBlobs())
+        await expire(again)
+        assert await left(relay) == []
+
+    asyncio.run(story())
+
+
+def test_a_large_mailbox_is_deleted_though_the_store_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It goes in parts, and is not waited for once for each."""
+    monkeypatch.setattr("entrenous.carry.expire._SOON_S", 0.3)
+
+    async def story() -> None:
+        relay, post = replace(memory_relay(), blobs=Silent()), Post()
+        await create_mailbox(post.mailbox, lock_of(post.owner), relay)
+        row = HeldUpload(post.blob_id, "", post.mailbox, 9, b"", b"", b"", post.until)
+        many = [replace(row, blob=BlobId(post.dice.token(16)), name=f"{n}") for n in range(3000)]
+        await relay.mail.together(lambda desk: [desk.put(one) for one in many])
+        await asyncio.wait_for(close_mailbox(post.mailbox, post.owner, relay), 1.5)
+        assert len(await left(relay)) == 3000
+
+    asyncio.run(story())

@@ -1,0 +1,153 @@
+"""A relay's settings: every one is in the default file, and none that is wrong passes."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.errors import EntrenousError
+from entrenous.carry.commands.settings_file import default_settings
+from entrenous.carry.relay_settings import (
+    _LIMITS,
+    _SETTINGS,
+    MEGABYTE,
+    BadRelaySetting,
+    Limits,
+    NoSettingsFile,
+    RelaySettings,
+    UnknownRelaySetting,
+    UnreadableSettings,
+    read_relay_settings,
+)
+from entrenous.serving.server_process import LogKind
+
+KEYS = {*_SETTINGS, *_LIMITS}
+#: What the default file shows of these is an example.
+UNSET = {"tls_cert", "tls_key", "metrics_listen", "database", "blobs"}
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "relay.toml"
+    path.write_text(text)
+    return path
+
+
+def uncommented() -> str:
+    return re.sub(r"(?m)^# (?=[a-z_]+ = )", "", default_settings().decode())
+
+
+def test_the_default_file_sets_nothing(tmp_path: Path) -> None:
+    settings = read_relay_settings(written(tmp_path, default_settings().decode()))
+    served = Limits(free_bytes_min=1000 * MEGABYTE)
+    assert settings == RelaySettings(tmp_path / "relay-data", limits=served)
+
+
+def test_the_default_file_shows_every_setting_and_its_default(tmp_path: Path) -> None:
+    shown = tomllib.loads(uncommented())
+    assert set(shown) == KEYS
+    all_set = "\n".join(line for line in uncommented().splitlines() if not _is_unset(line))
+    default = read_relay_settings(written(tmp_path, ""))
+    assert read_relay_settings(written(tmp_path, all_set)) == default
+    read_relay_settings(written(tmp_path, uncommented()))
+
+
+def _is_unset(line: str) -> bool:
+    return line.partition(" = ")[0] in UNSET
+
+
+def test_what_is_set_is_read(tmp_path: Path) -> None:
+    text = """
+    data = "/srv/relay"
+    listen = "[::]:8443"
+    tls_cert = "cert.pem"
+    tls_key = "key.pem"
+    behind_proxy = true
+    metrics_listen = "127.0.0.1:0"
+    log = "json"
+    keep_days = 7
+    mailbox_open = false
+    quota_letters = 5
+    quota_mailbox_mb = 6
+    quota_coming_mb = 7
+    free_mb_min = 0
+    """
+    limits = Limits(7, 5, 6 * MEGABYTE, 7 * MEGABYTE, 0, 2, mailbox_open=False)
+    assert read_relay_settings(written(tmp_path, text)) == RelaySettings(
+        *(Path("/srv/relay"), "[::]:8443", tmp_path / "cert.pem", tmp_path / "key.pem"),
+        behind_proxy=True,
+        metrics_listen="127.0.0.1:0",
+        log=LogKind.JSON,
+        limits=limits,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ('listen = "nowhere"', "listen"),
+        ("listen = 7801", "listen"),
+        ('listen = "127.0.0.1:70000"', "listen"),
+        ('data = ""', "data"),
+        ('listen = "relay:' + "9" * 5000 + '"', "listen"),
+        ('log = "loud"', "log"),
+        ('database = "mysql://relay"', "database"),
+        ("database = 1", "database"),
+        ('blobs = "bucket"', "blobs"),
+        ('blobs = "s3://"', "blobs"),
+        ("log = []", "log"),
+        ("log = {}", "log"),
+        ('behind_proxy = "yes"', "behind_proxy"),
+        ("floor = 1", "floor"),
+        ("floor = 3", "floor"),
+        ("keep_days = 0", "keep_days"),
+        ("keep_days = 31", "keep_days"),
+        ("keep_days = true", "keep_days"),
+        ("keep_days = 3.5", "keep_days"),
+        ("mailbox_open = 1", "mailbox_open"),
+        ("quota_letters = 2001", "quota_letters"),
+        ("quota_mailbox_mb = 0", "quota_mailbox_mb"),
+        ("quota_coming_mb = -1", "quota_coming_mb"),
+        ("free_mb_min = -1", "free_mb_min"),
+        ('tls_cert = "c.pem"', "tls_key"),
+        ('tls_key = "k.pem"', "tls_cert"),
+    ],
+)
+def test_a_wrong_value_is_named(tmp_path: Path, line: str, name: str) -> None:
+    with pytest.raises(BadRelaySetting) as bad:
+        read_relay_settings(written(tmp_path, line))
+    assert bad.value.facts["name"] == name
+    assert name in str(bad.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('lissen = "127.0.0.1:1"', UnknownRelaySetting),
+        ("[relay]\ndata = 'x'", UnknownRelaySetting),
+        ("data = ", UnreadableSettings),
+        ("data = 1\ndata = 2", UnreadableSettings),
+        ("floor = " + "9" * 5000, UnreadableSettings),
+        ("data = " + "[" * 5000, UnreadableSettings),
+    ],
+)
+def test_what_is_no_settings_file_is_refused(
+    tmp_path: Path, text: str, why: type[EntrenousError]
+) -> None:
+    with pytest.raises(why):
+        read_relay_settings(written(tmp_path, text))
+
+
+def test_what_is_not_there_or_no_text_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NoSettingsFile, match="entrenous relay init"):
+        read_relay_settings(tmp_path / "none.toml")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    for path in (tmp_path, tmp_path / "bytes.toml"):
+        with pytest.raises(UnreadableSettings, match="not readable text"):
+            read_relay_settings(path)
+
+
+@pytest.mark.parametrize("wrong", [{"keep_days": 31}, {"floor": 1}, {"letters": 0}])
+def test_limits_are_valid_once_built(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="a "):
+        Limits(**wrong)  # type: ignore[arg-type]

@@ -1,0 +1,372 @@
+"""How every command ends and speaks: statuses, one JSON object, secrets that stay secret."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import entrenous.send.commands.setup as setup_command
+from entrenous.base.errors import (
+    EntrenousError,
+    Malformed,
+    NotFound,
+    Refused,
+    Unproven,
+    Unreachable,
+)
+from entrenous.base.secret import Secret
+from entrenous.cli import COMMANDS, run
+from entrenous.device.commands import ask_passphrase
+from entrenous.device.lock_errors import NoPassphrase
+from entrenous.terminal.session import BUG, BY_FAMILY, INTERRUPTED, NO, USAGE, YES, exit_of
+from tests.village.world import photo as small_photo
+
+pytestmark = pytest.mark.slow
+
+WORDS = "four or five unrelated words"
+Command = Callable[..., int]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
+    monkeypatch.delenv("ENTRENOUS_DEBUG", raising=False)
+    return tmp_path / "home"
+
+
+def command(*arguments: str) -> int:
+    return run(list(arguments), {})
+
+
+@pytest.fixture
+def device(home: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A device without a relay."""
+    assert command("setup", "--name", "ana", "--offline") == YES
+    capsys.readouterr()
+    return home
+
+
+@pytest.fixture
+def pipe() -> Iterator[Callable[[str], str]]:
+    """File descriptors that a passphrase can be read from."""
+    opened: list[int] = []
+
+    def with_words(words: str) -> str:
+        reading, writing = os.pipe()
+        os.write(writing, words.encode())
+        os.close(writing)
+        opened.append(reading)
+        return str(reading)
+
+    yield with_words
+    for descriptor in opened:
+        os.close(descriptor)
+
+
+def every_error(family: type[EntrenousError]) -> set[type[EntrenousError]]:
+    return {family}.union(*(every_error(kind) for kind in family.__subclasses__()))
+
+
+def test_every_family_has_a_status_of_its_own() -> None:
+    families = (Refused, NotFound, Unproven, Unreachable, Malformed)
+    assert [exit_of(family()) for family in families] == [3, 4, 5, 6, 7]
+    others = {YES, NO, USAGE, BUG, INTERRUPTED}
+    assert others == {0, 1, 2, 70, 130}
+    assert not others & set(BY_FAMILY.values())
+    for family in families:
+        for error in every_error(family):
+            assert exit_of(error()) == BY_FAMILY[family.family]
+    assert exit_of(EntrenousError()) == BUG
+
+
+def test_a_command_that_is_none_is_a_matter_of_usage(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = [
+        ["nonsense"],
+        ["setup"],
+        ["setup", "--name", "ana"],
+        ["setup", "--name", "ana", "--offline", "--relay", "https://relay.test"],
+        ["send", "--days", "31"],
+        ["trace"],
+        ["--passphrase-fd"],
+        ["setup", "--passphrase-fd", "x"],
+    ]
+    for arguments in wrong:
+        assert (arguments, command(*arguments)) == (arguments, USAGE)
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err != ""
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(name, "--help") == YES
+    assert f"entrenous {name}" in capsys.readouterr().out
+
+
+def test_without_a_device_every_command_says_how_to_make_one(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["inbox"], ["sent", "--json"], ["recall", "x"], ["person", "list"]):
+        assert command(*arguments) == 4
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "entrenous setup" in err
+        assert str(home) in err
+
+
+@pytest.mark.usefixtures("device")
+def test_a_wrong_passphrase_is_refused_in_one_calm_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "another passphrase")
+    assert command("sent", "--json") == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "another passphrase" not in err
+
+
+def test_a_device_that_is_there_stays(device: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (device / "vault.json").read_bytes()
+    assert command("setup", "--name", "eve", "--offline") == 3
+    assert (device / "vault.json").read_bytes() == before
+    assert "ENTRENOUS_HOME" in capsys.readouterr().err
+
+
+def test_a_set_up_that_fails_leaves_no_half_device(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("setup", "--name", " ana", "--offline") == 3
+    for odd in ("ftp://relay.test", "relay.test", "", "https://a@b", "http://relay.example"):
+        assert command("setup", "--name", "ana", "--relay", odd) == 3
+    assert not (home / "vault.json").exists()
+    assert "fault" not in capsys.readouterr().err
+    assert command("setup", "--name", "ana", "--offline") == YES
+
+
+JSON = [
+    (["sent", "--json"], YES, "entrenous/sent/1"),
+    (["case", "list", "--json"], YES, "entrenous/cases/1"),
+    (["protect", "--list", "--json"], YES, "entrenous/claims/1"),
+    (["send", "--resume", "--json"], YES, "entrenous/resume/1"),
+]
+
+
+@pytest.mark.usefixtures("device")
+@pytest.mark.parametrize(("arguments", "status", "schema"), JSON)
+def test_json_is_one_object_and_nothing_else(
+    arguments: list[str],
+    status: int,
+    schema: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command(*arguments) == status
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 1
+    assert json.loads(out)["schema"] == schema
+    assert err == ""
+    assert WORDS not in out
+
+
+def test_a_new_device_answers_in_json_without_a_secret(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("setup", "--name", "ana", "--offline", "--json") == YES
+    out, err = capsys.readouterr()
+    said = {"schema": "entrenous/setup/1", "name": "ana", "home": str(home)}
+    assert (json.loads(out), err) == (said, "")
+
+
+@pytest.mark.usefixtures("device")
+def test_the_check_up_answers_by_its_status_too(capsys: pytest.CaptureFixture[str]) -> None:
+    status = command("check-up", "--json")
+    out, err = capsys.readouterr()
+    advice = json.loads(out)["advice"]
+    assert err == ""
+    assert status == (YES if any(one["next"] for one in advice) else NO)
+    assert WORDS not in out
+
+
+ERRORS = [
+    (["recall", "7-lunar-otter", "--json"], 4),
+    (["invite", "--json"], 3),
+    (["inbox", "--json"], 3),
+    (["person", "add", "entrenous:1:AAAA", "--as", "ben", "--json"], 7),
+    (["trace", "/no/such/file", "--json"], 4),
+    (["trace", "EMPTY", "--json"], 4),
+    (["fingerprint", "/", "--json"], 3),
+    (["case", "open", "--from-trace", "9", "--adults", "--json"], 4),
+    (["unprotect", "nothing", "--json"], 4),
+]
+
+
+@pytest.mark.usefixtures("device")
+@pytest.mark.parametrize(("arguments", "status"), ERRORS)
+def test_an_error_is_a_sentence_on_stderr_and_nothing_on_stdout(
+    arguments: list[str], status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    named = [str(tmp_path / "empty") if word == "EMPTY" else word for word in arguments]
+    assert command(*named) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.rstrip().endswith((".", "URL", "NAME", "sent", "FILE"))
+
+
+@pytest.mark.usefixtures("device")
+@pytest.mark.parametrize(
+    ("arguments", "end"),
+    [
+        (["--passphrase-fd", "FD", "sent", "--json"], ""),
+        (["sent", "--passphrase-fd", "FD", "--json"], "\n"),
+        (["sent", "--json", "--passphrase-fd", "FD"], "\r\n"),
+        (["--passphrase-fd=FD", "sent", "--json"], "\nand a second line"),
+        (["sent", "--json", "--passphrase-fd=FD"], "\n"),
+    ],
+)
+def test_the_passphrase_may_come_by_a_descriptor_named_anywhere(
+    pipe: Callable[[str], str],
+    arguments: list[str],
+    end: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "not this one")
+    number = pipe(WORDS + end)
+    assert command(*(word.replace("FD", number) for word in arguments)) == YES
+    assert json.loads(capsys.readouterr().out)["messages"] == []
+
+
+@pytest.mark.usefixtures("device")
+def test_the_descriptor_may_be_named_by_the_surroundings(
+    pipe: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "not this one")
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE_FD", pipe(WORDS))
+    assert command("sent", "--json") == YES
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE_FD", pipe("not this one either"))
+    assert command("sent", "--json", "--passphrase-fd", pipe(WORDS)) == YES
+    capsys.readouterr()
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE_FD", "three")
+    assert command("sent", "--json") == 3
+    assert "ENTRENOUS_PASSPHRASE_FD" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("device")
+@pytest.mark.parametrize("number", ["987", "9" * 30])
+def test_a_descriptor_that_is_not_open_is_no_fault_of_ours(
+    number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("sent", "--passphrase-fd", number) == 3
+    said = capsys.readouterr().err
+    assert "--passphrase-fd" in said
+    assert f"file descriptor {number}" in " ".join(said.split())
+
+
+@pytest.mark.usefixtures("device")
+def test_a_message_without_a_name_is_a_slip_of_the_command_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command("recall", "") == USAGE
+    assert "say which message" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("device")
+def test_without_a_terminal_or_a_passphrase_nothing_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("ENTRENOUS_PASSPHRASE")
+    with Path(os.devnull).open() as no_terminal:
+        monkeypatch.setattr("sys.stdin", no_terminal)
+        assert command("sent", "--json") == 3
+        with pytest.raises(NoPassphrase):
+            ask_passphrase(None)
+    assert "ENTRENOUS_PASSPHRASE" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("home")
+def test_a_passphrase_is_the_same_however_its_accents_are_typed(
+    pipe: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed, decomposed = "Zo\u00eb und die \u00c4pfel", "Zoe\u0308 und die A\u0308pfel"
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", decomposed)
+    assert command("setup", "--name", "ana", "--offline") == YES
+    for typed in (composed, decomposed):
+        assert ask_passphrase(int(pipe(typed))) == Secret(composed.encode())
+        assert command("sent", "--passphrase-fd", pipe(typed)) == YES
+
+
+def test_bytes_that_are_no_text_are_a_passphrase_too() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"\xff\xfe not UTF-8\n")
+    os.close(writing)
+    assert ask_passphrase(reading) == Secret(b"\xff\xfe not UTF-8")
+    os.close(reading)
+
+
+def broken(*_: Any) -> None:
+    raise RuntimeError(f"{WORDS} in /home/ana/beach.jpg with key 00ff")
+
+
+def test_a_fault_of_ours_says_so_and_nothing_of_what_it_met(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(setup_command, "set_up", broken)
+    assert command("setup", "--name", "ana", "--offline", "--json") == BUG
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "RuntimeError" in err
+    for secret in (WORDS, "beach", "00ff", "/home/ana", "Traceback"):
+        assert secret not in err
+    assert not (home / "vault.json").exists()
+
+
+@pytest.mark.usefixtures("home")
+def test_with_debugging_asked_for_the_fault_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENTRENOUS_DEBUG", "1")
+    monkeypatch.setattr(setup_command, "set_up", broken)
+    with pytest.raises(RuntimeError):
+        command("setup", "--name", "ana", "--offline")
+
+
+def test_an_interruption_has_its_own_status(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(setup_command, "set_up", interrupted)
+    assert command("setup", "--name", "ana", "--offline") == INTERRUPTED
+    assert capsys.readouterr() == ("", "Stopped. Nothing is half done.\n")
+    assert not (home / "vault.json").exists()
+
+
+@pytest.mark.parametrize("patience", ["soon", "", "-1", "inf", "nan"])
+def test_a_setting_that_is_none_is_named(
+    home: Path, patience: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_PATIENCE", patience)
+    assert command("setup", "--name", "ana", "--offline") == 3
+    assert "ENTRENOUS_PATIENCE" in capsys.readouterr().err
+    assert not home.exists()
+
+
+@pytest.mark.usefixtures("device")
+def test_a_folder_that_cannot_be_written_to_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = tmp_path / "beach.jpg"
+    photo.write_bytes(small_photo(width_px=160))
+    in_the_way = tmp_path / "a-file"
+    in_the_way.write_text("not a folder")
+    assert command("mark", str(photo), "--to", "ben", "--out", str(in_the_way / "copies")) == 3
+    assert "Nothing could be written" in capsys.readouterr().err

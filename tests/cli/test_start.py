@@ -1,0 +1,85 @@
+"""What a command loads before it does anything: everybody waits for it each time."""
+
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Mapping
+from importlib import import_module
+
+import pytest
+import typer
+
+from entrenous.carry import commands
+from entrenous.cli import COMMANDS
+from entrenous.stop.commands import gate
+from entrenous.terminal.lazy_commands import Listed, load_command
+
+TABLES: Mapping[str, Mapping[str, Listed]] = {
+    "": COMMANDS,
+    "gate": gate.COMMANDS,
+    "relay": commands.COMMANDS,
+}
+NO_DECODERS_OR_PRINTERS = {"av", "fpdf", "jinja2", "sklearn", "skimage", "matplotlib"}
+NO_LIBRARIES = {
+    *{"PIL", "av", "cryptography", "cv2", "fpdf", "httpcore", "httpx", "jinja2", "msgspec"},
+    *{"numpy", "rich", "scipy", "sqlalchemy", "sqlcipher3", "starlette", "uvicorn"},
+}
+
+
+@pytest.mark.parametrize("group", TABLES)
+def test_table_says_what_its_commands_say(group: str) -> None:
+    for name, known in TABLES[group].items():
+        command = load_command(name, known)
+        first_paragraph = command.help.partition("\n\n")[0]
+        assert known.help == " ".join(first_paragraph.split()), name
+        assert known.hidden == command.hidden, name
+
+
+@pytest.mark.parametrize("group", TABLES)
+def test_table_has_every_command_of_its_modules(group: str) -> None:
+    by_module = defaultdict[str, set[str]](set)
+    for name, known in TABLES[group].items():
+        by_module[known.module].add(name)
+    for module, names in by_module.items():
+        app = typer.Typer()
+        app.callback()(lambda: None)
+        import_module(module).join(app)
+        assert set(typer.main.get_group(app).commands) == names, module
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("words", ["", "gate", "relay"])
+def test_help_loads_none_of_the_libraries(words: str) -> None:
+    assert not NO_LIBRARIES & loaded_by(*words.split(), "--help")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("command", ["send", "inbox", "sent", "react", "case", "person"])
+def test_commands_about_messages_load_neither_web_nor_pictures(command: str) -> None:
+    assert not (NO_LIBRARIES - {"cryptography", "msgspec", "sqlcipher3"}) & loaded_by(
+        command, "--help"
+    )
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("command", ["trace", "mark", "inbox"])
+def test_no_command_loads_decoders_or_printers_before_they_are_needed(command: str) -> None:
+    assert not NO_DECODERS_OR_PRINTERS & loaded_by(command, "--help")
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Packages that the program has loaded when it ends."""
+    told = (
+        "import atexit, sys; from entrenous.__main__ import main;"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", told, *arguments],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    modules = set(done.stderr.split())
+    assert "entrenous.cli" in modules
+    return modules

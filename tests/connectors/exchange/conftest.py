@@ -1,0 +1,46 @@
+"""Exchanges over ASGI, without a socket."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from entrenous.connectors.exchange.exchange_app import exchange_app
+from tests.stop.exchange.exchange_for_tests import Room, open_room
+
+URL = "http://127.0.0.1:7802"
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    with open_room(tmp_path) as made:
+        yield made
+
+
+class Direct(httpx.BaseTransport):
+    """Hands requests to the application itself: all of HTTP but the socket."""
+
+    def __init__(self, app: Starlette) -> None:
+        self.app = app
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return anyio.run(self._ask, request)
+
+    async def _ask(self, request: httpx.Request) -> httpx.Response:
+        inside = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=inside) as client:
+            answer = await client.request(
+                request.method, request.url, content=request.read(), headers=request.headers
+            )
+            return httpx.Response(
+                answer.status_code, headers=answer.headers, content=answer.content
+            )
+
+
+@pytest.fixture
+def web(room: Room) -> Iterator[httpx.Client]:
+    with httpx.Client(transport=Direct(exchange_app(room.exchange)), base_url=URL) as client:
+        yield client

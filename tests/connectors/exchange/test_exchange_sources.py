@@ -1,0 +1,101 @@
+"""``entrenous gate exchange add`` and ``remove``: what a fetch would refuse is refused at once."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from entrenous.cli import run
+from entrenous.stop.store.open_gate import open_platform
+from tests.stop.exchange.exchange_for_tests import bits
+
+Typed = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def typed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Typed:
+    with open_platform(tmp_path / "gate"):
+        pass
+
+    def type_it(*words: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        status = run(["gate", "exchange", *map(str, words), "--data", str(tmp_path / "gate")], {})
+        said = capfd.readouterr()
+        return status, said.out, said.err
+
+    return type_it
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Path:
+    path = tmp_path / "list.csv"
+    path.write_text("".join(f"{bits(number).hex()}\n" for number in range(3)))
+    return path
+
+
+def known(typed: Typed) -> list[str]:
+    return [one["name"] for one in json.loads(typed("list", "--json")[1])["sources"]]
+
+
+def test_a_mistyped_source_is_removed_and_may_be_added_anew(typed: Typed) -> None:
+    mistyped = ("add", "src", "--kind", "stopncii", "--bank", "lists", "--from")
+    assert typed(*mistyped, "https://exchnge.example")[0] == 0
+    status, _, wrong = typed(*mistyped, "https://exchange.example")
+    assert (status, "exchange remove src" in wrong) == (3, True)
+    assert typed("remove", "src") == (0, "src is not fetched any more.\n", "")
+    assert known(typed) == []
+    assert typed("remove", "src")[0] == 4
+    assert typed(*mistyped, "https://exchange.example")[0] == 0
+
+
+@pytest.mark.parametrize(("choice", "word"), [("--withdraw", "withdrawn"), ("--keep", "kept")])
+def test_it_has_to_be_said_what_becomes_of_what_a_source_brought(
+    typed: Typed, listed: Path, tmp_path: Path, choice: str, word: str
+) -> None:
+    assert typed("add", "ours", "--kind", "file", "--from", listed, "--bank", "lists")[0] == 0
+    assert typed("fetch")[0] == 0
+    status, _, wrong = typed("remove", "ours")
+    assert (status, wrong.startswith("3 claims that ours brought are here")) == (3, True)
+    assert known(typed) == ["ours"]
+    told = json.loads(typed("remove", "ours", choice, "--json")[1])
+    assert (told["removed"], told[word]) == (True, 3)
+    with open_platform(tmp_path / "gate") as (platform, _):
+        assert platform.bank.counts().hashes == (3 if choice == "--keep" else 0)
+    assert typed("add", "ours", "--kind", "file", "--from", listed, "--bank", "lists")[0] == 0
+    assert typed("fetch")[0] == 0
+    assert "ours (file) into lists: 3 claims" in typed("list")[1]
+    with open_platform(tmp_path / "gate") as (platform, _):
+        for number in range(3):
+            near = platform.index.near([bits(number)], part=False)
+            brought = platform.bank.claims_on({one.entry for one in near})
+            assert len(brought) == (2 if choice == "--keep" else 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "says"),
+    [
+        ("onlyone", 0o600, "user:password"),
+        ("user:secret", 0o644, "chmod 600"),
+        ("", 0o600, "There are no credentials"),
+        (None, 0o600, "There are no credentials"),
+    ],
+)
+def test_credentials_that_a_fetch_would_refuse_are_refused_when_they_are_named(
+    typed: Typed, tmp_path: Path, text: str | None, mode: int, says: str
+) -> None:
+    path = tmp_path / "credentials"
+    if text is not None:
+        path.write_text(text)
+        path.chmod(mode)
+    place = ("--from", "https://exchange.example", "--bank", "lists", "--credentials", path)
+    status, _, wrong = typed("add", "src", "--kind", "ncmec", *place)
+    assert (status, says in " ".join(wrong.split()), "secret" in wrong) == (3, True, False)
+    assert known(typed) == []
+
+
+def test_a_list_that_is_not_there_is_not_added(typed: Typed, tmp_path: Path) -> None:
+    for place in (tmp_path / "missing.csv", tmp_path):
+        status, _, wrong = typed("add", "ours", "--kind", "file", "--from", place, "--bank", "b1")
+        assert (status, "there is no such file" in wrong) == (3, True)
+    assert known(typed) == []

@@ -1,0 +1,143 @@
+"""Sources that are fetched with nobody typing anything, as the process beside a gate does it."""
+
+import logging
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.identifiers import BankName
+from entrenous.connectors.exchange.commands import fetch_due
+from entrenous.connectors.exchange.exchange_client import exchange_client
+from entrenous.stop.commands.gate_run import follow_command
+from entrenous.stop.exchange_fetch import FetchSchedule
+from entrenous.stop.exchange_nouns import Source, SourceKind
+from entrenous.stop.exchange_stores import Exchange
+from entrenous.stop.platform import Platform
+from entrenous.stop.store.exchange_partners import source_lock
+from entrenous.stop.store.open_gate import exchange_of, open_platform
+from tests.postgres import Cluster
+
+EVERY = timedelta(minutes=60)
+HASHES = ["0f" * 32, "1f" * 32, "2f" * 32]
+
+
+def source(name: str, file: Path) -> Source:
+    return Source(name, SourceKind.FILE, str(file), BankName("listed"))
+
+
+@contextmanager
+def gate(data: Path) -> Iterator[tuple[Platform, Exchange]]:
+    with open_platform(data) as (platform, _):
+        yield platform, exchange_of(platform)
+
+
+def fetch(rounds: FetchSchedule, exchange: Exchange, platform: Platform) -> None:
+    with exchange_client() as client:
+        fetch_due(rounds, exchange, platform, client)
+
+
+def test_what_is_due_is_fetched_once_and_withdrawn_when_it_is_gone(tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("\n".join(HASHES))
+    with gate(tmp_path / "gate") as (platform, exchange):
+        exchange.sources.add(source("theirs", file))
+        rounds = FetchSchedule(EVERY)
+        fetch(rounds, exchange, platform)
+        assert platform.bank.counts().hashes == 3
+        assert platform.reviews.due().look_backs == 3
+        file.write_text("\n".join(HASHES[:2]))
+        fetch(rounds, exchange, platform)
+        fetch(
+            FetchSchedule(EVERY), exchange, platform
+        )  # nor does another process, or one after a restart
+        assert platform.bank.counts().hashes == 3
+        fetch(FetchSchedule(timedelta()), exchange, platform)
+        assert platform.bank.counts().hashes == 2
+
+
+def test_one_that_fails_waits_and_does_not_stop_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text(HASHES[0])
+    with gate(tmp_path / "gate") as (platform, exchange):
+        exchange.sources.add(source("a-secret-place", tmp_path / "not-there.csv"))
+        exchange.sources.add(source("theirs", file))
+        rounds = FetchSchedule(EVERY)
+        with caplog.at_level(logging.WARNING):
+            fetch(rounds, exchange, platform)
+            fetch(rounds, exchange, platform)
+        assert platform.bank.counts().hashes == 1
+    told = [one for one in caplog.records if one.name == "entrenous.gate"]
+    assert [one.getMessage() for one in told] == ["fetch failed: SourceUnreachable"]
+    assert [one.said["again_s"] for one in told] == ["3600"]  # type: ignore[attr-defined]
+    assert "secret" not in caplog.text
+    assert "not-there" not in caplog.text
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text(HASHES[0] + "\nnonsense\n")
+    with gate(tmp_path / "gate") as (platform, exchange):
+        exchange.sources.add(source("theirs", file))
+        fetch(FetchSchedule(EVERY), exchange, platform)
+    told = [one for one in caplog.records if one.name == "entrenous.gate"]
+    assert [one.said["unreadable"] for one in told] == [1]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
+def test_never_two_at_once(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = tmp_path / "gate"
+    data.mkdir(mode=0o700)
+    if kind == "postgres":
+        cluster: Cluster = request.getfixturevalue("postgres")
+        (data / "gate.toml").write_text(f'database = "{cluster.fresh()}"\n')
+    file = tmp_path / "list.csv"
+    file.write_text(HASHES[0])
+    with gate(data) as (platform, exchange):
+        exchange.sources.add(source("theirs", file))
+        rounds = FetchSchedule(EVERY)
+        with source_lock(platform.bank.engine, "theirs"):  # type: ignore[attr-defined]
+            fetch(rounds, exchange, platform)
+        assert platform.bank.counts().hashes == 0
+        fetch(FetchSchedule(EVERY), exchange, platform)
+        assert platform.bank.counts().hashes == 1
+    assert [one for one in caplog.records if one.name == "entrenous.gate"] == []
+
+
+def test_off_unless_it_is_set(tmp_path: Path) -> None:
+    with gate(tmp_path / "gate") as (_, exchange):
+        exchange.sources.add(source("theirs", tmp_path / "not-there.csv"))
+    done = subprocess.run(
+        follow_command(tmp_path / "gate"),
+        stdin=subprocess.PIPE,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.real
+def test_it_ends_with_its_gate_also_while_a_source_is_silent(tmp_path: Path) -> None:
+    data = tmp_path / "gate"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with gate(data) as (_, exchange):
+            bank = BankName("theirs")
+            exchange.sources.add(Source("theirs", SourceKind.HMA, place, bank, "BANK"))
+        (data / "gate.toml").write_text("fetch_minutes = 60\n")
+        with subprocess.Popen(follow_command(data), stdin=subprocess.PIPE) as process:
+            silent.settimeout(60)
+            asking, _ = silent.accept()
+            assert process.stdin is not None
+            process.stdin.close()
+            assert process.wait(20) == 0
+            asking.close()

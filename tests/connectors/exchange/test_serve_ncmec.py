@@ -1,0 +1,275 @@
+"""NCMEC's form, as a partner's client speaks it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.connectors.exchange.exchange_app import exchange_app
+from entrenous.connectors.exchange.serve_ncmec import REASONS
+from entrenous.connectors.exchange.untrusted_pages import Element, read_xml
+from entrenous.stop.exchange_serving import look
+from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
+from tests.connectors.exchange.conftest import URL, Direct
+from tests.stop.exchange.exchange_for_tests import PEOPLE, Room, bits
+from tests.stop.platform_for_tests import WoundClock
+
+BEGINNING = "1970-01-01T00:00:00Z"
+
+
+def iso(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def ask(web: httpx.Client, key: str, path: str, **query: str) -> Element:
+    answer = web.get(f"/ncmec{path}", params=query or None, auth=("friends", key))
+    assert answer.status_code == 200, answer.text
+    return read_xml(answer.content, 10_000_000)
+
+
+def walk(
+    web: httpx.Client, key: str, start: str, to: str, size: int | None = None
+) -> list[Element]:
+    """All entries of a range, over all pages."""
+    found, page = list[Element](), ask(web, key, "/v2/entries", **{"from": start, "to": to})
+    while True:
+        images = page.one("images")
+        found.extend(images.children if images is not None else ())
+        following = page.one("paging", "next")
+        if following is None:
+            return found
+        assert following.text.startswith("/v2/")
+        path = (
+            following.text if size is None else following.text.replace("size=1000", f"size={size}")
+        )
+        page = ask(web, key, path)
+
+
+def names(entries: list[Element]) -> list[tuple[str, str]]:
+    return [(one.name, one.one("id").text) for one in entries]  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def key(room: Room) -> str:
+    return room.partner()[1]
+
+
+def test_all_pages_hold_every_entry_once(room: Room, web: httpx.Client, key: str) -> None:
+    for number in range(1010):
+        room.feed.put(f"c{number}", bits(number))
+    look(room.exchange)
+    room.clock.wind(seconds=10)
+    found = walk(web, key, BEGINNING, iso(room.clock.now()), size=3)
+    assert names(found) == [("image", f"c{number}") for number in range(1010)]
+    prints = {one.one("fingerprints", "pdq").text for one in found}  # type: ignore[union-attr]
+    assert prints == {bits(number).hex() for number in range(1010)}
+
+
+def test_ranges_side_by_side_neither_miss_nor_repeat(
+    room: Room, web: httpx.Client, key: str
+) -> None:
+    edges = [iso(room.clock.now())]
+    for number in range(9):
+        room.feed.put(f"c{number}", bits(number))
+        look(room.exchange)
+        room.clock.wind(seconds=number % 3)
+        edges.append(iso(room.clock.now()))
+    room.clock.wind(seconds=5)
+    look(room.exchange)
+    edges.append(iso(room.clock.now()))
+    found = [name for a, b in pairwise(edges) for name in names(walk(web, key, a, b))]
+    assert sorted(found) == [("image", f"c{number}") for number in range(9)]
+
+
+def test_an_ended_claim_is_a_deleted_image_and_leaves_nothing(
+    room: Room, web: httpx.Client, key: str
+) -> None:
+    room.feed.put("hers", bits(1))
+    room.feed.put("disputed", bits(2))
+    look(room.exchange)
+    room.clock.wind(seconds=10)
+    since = iso(room.clock.now())
+    assert len(walk(web, key, BEGINNING, since)) == 2
+    room.feed.withdraw("hers")
+    room.feed.move("disputed", ClaimState.SUSPENDED)
+    look(room.exchange)
+    room.clock.wind(seconds=10)
+    found = walk(web, key, since, iso(room.clock.now()))
+    assert names(found) == [("deletedImage", "hers"), ("deletedImage", "disputed")]
+    assert not room.lies_on_disk(bits(1))
+
+
+def test_only_the_banks_that_were_chosen(room: Room, web: httpx.Client, key: str) -> None:
+    room.feed.put("hers", bits(1))
+    room.feed.put("listed", bits(2), bank=BankName("other"))
+    look(room.exchange)
+    room.clock.wind(seconds=10)
+    assert names(walk(web, key, BEGINNING, iso(room.clock.now()))) == [("image", "hers")]
+
+
+def test_of_several_hashes_the_registered_one_is_last(
+    room: Room, web: httpx.Client, key: str
+) -> None:
+    room.feed.put("hers", bits(1), bits(2), state=ClaimState.CONFIRMED)
+    look(room.exchange)
+    room.clock.wind(seconds=10)
+    [entry] = walk(web, key, BEGINNING, iso(room.clock.now()))
+    prints = entry.one("fingerprints")
+    assert prints is not None
+    assert [one.text for one in prints.all("pdq")] == [bits(2).hex(), bits(1).hex()]
+
+
+def test_who_asks_into_the_future_is_told_why(room: Room, web: httpx.Client, key: str) -> None:
+    room.clock.wind(hours=9)
+    ahead = iso(room.clock.now())
+    room.clock.wind(hours=-9)
+    answer = web.get(
+        "/ncmec/v2/entries", params={"from": BEGINNING, "to": ahead}, auth=("friends", key)
+    )
+    assert answer.status_code == 400
+    assert "set TZ=UTC" in answer.text
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_who_asks_a_little_ahead_waits_and_misses_nothing(
+    room: Room, web: httpx.Client, key: str
+) -> None:
+    room.feed.put("hers", bits(1))
+    look(room.exchange)
+    room.clock.wind(seconds=10)
+    to = iso(room.clock.now() + timedelta(seconds=65))
+    query = {"from": BEGINNING, "to": to}
+    answer = web.get("/ncmec/v2/entries", params=query, auth=("friends", key))
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "65")
+    room.clock.wind(seconds=30)
+    room.feed.withdraw("hers")
+    look(room.exchange)
+    room.clock.wind(seconds=35)
+    found = walk(web, key, BEGINNING, to)
+    room.clock.wind(minutes=10)
+    found += walk(web, key, to, iso(room.clock.now()))
+    assert ("deletedImage", "hers") in names(found)
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_a_gate_whose_clock_is_behind_dates_nothing_into_a_range_that_was_told(
+    room: Room, web: httpx.Client, key: str
+) -> None:
+    """Two processes serve; the withdrawal is first seen by the one that is behind."""
+    ahead = replace(room.exchange, clock=WoundClock(room.clock.now() + timedelta(seconds=64)))
+    room.feed.put("hers", bits(1))
+    look(room.exchange)
+    room.clock.wind(seconds=2)
+    to = iso(ahead.clock.now())
+    with httpx.Client(transport=Direct(exchange_app(ahead)), base_url=URL) as other:
+        assert names(walk(other, key, BEGINNING, to)) == [("image", "hers")]
+    room.feed.withdraw("hers")
+    look(room.exchange)
+    room.clock.wind(minutes=10)
+    assert names(walk(web, key, to, iso(room.clock.now()))) == [("deletedImage", "hers")]
+
+
+@pytest.mark.parametrize(("behind_s", "warned"), [(5, False), (5 * 3600 + 4, True), (4000, False)])
+def test_who_asks_whole_half_hours_late_is_warned(
+    room: Room, web: httpx.Client, key: str, behind_s: int, *, warned: bool
+) -> None:
+    room.clock.wind(seconds=-behind_s)
+    to = iso(room.clock.now())
+    room.clock.wind(seconds=behind_s)
+    answer = web.get(
+        "/ncmec/v2/entries", params={"from": BEGINNING, "to": to}, auth=("friends", key)
+    )
+    assert ("warning" in answer.headers) is warned
+
+
+def test_nothing_without_name_and_key(room: Room, web: httpx.Client, key: str) -> None:
+    room.partner("others")
+    for auth in (None, ("friends", "guess"), ("others", key), ("", key)):
+        answer = web.get("/ncmec/v2/status", auth=auth)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Basic")
+    assert web.get("/ncmec/v2/status", headers={"Authorization": "Basic ?"}).status_code == 401
+
+
+def test_members_are_ourselves_who_asks_and_whose_bank_it_may_fetch(
+    room: Room, web: httpx.Client
+) -> None:
+    giver, _ = room.partner("giver", submits=True)
+    room.partner("stranger")
+    _, key = room.partner("friends", PEOPLE, giver.own_bank)
+    known = {one.text for one in ask(web, key, "/v2/members").children}
+    assert known == {"our-gate", "giver", "friends"}
+    room.feed.put("brought", bits(1), bank=giver.own_bank)
+    look(room.exchange)
+    room.clock.wind(seconds=10)
+    [entry] = walk(web, key, BEGINNING, iso(room.clock.now()))
+    member = entry.one("member")
+    assert member is not None
+    assert (member.text, member.attributes) == ("giver", {"id": str(giver.number)})
+
+
+def put(web: httpx.Client, key: str, claim: str, body: bytes) -> int:
+    path = f"/ncmec/v2/entries/1/{claim}/PDQ/feedback"
+    return web.put(path, content=body, auth=("friends", key)).status_code
+
+
+def test_feedback_becomes_an_opinion(room: Room, web: httpx.Client, key: str) -> None:
+    hers = ClaimId("hers")
+    made = Claim(hers, PEOPLE, ClaimState.WAITING, "pdq", 90, room.clock.now())
+    room.bank.register(Registration(made, (bits(1),)))
+    guid = next(guid for guid, stance in REASONS.items() if stance is Stance.NOT_INTIMATE)
+    against = f"<negative><reasonIds><guid>{guid}</guid></reasonIds></negative>"
+    for inside, stance in (("<affirmative/>", Stance.CONFIRMED), (against, Stance.NOT_INTIMATE)):
+        body = f"<feedbackSubmission xmlns='urn:x'>{inside}</feedbackSubmission>".encode()
+        assert put(web, key, "hers", body) == 200
+        assert [one.stance for one in room.exchange.partners.said([hers])] == [stance]
+
+
+def test_odd_feedback_changes_nothing(web: httpx.Client, key: str) -> None:
+    good = b"<feedbackSubmission><affirmative/></feedbackSubmission>"
+    assert put(web, key, "nobody", good) == 404
+    entity = b'<!DOCTYPE f [<!ENTITY a "aaaa">]>' + good
+    for odd in (b"", b"<", b"<other/>", b"<feedbackSubmission/>", entity):
+        assert put(web, key, "hers", odd) == 400
+    assert put(web, key, "hers", b" " * 16_001) == 413
+
+
+def test_nothing_is_submitted_in_this_form(room: Room, web: httpx.Client) -> None:
+    """The public client has no words for it; StopNCII's form has."""
+    _, key = room.partner("friends", submits=True)
+    entry = (
+        f"<images><image><fingerprints><pdq>{bits(1).hex()}</pdq></fingerprints></image></images>"
+    )
+    for method, path, status in (("POST", "/v2/entries", 405), ("PUT", "/v2/entries/2/x", 404)):
+        answer = web.request(method, f"/ncmec{path}", content=entry, auth=("friends", key))
+        assert answer.status_code == status
+    assert room.bank.entries(0) == ()
+
+
+def test_claims_of_other_banks_are_none_of_theirs(room: Room, web: httpx.Client, key: str) -> None:
+    other = BankName("other")
+    from entrenous.stop.nouns import Bank
+
+    room.bank.set_bank(Bank(other))
+    made = Claim(ClaimId("secret"), other, ClaimState.WAITING, "pdq", 90, room.clock.now())
+    room.bank.register(Registration(made, (bits(1),)))
+    assert (
+        put(web, key, "secret", b"<feedbackSubmission><affirmative/></feedbackSubmission>") == 404
+    )
+
+
+@settings(
+    max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(
+    st.dictionaries(st.sampled_from(["from", "to", "start", "size", "max"]), st.text(max_size=30))
+)
+def test_odd_ranges_are_refused_calmly(web: httpx.Client, key: str, query: dict[str, str]) -> None:
+    answer = web.get("/ncmec/v2/entries", params=query, auth=("friends", key))
+    assert answer.status_code in (400, 429)
+    read_xml(answer.content, 100_000)

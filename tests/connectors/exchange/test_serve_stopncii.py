@@ -1,0 +1,568 @@
+"""StopNCII's form, as a partner's client speaks it."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from threading import Barrier
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.connectors.exchange.exchange_app import exchange_app
+from entrenous.stop.banks import prepare_banks
+from entrenous.stop.exchange_serving import PartnerSubmissions, forget_expired, look, seconds
+from entrenous.stop.registration import Change, ClaimEvent, ClaimState, NoSuchClaim, Stance
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import writing
+from entrenous.stop.store.exchange_served import SERVED_TO
+from tests.connectors.exchange.conftest import URL, Direct
+from tests.stop.exchange.exchange_for_tests import PEOPLE, Room, bits
+from tests.stop.platform_for_tests import WoundClock
+
+pytestmark = pytest.mark.slow
+
+FETCH = "/stopncii/v1/FetchHashes"
+OTHER = BankName("other")
+
+
+def shown(key: str) -> dict[str, str]:
+    return {"x-functions-key": key, "Ocp-Apim-Subscription-Key": key}
+
+
+def fetch(web: httpx.Client, key: str, **query: object) -> dict[str, Any]:
+    answer = web.get(FETCH, params={k: str(v) for k, v in query.items()}, headers=shown(key))
+    assert answer.status_code == 200, answer.text
+    said: dict[str, Any] = answer.json()
+    return said
+
+
+def everything(
+    web: httpx.Client, key: str, start: int = 10, size: int = 7
+) -> tuple[dict[str, str], int]:
+    """Status of each hash, and the next start, as the public client walks."""
+    found, token, more = dict[str, str](), "", True
+    while more:
+        page = fetch(web, key, startTimestamp=start, pageSize=size, nextPageToken=token)
+        assert page["count"] == len(page["hashRecords"])
+        found |= {one["hashValue"]: one["hashStatus"] for one in page["hashRecords"]}
+        more, token = page["hasMoreRecords"], page["nextPageToken"] or ""
+    return found, page["nextSetTimestamp"]
+
+
+def test_all_pages_hold_every_hash_once(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner()
+    for number in range(25):
+        room.feed.put(f"c{number}", bits(number))
+    found, following = everything(web, key)
+    assert found == {bits(number).hex(): "Active" for number in range(25)}
+    assert following >= seconds(room.clock.now())
+    assert everything(web, key, following)[0] == {}
+
+
+def test_news_come_with_the_next_start_and_nothing_is_missed(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner()
+    start, found = 10, dict[str, str]()
+    for number in range(12):
+        room.feed.put(f"c{number}", bits(number))
+        room.clock.wind(seconds=number % 3 * 0.4)  # several within a second
+        more, start = everything(web, key, start)
+        found |= more
+    room.clock.wind(seconds=2)
+    found |= everything(web, key, start)[0]
+    assert set(found) == {bits(number).hex() for number in range(12)}
+
+
+def test_a_client_killed_between_pages_may_go_on_from_any_checkpoint(
+    room: Room, web: httpx.Client
+) -> None:
+    _, key = room.partner()
+    for number in range(20):
+        room.feed.put(f"c{number}", bits(number))
+        look(room.exchange)
+        room.clock.wind(seconds=1)
+    page = fetch(web, key, startTimestamp=10, pageSize=6)
+    first = {one["hashValue"] for one in page["hashRecords"]}
+    rest, _ = everything(web, key, page["nextSetTimestamp"])
+    assert first | set(rest) == {bits(number).hex() for number in range(20)}
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_a_withdrawal_is_told_to_who_fetched_it_and_then_forgotten(
+    room: Room, web: httpx.Client
+) -> None:
+    _, key = room.partner()
+    _, late = room.partner("latecomer")
+    room.feed.put("hers", bits(1))
+    _, start = everything(web, key)
+    assert room.lies_on_disk(bits(1))
+    room.clock.wind(seconds=5)
+    room.feed.withdraw("hers")
+    assert everything(web, late)[0] == {}  # never had it: is not told of it either
+    page = fetch(web, key, startTimestamp=start)
+    record = page["hashRecords"][0]
+    assert (record["hashValue"], record["hashStatus"]) == (bits(1).hex(), "Withdrawn")
+    assert record["CSPFeedbacks"] == [
+        {"feedbackValue": "NotBlocked", "tags": ["withdrawn"], "source": "our-gate"}
+    ]
+    room.clock.wind(seconds=5)
+    assert everything(web, key, start)[0] == {bits(1).hex(): "Withdrawn"}  # its answer was lost
+    assert everything(web, key, page["nextSetTimestamp"])[0] == {}
+    assert not room.lies_on_disk(bits(1))
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_a_client_killed_between_pages_is_told_of_the_withdrawal_still(
+    room: Room, web: httpx.Client
+) -> None:
+    _, key = room.partner()
+    for number in range(3):
+        room.feed.put(f"c{number}", bits(number))
+    _, start = everything(web, key)
+    room.clock.wind(minutes=10)
+    room.feed.withdraw("c1")
+    for number in range(3, 6):
+        room.feed.put(f"c{number}", bits(number))
+    room.clock.wind(minutes=10)
+    page = fetch(web, key, startTimestamp=start, pageSize=1)
+    for _ in range(2):  # and is killed before it keeps any of it
+        token = page["nextPageToken"]
+        page = fetch(web, key, startTimestamp=start, pageSize=1, nextPageToken=token)
+    again, following = everything(web, key, start, 1)
+    assert again[bits(1).hex()] == "Withdrawn"
+    everything(web, key, following)
+    assert not room.lies_on_disk(bits(1))
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_a_gate_whose_clock_is_ahead_makes_nobody_miss_a_withdrawal(room: Room) -> None:
+    """Two processes serve; the next start is asked of the other one."""
+    _, key = room.partner()
+    ahead = replace(room.exchange, clock=WoundClock(room.clock.now() + timedelta(seconds=64)))
+    room.feed.put("hers", bits(1))
+    look(room.exchange)
+    room.clock.wind(seconds=60)
+    with httpx.Client(transport=Direct(exchange_app(ahead)), base_url=URL) as other:
+        _, start = everything(other, key)
+    room.clock.wind(seconds=2)
+    room.feed.withdraw("hers")
+    look(room.exchange)
+    room.clock.wind(minutes=10)
+    with httpx.Client(transport=Direct(exchange_app(room.exchange)), base_url=URL) as web:
+        assert everything(web, key, start)[0] == {bits(1).hex(): "Withdrawn"}
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_what_nobody_fetched_leaves_no_tombstone(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner()
+    room.feed.put("hers", bits(1))
+    room.feed.withdraw("hers")
+    assert everything(web, key)[0] == {}
+    assert not room.lies_on_disk(bits(1))
+
+
+def test_tombstones_end_after_35_days_whoever_still_waits(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner()
+    room.feed.put("hers", bits(1))
+    everything(web, key)
+    room.clock.wind(seconds=5)
+    room.feed.withdraw("hers")
+    room.clock.wind(days=34)
+    assert forget_expired(room.exchange) == 0
+    assert room.lies_on_disk(bits(1))
+    room.clock.wind(days=2)
+    assert forget_expired(room.exchange) == 1
+    assert not room.lies_on_disk(bits(1))
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_others_requests_end_old_tombstones_too(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner()
+    _, other = room.partner("others")
+    room.feed.put("hers", bits(1))
+    everything(web, key)
+    room.clock.wind(seconds=5)
+    room.feed.withdraw("hers")
+    everything(web, other)
+    room.clock.wind(days=36)
+    everything(web, other)
+    assert not room.lies_on_disk(bits(1))
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_a_partner_removed_before_the_withdrawal_leaves_nothing(
+    room: Room, web: httpx.Client
+) -> None:
+    _, key = room.partner()
+    _, other = room.partner("others")
+    room.feed.put("hers", bits(1))
+    room.feed.put("shared", bits(2))
+    everything(web, key)
+    everything(web, other, 10)
+    room.exchange.partners.remove("friends")
+    room.feed.put("only theirs", bits(3), bank=OTHER)
+    assert room.lies_on_disk(bits(2))
+    room.exchange.partners.remove("others")
+    assert not room.lies_on_disk(bits(1))
+    assert not room.lies_on_disk(bits(2))
+
+
+def test_who_was_told_of_none_waits_for_none(room: Room, web: httpx.Client) -> None:
+    """Struck off before the withdrawal was learnt of: it goes when it is learnt."""
+    partner, key = room.partner()
+    room.partner("others")
+    room.feed.put("hers", bits(1))
+    everything(web, key)
+    with writing(room.exchange.served.engine) as db:  # type: ignore[attr-defined]
+        db.execute(SERVED_TO.delete())
+    room.clock.wind(seconds=5)
+    room.feed.withdraw("hers")
+    look(room.exchange)
+    assert not room.lies_on_disk(bits(1))
+    assert partner.name == "friends"
+
+
+def test_a_record_names_no_more_than_a_hundred_cases(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner()
+    for number in range(150):
+        room.feed.put(f"c{number}", bits(1))
+    [record] = fetch(web, key, startTimestamp=10)["hashRecords"]
+    assert (len(record["caseNumbers"]), record["hashStatus"]) == (100, "Active")
+
+
+def test_a_removed_partner_is_waited_for_no_more(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner()
+    room.feed.put("hers", bits(1))
+    everything(web, key)
+    room.clock.wind(seconds=5)
+    room.feed.withdraw("hers")
+    look(room.exchange)
+    room.exchange.partners.remove("friends")
+    assert not room.lies_on_disk(bits(1))
+    assert web.get(FETCH, headers=shown(key)).status_code == 401
+
+
+def test_a_hash_stays_active_while_anybody_claims_it(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner()
+    room.feed.put("hers", bits(1))
+    room.feed.put("also hers", bits(1))
+    assert everything(web, key)[0] == {bits(1).hex(): "Active"}
+    for claim, status in (("hers", "Active"), ("also hers", "Withdrawn")):
+        room.clock.wind(seconds=5)
+        room.feed.withdraw(claim)
+        assert everything(web, key)[0] == {bits(1).hex(): status}
+
+
+def test_a_claim_withdrawn_while_its_page_was_read_is_followed(
+    room: Room, web: httpx.Client
+) -> None:
+    """Two processes: one has read a page, the other learns of a withdrawal, then the first
+    remembers what it is about to serve.
+    """
+    partner, key = room.partner()
+    other, _ = room.partner("others")
+    room.feed.put("another", bits(2))
+    room.feed.put("hers", bits(1))
+    seen = look(room.exchange)
+    page = room.feed.changes(0, 10)
+    room.exchange.served.remember(other, page[:1], seen.number)
+    room.clock.wind(seconds=5)
+    room.feed.withdraw("hers")
+    look(room.exchange)
+    room.exchange.served.remember(partner, page[1:], seen.number)
+    room.clock.wind(seconds=5)
+    assert everything(web, key)[0][bits(1).hex()] == "Withdrawn"
+
+
+def test_anothers_tombstone_is_not_shown(room: Room, web: httpx.Client) -> None:
+    _, other = room.partner("others")
+    _, key = room.partner()
+    room.feed.put("theirs to forget", bits(1))
+    everything(web, other)
+    room.clock.wind(seconds=5)
+    room.feed.withdraw("theirs to forget")
+    room.feed.put("hers", bits(1))
+    [record] = fetch(web, key, startTimestamp=10)["hashRecords"]
+    assert record["caseNumbers"] == {"hers": "Active"}
+
+
+def test_who_remembers_while_another_follows_misses_no_withdrawal(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.stop.store.exchange_served._READ_AT_ONCE", 1)
+    partner, _ = room.partner()
+    served, changes = room.exchange.served, room.feed.changes
+    hers, filler = room.feed.put("hers", bits(1)), room.feed.put("filler", bits(2))
+    page = changes(0, 9)
+    served.remember(partner, [one for one in page if one.claim == filler], 2)
+    room.feed.withdraw("hers")
+    room.feed.put("more", bits(3))
+
+    def interleaved(after: int, limit: int) -> tuple[Change, ...]:
+        if after == 3:  # her withdrawal is behind the one who follows
+            served.remember(partner, [one for one in page if one.claim == hers], 2)
+        return changes(after, limit)
+
+    monkeypatch.setattr(room.feed, "changes", interleaved)
+    served.follow(room.feed, 4)
+    monkeypatch.setattr(room.feed, "changes", changes)
+    served.follow(room.feed, 4)
+    assert served.told_of(partner, [hers])[hers].state is ClaimState.WITHDRAWN
+
+
+def test_suspended_is_deleted_and_comes_back_when_confirmed(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner()
+    room.feed.put("hers", bits(1))
+    everything(web, key)
+    for state, status in ((ClaimState.SUSPENDED, "Deleted"), (ClaimState.CONFIRMED, "Active")):
+        room.clock.wind(seconds=5)
+        room.feed.move("hers", state)
+        assert everything(web, key)[0] == {bits(1).hex(): status}
+
+
+def test_only_the_banks_that_were_chosen(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner("friends", OTHER)
+    room.feed.put("hers", bits(1), bank=PEOPLE)
+    room.feed.put("listed", bits(2), bank=OTHER)
+    room.feed.put("clip", bits(3), bank=OTHER, kind="pdq-video")
+    assert everything(web, key)[0] == {bits(2).hex(): "Active"}
+
+
+def test_nothing_without_a_key(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner()
+    room.feed.put("hers", bits(1))
+    wrong = (
+        {},
+        shown("guess"),
+        {"x-functions-key": key},
+        {"Ocp-Apim-Subscription-Key": key},
+        shown(key) | {"x-functions-key": "guess"},
+    )
+    for headers in wrong:
+        answer = web.get(FETCH, headers=headers)
+        assert answer.status_code == 401
+        assert set(answer.json()) == {"statusCode", "message"}
+    assert bits(1).hex() not in answer.text
+
+
+def test_keys_are_kept_as_hashes_only(room: Room) -> None:
+    _, key = room.partner()
+    assert not room.lies_on_disk(key.encode())
+
+
+def test_guessing_is_slowed_and_partners_are_not(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner()
+    statuses = [web.get(FETCH, headers=shown(f"guess {n}")).status_code for n in range(12)]
+    assert statuses == [401] * 10 + [429] * 2
+    assert web.get(FETCH, headers=shown(key)).status_code == 200
+
+
+def test_too_many_requests_say_when_to_come_back(room: Room) -> None:
+    from entrenous.connectors.exchange.exchange_access import Allowance
+    from entrenous.stop.exchange_nouns import TooManyRequests
+
+    allowed = Allowance(3, 0.5)
+    for _ in range(3):
+        allowed.take("friends", room.clock.now())
+    with pytest.raises(TooManyRequests) as told:
+        allowed.take("friends", room.clock.now())
+    room.clock.wind(seconds=told.value.facts["seconds"])  # type: ignore[arg-type]
+    allowed.take("friends", room.clock.now())
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"startTimestamp": "soon"},
+        {"startTimestamp": "-1"},
+        {"pageSize": "0"},
+        {"startTimestamp": "9" * 40},
+        {"nextPageToken": "elsewhere"},
+        {"nextPageToken": "1.x"},
+        {"startTimestamp": "\u0661"},
+    ],
+)
+def test_odd_queries_are_refused(room: Room, web: httpx.Client, query: dict[str, str]) -> None:
+    _, key = room.partner()
+    assert web.get(FETCH, params=query, headers=shown(key)).status_code == 400
+
+
+def post(web: httpx.Client, what: str, key: str, body: object) -> httpx.Response:
+    return web.post(f"/stopncii/v1/{what}", json=body, headers=shown(key))
+
+
+def test_feedback_becomes_an_opinion_and_is_shown_to_others(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner()
+    _, other = room.partner("others")
+    _claim(room, "hers", bits(1))
+    for who in (key, other):
+        everything(web, who)
+    body = {
+        "count": 2,
+        "hashFeedbacks": [
+            {"hashValue": bits(1).hex(), "feedbackValue": "Blocked", "tags": ["seen"]},
+            {"hashValue": bits(9).hex(), "feedbackValue": "Blocked", "tags": []},
+        ],
+    }
+    assert post(web, "SubmitFeedback", key, body).json() == {"count": 1, "unknown": 1}
+    record = fetch(web, other, startTimestamp=10)["hashRecords"][0]
+    assert record["CSPFeedbacks"] == [{"feedbackValue": "Blocked", "tags": [], "source": "friends"}]
+
+
+def test_nobody_speaks_about_what_they_were_not_served(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner()
+    _, other = room.partner("others")
+    _claim(room, "hers", bits(1))
+    everything(web, key)
+    body = {"hashFeedbacks": [{"hashValue": bits(1).hex(), "feedbackValue": "NotBlocked"}]}
+    assert post(web, "SubmitFeedback", other, body).json() == {"count": 0, "unknown": 1}
+
+
+def test_three_partners_against_suspend_a_claim(room: Room, web: httpx.Client) -> None:
+    claim = _claim(room, "hers", bits(1))
+    body = {"hashFeedbacks": [{"hashValue": bits(1).hex(), "feedbackValue": "NotBlocked"}]}
+    states = []
+    for name in ("one", "two", "two", "three"):
+        known = {partner.name for partner in room.exchange.partners.partners()}
+        key = room.keys[name] if name in known else room.partner(name)[1]
+        room.keys[name] = key
+        everything(web, key)
+        post(web, "SubmitFeedback", key, body)
+        states.append(room.bank.claim(claim).state)
+    assert states == ["waiting", "waiting", "waiting", "suspended"]
+
+
+def test_three_old_opinions_do_not_undo_what_a_reviewer_confirmed_since(room: Room) -> None:
+    partners = [room.partner(name)[0] for name in ("one", "two", "three", "four", "five")]
+    claim, opinions = _claim(room, "hers", bits(1)), room.exchange.opinions
+    for partner in partners[:3]:
+        opinions.give(partner, {claim: Stance.DISPUTED})
+    room.bank.move(claim, ClaimEvent.CONFIRM)
+    opinions.give(partners[3], {claim: Stance.CONFIRMED})
+    opinions.give(partners[0], {claim: Stance.NOT_INTIMATE})  # was against before
+    assert room.bank.claim(claim).state is ClaimState.CONFIRMED
+    opinions.give(partners[4], {claim: Stance.DISPUTED})
+    assert room.bank.claim(claim).state is ClaimState.SUSPENDED
+
+
+def test_an_opinion_and_the_suspension_are_one_transaction(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were the third opinion kept and its suspension lost, it would be an old one ever after."""
+    partners = [room.partner(name)[0] for name in ("one", "two", "three")]
+    claim, opinions = _claim(room, "hers", bits(1)), room.exchange.opinions
+    room.bank.move(claim, ClaimEvent.CONFIRM)
+    for partner in partners[:2]:
+        opinions.give(partner, {claim: Stance.DISPUTED})
+    with monkeypatch.context() as dying:
+        dying.delattr(SqlBankStore, "move_all")
+        with pytest.raises(AttributeError):
+            opinions.give(partners[2], {claim: Stance.DISPUTED})
+    assert len(room.exchange.partners.said([claim])) == 2
+    opinions.give(partners[2], {claim: Stance.DISPUTED})  # asked again, for it was not answered
+    assert room.bank.claim(claim).state is ClaimState.SUSPENDED
+
+
+def test_opinions_that_come_together_are_one_transaction_all_or_none(room: Room) -> None:
+    partners = [room.partner(name)[0] for name in ("one", "two", "three")]
+    claims = [_claim(room, name, bits(n)) for n, name in enumerate(("hers", "his", "theirs"))]
+    said = dict.fromkeys(claims, Stance.DISPUTED)
+    engine, told = room.exchange.partners.engine, list[str]()  # type: ignore[attr-defined]
+    sa.event.listen(engine, "before_cursor_execute", lambda *said: told.append(said[2]))
+    sa.event.listen(engine, "commit", lambda _: told.append("COMMIT"))
+    for partner in partners:
+        room.exchange.opinions.give(partner, said)
+    each = "\n".join(told).split("COMMIT")
+    assert sum("INSERT INTO" in one for one in each) == 3  # transactions that write
+    assert {room.bank.claim(claim).state for claim in claims} == {ClaimState.SUSPENDED}
+    more = {_claim(room, "hers too", bits(9)): Stance.DISPUTED}
+    with pytest.raises(NoSuchClaim):
+        room.exchange.opinions.give(partners[0], {**more, ClaimId("none"): Stance.DISPUTED})
+    assert room.exchange.partners.said(list(more)) == ()
+
+
+def test_many_who_bring_the_same_hashes_at_once_all_succeed(room: Room) -> None:
+    bank = SqlBankStore(room.exchange.served.engine)  # type: ignore[attr-defined]
+    prepare_banks(bank)
+    partner, _ = room.partner("friends", submits=True)
+    submissions = PartnerSubmissions(replace(room.platform, bank=bank))
+    submissions.submit(partner, [bits(0)])
+    together = Barrier(4)
+
+    def bring(first: int) -> None:
+        together.wait()
+        submissions.submit(partner, [bits(first + number) for number in range(100)])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(bring, (0, 10, 20, 0)))
+    assert bank.counts().claims == 120
+
+
+def test_submitted_hashes_are_waiting_claims_of_that_partner(room: Room, web: httpx.Client) -> None:
+    partner, key = room.partner("friends", submits=True)
+    record = {
+        "lastModtimestamp": 1,
+        "signalType": "StopNCIISignalType.ImagePDQ",  # as the public client writes it
+        "hashValue": bits(1).hex().upper(),
+        "CSPFeedbacks": [{"feedbackValue": "Blocked", "tags": []}],
+    }
+    for _ in range(2):
+        body = {"count": 1, "hashRecords": [record]}
+        assert post(web, "SubmitHashes", key, body).json() == {"count": 1}
+    [entry] = room.bank.entries(0)
+    [(_, claim)] = room.bank.claims_on([entry.number])
+    assert (entry.bits, claim.bank, claim.state) == (bits(1), partner.own_bank, "waiting")
+
+
+def test_a_submission_is_taken_whole_or_not_at_all(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner("friends", submits=True)
+    good = {"signalType": "ImagePDQ", "hashValue": bits(1).hex()}
+    for bad in (
+        {"signalType": "ImagePDQ", "hashValue": "12"},
+        {"signalType": "VideoMD5", "hashValue": "0" * 32},
+        {"hashValue": bits(2).hex()},
+        7,
+    ):
+        assert post(web, "SubmitHashes", key, {"hashRecords": [good, bad]}).status_code == 400
+    many = {"hashRecords": [good] * 1001}
+    assert post(web, "SubmitHashes", key, many).status_code == 400
+    assert room.bank.entries(0) == ()
+
+
+def test_who_may_not_submit_is_told_so(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner()
+    body = {"hashRecords": [{"signalType": "ImagePDQ", "hashValue": bits(1).hex()}]}
+    assert post(web, "SubmitHashes", key, body).status_code == 403
+
+
+def test_a_body_too_long_is_not_read(room: Room, web: httpx.Client) -> None:
+    _, key = room.partner("friends", submits=True)
+    answer = web.post("/stopncii/v1/SubmitHashes", content=b" " * 1_000_001, headers=shown(key))
+    assert answer.status_code == 413
+
+
+@settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(st.binary(max_size=300), st.sampled_from(["SubmitHashes", "SubmitFeedback"]))
+def test_noise_is_refused_calmly(room: Room, web: httpx.Client, noise: bytes, what: str) -> None:
+    key = room.keys.get("noisy") or room.partner("noisy", submits=True)[1]
+    room.keys["noisy"] = key
+    answer = web.post(f"/stopncii/v1/{what}", content=noise, headers=shown(key))
+    assert answer.status_code in (400, 429)
+
+
+def _claim(room: Room, name: str, of: bytes) -> Any:
+    """In the bank, and in the feed."""
+    from entrenous.base.identifiers import ClaimId
+    from entrenous.stop.registration import Claim, Registration
+
+    claim = ClaimId(name)
+    made = Claim(claim, PEOPLE, ClaimState.WAITING, "pdq", 90, room.clock.now())
+    room.bank.register(Registration(made, (of,)))
+    room.feed.put(name, of)
+    return claim

@@ -1,0 +1,57 @@
+"""XML from strangers: no entities, no depth, no width, no other errors than ours."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.errors import Malformed
+from entrenous.connectors.exchange.untrusted_pages import DEPTH_MAX, read_xml
+from entrenous.stop.exchange_nouns import BadXml, TooLong
+
+BILLION_LAUGHS = b"""<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><l>&b;</l>"""
+
+
+def test_names_are_without_their_namespace() -> None:
+    root = read_xml(b'<a xmlns="urn:x" xmlns:y="urn:y"><y:b id="1">t&amp;u</y:b><b/></a>', 1000)
+    inside = root.one("b")
+    assert inside is not None
+    assert (root.name, inside.attributes, inside.text) == ("a", {"id": "1"}, "t&u")
+    assert len(list(root.all("b"))) == 2
+    assert root.one("b", "c") is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        BILLION_LAUGHS,
+        b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>',
+        b"<!DOCTYPE a><a/>",
+        b"",
+        b"<a>",
+        b"<a/><b/>",
+        b"<a>&nbsp;</a>",
+        b"\xff\xfe<\0a\0/\0>\0",
+        b"<a>\0</a>",
+        b"<a>" * (DEPTH_MAX + 1) + b"</a>" * (DEPTH_MAX + 1),
+    ],
+)
+def test_what_is_odd_is_refused(data: bytes) -> None:
+    with pytest.raises(BadXml):
+        read_xml(data, 10_000)
+
+
+def test_the_deepest_that_is_read() -> None:
+    read_xml(b"<a>" * DEPTH_MAX + b"</a>" * DEPTH_MAX, 10_000)
+
+
+def test_too_long_is_not_parsed() -> None:
+    with pytest.raises(TooLong):
+        read_xml(b"<a/>", 3)
+
+
+@given(st.binary(max_size=200) | st.text(alphabet="<>/a&;!=\"' [", max_size=60).map(str.encode))
+def test_noise_is_refused_by_name(noise: bytes) -> None:
+    with suppress(Malformed):
+        read_xml(noise, 1000)

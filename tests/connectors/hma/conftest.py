@@ -1,0 +1,67 @@
+"""The gate in HMA's words, mounted at /hma, on real SQLite files (tests/stop/http/conftest.py)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from entrenous.base.environment import SystemDice
+from entrenous.connectors.hma_app import hma_app
+from entrenous.media.picture_reader import read_picture
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.platform import Platform
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine
+from entrenous.stop.store.open_gate import exchange_of, listings_of
+from entrenous.stop.store.review_queue import SqlReviewQueue
+from tests.stop.http.conftest import Direct, WoundClock
+
+HMA = "http://127.0.0.1:7802/hma"
+OPERATOR = {"Authorization": "Bearer operator-token"}
+
+
+@contextmanager
+def a_platform(path: Path, clock: WoundClock) -> Iterator[Platform]:
+    """A gate's room on that file, which may be opened again later."""
+    engine = open_engine(path)
+    bank = SqlBankStore(engine, clock)
+    reviews = SqlReviewQueue(engine, clock)
+    index = FileIndex(path.with_name("index"), bank)
+    yield Platform(clock, SystemDice(), bank, index, reviews, read_picture)
+    engine.dispose()
+
+
+def an_app(
+    platform: Platform, access: GateAccess, kept_beside: Platform | None = None
+) -> Starlette:
+    """As the gate mounts it; ``kept_beside`` has the database, where this platform's is away."""
+    kept = kept_beside or platform
+    return hma_app(platform, access, listings_of(kept), exchange_of(kept).sources)
+
+
+@contextmanager
+def a_client(
+    platform: Platform, access: GateAccess, kept_beside: Platform | None = None
+) -> Iterator[httpx.Client]:
+    """A client that shows no token."""
+    app = Starlette(routes=[Mount("/hma", an_app(platform, access, kept_beside))])
+    with httpx.Client(transport=Direct(app), base_url=HMA) as client:
+        yield client
+
+
+@pytest.fixture
+def stranger(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+    with a_client(platform, access) as client:
+        yield client
+
+
+@pytest.fixture
+def hma(stranger: httpx.Client) -> httpx.Client:
+    """A client of HMA whose URL was changed, and that shows the operator's token."""
+    stranger.headers.update(OPERATOR)
+    return stranger

@@ -1,0 +1,239 @@
+"""Banks and contents over time: numbers, on and off, what a person registered, restarts."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.connectors.exchange.exchange_client import ExchangeHttp
+from entrenous.connectors.exchange.fetchers import Hma as Fetched
+from entrenous.connectors.hma_contents import content
+from entrenous.connectors.hma_requests import NoSuchContent, bank_called
+from entrenous.stop.banks import import_hashes, prepare_banks
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.nouns import PEOPLE, RELEASED, Bank
+from entrenous.stop.platform import Platform
+from entrenous.stop.protect import protect_picture, unprotect
+from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
+from tests.connectors.hma.conftest import OPERATOR, a_client, a_platform
+from tests.stop.http.conftest import WoundClock
+from tests.stop.platform_for_tests import a_device, jpeg, picture
+
+pytestmark = pytest.mark.slow
+
+HEX, FAR = "5" * 64, "a" * 64
+PDQ = {"signal": HEX, "signal_type": "pdq"}
+OFF, ON = {"disable_until_ts": 0}, {"disable_until_ts": 1}
+
+
+def raw(hma: httpx.Client, signal: str = HEX) -> list[int]:
+    return list(hma.get("/m/raw_lookup", params=PDQ | {"signal": signal}).json()["matches"])
+
+
+def looked_up(hma: httpx.Client, signal: str = HEX) -> dict[str, Any]:
+    return dict(hma.get("/m/lookup", params=PDQ | {"signal": signal}).json())
+
+
+def make(hma: httpx.Client, bank: str = "TEST", signal: str = HEX) -> int:
+    hma.post("/c/banks", json={"name": bank})
+    return int(hma.post(f"/c/bank/{bank}/signal", json={"pdq": signal}).json()["id"])
+
+
+@pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
+def test_a_small_bank_matches_also_after_a_restart(
+    tmp_path: Path, clock: WoundClock, access: GateAccess, copies: int
+) -> None:
+    """HMA finds none of these once its index was saved (its issue 1318)."""
+    ids = []
+    for first in (True, False):
+        with a_platform(tmp_path / "gate.sqlite", clock) as platform:
+            prepare_banks(platform.bank)
+            with a_client(platform, access) as hma:
+                hma.headers.update(OPERATOR)
+                if first:
+                    ids = [make(hma, f"BANK_{copy}") for copy in range(copies)]
+                assert set(raw(hma)) == set(ids)
+                assert len(looked_up(hma)) == copies
+    assert set(ids) == {1}
+
+
+def test_off_and_on_again_keeps_its_number_and_confirms_nothing(
+    hma: httpx.Client, platform: Platform
+) -> None:
+    number, address = make(hma), "/c/bank/TEST/content/1"
+    assert hma.put(address, json=OFF).json()["disable_until_ts"] == 0
+    assert raw(hma) == []
+    assert hma.get(address).json()["disable_until_ts"] == 0
+    assert hma.put(address, json=OFF).status_code == 200
+    assert hma.put(address, json=ON).json()["disable_until_ts"] == 1
+    assert raw(hma) == [number]
+    ((_, claim),) = platform.bank.claims_on({number})
+    assert claim.state is ClaimState.WAITING
+
+
+def test_deleted_for_good_on_or_off(hma: httpx.Client, platform: Platform) -> None:
+    first, second = make(hma), make(hma, signal=FAR)
+    hma.put(f"/c/bank/TEST/content/{second}", json=OFF)
+    for number in (first, second):
+        address = f"/c/bank/TEST/content/{number}"
+        assert hma.delete(address).json() == {"deleted": 1}
+        assert hma.delete(address).json() == {"deleted": 0}
+        assert hma.get(address).status_code == 404
+    assert raw(hma) == raw(hma, FAR) == []
+    assert platform.bank.counts().hashes == 0
+    assert make(hma) > second  # a number is never used again
+
+
+def test_one_hash_in_two_banks_is_deleted_from_one(hma: httpx.Client) -> None:
+    assert make(hma, "ONE") == make(hma, "TWO") == make(hma, "TWO")
+    hma.delete("/c/bank/ONE/content/1")
+    assert looked_up(hma) == {"TWO": [{"bank_content_id": 1, "distance": "0"}]}
+    assert hma.get("/c/bank/ONE/content/1").status_code == 404
+
+
+def test_what_a_person_registered_is_found_and_is_theirs(
+    hma: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
+) -> None:
+    protection = protect_picture(
+        picture(hers), adult=True, parts=True, gate=device_gate, device=a_device()
+    )
+    (found,) = hma.post("/m/lookup", files={"photo": ("x", jpeg(hers))}).json()["pdq"]["PEOPLE"]
+    address = f"/c/bank/PEOPLE/content/{found['bank_content_id']}"
+    assert hma.get(address).json()["note"] is None
+    for answer in (hma.put(address, json=OFF), hma.delete(address)):
+        assert answer.status_code == 403
+    unprotect(protection, device_gate, a_device())
+    assert hma.post("/m/lookup", files={"photo": ("x", jpeg(hers))}).json() == {"pdq": {}}
+    assert hma.get(address).status_code == 404
+    assert platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
+
+
+def test_what_a_person_released_last_is_acted_on_no_more(
+    hma: httpx.Client, platform: Platform
+) -> None:
+    number = make(hma)
+    ((_, claim),) = platform.bank.claims_on({number})
+    platform.bank.move(claim.id, ClaimEvent.CONFIRM)
+    let_through = replace(claim, id=ClaimId("r"), bank=RELEASED, state=ClaimState.CONFIRMED)
+    platform.bank.register(Registration(let_through, (bytes.fromhex(HEX),)))
+    assert (looked_up(hma), raw(hma)) == ({}, [number])
+    platform.bank.move(claim.id, ClaimEvent.SUSPEND)
+    platform.bank.move(claim.id, ClaimEvent.CONFIRM)
+    assert list(looked_up(hma)) == ["TEST"]
+
+
+def test_a_number_of_another_bank_says_which_one_comes_next(hma: httpx.Client) -> None:
+    first, second = make(hma), make(hma, "OTHER", FAR)
+    other = "/c/bank/OTHER/content"
+    hma.put(f"{other}/{second}", json=OFF)  # what is off is a content still
+    answer = hma.get(f"{other}/{first}")
+    assert (answer.status_code, answer.json()["next"]) == (404, second)
+    assert hma.get(f"{other}/{second}").json()["disable_until_ts"] == 0
+    assert hma.get(f"{other}/{second + 1}").json()["next"] is None
+    hma.delete(f"{other}/{second}")
+    assert hma.get(f"{other}/{first}").json()["next"] is None
+
+
+def test_a_bank_behind_another_is_fetched_whole(platform: Platform, hma: httpx.Client) -> None:
+    """More than the thousand missing numbers that end a walk lie between them."""
+    many = "\n".join(number.to_bytes(32).hex() for number in range(1, 1_202))
+    import_hashes(many, BankName("first"), platform, looks_back=False)
+    make(hma, "SECOND", FAR)
+    web = ExchangeHttp("near", f"{hma.base_url}".rstrip("/"), hma)
+    pages = list(Fetched(web, "SECOND", platform.clock).pages(""))
+    assert [one.hashes for page in pages for one in page.records] == [(bytes.fromhex(FAR),)]
+
+
+def test_windows_have_numbers_and_are_no_contents(
+    device_gate: HttpBankClient, platform: Platform, hers: Any
+) -> None:
+    protect_picture(picture(hers), adult=True, parts=True, gate=device_gate, device=a_device())
+    entries = platform.bank.entries(0)
+    (whole,) = [entry for entry in entries if not entry.part]
+    people = bank_called("PEOPLE", platform)
+    assert content(whole.number, people, platform).bits == whole.bits
+    for window in [entry for entry in entries if entry.part][:3]:
+        with pytest.raises(NoSuchContent):
+            content(window.number, people, platform)
+
+
+def test_a_suspended_claim_of_a_person_is_shown_off(hma: httpx.Client, platform: Platform) -> None:
+    import_hashes(HEX, PEOPLE, platform)
+    ((_, claim),) = platform.bank.claims_on({1})
+    platform.bank.move(claim.id, ClaimEvent.SUSPEND)
+    assert hma.get("/c/bank/PEOPLE/content/1").json()["disable_until_ts"] == 0
+
+
+def test_a_bank_in_shadow_is_only_found_raw(hma: httpx.Client, platform: Platform) -> None:
+    number = make(hma)
+    hma.put("/c/bank/TEST", json={"enabled": False})
+    assert (looked_up(hma), raw(hma)) == ({}, [number])
+    assert platform.bank.bank(BankName("test")).shadow
+    hma.put("/c/bank/TEST", json={"enabled": "true"})
+    assert list(looked_up(hma)) == ["TEST"]
+
+
+def test_each_bank_has_its_radius(hma: httpx.Client, platform: Platform) -> None:
+    make(hma)
+    near = "6" * 4 + HEX[4:]  # 8 bits away
+    assert raw(hma, near) == [1]
+    platform.bank.set_bank(Bank(BankName("test"), radius=7))
+    assert raw(hma, near) == []
+    assert raw(hma) == [1]
+
+
+def test_two_banks_under_one_name(hma: httpx.Client, platform: Platform) -> None:
+    for name in ("from-ally", "from.ally"):
+        import_hashes(HEX, BankName(name), platform)
+    assert looked_up(hma) == {"FROM_ALLY": [{"bank_content_id": 1, "distance": "0"}]}
+    assert hma.get("/c/bank/FROM_ALLY").status_code == 409
+    assert hma.post("/c/bank/FROM_ALLY/signal", json={"pdq": FAR}).status_code == 409
+    assert raw(hma, FAR) == []
+
+
+def test_what_a_reviewer_let_through_is_not_asked_again(
+    web: httpx.Client, hma: httpx.Client, clock: WoundClock, hers: Any
+) -> None:
+    hma.post("/c/banks", json={"name": "TEST"})
+    hma.post("/c/bank/TEST/content", files={"photo": ("x", jpeg(hers, 90))})
+    file = {"photo": ("x", jpeg(hers))}
+    assert list(hma.post("/m/lookup", files=file).json()["pdq"]) == ["TEST"]
+    held = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR).json()
+    assert held["decision"] == "hold"
+    clock.wind(minutes=1)
+    done = web.post(f"/v1/reviews/{held['case']}", json={"decision": "release"}, headers=OPERATOR)
+    assert done.status_code == 200
+    assert hma.post("/m/lookup", files=file).json() == {"pdq": {}}
+    assert (
+        web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR).json()[
+            "decision"
+        ]
+        == "let through"
+    )
+    signal = hma.post("/h/hash", files=file).json()["pdq"]
+    assert raw(hma, signal) == [1]
+    assert [bank["name"] for bank in hma.get("/c/banks").json()] == ["PEOPLE", "TEST"]
+
+
+def test_what_was_let_through_is_looked_back_at(
+    web: httpx.Client, hma: httpx.Client, hers: Any
+) -> None:
+    upload = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR)
+    assert upload.json()["decision"] == "let through"
+    hma.post("/c/banks", json={"name": "TEST"})
+    assert hma.post("/c/bank/TEST/content", files={"photo": ("x", jpeg(hers))}).json()["id"]
+    assert web.get("/v1/reviews", headers=OPERATOR).json()["waiting"] == 1
+
+
+def test_the_gate_holds_what_was_added_here(
+    web: httpx.Client, hma: httpx.Client, hers: Any
+) -> None:
+    hma.post("/c/banks", json={"name": "TEST"})
+    hma.post("/c/bank/TEST/content", files={"photo": ("x", jpeg(hers))}, data={"note": "from HMA"})
+    assert hma.get("/c/bank/TEST/content/1").json()["note"] == "from HMA"
+    held = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR).json()
+    assert (held["decision"], held["matches"][0]["bank"]) == ("hold", "test")

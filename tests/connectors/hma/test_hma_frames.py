@@ -1,0 +1,25 @@
+"""Frames of videos are not told below /hma: a match there could not be called a part, and a
+platform would refuse by it.
+"""
+
+import httpx
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.fingerprint.nouns import VIDEO_KIND, FramePrint, VideoPrint
+from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.platform import Platform
+from entrenous.stop.registration import Claim, ClaimState, Registration
+
+
+def test_a_frame_is_no_content(platform: Platform, hma: httpx.Client) -> None:
+    bits = bytes(range(32))
+    at = platform.clock.now()
+    film = Claim(ClaimId("ab" * 16), PEOPLE, ClaimState.WAITING, VIDEO_KIND, 90, at)
+    picture = Claim(ClaimId("cd" * 16), PEOPLE, ClaimState.WAITING, "pdq", 90, at)
+    asked = {"signal": bits.hex(), "signal_type": "pdq"}
+    platform.bank.register(Registration(film, video=VideoPrint((FramePrint(0, bits, 90),))))
+    assert hma.get("/m/raw_lookup", params=asked).json() == {"matches": []}
+    assert hma.get("/m/lookup", params=asked).json() == {}
+    assert hma.get("/c/bank/PEOPLE/content/1").status_code == 404
+    platform.bank.register(Registration(picture, (bits,)))
+    assert hma.get("/m/raw_lookup", params=asked).json() == {"matches": [1]}

@@ -1,0 +1,141 @@
+"""What a platform says of its contents: its own names and notes; and contents off until a time."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.platform import Platform
+from entrenous.stop.register import list_again_due
+from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
+from entrenous.stop.store.open_gate import listings_of
+from tests.connectors.hma.conftest import OPERATOR
+from tests.connectors.hma.test_hma_contents import FAR, HEX, OFF, ON, make, raw
+from tests.stop.http.conftest import WoundClock
+from tests.stop.platform_for_tests import jpeg
+from tests.stop.store.bank_stores import claim
+
+WITH = {"include_metadata": "true"}
+ADDRESS = "/c/bank/TEST/content/1"
+METADATA = {
+    "content_id": "upload-7",
+    "content_uri": "https://platform.example/7",
+    "json": {"uploader": "somebody", "n": [1, {}]},
+}
+
+
+def called(hma: httpx.Client, address: str = ADDRESS) -> Any:
+    return hma.get(address, params=WITH).json()["metadata"]["content_id"]
+
+
+@pytest.mark.parametrize("where", ["form", "query"])
+def test_a_client_of_hma_posts_its_first_content(hma: httpx.Client, hers: Any, where: str) -> None:
+    hma.post("/c/banks", json={"name": "TEST"})
+    words = {"metadata": json.dumps(METADATA), "note": "a note"}
+    given: Any = {"data": words} if where == "form" else {"params": words}
+    made = hma.post("/c/bank/TEST/content", files={"photo": ("x", jpeg(hers))}, **given)
+    assert made.status_code == 200, made.text
+    address = f"/c/bank/TEST/content/{made.json()['id']}"
+    shown = hma.get(address, params=WITH).json()
+    assert shown["note"] == "a note"
+    kept = {"content_id": "upload-7", "content_uri": None, "json": {}, "collab": {}}
+    assert shown["metadata"] == kept
+
+
+def test_of_metadata_nothing_but_its_own_name_is_kept(hma: httpx.Client) -> None:
+    hma.post("/c/banks", json={"name": "TEST"})
+    for metadata, name in (
+        (METADATA, "upload-7"),
+        ({"content_id": 8}, "8"),
+        ({"content_uri": "https://platform.example/9"}, "8"),
+        ({}, "8"),
+        (None, "8"),
+    ):
+        body = {"pdq": HEX, "metadata": metadata}
+        assert hma.post("/c/bank/TEST/signal", json=body).json()["id"] == 1
+        assert called(hma) == name
+    assert hma.delete(ADDRESS).json() == {"deleted": 1}
+    assert called(hma, f"/c/bank/TEST/content/{make(hma)}") is None
+
+
+def test_its_name_stays_when_it_is_off_and_on_again(hma: httpx.Client) -> None:
+    hma.post("/c/banks", json={"name": "TEST"})
+    hma.post("/c/bank/TEST/signal", json={"pdq": HEX, "metadata": METADATA})
+    for change in (OFF, ON):
+        hma.put(ADDRESS, json=change)
+        assert called(hma) == "upload-7"
+
+
+def test_off_until_a_time(hma: httpx.Client, platform: Platform, clock: WoundClock) -> None:
+    hma.post("/c/banks", json={"name": "TEST"})
+    hma.post("/c/bank/TEST/signal", json={"pdq": HEX, "note": "n", "metadata": METADATA})
+    ((_, confirmed),) = platform.bank.claims_on({1})
+    platform.bank.move(confirmed.id, ClaimEvent.CONFIRM)
+    until = int(clock.now().timestamp()) + 3600
+    off = hma.put(ADDRESS, json={"disable_until_ts": until}).json()
+    assert (off["disable_until_ts"], raw(hma)) == (until, [])
+    listings = listings_of(platform)
+    clock.wind(seconds=3599)
+    assert list_again_due(platform, listings) == 0
+    clock.wind(seconds=1)
+    assert [list_again_due(platform, listings) for _ in range(2)] == [1, 0]
+    shown = hma.get(ADDRESS).json()
+    assert (shown["disable_until_ts"], shown["note"], raw(hma)) == (1, "n", [1])
+    ((_, again),) = platform.bank.claims_on({1})
+    assert again.state is ClaimState.WAITING  # nobody has looked at it since
+    assert called(hma) == "upload-7"
+
+
+def test_what_was_switched_on_or_off_by_hand_has_no_time_any_more(
+    hma: httpx.Client, platform: Platform, clock: WoundClock
+) -> None:
+    make(hma)
+    until = {"disable_until_ts": int(clock.now().timestamp()) + 60}
+    for by_hand, on in ((ON, 1), (OFF, 0)):
+        hma.put(ADDRESS, json=until)
+        hma.put(ADDRESS, json=by_hand)
+        clock.wind(seconds=120)
+        assert list_again_due(platform, listings_of(platform)) == 0
+        assert hma.get(ADDRESS).json()["disable_until_ts"] == on
+        hma.put(ADDRESS, json=ON)
+        until = {"disable_until_ts": int(clock.now().timestamp()) + 60}
+
+
+def test_who_dies_before_it_is_off_leaves_it_on(
+    hma: httpx.Client, platform: Platform, clock: WoundClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(hma)
+
+    def dies(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(platform.bank), "move", dies)
+        until = {"disable_until_ts": int(clock.now().timestamp()) + 60}
+        with pytest.raises(ZeroDivisionError):
+            hma.put(ADDRESS, json=until)
+    assert (hma.get(ADDRESS).json()["disable_until_ts"], raw(hma)) == (1, [1])
+    clock.wind(seconds=60)
+    listings = listings_of(platform)
+    assert list_again_due(platform, listings) == 0
+    assert listings.due(clock.now()) == ()
+
+
+def test_a_note_that_is_written_anew_is_what_a_reviewer_reads(
+    web: httpx.Client, hma: httpx.Client, hers: Any
+) -> None:
+    hma.post("/c/banks", json={"name": "TEST"})
+    hma.post("/c/bank/TEST/content", files={"photo": ("x", jpeg(hers))}, data={"note": "first"})
+    assert hma.put(ADDRESS, json={"note": "new", "disable_until_ts": 1}).json()["note"] == "new"
+    held = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR).json()
+    review = web.get(f"/v1/reviews/{held['case']}", headers=OPERATOR)
+    assert review.json()["matches"][0]["reason"] == "new"
+
+
+def test_what_a_person_registered_gets_no_note(hma: httpx.Client, platform: Platform) -> None:
+    platform.bank.register(Registration(claim("hers"), (bytes.fromhex(FAR),)))
+    assert claim("hers").bank == PEOPLE
+    assert hma.put("/c/bank/PEOPLE/content/1", json={"note": "x"}).status_code == 403
+    assert platform.bank.claim(claim("hers").id).reason == "mine"

@@ -1,0 +1,191 @@
+"""What strangers send: turned pictures, noise, too much at once; and a database that is away."""
+
+import json
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import anyio
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.identifiers import BankName
+from entrenous.connectors.hma_matching import form_of
+from entrenous.connectors.hma_requests import NoPhoto, bits_of, hma_name
+from entrenous.fingerprint.nouns import BadFingerprint
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.nouns import BankUnreachable, Head
+from entrenous.stop.platform import Platform
+from entrenous.stop.stores import BankStore
+from tests.connectors.hma.conftest import OPERATOR, a_client, an_app
+from tests.stop.platform_for_tests import jpeg, png, screenshot_crop
+
+
+@pytest.fixture
+def with_hers(hma: httpx.Client, hers: Any) -> httpx.Client:
+    hma.post("/c/banks", json={"name": "TEST"})
+    hma.post("/c/bank/TEST/content", files={"photo": ("x.png", png(hers))})
+    return hma
+
+
+def looked_up(hma: httpx.Client, data: bytes) -> list[str]:
+    answer = hma.post("/m/lookup", files={"photo": ("x", data)})
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["pdq"])
+
+
+def test_turned_framed_and_inverted_pictures_are_found(
+    with_hers: httpx.Client, hers: Any, another: Any
+) -> None:
+    framed = np.pad(hers, ((60, 60), (40, 40), (0, 0)), constant_values=255)
+    for edited in (hers[:, ::-1], np.rot90(hers), np.rot90(hers, 2), 255 - hers, framed):
+        assert looked_up(with_hers, jpeg(edited)) == ["TEST"]
+    assert looked_up(with_hers, jpeg(another)) == []
+
+
+def test_a_cut_out_is_for_the_gate_itself(with_hers: httpx.Client, hers: Any) -> None:
+    assert looked_up(with_hers, screenshot_crop(hers)) == []
+
+
+@pytest.mark.parametrize("cut", [9000, 200, 20])
+def test_a_broken_picture_is_the_senders_mistake(hma: httpx.Client, hers: Any, cut: int) -> None:
+    for address in ("/h/hash", "/m/lookup"):
+        answer = hma.post(address, files={"photo": ("x", jpeg(hers)[:cut])})
+        assert answer.status_code == 400
+        assert set(answer.json()) == {"message"}
+
+
+@given(st.binary(max_size=400))
+def test_noise_is_no_form(noise: bytes) -> None:
+    with pytest.raises(NoPhoto):
+        form_of(noise, b"never-in-it-------")
+
+
+@given(st.data())
+def test_a_broken_form_is_no_form_or_a_form(data: st.DataObject) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="photo"\r\n\r\nxyz\r\n--b--\r\n'
+    assert form_of(head, b"b").untrusted_photo == b"xyz"
+    at = data.draw(st.integers(0, len(head) - 1))
+    broken = head[:at] + data.draw(st.binary(max_size=3)) + head[at + 1 :]
+    with suppress(NoPhoto):
+        assert form_of(broken, b"b").untrusted_photo
+
+
+def test_only_the_first_of_a_name_counts_and_fields_are_few() -> None:
+    part = '--b\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
+    many = "".join(part.format(f"f{n}", n) for n in range(15))
+    body = part.format("note", "a") + part.format("note", "b") + many
+    form = form_of((body + part.format("photo", "x") + "--b--\r\n").encode(), b"b")
+    assert (form.untrusted_fields["note"], form.untrusted_photo) == ("a", b"x")
+    assert len(form.untrusted_fields) == 16
+
+
+@given(st.text(max_size=70) | st.integers() | st.none() | st.binary())
+def test_what_is_no_hash(noise: object) -> None:
+    with pytest.raises(BadFingerprint):
+        bits_of(noise)
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_every_hash_is_read_in_both_cases(bits: bytes) -> None:
+    assert bits_of(bits.hex()) == bits_of(bits.hex().upper()) == bits
+
+
+@given(st.text(max_size=40))
+def test_every_bank_has_a_name_for_hma(name: str) -> None:
+    said = hma_name(BankName(name))
+    assert said.isascii()
+    assert said.replace("_", "A").isalnum()
+    assert said == said.upper()
+    assert not said[0].isdigit()
+    assert hma_name(BankName(said)) == said
+
+
+@pytest.mark.parametrize("noise", [b"", b"[]", b"\xff", b"[" * 60_000, b"{", b"7", b'{"a"'])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "POST /m/compare", "POST /c/banks", "PUT /c/bank/PEOPLE", "POST /c/bank/PEOPLE/signal",
+        "PUT /c/bank/PEOPLE/content/1",
+    ],
+)  # fmt: skip
+def test_a_body_that_is_no_object(hma: httpx.Client, asked: str, noise: bytes) -> None:
+    answer = hma.request(*asked.split(), content=noise)
+    assert (answer.status_code, set(answer.json())) == (400, {"message"})
+
+
+def test_a_body_that_is_too_large(hma: httpx.Client) -> None:
+    for address in ("/m/compare", "/c/banks"):
+        assert hma.post(address, content=bytes(70_000)).status_code == 413
+
+
+@dataclass(frozen=True)
+class Away:
+    """A database that does not answer."""
+
+    def log_head(self) -> Head:
+        raise BankUnreachable(why="it is away")
+
+    def banks(self) -> Any:
+        raise BankUnreachable(why="it is away")
+
+
+def test_a_database_that_is_away(platform: Platform, access: GateAccess) -> None:
+    away = replace(platform, bank=cast("BankStore", Away()))
+    with a_client(away, access, platform) as client:
+        status = client.get("/status")
+        assert (status.status_code, status.text) == (503, "INDEX-NOT-LOADED")
+        assert client.get("/status/live").text == "I-AM-ALIVE"
+        banks = client.get("/c/banks", headers=OPERATOR)
+        assert (banks.status_code, set(banks.json())) == (503, {"message"})
+        assert banks.headers["retry-after"] == "5"
+
+
+def test_more_at_once_than_there_is_room_for(platform: Platform, access: GateAccess) -> None:
+    """While one picture still arrives at a gate for one, the next is told to come back."""
+
+    async def scenario() -> tuple[int, Any]:
+        app = an_app(platform, GateAccess(access.operator, uploads_at_once=1))
+        arriving, never = anyio.Event(), anyio.Event()
+        answer: list[Any] = []
+
+        async def slow() -> dict[str, Any]:
+            arriving.set()
+            await never.wait()
+            raise AssertionError
+
+        async def ignore(_message: Any) -> None:
+            return None
+
+        async def note(message: Any) -> None:
+            answer.append(message)
+
+        scope = {
+            "type": "http", "method": "POST", "path": "/h/hash", "query_string": b"",
+            "headers": [
+                (b"authorization", b"Bearer operator-token"),
+                (b"content-type", b"multipart/form-data; boundary=b"),
+            ],
+        }  # fmt: skip
+        async with anyio.create_task_group() as group:
+            group.start_soon(app, dict(scope), slow, ignore)
+            await arriving.wait()
+            await app(dict(scope), slow, note)
+            group.cancel_scope.cancel()
+        return answer[0]["status"], json.loads(answer[1]["body"])
+
+    status, said = anyio.run(scenario)
+    assert (status, set(said)) == (429, {"message"})
+
+
+def test_a_form_of_a_million_parts_is_refused_before_it_is_read() -> None:
+    """Parsing all of it would take many seconds."""
+    body = b"--b\r\na:b\r\n\r\n\r\n" * 1_000_000
+    began = time.process_time()
+    with pytest.raises(NoPhoto):
+        form_of(body, b"b")
+    assert time.process_time() - began < 1

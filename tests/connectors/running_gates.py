@@ -1,0 +1,138 @@
+"""Gates to ask: a real one in a process of its own, and some that do not behave."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+import numpy as np
+import skimage.data
+
+from entrenous.base.secret import Secret
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.media.picture_reader import read_picture
+from entrenous.stop.client.gate_answer import ClientSettings
+from entrenous.stop.client.upload_client import AsyncGateClient, GateClient
+
+URL = "http://127.0.0.1:7802"
+CASE = "3f9a-70c2-b11e"
+
+
+def jpeg(pixels: Any, quality: int = 90) -> bytes:
+    done, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done
+    return bytes(data)
+
+
+def hers() -> bytes:
+    """The picture that is confirmed at :func:`running_gate`."""
+    return jpeg(skimage.data.astronaut())
+
+
+def hers_mirrored() -> bytes:
+    return jpeg(np.ascontiguousarray(skimage.data.astronaut()[:, ::-1]), 70)
+
+
+def waiting() -> bytes:
+    """A picture that is claimed there, and nobody has looked at it."""
+    return jpeg(skimage.data.chelsea())
+
+
+def another() -> bytes:
+    return jpeg(skimage.data.coffee())
+
+
+def setting(url: str = URL, **more: Any) -> ClientSettings:
+    token = more.pop("token", Secret(b"operator-token"))
+    return ClientSettings(url, token, **more)
+
+
+def decided(decision: str, **more: Any) -> httpx.Response:
+    said = {"schema": "entrenous/decision/1", "case": CASE, "decision": decision, "matches": []}
+    return httpx.Response(200, json=said | more)
+
+
+def _by_content(request: httpx.Request) -> httpx.Response:
+    data = request.read()
+    if data.startswith(b"\xff\xd8\xffHOLD"):
+        is_listed = request.headers.get("entrenous-publishes") in ("held", "all")
+        return decided("hold", **({"published": True} if is_listed else {}))
+    if data.startswith(b"\xff\xd8\xffUNREAD"):
+        return decided("hold")
+    if data.startswith(b"\xff\xd8\xffREFUSE"):
+        return decided("refuse")
+    if data.startswith(b"\xff\xd8\xff"):
+        return decided("let through")
+    return httpx.Response(415)
+
+
+#: Uploads as :class:`Scripted` decides them by their first bytes; a real gate decides elsewhere.
+FINE, HELD, REFUSED, UNREAD = (
+    b"\xff\xd8\xff" + word + bytes(20) for word in (b"FINE", b"HOLD", b"REFUSE", b"UNREAD")
+)
+
+
+class Scripted:
+    """A gate that keeps what it was asked, and answers by a script."""
+
+    def __init__(
+        self, answer: Callable[[httpx.Request], httpx.Response] = _by_content, **more: Any
+    ) -> None:
+        self.asked: list[bytes] = []
+        self.heads: list[httpx.Headers] = []
+        self._answer = answer
+        self.setting = setting(**more)
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        self.heads.append(request.headers)
+        self.asked.append(request.read())
+        return _unread(self._answer(request))
+
+    async def _handle_later(self, request: httpx.Request) -> httpx.Response:
+        self.heads.append(request.headers)
+        self.asked.append(await request.aread())
+        return _unread(self._answer(request))
+
+    def client(self) -> GateClient:
+        return GateClient(self.setting, httpx.MockTransport(self._handle))
+
+    def async_client(self) -> AsyncGateClient:
+        return AsyncGateClient(self.setting, httpx.MockTransport(self._handle_later))
+
+
+def _unread(answer: httpx.Response) -> httpx.Response:
+    """As the network brings it: not read yet."""
+    stream = httpx.ByteStream(answer.content)
+    return httpx.Response(answer.status_code, headers=answer.headers, stream=stream)
+
+
+@contextmanager
+def running_gate(folder: Path) -> Iterator[tuple[str, Path]]:
+    """URL and token file of a real gate with one confirmed picture and one that waits."""
+    data = folder / "gate"
+    for name, picture, more in (
+        ("confirmed", hers(), ["--confirmed"]),
+        ("waiting", waiting(), []),
+    ):
+        (folder / f"{name}.txt").write_text(f"{fingerprint(read_picture(picture)).hex}\n")
+        where = ("--bank", name, "--data", str(data))
+        entrenous("gate", "bank", "import", str(folder / f"{name}.txt"), *where, *more)
+    command = [sys.executable, "-m", "entrenous", "gate", "run", "--data", str(data)]
+    command += ["--listen", "127.0.0.1:0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield json.loads(process.stdout.readline())["url"], data / "operator.token"
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def entrenous(*words: str) -> str:
+    program = [sys.executable, "-m", "entrenous", *words]
+    return subprocess.run(program, check=True, capture_output=True, text=True).stdout

@@ -1,0 +1,396 @@
+"""ASGI: what the application behind gets, and what it never sees; and no loop is held up."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from entrenous.connectors import asgi
+from entrenous.connectors.asgi import GateMiddleware
+from entrenous.connectors.upload_rules import FILES_MAX
+from entrenous.stop.client.gate_answer import GateReason, account_header
+from entrenous.stop.client.upload_client import AsyncGateClient
+from tests.connectors.running_gates import CASE, FINE, HELD, REFUSED, UNREAD, Scripted, setting
+from tests.stop.client.test_multipart_uploads import NAMED, form
+
+FORM = "multipart/form-data; boundary=edge"
+
+
+class Application:
+    """A Starlette application that keeps what it received."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.headers: list[str] = []
+        self.app = Starlette(routes=[Route("/{path:path}", self._take, methods=["POST", "GET"])])
+
+    async def _take(self, request: Request) -> Response:
+        self.headers.append(request.headers.get("entrenous-decision", ""))
+        self.bodies.append(await request.body())
+        return JSONResponse({"done": True})
+
+
+def ask(app: Any, body: bytes | list[bytes], kind: str = "image/jpeg", **more: Any) -> Any:
+    """One request; a body in pieces comes in pieces."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in body:
+            assert isinstance(piece, bytes)
+            yield piece
+
+    async def once() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://site") as web:
+            headers = {"Content-Type": kind, **more.pop("headers", {})}
+            content = body if isinstance(body, bytes) else pieces()
+            method, path = more.pop("method", "POST"), more.pop("path", "/upload")
+            return await web.request(method, path, content=content, headers=headers)
+
+    return anyio.run(once)
+
+
+def test_whose_a_request_is() -> None:
+    """As the application says of its scope; a header says nothing."""
+    gate = Scripted()
+    app = GateMiddleware(
+        Application().app,
+        gate.setting,
+        client=gate.async_client(),
+        account=lambda scope: scope.get("user"),
+    )
+
+    async def signed_in(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "user": "ana"}, receive, send)
+
+    ask(signed_in, FINE)
+    ask(signed_in, form((NAMED, FINE), (NAMED, FINE)), FORM)
+    ask(app, FINE, headers={"Entrenous-Account": "ana", "User": "ana"})
+    ask(GateMiddleware(Application().app, gate.setting, client=gate.async_client()), FINE)
+    ana = account_header("ana", gate.setting.token)["Entrenous-Account"]
+    said = [head.get("entrenous-account") for head in gate.heads]
+    assert said == [ana, ana, ana, None, None]
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", FORM])
+@pytest.mark.parametrize(
+    ("picture", "on_hold", "status"),
+    [
+        (FINE, "publish", 200),
+        (HELD, "publish", 200),
+        (UNREAD, "publish", 422),
+        (REFUSED, "publish", 422),
+        (HELD, "header", 200),
+        (UNREAD, "header", 200),
+        (REFUSED, "header", 422),
+    ],
+)
+def test_a_picture(kind: str, picture: bytes, on_hold: str, status: int) -> None:
+    behind, gate = Application(), Scripted()
+    app = GateMiddleware(behind.app, gate.setting, on_hold=on_hold, client=gate.async_client())
+    body = form((NAMED, picture)) if kind == FORM else picture
+    answer = ask(app, [body[:7], b"", body[7:]], kind)
+    assert (answer.status_code, gate.asked) == (status, [picture])
+    if status == 200:
+        decision = "let through" if picture is FINE else "hold"
+        listed = "; published" if (picture, on_hold) == (HELD, "publish") else ""
+        assert behind.bodies == [body]
+        assert behind.headers == [f"{decision}; case={CASE}; why=gate{listed}"]
+    else:
+        assert behind.bodies == []
+        assert answer.json()["case"] == CASE
+        assert answer.headers["cache-control"] == "no-store"
+    if status == 422:
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_form_as_a_real_client_sends_it() -> None:
+    behind, gate = Application(), Scripted()
+    app = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
+    files = {"file": ("x.jpg", REFUSED, "image/jpeg")}
+    request = httpx.Request("POST", "http://site/", data={"status": "words"}, files=files)
+    answer = ask(app, request.read(), request.headers["content-type"])
+    assert (answer.status_code, gate.asked) == (422, [REFUSED])
+    assert answer.json() == {
+        "type": "urn:entrenous:refused:stopped-upload",
+        "title": "Stopped upload",
+        "status": 422,
+        "detail": "This upload was not accepted, because somebody asked for it to be stopped. If "
+        "you think that is a mistake, ask for a person to look at it, and give the case number "
+        f"{CASE}.",
+        "case": CASE,
+    }
+
+
+def test_nobody_else_says_what_was_decided() -> None:
+    behind, gate = Application(), Scripted()
+    app = GateMiddleware(behind.app, gate.setting, paths=["/upload"], client=gate.async_client())
+    for name in ("Entrenous-Decision", "entrenous_decision"):
+        for path in ("/upload", "/other"):
+            ask(app, b"{}", "application/json", path=path, headers={name: "let through"})
+    assert behind.headers == [""] * 4
+    assert gate.asked == []
+
+
+def test_other_paths_and_methods_stream_through() -> None:
+    behind, gate = Application(), Scripted()
+    app = GateMiddleware(behind.app, gate.setting, paths=["/upload"], client=gate.async_client())
+    assert ask(app, REFUSED, path="/other").status_code == 200
+    assert ask(app, b"", method="GET").status_code == 200
+    assert ask(app, REFUSED, path="/Upload//x").status_code == 422
+    assert (behind.bodies, gate.asked) == ([REFUSED, b""], [REFUSED])
+
+
+def test_a_body_beyond_the_limit_is_held_and_streams_on() -> None:
+    behind, gate = Application(), Scripted(upload_bytes_max=1000)
+    large = [FINE, *[bytes([number]) * 50_000 for number in range(6)]]
+    app = GateMiddleware(behind.app, gate.setting, on_hold="header", client=gate.async_client())
+    assert ask(app, large).status_code == 200
+    assert behind.bodies == [b"".join(large)]
+    assert behind.headers == ["hold; why=too-large"]
+    refusing = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
+    assert ask(refusing, large).status_code == 413
+    assert gate.asked == []
+
+
+def test_no_more_than_the_limit_is_held() -> None:
+    """The application is asked for the rest of a large body before it is there."""
+    gate = Scripted(upload_bytes_max=1000)
+    came: list[int] = []
+
+    async def receive() -> Any:
+        came.append(1)
+        return {"type": "http.request", "body": bytes(50_000), "more_body": len(came) < 1000}
+
+    async def behind(scope: Any, receive: Any, _send: Any) -> None:
+        assert (b"entrenous-decision", b"hold; why=too-large") in scope["headers"]
+        assert len(came) == 2
+        size = 0
+        while (message := await receive())["more_body"]:
+            size += len(message["body"])
+        assert size + len(message["body"]) == 50_000_000
+
+    app = GateMiddleware(behind, gate.setting, on_hold="header", client=gate.async_client())
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    anyio.run(app, scope, receive, anyio.sleep)
+    assert len(came) == 1000
+
+
+def test_what_cant_be_read_is_held() -> None:
+    behind, gate = Application(), Scripted()
+    app = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
+    assert ask(app, form((NAMED, FINE))[:-9], FORM).status_code == 400
+    assert ask(app, FINE, headers={"Content-Encoding": "gzip"}).status_code == 400
+    assert (behind.bodies, gate.asked) == ([], [])
+
+
+def test_a_sender_who_leaves_brings_nothing() -> None:
+    behind, gate = Application(), Scripted()
+    app = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
+    messages = [
+        {"type": "http.request", "body": FINE, "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    anyio.run(app, scope, receive, send)
+    assert (behind.bodies, gate.asked) == ([], [])
+
+
+def test_a_slow_sender_gives_its_place_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi, "ARRIVAL_S_MAX", 0.05)
+    behind, gate = Application(), Scripted()
+    app = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    anyio.run(app, scope, anyio.sleep_forever, send)
+    assert sent[0]["status"] == 408
+    assert json.loads(sent[1]["body"])["type"] == "urn:entrenous:refused:slow-upload"
+
+
+POST = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+LARGE = FINE + bytes(asgi.SMALL_BYTES)
+
+
+def sender(*pieces: bytes, ends: bool = True) -> Any:
+    """One who sends these pieces, and then nothing more."""
+    left = list(pieces)
+
+    async def receive() -> Any:
+        if not left:
+            await anyio.sleep_forever()
+        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left) or not ends}
+
+    return receive
+
+
+async def ignore(_: Any) -> None:
+    """Who is answered, and does not look."""
+
+
+async def crowded(app: Any, crowd_of: list[Any], then: Any) -> list[int]:
+    """The statuses that a sender is answered with while a crowd of others is idle."""
+    statuses: list[int] = []
+
+    async def send(message: Any) -> None:
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    async with anyio.create_task_group() as crowd:
+        for idle in crowd_of:
+            crowd.start_soon(app, POST, idle, ignore)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(5):
+            await app(POST, then, send)
+        crowd.cancel_scope.cancel()
+    return statuses
+
+
+def test_idle_senders_keep_nobody_waiting() -> None:
+    behind, gate = Application(), Scripted()
+    app = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
+    for pieces in ([], [FINE]):
+        crowd_of = [sender(*pieces, ends=False) for _ in range(2 * asgi.AT_ONCE)]
+        assert anyio.run(crowded, app, crowd_of, sender(FINE)) == [200]
+    assert behind.bodies == [FINE, FINE]
+
+
+@pytest.mark.parametrize(
+    ("on_hold", "shadow", "status", "said"),
+    [
+        ("publish", False, 503, []),
+        ("header", False, 200, ["hold; why=gate-busy"]),
+        ("publish", True, 200, ["hold; why=gate-busy; shadow"]),
+    ],
+)
+def test_a_large_body_without_room_is_held(
+    monkeypatch: pytest.MonkeyPatch, *, on_hold: str, shadow: bool, status: int, said: list[str]
+) -> None:
+    monkeypatch.setattr(asgi, "ROOM_S_MAX", 0.05)
+    behind, gate = Application(), Scripted(shadow=shadow)
+    app = GateMiddleware(behind.app, gate.setting, on_hold=on_hold, client=gate.async_client())
+    large = sender(LARGE[:-7], LARGE[-7:])
+    crowd_of = [sender(LARGE, ends=False) for _ in range(asgi.AT_ONCE)]
+    assert anyio.run(crowded, app, crowd_of, large) == [status]
+    assert (behind.headers, gate.asked) == (said, [])
+    assert behind.bodies == [LARGE] * len(said)
+
+
+def test_a_place_is_kept_until_the_application_takes_the_body() -> None:
+    gate = Scripted()
+    here: list[int] = [0, 0]
+    go = anyio.Event()
+
+    async def behind(_scope: Any, receive: Any, _send: Any) -> None:
+        here[0] += 1
+        here[1] = max(here)
+        await go.wait()
+        here[0] -= 1
+        await receive()
+        await anyio.sleep_forever()
+
+    async def ask_all() -> None:
+        async with anyio.create_task_group() as crowd:
+            for _ in range(3 * asgi.AT_ONCE):
+                crowd.start_soon(app, POST, sender(LARGE[:-7], LARGE[-7:], b""), ignore)
+            await _until(lambda: here[0] == asgi.AT_ONCE)
+            go.set()
+            await _until(lambda: len(gate.asked) == 3 * asgi.AT_ONCE)
+            crowd.cancel_scope.cancel()
+
+    app = GateMiddleware(behind, gate.setting, client=gate.async_client())
+    anyio.run(ask_all)
+    assert here[1] == asgi.AT_ONCE
+
+
+async def _until(holds: Any) -> None:
+    with anyio.fail_after(5):
+        while not holds():  # noqa: ASYNC110 -- what is waited for has no event
+            await anyio.sleep(0.01)
+
+
+def test_places_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever becomes of a request: refused, left, too slow, failed behind."""
+    monkeypatch.setattr(asgi, "ROOM_S_MAX", 0.05)
+    monkeypatch.setattr(asgi, "ARRIVAL_S_MAX", 0.05)
+    gate = Scripted()
+
+    async def failing(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    async def leaving() -> Any:
+        return parts.pop(0)
+
+    async def send(message: Any) -> None:
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    async def ask_all() -> None:
+        for _ in range(asgi.AT_ONCE + 1):
+            await app(POST, sender(REFUSED + LARGE, b""), send)
+            await app(POST, sender(LARGE, ends=False), send)
+            with pytest.raises(ZeroDivisionError):
+                await app(POST, sender(LARGE, b""), send)
+            parts[:] = [{"type": "http.request", "body": LARGE, "more_body": True}]
+            parts.append({"type": "http.disconnect"})
+            await app(POST, leaving, send)
+
+    parts: list[Any] = []
+    statuses: list[int] = []
+    app = GateMiddleware(failing, gate.setting, client=gate.async_client())
+    anyio.run(ask_all)
+    assert statuses == [422, 408] * (asgi.AT_ONCE + 1)
+
+
+def test_all_files_of_a_request_share_one_budget() -> None:
+    async def never(_: httpx.Request) -> httpx.Response:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    behind, how = Application(), setting(budget_s=0.2)
+    client = AsyncGateClient(how, httpx.MockTransport(never))
+    app = GateMiddleware(behind.app, how, on_hold="header", client=client)
+    begin = time.monotonic()
+    assert ask(app, form(*[(NAMED, FINE)] * FILES_MAX), FORM).status_code == 200
+    assert 0.2 <= time.monotonic() - begin < 1.5
+    assert behind.headers == [f"hold; why={GateReason.SLOW.value.replace(' ', '-')}"]
+
+
+def test_what_is_no_request_passes_as_it_is() -> None:
+    seen: list[Any] = []
+
+    async def behind(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((scope, receive, send))
+
+    gate = Scripted()
+    app = GateMiddleware(behind, gate.setting, client=gate.async_client())
+    for kind in ("lifespan", "websocket"):
+        scope: dict[str, Any] = {"type": kind}
+        anyio.run(app, scope, anyio.sleep_forever, anyio.sleep)
+    assert [scope["type"] for scope, _, _ in seen] == ["lifespan", "websocket"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.binary(max_size=300), max_size=6), st.sampled_from(["", "text/plain", FORM]))
+def test_what_passes_is_unchanged(pieces: list[bytes], kind: str) -> None:
+    behind, gate = Application(), Scripted()
+    app = GateMiddleware(behind.app, gate.setting, on_hold="header", client=gate.async_client())
+    assert ask(app, pieces, kind).status_code == 200
+    assert behind.bodies == [b"".join(pieces)]

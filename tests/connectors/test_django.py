@@ -1,0 +1,99 @@
+"""A real Django project, in a process of its own, with its own test client and a real gate."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.base.secret import Secret
+from entrenous.stop.client.gate_answer import account_header
+from tests.connectors.running_gates import another, hers_mirrored, waiting
+
+pytest.importorskip("django")
+pytestmark = pytest.mark.real
+
+PROJECT = Path(__file__).parent / "django_project.py"
+
+
+def project(gate: tuple[str, Path], folder: Path, **more: Any) -> dict[str, Any]:
+    """What the project answered to each of its requests."""
+    for name, data in (
+        *(("hers", hers_mirrored()), ("waiting", waiting()), ("another", another())),
+        ("text", b"words"),
+        ("broken", another()[:9000]),
+        ("clip", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(64)),
+    ):
+        (folder / name).write_bytes(data)
+    url, token_file = gate
+    given = {"gate": url, "token_file": str(token_file), "budget_s": 20, **more}
+    done = subprocess.run(
+        [sys.executable, str(PROJECT), str(folder), json.dumps(given)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+@pytest.fixture(scope="module")
+def answers(gate: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    url = "https://site.example/appeal"
+    return project(gate, tmp_path_factory.mktemp("django"), appeal_url=url)
+
+
+def test_the_validator(answers: dict[str, Any]) -> None:
+    assert answers["validator another"] == {"saved": "let through"}
+    assert answers["validator text"] == {"saved": "let through"}
+    assert answers["validator waiting"] == {"saved": "hold"}
+    for name, code in (("hers", "stopped"), ("broken", "held")):
+        ((error,),) = answers[f"validator {name}"]["errors"].values()
+        assert error["code"] == code
+        assert "https://site.example/appeal" in error["message"]
+        assert "case number" in error["message"]
+    ((error,),) = answers["validator clip"]["errors"].values()  # its first bytes and no more
+    assert (error["code"], "case number" in error["message"]) == ("held", True)
+
+
+def test_a_validator_that_marks(answers: dict[str, Any]) -> None:
+    assert answers["marking waiting"] == {"saved": "hold"}
+    assert "errors" in answers["marking hers"]
+
+
+def test_the_validator_stands_in_migrations(answers: dict[str, Any]) -> None:
+    assert "entrenous.connectors.django.GateValidator(on_hold='mark')" in answers["migration"]
+
+
+def test_the_upload_handler(answers: dict[str, Any]) -> None:
+    assert answers["handler another"] == {"files": ["file"], "said": ["let through"]}
+    assert answers["handler waiting"] == {"files": ["file"], "said": ["hold"]}
+    assert answers["handler broken"] == {"files": [], "said": ["hold"]}
+    assert answers["handler hers"] == {"files": [], "said": ["refuse"]}
+    assert answers["handler large"] == {"files": [], "said": ["hold"]}
+    assert answers["marking handler waiting"] == {"files": ["file"], "said": ["hold"]}
+    assert answers["marking handler hers"] == {"files": [], "said": ["refuse"]}
+
+
+def test_who_is_signed_in_is_told_as_a_hash(
+    answers: dict[str, Any], gate: tuple[str, Path]
+) -> None:
+    her_key = account_header("1", Secret(gate[1].read_bytes()))["Entrenous-Account"]
+    assert answers["account in a loop"] == ["7", ""]
+    assert answers["accounts"] == {"nobody": None, "ana": her_key, "ana by the validator": her_key}
+
+
+def test_a_gate_that_is_away(tmp_path: Path, gate: tuple[str, Path]) -> None:
+    answers = project(("http://127.0.0.1:9", gate[1]), tmp_path)
+    ((error,),) = answers["validator another"]["errors"].values()
+    assert (error["code"], "could not be checked just now" in error["message"]) == ("held", True)
+    assert answers["handler another"] == {"files": [], "said": ["hold"]}
+
+
+def test_in_shadow_all_pass(tmp_path: Path, gate: tuple[str, Path]) -> None:
+    answers = project(gate, tmp_path, shadow=True)
+    assert answers["validator hers"] == {"saved": "refuse"}
+    assert answers["handler hers"] == {"files": ["file"], "said": ["refuse"]}

@@ -1,0 +1,195 @@
+"""The proxy: what comes to the server behind is what was sent, but for what concerns one hop."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from entrenous.base.environment import BadSetting
+from entrenous.connectors.asgi import GateMiddleware
+from entrenous.connectors.reverse_proxy import Upstream, proxy_app
+from tests.connectors.running_gates import CASE, FINE, HELD, REFUSED, Scripted, setting
+
+
+class Behind:
+    """A server that says what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, bytes, list[tuple[bytes, bytes]], bytes]] = []
+        methods = ["GET", "POST", "DELETE", "PATCH", "HEAD"]
+        self.app = Starlette(routes=[Route("/{path:path}", self._take, methods=methods)])
+
+    async def _take(self, request: Request) -> Response:
+        target = request.scope["raw_path"] + b"?" + request.scope["query_string"]
+        body = await request.body()
+        self.asked.append((request.method, target, request.headers.raw, body))
+        answer = StreamingResponse(self._pieces(), 201, {"Connection": "X-Own", "X-Own": "hop"})
+        answer.headers.append("Set-Cookie", "a=1")
+        answer.headers.append("Set-Cookie", "b=2")
+        return answer
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        yield b"\0raw"
+        yield b"\xff"
+
+
+def proxied(behind: Any, gate: Scripted, url: str = "http://127.0.0.1:3000") -> Any:
+    transport = behind if isinstance(behind, httpx.AsyncBaseTransport) else None
+    upstream = Upstream(url, transport or httpx.ASGITransport(behind.app))
+    return GateMiddleware(upstream, gate.setting, client=gate.async_client())
+
+
+def ask(app: Any, method: str, path: str, **more: Any) -> httpx.Response:
+    async def once() -> httpx.Response:
+        transport = httpx.ASGITransport(app, client=("192.0.2.7", 4711))
+        async with httpx.AsyncClient(transport=transport, base_url="http://site.example") as web:
+            return await web.request(method, path, **more)
+
+    return anyio.run(once)
+
+
+def values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+    return [value for own, value in headers if own == name]
+
+
+def test_a_request_and_its_answer() -> None:
+    behind = Behind()
+    app = proxied(behind, Scripted(), "http://127.0.0.1:3000/below/")
+    headers = [
+        ("Connection", "keep-alive, X-Hop"),
+        ("X-Hop", "1"),
+        ("TE", "trailers"),
+        ("Upgrade", "websocket"),
+        ("Proxy-Authorization", "secret"),
+        ("Authorization", "for the server"),
+        ("X-Forwarded-For", "198.51.100.1"),
+        ("Cookie", "a=1"),
+    ]
+    answer = ask(app, "POST", "/a%2Fb//c?q=%20&r=a+b", content=FINE, headers=headers)
+    ((method, target, received, body),) = behind.asked
+    assert (method, target, body) == ("POST", b"/below/a%2Fb//c?q=%20&r=a+b", FINE)
+    assert values(received, b"host") == [b"site.example"]
+    assert values(received, b"x-forwarded-for") == [b"198.51.100.1, 192.0.2.7"]
+    assert values(received, b"authorization") == [b"for the server"]
+    assert values(received, b"entrenous-decision")[0].startswith(b"let through")
+    gone = {b"x-hop", b"te", b"upgrade", b"proxy-authorization", b"connection"}
+    assert gone.isdisjoint(name for name, _ in received)
+    assert (answer.status_code, answer.content) == (201, b"\0raw\xff")
+    assert answer.headers.get_list("set-cookie") == ["a=1", "b=2"]
+    assert "x-own" not in answer.headers
+
+
+@pytest.mark.parametrize("name", ["Entrenous-Decision", "ENTRENOUS-DECISION", "entrenous_decision"])
+def test_a_sender_cant_take_the_decision_away(name: str) -> None:
+    behind, gate = Behind(), Scripted()
+    upstream = Upstream("http://127.0.0.1:3000", httpx.ASGITransport(behind.app))
+    app = GateMiddleware(upstream, gate.setting, on_hold="header", client=gate.async_client())
+    for line in (f"close, {name}", f"{name}", f"X-Hop,{name} ,"):
+        assert ask(app, "POST", "/", content=HELD, headers={"Connection": line}).status_code == 201
+    for _, _, received, _ in behind.asked:
+        assert values(received, b"entrenous-decision") == [f"hold; case={CASE}; why=gate".encode()]
+    assert len(behind.asked) == 3
+
+
+def test_nor_what_the_gate_went_by() -> None:
+    behind = Behind()
+    app = proxied(behind, Scripted())
+    names = "Content-Type, Content-Length, Content-Encoding, Host, X-Forwarded-For"
+    headers = {"Connection": names, "Content-Type": "image/jpeg", "X-Forwarded-For": "198.51.100.1"}
+    headers |= {"Content-Encoding": "identity"}
+    assert ask(app, "POST", "/", content=FINE, headers=headers).status_code == 201
+    ((_, _, received, body),) = behind.asked
+    assert body == FINE
+    assert values(received, b"content-type") == [b"image/jpeg"]
+    assert values(received, b"content-length") == [str(len(FINE)).encode()]
+    assert values(received, b"content-encoding") == [b"identity"]
+    assert values(received, b"host") == [b"site.example"]
+    assert values(received, b"x-forwarded-for") == [b"198.51.100.1, 192.0.2.7"]
+
+
+def test_a_refused_upload_does_not_come_through() -> None:
+    behind = Behind()
+    answer = ask(proxied(behind, Scripted()), "POST", "/api/v2/media", files={"file": REFUSED})
+    assert (answer.status_code, behind.asked) == (422, [])
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "HEAD"])
+def test_without_a_body(method: str) -> None:
+    behind = Behind()
+    assert ask(proxied(behind, Scripted()), method, "/").status_code == 201
+    names = {name for name, _ in behind.asked[0][2]}
+    assert names.isdisjoint({b"transfer-encoding", b"content-length"})
+
+
+@pytest.mark.parametrize(
+    ("problem", "status", "kind"),
+    [
+        (httpx.ConnectError("no"), 502, "upstream-away"),
+        (httpx.ReadTimeout("when"), 504, "upstream-slow"),
+    ],
+)
+def test_nobody_behind(problem: Exception, status: int, kind: str) -> None:
+    async def fail(_: httpx.Request) -> httpx.Response:
+        raise problem
+
+    answer = ask(proxied(httpx.MockTransport(fail), Scripted()), "GET", "/")
+    assert answer.status_code == status
+    assert answer.json()["type"] == f"urn:entrenous:unreachable:{kind}"
+
+
+def test_an_answer_without_an_end_ends_when_nobody_reads_it() -> None:
+    class Endless(httpx.AsyncByteStream):
+        closed = False
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                yield b"data: 1\n\n"
+                await anyio.sleep(0.01)
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    stream = Endless()
+
+    async def behind(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=stream)
+
+    sent: list[Any] = []
+    enough = anyio.Event()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if len(sent) > 3:
+            enough.set()
+
+    async def receive() -> Any:
+        await enough.wait()
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+    anyio.run(proxied(httpx.MockTransport(behind), Scripted()), scope, receive, send)
+    assert stream.closed
+    assert sent[1]["body"] == b"data: 1\n\n"
+
+
+def test_no_websockets() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    app = proxied(Behind(), Scripted())
+    anyio.run(app, {"type": "websocket"}, anyio.sleep_forever, send)
+    assert sent == [{"type": "websocket.close", "code": 1003}]
+
+
+@pytest.mark.parametrize("upstream", ["", "127.0.0.1:3000", "http://other.example", "ftp://x"])
+def test_the_server_behind_is_near_or_asked_in_tls(upstream: str) -> None:
+    with pytest.raises(BadSetting, match="upstream"):
+        proxy_app(upstream, setting())

@@ -1,0 +1,219 @@
+"""Which requests are looked at, and in which words they are answered."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.environment import BadSetting
+from entrenous.connectors.upload_rules import header_value, headers_of, reply_to, rules_of
+from entrenous.stop.client.gate_answer import GateAnswer, GateReason, GateVerdict, strictest
+from tests.connectors.running_gates import CASE
+
+MEDIA = rules_of(["/api/v2/media", "/avatar/"], "publish")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v2/media",
+        "/api/v2/media/",
+        "/api/v2/media/7",
+        "/api/v2/media.json",
+        "/api/v2/media;a=b",
+        "//api//v2/media",
+        "/api/./v2/media",
+        "/API/v2/Media",
+        "/elsewhere/../api/v2/media",
+        "/avatar",
+        "//host/api/v2/media",
+        "///host//api/v2/media",
+        "http://host/api/v2/media",
+        "//host/x/../api/v2/media",
+        *("//host/other", "//host", "//", "/a//avatar", "http://host"),
+        *("/api;x/v2/media", "/x/..;/api/v2/media", "/other;x", "/other/..", "/other%2e", "/a\\b"),
+        *("api/v2/media", "/avatar\0", "/other\x7f", "/other\ufffd", "/\uff41pi/v2/media"),
+        *("/other./a", "/other ", "/index.php/api/v2/media", "/other\u200b"),
+    ],
+)
+def test_looked_at(path: str) -> None:
+    for method in ("POST", "PUT", "PATCH", "post"):
+        assert MEDIA.look_at(method, path)
+    assert not MEDIA.look_at("GET", path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/api/v2/mediation", "/api/v2/media-other", "/api/v1/media", "/avatars", "", "*"),
+        *(
+            "/@ana/7",
+            "/a.b/c-d_e~f",
+            "/caf\u00e9/\u65e5\u672c",
+            "/.well-known/x",
+            "/rooms/!a:b/send",
+        ),
+    ],
+)
+def test_not_looked_at(path: str) -> None:
+    assert not MEDIA.look_at("POST", path)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"/a%2Fb", b"/a%5cb", b"/%2e/a", b"/a%3Bb", b"/%2561", b"/\xc0\xaf"]
+)
+def test_what_was_sent_counts_as_well(sent: bytes) -> None:
+    """A server behind may decode again, or otherwise."""
+    assert MEDIA.look_at("POST", "/other", sent)
+    assert not MEDIA.look_at("POST", "/other", b"/other%20one?a=%2F..;")
+
+
+@pytest.mark.parametrize("own", ["/caf%C3%A9//up", "/caf\u00e9/up/", "/CAFE\u0301/up"])
+def test_a_path_may_be_written_as_its_operator_likes(own: str) -> None:
+    assert rules_of([own], "publish").look_at("POST", "/caf\u00e9/up/7", b"/caf%c3%a9/up/7")
+
+
+@given(st.text())
+def test_everywhere_is_everywhere(path: str) -> None:
+    assert rules_of(["/"], "publish").look_at("POST", f"/{path}")
+
+
+@pytest.mark.parametrize("paths", [[], "/upload", ["upload"], [7], ["/a/../b"]])
+def test_wrong_paths(paths: list[str]) -> None:
+    with pytest.raises(BadSetting, match="paths"):
+        rules_of(paths, "publish")
+
+
+@pytest.mark.parametrize("on_hold", ["refuse", "answer", "Publish", ""])
+def test_wrong_choice(on_hold: str) -> None:
+    with pytest.raises(BadSetting, match="on_hold"):
+        rules_of(["/"], on_hold)
+
+
+HELD = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE)  # and not listed: it could not be read
+
+
+@pytest.mark.parametrize(
+    ("answer", "on_hold", "status", "kind"),
+    [
+        (
+            GateAnswer(GateVerdict.REFUSE, GateReason.GATE, CASE),
+            "header",
+            422,
+            "refused:stopped-upload",
+        ),
+        (
+            GateAnswer(GateVerdict.REFUSE, GateReason.GATE, CASE),
+            "publish",
+            422,
+            "refused:stopped-upload",
+        ),
+        (HELD, "publish", 422, "refused:held-upload"),
+        (
+            GateAnswer(GateVerdict.HOLD, GateReason.AWAY),
+            "publish",
+            503,
+            "unreachable:unchecked-upload",
+        ),
+        (
+            GateAnswer(GateVerdict.HOLD, GateReason.BUSY),
+            "publish",
+            503,
+            "unreachable:unchecked-upload",
+        ),
+        (
+            GateAnswer(GateVerdict.HOLD, GateReason.OTHER_MEDIA),
+            "publish",
+            415,
+            "refused:uncheckable-upload",
+        ),
+        (
+            GateAnswer(GateVerdict.HOLD, GateReason.TOO_LARGE),
+            "publish",
+            413,
+            "refused:large-upload",
+        ),
+        (GateAnswer(GateVerdict.HOLD, GateReason.TOO_MANY), "publish", 413, "refused:large-upload"),
+        (
+            GateAnswer(GateVerdict.HOLD, GateReason.UNREADABLE),
+            "publish",
+            400,
+            "malformed:odd-upload",
+        ),
+    ],
+)
+def test_what_the_uploader_is_told(
+    answer: GateAnswer, on_hold: str, status: int, kind: str
+) -> None:
+    reply = reply_to(answer, on_hold, "https://site.example/appeal")
+    assert reply is not None
+    said = json.loads(reply.body)
+    assert reply.status == status
+    assert said.get("case", "") == answer.case
+    assert said.get("type", "") == (f"urn:entrenous:{kind}" if kind else "")
+    assert ("https://site.example/appeal" in said["detail"]) is bool(answer.case)
+    assert (("Retry-After", "30") in headers_of(reply)) is (status == 503)
+
+
+def test_who_brought_as_many_as_are_checked_is_told_when_to_come_again() -> None:
+    answer = GateAnswer(GateVerdict.HOLD, GateReason.ACCOUNT, again_s=1501)
+    reply = reply_to(answer, "publish", "https://site.example/appeal")
+    assert reply is not None
+    said = json.loads(reply.body)
+    assert (reply.status, said["type"]) == (429, "urn:entrenous:unreachable:many-uploads")
+    assert "Try again in 26 minutes" in said["detail"]
+    assert "https://site.example/appeal" in said["detail"]
+    assert ("Retry-After", "1501") in headers_of(reply)
+
+
+@pytest.mark.parametrize(
+    ("answer", "on_hold"),
+    [
+        (GateAnswer(GateVerdict.LET_THROUGH, GateReason.GATE, CASE), "publish"),
+        (GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE, listed=True), "publish"),
+        (HELD, "header"),
+        (GateAnswer(GateVerdict.HOLD, GateReason.AWAY), "header"),
+        (GateAnswer(GateVerdict.REFUSE, GateReason.GATE, CASE, shadow=True), "publish"),
+        (GateAnswer(GateVerdict.HOLD, GateReason.AWAY, shadow=True), "publish"),
+    ],
+)
+def test_what_the_application_has(answer: GateAnswer, on_hold: str) -> None:
+    assert reply_to(answer, on_hold, "") is None
+
+
+def test_the_header() -> None:
+    assert header_value(HELD) == f"hold; case={CASE}; why=gate"
+    assert header_value(GateAnswer(GateVerdict.HOLD, GateReason.AWAY)) == "hold; why=gate-away"
+    named = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE, secret="AAEC")
+    assert header_value(named) == f"hold; case={CASE}; secret=AAEC; why=gate"
+    shadowed = GateAnswer(GateVerdict.REFUSE, GateReason.GATE, CASE, shadow=True)
+    assert header_value(shadowed) == f"refuse; case={CASE}; why=gate; shadow"
+    listed = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE, listed=True, also=("3f9a", "70c2"))
+    assert header_value(listed) == f"hold; case={CASE}; why=gate; also=3f9a,70c2; published"
+
+
+LISTED = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE, listed=True)
+
+
+@pytest.mark.parametrize(
+    ("answers", "acts"),
+    [
+        ([LISTED, GateAnswer(GateVerdict.HOLD, GateReason.AWAY)], GateVerdict.HOLD),
+        ([LISTED, GateAnswer(GateVerdict.REFUSE, GateReason.GATE, "1")], GateVerdict.REFUSE),
+        (
+            [LISTED, GateAnswer(GateVerdict.LET_THROUGH, GateReason.GATE, "1")],
+            GateVerdict.LET_THROUGH,
+        ),
+        ([LISTED, LISTED], GateVerdict.LET_THROUGH),
+    ],
+)
+def test_what_passes_although_it_is_held_outweighs_nothing(
+    answers: list[GateAnswer], acts: GateVerdict
+) -> None:
+    for given_in in (answers, answers[::-1]):
+        worst = strictest(given_in)
+        assert worst is not None
+        assert worst.acts is acts
+        cases = {worst.case, *worst.also} - {""}
+        assert cases == {one.case for one in answers} - {""}

@@ -1,0 +1,213 @@
+"""WSGI: what the application behind gets, and what it never sees."""
+
+import io
+import json
+import time
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
+
+import httpx
+import pytest
+
+from entrenous.connectors.upload_rules import FILES_MAX
+from entrenous.connectors.wsgi import GateMiddleware
+from entrenous.stop.client.gate_answer import account_header
+from entrenous.stop.client.upload_client import GateClient
+from tests.connectors.running_gates import CASE, FINE, HELD, REFUSED, UNREAD, Scripted, setting
+from tests.stop.client.test_multipart_uploads import NAMED, form
+
+FORM = "multipart/form-data; boundary=edge"
+
+
+class Application:
+    """Keeps what it received."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.headers: list[str] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        size = int(environ.get("CONTENT_LENGTH") or 0)
+        self.bodies.append(environ["wsgi.input"].read(size))
+        self.headers.append(environ.get("HTTP_ENTRENOUS_DECISION", ""))
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"done"]
+
+
+def ask(app: Any, body: bytes, kind: str = "image/jpeg", **more: Any) -> tuple[int, bytes]:
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/upload",
+        "CONTENT_TYPE": kind,
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body + b"the next request"),
+    }
+    setup_testing_defaults(environ)
+    environ |= more
+    status: list[str] = []
+    answer = app(environ, lambda line, _headers, _info=None: status.append(line))
+    data = b"".join(answer)
+    return int(status[0][:3]), data
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", FORM])
+@pytest.mark.parametrize(
+    ("picture", "on_hold", "status"),
+    [
+        (FINE, "publish", 200),
+        (HELD, "publish", 200),
+        (UNREAD, "publish", 422),
+        (REFUSED, "publish", 422),
+        (HELD, "header", 200),
+        (UNREAD, "header", 200),
+        (REFUSED, "header", 422),
+    ],
+)
+def test_a_picture(kind: str, picture: bytes, on_hold: str, status: int) -> None:
+    behind, gate = Application(), Scripted()
+    app = GateMiddleware(behind, gate.setting, on_hold=on_hold, client=gate.client())
+    body = form((NAMED, picture)) if kind == FORM else picture
+    answered, said = ask(app, body, kind)
+    assert (answered, gate.asked) == (status, [picture])
+    if status == 200:
+        decision = "let through" if picture is FINE else "hold"
+        listed = "; published" if (picture, on_hold) == (HELD, "publish") else ""
+        assert behind.bodies == [body]
+        assert behind.headers == [f"{decision}; case={CASE}; why=gate{listed}"]
+    else:
+        assert behind.bodies == []
+        assert json.loads(said)["case"] == CASE
+
+
+def test_whose_a_request_is() -> None:
+    """As the server says, or the application; a header says nothing."""
+    gate = Scripted()
+    by_itself = GateMiddleware(Application(), gate.setting, client=gate.client())
+    by_session = GateMiddleware(
+        Application(), gate.setting, client=gate.client(), account=lambda given: given["my.user"]
+    )
+    ask(by_itself, FINE, REMOTE_USER="ana")
+    ask(by_itself, form((NAMED, FINE), (NAMED, FINE)), FORM, REMOTE_USER="ana")
+    ask(by_session, FINE, **{"my.user": "ana", "REMOTE_USER": "ben"})
+    ask(by_session, FINE, **{"my.user": None})
+    ask(by_itself, FINE, HTTP_REMOTE_USER="ana", HTTP_ENTRENOUS_ACCOUNT="ana")
+    ana = account_header("ana", gate.setting.token)["Entrenous-Account"]
+    said = [head.get("entrenous-account") for head in gate.heads]
+    assert said == [ana, ana, ana, ana, None, None]
+
+
+def test_several_files_are_as_good_as_the_worst() -> None:
+    behind, gate = Application(), Scripted()
+    app = GateMiddleware(behind, gate.setting, on_hold="header", client=gate.client())
+    assert ask(app, form((NAMED, FINE), (NAMED, HELD), (NAMED, FINE)), FORM)[0] == 200
+    assert behind.headers[0].startswith("hold")
+    assert ask(app, form((NAMED, FINE), (NAMED, REFUSED), (NAMED, HELD)), FORM)[0] == 422
+    assert gate.asked[-1] == REFUSED
+
+
+def test_nobody_else_says_what_was_decided() -> None:
+    behind, gate = Application(), Scripted()
+    app = GateMiddleware(behind, gate.setting, paths=["/upload"], client=gate.client())
+    for more in ({}, {"PATH_INFO": "/other"}, {"REQUEST_METHOD": "GET"}):
+        ask(app, b"a=b", "application/x-www-form-urlencoded", HTTP_ENTRENOUS_DECISION="x", **more)
+    assert behind.headers == ["", "", ""]
+    assert gate.asked == []
+
+
+def test_a_body_beyond_the_limit_is_held_and_streams_on() -> None:
+    behind, gate = Application(), Scripted(upload_bytes_max=1000)
+    large = FINE + bytes(200_000)
+    app = GateMiddleware(behind, gate.setting, on_hold="header", client=gate.client())
+    assert ask(app, large)[0] == 200
+    assert behind.bodies == [large]
+    assert behind.headers == ["hold; why=too-large"]
+    assert ask(GateMiddleware(behind, gate.setting, client=gate.client()), large)[0] == 413
+    assert gate.asked == []
+
+
+def test_a_body_without_a_length() -> None:
+    """Read as far as a server says that it ends; else it is no body (PEP 3333)."""
+    behind, gate = Application(), Scripted(upload_bytes_max=1000)
+    app = GateMiddleware(behind, gate.setting, client=gate.client())
+    more = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True}
+    assert ask(app, b"", **more, **{"wsgi.input": io.BytesIO(REFUSED)})[0] == 422
+    assert ask(app, b"", **more, **{"wsgi.input": io.BytesIO(bytes(100_000))})[0] == 413
+    assert ask(app, REFUSED, CONTENT_LENGTH="")[0] == 200
+    assert behind.bodies == [b""]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "more", "status"),
+    [
+        (form((NAMED, FINE))[:-9], FORM, {}, 400),
+        (FINE, "image/jpeg", {"HTTP_CONTENT_ENCODING": "gzip"}, 400),
+        (form(*[(NAMED, FINE)] * (FILES_MAX + 1)), FORM, {}, 413),
+    ],
+)
+def test_what_cant_be_asked_about(
+    body: bytes, kind: str, more: dict[str, str], status: int
+) -> None:
+    behind, gate = Application(), Scripted()
+    app = GateMiddleware(behind, gate.setting, client=gate.client())
+    assert ask(app, body, kind, **more)[0] == status
+    assert (behind.bodies, gate.asked) == ([], [])
+
+
+@pytest.mark.parametrize("sent", ["/größe/x".encode().decode("latin-1"), "/größe/€"])
+def test_a_path_is_utf_8(sent: str) -> None:
+    behind, gate = Application(), Scripted()
+    app = GateMiddleware(behind, gate.setting, paths=["/größe"], client=gate.client())
+    assert ask(app, REFUSED, PATH_INFO=sent)[0] == 422
+    assert ask(app, REFUSED, PATH_INFO="/gr\xff")[0] == 422  # no UTF-8 at all: who knows
+    assert ask(app, REFUSED, PATH_INFO="/gr")[0] == 200
+
+
+def test_all_files_of_a_request_share_one_budget() -> None:
+    def late(_: httpx.Request) -> httpx.Response:
+        time.sleep(0.15)
+        raise httpx.ReadTimeout("late")
+
+    budgets: list[float] = []
+
+    class Noting(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            budgets.append(request.extensions["timeout"].get("read"))
+            return late(request)
+
+    behind, how = Application(), setting(budget_s=0.4)
+    app = GateMiddleware(behind, how, on_hold="header", client=GateClient(how, Noting()))
+    assert ask(app, form(*[(NAMED, FINE)] * 3), FORM)[0] == 200
+    assert behind.headers == ["hold; why=gate-slow"]
+    assert budgets[0] <= 0.4
+    assert budgets[1] <= 0.25
+    assert budgets[2] <= 0.1
+
+
+def test_shadow() -> None:
+    behind, gate = Application(), Scripted(shadow=True)
+    app = GateMiddleware(behind, gate.setting, client=gate.client())
+    assert ask(app, REFUSED) == (200, b"done")
+    assert behind.bodies == [REFUSED]
+
+
+def test_it_keeps_to_the_rules_of_wsgi() -> None:
+    gate = Scripted()
+
+    def plain(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        data = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [data]
+
+    inner = GateMiddleware(validator(plain), gate.setting, client=gate.client())
+    for picture, status in ((FINE, 200), (REFUSED, 422)):
+        said: list[str] = []
+        environ: dict[str, Any] = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": str(len(picture))}
+        environ |= {"wsgi.input": io.BytesIO(picture), "QUERY_STRING": ""}
+        environ["CONTENT_TYPE"] = "image/jpeg"
+        setup_testing_defaults(environ)
+        answer = validator(inner)(environ, lambda line, _h, _i=None, said=said: said.append(line))
+        data = b"".join(answer)
+        answer.close()
+        assert said[0].startswith(str(status))
+        assert (data == picture) is (status == 200)

@@ -1,0 +1,218 @@
+"""Blobs are age files: the public test kit judges the reader, the public program opens ours."""
+
+import errno
+import hashlib
+import io
+import shutil
+import subprocess
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pyrage
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.identifiers import BlobId
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import (
+    check_blob,
+    decrypt_blob,
+    decrypt_stream,
+    encrypt_blob,
+    encrypt_stream,
+    identity_of,
+)
+from entrenous.crypto.hashing import sha256
+from entrenous.crypto.nouns import BlobChanged, BlobRef, DoesNotOpen
+
+KEY = Secret(bytes(range(32)))
+SEALED = encrypt_blob(KEY, b"picture" * 100)
+ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+needs_age = pytest.mark.skipif(shutil.which("age") is None, reason="Debian's age is not installed")
+
+
+def key_of(identity: str) -> Secret:
+    """The 32 bytes of an age identity: bech32 read backwards, its six check letters dropped."""
+    letters = identity.lower().removeprefix("age-secret-key-1")[:-6]
+    bits = "".join(f"{ALPHABET.index(letter):05b}" for letter in letters)
+    return Secret(int(bits[:256], 2).to_bytes(32, "big"))
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_identities_are_those_that_age_reads(key: bytes) -> None:
+    identity = identity_of(Secret(key)).reveal().decode()
+    assert pyrage.x25519.Identity.from_str(identity)  # it refuses a wrong check sum
+    assert key_of(identity) == Secret(key)
+
+
+def test_the_key_is_the_private_key_as_it_is() -> None:
+    made = str(pyrage.x25519.Identity.generate())
+    assert identity_of(key_of(made)).reveal().decode() == made
+
+
+@given(st.binary(max_size=200_000))
+def test_what_is_encrypted_decrypts(padded: bytes) -> None:
+    assert decrypt_blob(KEY, encrypt_blob(KEY, padded)) == padded
+
+
+def test_another_key_opens_nothing() -> None:
+    with pytest.raises(DoesNotOpen):
+        decrypt_blob(Secret(bytes(32)), SEALED)
+
+
+@given(st.integers(0, len(SEALED) * 8 - 1))
+def test_any_flipped_bit_is_refused(bit: int) -> None:
+    flipped = bytearray(SEALED)
+    flipped[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(DoesNotOpen):
+        decrypt_blob(KEY, bytes(flipped))
+
+
+@given(st.integers(0, len(SEALED) - 1), st.binary(min_size=1, max_size=64))
+def test_cut_and_lengthened_files_are_refused(end: int, more: bytes) -> None:
+    for changed in (SEALED[:end], SEALED + more):
+        with pytest.raises(DoesNotOpen):
+            decrypt_blob(KEY, changed)
+
+
+@given(st.binary(max_size=400))
+def test_strangers_bytes_are_refused(untrusted: bytes) -> None:
+    for bytes_ in (untrusted, b"age-encryption.org/v1\n" + untrusted):
+        with pytest.raises(DoesNotOpen):
+            decrypt_blob(KEY, bytes_)
+
+
+def test_a_blob_is_the_one_that_was_named() -> None:
+    ref = BlobRef(BlobId(bytes(16)), len(SEALED), sha256(SEALED))
+    check_blob(ref, io.BytesIO(SEALED))
+    for other in (SEALED[:-1], SEALED[:-1] + bytes([SEALED[-1] ^ 1]), b"", SEALED + b"\x00"):
+        with pytest.raises(BlobChanged):
+            check_blob(ref, io.BytesIO(other))
+    with pytest.raises(BlobChanged):
+        check_blob(BlobRef(ref.id, ref.size + 1, ref.sha256), io.BytesIO(SEALED))
+
+
+def test_a_key_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        identity_of(Secret(bytes(33)))
+
+
+def test_the_age_test_kit(judges: Path, judged: Callable[[str, int], None]) -> None:
+    """C2SP/CCTV: every file that should fail does; every one for an X25519 identity opens.
+
+    Both readers, the whole one and the streaming one, are asked and must agree. Blobs are never
+    armored, so ours refuse those that are.
+    """
+    wrong, opened, refused = [], 0, 0
+    for path in sorted((judges / "age").iterdir()):
+        said, _, file = path.read_bytes().partition(b"\n\n")
+        lines = [line.split(": ", 1) for line in said.decode().splitlines()]
+        facts = dict(lines)
+        if facts.get("compressed") == "zlib":
+            file = zlib.decompress(file)
+        keys = [value for name, value in lines if name == "identity"]
+        keys = [value for value in keys if not value.startswith("AGE-SECRET-KEY-PQ-")]
+        got = attempt(keys, file)
+        binary = facts.get("armored") != "yes"
+        meant = facts["payload"] if facts["expect"] == "success" and keys and binary else None
+        opened, refused = opened + (meant is not None), refused + (meant is None)
+        if got != meant:
+            wrong.append((path.name, facts["expect"]))
+    assert wrong == []
+    assert opened >= 14
+    assert refused >= 100
+    judged("age test kit", opened + refused)
+    judged("age test kit, streamed", opened + refused)
+
+
+def attempt(identities: list[str], file: bytes) -> str | None:
+    """The hash of what one of these identities opens, through our own reader; None for nothing."""
+    for identity in identities:
+        assert identity_of(key_of(identity)).reveal().decode() == identity
+        whole = opened_by(decrypt_blob, key_of(identity), file)
+        assert opened_by(streamed, key_of(identity), file) == whole  # both readers are one judge
+        if whole is not None:
+            return hashlib.sha256(whole).hexdigest()
+    return None
+
+
+def opened_by(read: Callable[[Secret, bytes], bytes], key: Secret, file: bytes) -> bytes | None:
+    try:
+        return read(key, file)
+    except DoesNotOpen:
+        return None
+
+
+def streamed(key: Secret, file: bytes) -> bytes:
+    """Through the reader that holds a chunk at a time."""
+    opened = io.BytesIO()
+    decrypt_stream(key, io.BytesIO(file), opened)
+    return opened.getvalue()
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 200_000])
+def test_a_stream_is_the_same_file(size: int) -> None:
+    sealed = io.BytesIO()
+    encrypt_stream(KEY, io.BytesIO(b"p" * size), sealed)
+    assert decrypt_blob(KEY, sealed.getvalue()) == b"p" * size
+    assert streamed(KEY, encrypt_blob(KEY, b"p" * size)) == b"p" * size
+
+
+def test_a_stream_that_is_cut_or_another_keys_is_refused() -> None:
+    long = encrypt_blob(KEY, bytes(200_000))
+    for changed in (long[:-1], long[:70_000], long + b"\0", long[:60], b"", b"\0" * 70_000):
+        with pytest.raises(DoesNotOpen):
+            streamed(KEY, changed)
+    with pytest.raises(DoesNotOpen):
+        streamed(Secret(bytes(32)), long)
+
+
+class _Full(io.BytesIO):
+    def write(self, _data: object) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+
+def test_a_full_disk_is_no_damaged_blob() -> None:
+    long = encrypt_blob(KEY, bytes(3_000_000))
+    for work in (encrypt_stream, decrypt_stream):
+        for data in (SEALED, long):  # the first write fails, or the last
+            with pytest.raises(OSError, match="full") as raised:
+                work(KEY, io.BytesIO(data), _Full())
+            assert raised.value.errno == errno.ENOSPC
+
+
+class _Torn(io.BytesIO):
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() > 200_000:
+            raise OSError(errno.EIO, "torn")
+        return super().read(size)
+
+
+def test_a_disk_that_cannot_be_read_is_no_damaged_blob() -> None:
+    long = encrypt_blob(KEY, bytes(3_000_000))
+    for work in (encrypt_stream, decrypt_stream):
+        with pytest.raises(OSError, match="torn") as raised:
+            work(KEY, _Torn(long), io.BytesIO())
+        assert raised.value.errno == errno.EIO
+
+
+@pytest.mark.real
+@needs_age
+def test_the_public_program_opens_our_files(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(identity_of(KEY).reveal() + b"\n")
+    got = subprocess.run(
+        ["age", "-d", "-i", str(tmp_path / "key")], input=SEALED, capture_output=True, check=True
+    )
+    assert got.stdout == b"picture" * 100
+
+
+@pytest.mark.real
+@needs_age
+def test_we_open_files_of_the_public_program(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(identity_of(KEY).reveal() + b"\n")
+    got = subprocess.run(
+        ["age", "-e", "-i", str(tmp_path / "key")], input=b"hello", capture_output=True, check=True
+    )
+    assert decrypt_blob(KEY, got.stdout) == b"hello"

@@ -1,0 +1,69 @@
+"""A device's Olm account: kept as bytes, moved on by giving back new bytes."""
+
+import pytest
+
+from entrenous.base.identity import BadSignature
+from entrenous.crypto.identity_keys import (
+    add_one_time_keys,
+    identity_key,
+    new_account,
+    replace_fallback_key,
+    sign_as_device,
+    signing_key,
+    verify_device,
+)
+
+ACCOUNT = new_account()
+
+
+def test_its_public_keys_stay() -> None:
+    later, _ = add_one_time_keys(ACCOUNT, 3)
+    later, _, _ = replace_fallback_key(later)
+    assert signing_key(later) == signing_key(ACCOUNT)
+    assert identity_key(later) == identity_key(ACCOUNT)
+    assert (len(signing_key(ACCOUNT)), len(identity_key(ACCOUNT))) == (32, 32)
+    assert signing_key(new_account()) != signing_key(ACCOUNT)
+
+
+def test_one_time_keys_are_all_different_and_given_once() -> None:
+    first, some = add_one_time_keys(ACCOUNT, 50)
+    _, more = add_one_time_keys(first, 20)
+    everything = some | more
+    assert (len(some), len(more), len(everything)) == (50, 20, 70)
+    assert len(set(everything.values())) == 70
+    assert {len(key_id) for key_id in everything} == {8}
+    assert {len(public) for public in everything.values()} == {32}
+
+
+def test_a_fallback_key_is_replaced() -> None:
+    first, first_id, first_key = replace_fallback_key(ACCOUNT)
+    _, second_id, second_key = replace_fallback_key(first)
+    assert (len(first_id), len(first_key)) == (8, 32)
+    assert first_id != second_id
+    assert first_key != second_key
+
+
+@pytest.mark.parametrize("count", [0, 51, -1])
+def test_more_keys_than_are_remembered_are_refused(count: int) -> None:
+    with pytest.raises(ValueError, match="1 to 50"):
+        add_one_time_keys(ACCOUNT, count)
+
+
+@pytest.mark.threat("key-confusion")
+def test_a_device_signs_in_one_role_only() -> None:
+    signature = sign_as_device(ACCOUNT, b"role", b"statement")
+    verify_device(signing_key(ACCOUNT), b"role", b"statement", signature, what="prekey")
+    for key, context, statement, signed in (
+        (signing_key(new_account()), b"role", b"statement", signature),
+        (signing_key(ACCOUNT), b"other", b"statement", signature),
+        (signing_key(ACCOUNT), b"role", b"Statement", signature),
+        (signing_key(ACCOUNT), b"role", b"statement", signature[:-1]),
+        (signing_key(ACCOUNT), b"role", b"statement", bytes(64)),
+        (b"short", b"role", b"statement", signature),
+    ):
+        with pytest.raises(BadSignature, match="prekey"):
+            verify_device(key, context, statement, signed, what="prekey")
+
+
+def test_private_keys_do_not_show() -> None:
+    assert repr(ACCOUNT) == f"Secret({len(ACCOUNT)} bytes)"

@@ -1,0 +1,293 @@
+"""Device lists: an honest history extends what is known of it, and nothing else does."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
+from entrenous.base.identity import (
+    BadSignature,
+    DeviceList,
+    ForkedList,
+    Head,
+    HeldBackList,
+    ListedDevice,
+    ListStatement,
+    OldList,
+    RevokedAs,
+    RevokedDevice,
+    Speaks,
+    Standing,
+)
+from entrenous.crypto.identity_keys import new_master, public_master
+from entrenous.crypto.statements import (
+    check_named,
+    continues,
+    extends,
+    follows,
+    head_of,
+    heads_of,
+    sign_list,
+    verify_lists,
+)
+from entrenous.wire.key_bundle import read_device_list, recent, write_device_list
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+MASTER = new_master(bytes(range(64)))
+KEYS = public_master(MASTER)
+
+
+def device(number: int) -> ListedDevice:
+    name = number.to_bytes(16, "big")
+    return ListedDevice(DeviceId(name), name * 2, MailboxId(name))
+
+
+def said(said: DeviceList) -> ListStatement:
+    return read_device_list(write_device_list(said))
+
+
+FIRST = said(
+    DeviceList(
+        person=PersonId(b"a" * 32),
+        epoch=1,
+        previous=None,
+        devices=(device(1),),
+        revoked=(),
+        name="Ana",
+        speaks=Speaks(2, 2),
+        issued_at=NOON,
+        relay_url="https://relay.example",
+    )
+)
+
+
+def after(newest: ListStatement, **fields: Any) -> ListStatement:
+    epoch, previous = newest.said.epoch + 1, head_of(newest.statement)
+    return said(replace(newest.said, epoch=epoch, previous=previous, **fields))
+
+
+def grown(newest: ListStatement, number: int) -> ListStatement:
+    devices = sorted((*newest.said.devices, device(number)), key=lambda one: one.device)
+    return after(newest, devices=tuple(devices))
+
+
+def without(newest: ListStatement, number: int) -> ListStatement:
+    gone = RevokedDevice(device(number).device, NOON, RevokedAs.LOST)
+    return after(
+        newest,
+        devices=tuple(one for one in newest.said.devices if one.device != gone.device),
+        revoked=tuple(sorted((*newest.said.revoked, gone), key=lambda one: one.device)),
+    )
+
+
+def proven(lists: tuple[ListStatement, ...]) -> tuple[Head, ...]:
+    return verify_lists(lists, sign_list(MASTER, lists[-1].statement), KEYS)
+
+
+TWO = grown(FIRST, 2)
+THREE = without(TWO, 1)
+FOUR = grown(THREE, 3)
+CHAIN = (FIRST, TWO, THREE, FOUR)
+HEADS = heads_of(CHAIN)
+
+
+def test_an_honest_history_is_proven_by_its_newest_signature() -> None:
+    assert proven(CHAIN) == HEADS
+    assert [head.epoch for head in HEADS] == [1, 2, 3, 4]
+    assert proven(CHAIN[2:]) == HEADS[2:]
+
+
+def recertified(newest: ListStatement, epoch: int) -> ListStatement:
+    """A later list, whose first device has another certificate."""
+    first, *others = newest.said.devices
+    devices = (replace(first, proof=b"another certificate".ljust(32)), *others)
+    return said(replace(newest.said, epoch=epoch, previous=bytes(32), devices=devices))
+
+
+BROKEN = {
+    "its end is signed by somebody else": None,
+    "one is left out": (FIRST, THREE),
+    "one is another's": (FIRST, replace(TWO, said=replace(TWO.said, person=PersonId(bytes(32))))),
+    "one is another": (said(replace(FIRST.said, name="Eve")), TWO),
+    "a device vanishes": (TWO, after(TWO, devices=(device(2),))),
+    "a device has other keys": (TWO, after(TWO, devices=recertified(TWO, 3).said.devices)),
+    "a revoked one is not revoked any more": (THREE, after(THREE, revoked=())),
+    "a revoked one is back at once": (THREE, after(THREE, devices=(device(1),), revoked=())),
+    "a revoked one is back later": (THREE, FOUR, after(FOUR, devices=(device(1),), revoked=())),
+}
+
+
+@pytest.mark.threat("server-adds-device")
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_history_that_is_broken_is_refused(how: str) -> None:
+    lists = BROKEN[how] or CHAIN
+    master = new_master(bytes(64)) if BROKEN[how] is None else MASTER
+    with pytest.raises(BadSignature, match="device list"):
+        verify_lists(lists, sign_list(master, lists[-1].statement), KEYS)
+
+
+@pytest.mark.threat("stolen-device")
+def test_a_device_keeps_its_keys_across_lists_that_nobody_shows() -> None:
+    """Where it receives may be another place meanwhile."""
+    elsewhere = tuple(replace(one, mailbox=MailboxId(bytes(16))) for one in TWO.said.devices[:1])
+    moved = said(replace(TWO.said, epoch=7, previous=bytes(32), devices=elsewhere))
+    assert continues(TWO, (moved,)) is Standing.NEWER_UNPROVEN
+    taken = recertified(TWO, 7)
+    for shown in ((taken,), (moved, after(moved, devices=taken.said.devices))):
+        with pytest.raises(BadSignature, match="device list"):
+            continues(TWO, shown)
+
+
+@pytest.mark.threat("downgrade")
+@pytest.mark.parametrize("speaks", [Speaks(2, 2), Speaks(2, 3), Speaks(3, 3), Speaks(1, 4)])
+def test_a_person_is_never_taken_back_to_an_older_protocol(speaks: Speaks) -> None:
+    """Not even by a list that her master key signed, as an old program or a thief would."""
+    newer = after(FIRST, speaks=Speaks(3, 4))
+    with pytest.raises(BadSignature, match="device list"):
+        proven((FIRST, newer, after(newer, speaks=speaks)))
+    assert proven((FIRST, newer, after(newer, speaks=Speaks(4, 5))))
+
+
+def test_a_revoked_device_that_made_room_is_still_not_taken_back() -> None:
+    """The list of the revoked is full; one leaves it, and comes back as a device."""
+    many = tuple(
+        RevokedDevice(device(100 + n).device, NOON + timedelta(n), RevokedAs.RETIRED)
+        for n in range(64)
+    )
+    full = after(FIRST, revoked=many)
+    extra = RevokedDevice(device(200).device, NOON + timedelta(99), RevokedAs.LOST)
+    for kept in ((*many[:-1], extra), (*many[2:], extra)):  # the newest went, or two did
+        assert not follows(full.said, after(full, revoked=kept).said)
+    makes_room = after(full, revoked=(*many[1:], extra))
+    assert follows(full.said, makes_room.said)
+    back = grown(makes_room, 100)
+    assert proven((full, makes_room))
+    with pytest.raises(BadSignature, match="device list"):
+        proven((full, makes_room, back))
+
+
+@pytest.mark.parametrize(
+    ("known", "shown", "standing"),
+    [
+        (HEADS[:1], HEADS[:1], Standing.SAME),
+        (HEADS, HEADS[3:], Standing.SAME),
+        (HEADS[:1], HEADS, Standing.NEWER),
+        (HEADS[:2], HEADS[1:], Standing.NEWER),
+        (HEADS[:1], HEADS[1:], Standing.NEWER_UNPROVEN),
+    ],
+)
+def test_what_an_honest_history_is(
+    known: tuple[Head, ...], shown: tuple[Head, ...], standing: Standing
+) -> None:
+    assert extends(known, shown) is standing
+
+
+OTHER_TWO = after(FIRST, name="Eve")
+FORK = heads_of((FIRST, OTHER_TWO, grown(OTHER_TWO, 9)))
+
+
+@pytest.mark.parametrize(
+    ("known", "shown", "error"),
+    [
+        (HEADS, HEADS[:3], OldList),
+        (HEADS[2:], HEADS[:1], OldList),
+        (HEADS[:2], FORK[:2], ForkedList),
+        (HEADS[:2], FORK, ForkedList),
+        (HEADS, FORK[:2], ForkedList),  # older, and never was
+        (HEADS[1:2], FORK[1:], ForkedList),
+    ],
+)
+def test_what_a_dishonest_history_is(
+    known: tuple[Head, ...], shown: tuple[Head, ...], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        extends(known, shown)
+
+
+def test_what_a_letter_names_is_in_what_the_relay_shows() -> None:
+    for head in HEADS[:3]:
+        check_named(head, HEADS[:3])
+    with pytest.raises(HeldBackList):
+        check_named(HEADS[3], HEADS[:3])
+    with pytest.raises(ForkedList):
+        check_named(FORK[1], HEADS)
+
+
+class Chains(RuleBasedStateMachine):
+    """Ana changes her list, Ben looks now and then, and a relay shows him what it likes."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.lists: tuple[ListStatement, ...] = (FIRST,)
+        self.known = heads_of(self.lists)
+        self.fresh = 2
+
+    @precondition(lambda self: len(self.lists[-1].said.devices) < 16)
+    @rule()
+    def link(self) -> None:
+        self.lists = (*self.lists, grown(self.lists[-1], self.fresh))
+        self.fresh += 1
+
+    @precondition(lambda self: len(self.lists[-1].said.devices) > 1)
+    @rule(data=st.data())
+    def revoke(self, data: st.DataObject) -> None:
+        listed = self.lists[-1].said.devices
+        gone = data.draw(st.sampled_from(listed))
+        number = int.from_bytes(gone.device, "big")
+        self.lists = (*self.lists, without(self.lists[-1], number))
+
+    @rule(name=st.sampled_from(["Ana", "Anna", "A."]))
+    def rename(self, name: str) -> None:
+        self.lists = (*self.lists, after(self.lists[-1], name=name))
+
+    @rule()
+    def look(self) -> None:
+        before = self.known[-1].epoch
+        shown = heads_of(recent(self.lists))
+        standing = extends(self.known, shown)
+        assert (standing is Standing.SAME) == (before == shown[-1].epoch)
+        assert standing is not Standing.NEWER_UNPROVEN
+        self.known = shown
+
+    @rule(data=st.data())
+    def roll_back(self, data: st.DataObject) -> None:
+        end = data.draw(st.integers(0, len(self.lists)))
+        shown = heads_of(self.lists[:end])
+        if shown and shown[-1].epoch < self.known[-1].epoch:
+            with pytest.raises(OldList):
+                extends(self.known, shown)
+
+    @rule(data=st.data(), longer=st.integers(0, 3))
+    def fork(self, data: st.DataObject, longer: int) -> None:
+        """Another list at an epoch that Ben knows, and perhaps more behind it."""
+        epoch = data.draw(st.integers(1, self.known[-1].epoch))
+        honest = self.lists[epoch - 1].said
+        other = (*self.lists[: epoch - 1], said(replace(honest, relay_url="https://evil.example")))
+        for _ in range(longer):
+            other = (*other, after(other[-1]))
+        with pytest.raises(ForkedList):
+            extends(self.known, heads_of(other))
+
+    @invariant()
+    def every_honest_history_is_proven(self) -> None:
+        if len(self.lists) in {1, 5, 12}:  # a signature takes milliseconds
+            proven(recent(self.lists))
+
+
+@pytest.mark.threat("server-adds-device")
+def test_rolling_back_and_forking_are_found_out_and_honest_changes_are_not() -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        Chains, settings=settings(max_examples=40, stateful_step_count=25, deadline=None)
+    )

@@ -1,0 +1,161 @@
+"""The kit of tests/vectors/crypto: what was sent or stored years ago must still open."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.identifiers import EnvelopeId, MailboxId, MessageId
+from entrenous.base.identity import BadSignature
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import decrypt_blob, unseal_file
+from entrenous.crypto.hashing import mark_commitment, marks_hash
+from entrenous.crypto.identity_keys import (
+    DeviceSigner,
+    mldsa65_hash,
+    mldsa65_key,
+    new_account,
+    new_master,
+    person_id,
+    public_master,
+    verify_both,
+)
+from entrenous.crypto.key_derivation import blob_key, content_key, send_token
+from entrenous.crypto.nouns import NotBound
+from entrenous.crypto.seal import open_first_letter, open_outer_seal
+from entrenous.crypto.statements import (
+    heads_of,
+    receipt_leaf,
+    verify_card,
+    verify_prekey,
+    verify_receipt,
+)
+from entrenous.crypto.vault_key import (
+    asked_of_relay,
+    first_vault_key,
+    offline_key,
+    stretch,
+    vault_key,
+)
+from entrenous.send.formats.identity_formats import read_prekey
+from entrenous.wire.key_bundle import read_card
+from entrenous.wire.receipt import read_receipt_proof
+
+FOLDER = Path(__file__).parents[2] / "vectors" / "crypto"
+
+
+def facts(name: str) -> dict[str, bytes]:
+    """The hexadecimal values of one file."""
+    lines = (FOLDER / f"{name}.txt").read_text().splitlines()[2:]
+    return {key: bytes.fromhex(value) for key, value in (line.split(": ") for line in lines)}
+
+
+def test_a_letter_and_the_stored_account_that_opens_it() -> None:
+    letter = facts("first_letter")
+    private, account = Secret(letter["private"]), Secret(letter["account"])
+    around = open_outer_seal(private, letter["info"], letter["bytes"])
+    opened, _ = open_first_letter(account, letter["sender"], around)
+    assert (opened.header, opened.body) == (letter["header"], letter["body"])
+    with pytest.raises(NotBound):
+        open_outer_seal(private, letter["info"] + b"\x00", letter["bytes"])
+
+
+def test_a_blob() -> None:
+    blob = facts("blob")
+    assert decrypt_blob(Secret(blob["key"]), blob["bytes"]) == blob["plaintext"]
+
+
+def test_a_file_at_rest() -> None:
+    file = facts("sealed_file")
+    assert unseal_file(Secret(file["key"]), file["bytes"], file["name"]) == file["plaintext"]
+
+
+def test_a_person_and_her_signatures() -> None:
+    master = facts("master")
+    public = public_master(new_master(master["seed"]))
+    assert person_id(public) == master["person"]
+    verify_both(public, master["context"], master["statement"], master["bytes"], what="vector")
+
+
+def test_a_content_key() -> None:
+    parts = facts("content_key")
+    key = content_key(
+        Secret(parts["secret"]),
+        Secret(parts["share"]),
+        MessageId(parts["message"]),
+        EnvelopeId(parts["envelope"]),
+        parts["manifest"],
+    )
+    assert key.reveal() == parts["key"]
+    assert [blob_key(key, place).reveal() for place in (0, 1)] == [parts["frame"], parts["file"]]
+
+
+def test_send_tokens() -> None:
+    parts = facts("send_token")
+    assert send_token(Secret(parts["seed"]), 0).reveal() == parts["token_0"]
+    assert send_token(Secret(parts["seed"]), 64).reveal() == parts["token_64"]
+
+
+def test_a_commitment_to_a_mark() -> None:
+    parts = facts("mark_commitment")
+    assert mark_commitment(parts["bytes"]) == parts["commitment"]
+    assert marks_hash(parts["marks"]) == parts["marks_hash"]
+
+
+def test_a_card_of_three_lists() -> None:
+    parts = facts("card")
+    card = read_card(parts["bytes"])
+    person = verify_card(card)
+    (device,) = person.devices
+    assert (person.id, bytes([person.epoch]), person.head) == (
+        parts["person"],
+        parts["epoch"],
+        parts["head"],
+    )
+    assert (device.device, device.mailbox) == (parts["device"], parts["mailbox"])
+    heads = heads_of(card.lists)
+    assert [head.digest for head in heads[:2]] == [parts["head_1"], parts["head_2"]]
+
+
+def test_a_receipt() -> None:
+    """Signed by the one device of the card of three lists."""
+    parts, (by,) = facts("receipt"), verify_card(read_card(facts("card")["bytes"])).devices
+    assert by.ed25519 == parts["ed25519"]
+    proof = read_receipt_proof(parts["bytes"])
+    key = mldsa65_key(DeviceSigner(new_account(), Secret(parts["mldsa65_seed"])))
+    assert (proof.batch.mldsa65, mldsa65_hash(key)) == (key, by.mldsa65_hash)
+    assert receipt_leaf(parts["statement"]) == parts["leaf"]
+    assert (proof.batch.statement, proof.batch.batch.root) == (parts["batch"], parts["root"])
+    verify_receipt(parts["statement"], proof, by)
+    with pytest.raises(BadSignature, match="receipt"):
+        verify_receipt(parts["statement"] + b"\0", proof, by)
+
+
+def test_a_batch_of_prekeys() -> None:
+    """Signed by that device too, for the mailbox that the card names."""
+    parts, (by,) = facts("prekeys"), verify_card(read_card(facts("card")["bytes"])).devices
+    batch = read_prekey(parts["bytes"]).batch
+    assert batch is not None
+    assert (batch.statement, batch.batch.root) == (parts["batch"], parts["root"])
+    for name in ("one_time_1", "one_time_2", "one_time_3", "fallback", "bytes"):
+        verify_prekey(read_prekey(parts[name]), batch, by, MailboxId(parts["mailbox"]))
+    moved = replace(read_prekey(parts["fallback"]), place=read_prekey(parts["one_time_1"]).place)
+    with pytest.raises(BadSignature, match="prekey"):
+        verify_prekey(moved, batch, by, by.mailbox)
+
+
+def test_a_vault_key() -> None:
+    parts = facts("vault_key")
+    stretched = stretch(Secret(parts["passphrase"]), parts["salt"])
+    key = first_vault_key(stretched, parts["device"], parts["salt"])
+    assert key.reveal() == parts["key"]
+
+
+def test_a_vault_key_of_which_a_relay_has_a_part() -> None:
+    parts = facts("vault_key_2")
+    stretched = stretch(Secret(parts["passphrase"]), parts["salt"])
+    assert asked_of_relay(stretched).reveal() == parts["asked"]
+    assert offline_key(stretched).reveal() == parts["offline"]
+    for output, key in (("output", "key"), ("none", "key_without_relay")):
+        made = vault_key(stretched, Secret(parts.get(output, b"")), parts["device"], parts["salt"])
+        assert made.reveal() == parts[key]

@@ -1,0 +1,41 @@
+"""Hashes that the specifications fix."""
+
+import hashlib
+
+import pytest
+
+from entrenous.base.identity import MasterKey
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import equal_in_constant_time, lock_of, sha256
+from entrenous.crypto.identity_keys import person_id
+
+
+def test_sha256_is_the_published_one() -> None:
+    # FIPS 180-4, example "abc"
+    assert sha256(b"abc").hex() == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
+
+
+def test_a_lock_is_not_a_plain_hash_of_its_token() -> None:
+    token = bytes(range(32))
+    expected = hashlib.sha256(b"entrenous/1 lock" + b"\x00" + token).digest()
+    assert lock_of(Secret(token)) == expected != sha256(token)
+
+
+def test_a_person_is_both_keys() -> None:
+    master = MasterKey(b"e" * 32, b"m" * 1952)
+    whole = b"entrenous/1 person\x00" + b"e" * 32 + b"m" * 1952
+    assert person_id(master) == hashlib.sha256(whole).digest()
+
+
+@pytest.mark.parametrize("sizes", [(31, 1953), (33, 1951), (0, 1984), (1984, 0)])
+def test_keys_of_other_lengths_are_nobody(sizes: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=r"1,952"):
+        person_id(MasterKey(bytes(sizes[0]), bytes(sizes[1])))
+
+
+def test_same() -> None:
+    assert equal_in_constant_time(b"abc", b"abc")
+    assert not equal_in_constant_time(b"abc", b"abd")
+    assert not equal_in_constant_time(b"abc", b"abcd")

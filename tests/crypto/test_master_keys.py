@@ -1,0 +1,79 @@
+"""Both master keys sign, and both must verify."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.identity import BadSignature, MasterKey
+from entrenous.crypto.identity_keys import new_master, public_master, sign_both, verify_both
+
+ANA = new_master(bytes(range(64)))
+BEN = new_master(bytes(range(64, 128)))
+PUBLIC = public_master(ANA)
+SIGNED = sign_both(ANA, b"role", b"statement")
+
+
+def test_what_was_signed_verifies() -> None:
+    assert (len(PUBLIC.ed25519), len(PUBLIC.mldsa65), len(SIGNED)) == (32, 1952, 3373)
+    verify_both(PUBLIC, b"role", b"statement", SIGNED, what="card")
+
+
+def test_the_same_seed_is_the_same_person() -> None:
+    assert public_master(new_master(bytes(range(64)))) == PUBLIC
+
+
+@pytest.mark.parametrize(
+    ("context", "statement"),
+    [
+        (b"role", b"Statement"),
+        (b"roles", b"statement"),
+        (b"rol", b"e\x00statement"),
+        (b"role", b""),
+    ],
+)
+def test_another_role_or_statement_is_refused(context: bytes, statement: bytes) -> None:
+    with pytest.raises(BadSignature, match="card"):
+        verify_both(PUBLIC, context, statement, SIGNED, what="card")
+
+
+def test_one_good_signature_is_not_enough() -> None:
+    theirs = sign_both(BEN, b"role", b"statement")
+    for mixed in (SIGNED[:64] + theirs[64:], theirs[:64] + SIGNED[64:]):
+        with pytest.raises(BadSignature):
+            verify_both(PUBLIC, b"role", b"statement", mixed, what="card")
+
+
+def test_one_swapped_key_is_refused() -> None:
+    theirs = public_master(BEN)
+    for mixed in (
+        MasterKey(PUBLIC.ed25519, theirs.mldsa65),
+        MasterKey(theirs.ed25519, PUBLIC.mldsa65),
+        MasterKey(b"", PUBLIC.mldsa65),
+        MasterKey(PUBLIC.ed25519, b"\xff" * 1952),
+    ):
+        with pytest.raises(BadSignature):
+            verify_both(mixed, b"role", b"statement", SIGNED, what="card")
+
+
+@given(st.integers(0, len(SIGNED) * 8 - 1))
+def test_any_flipped_bit_is_refused(bit: int) -> None:
+    flipped = bytearray(SIGNED)
+    flipped[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(BadSignature):
+        verify_both(PUBLIC, b"role", b"statement", bytes(flipped), what="card")
+
+
+@pytest.mark.parametrize("size", [0, 64, 3372, 3374])
+def test_signatures_of_other_lengths_are_refused(size: int) -> None:
+    with pytest.raises(BadSignature):
+        verify_both(PUBLIC, b"role", b"statement", SIGNED.ljust(size, b"\0")[:size], what="card")
+
+
+def test_a_context_cannot_hide_its_own_end() -> None:
+    with pytest.raises(ValueError, match="zero byte"):
+        sign_both(ANA, b"role\x00", b"statement")
+
+
+def test_a_short_seed_is_refused() -> None:
+    with pytest.raises(ValueError, match="64 bytes"):
+        new_master(bytes(63))

@@ -1,0 +1,69 @@
+"""Merkle trees: as RFC 9162 has them, and one path for each leaf only."""
+
+from hashlib import sha256
+
+import pytest
+
+from entrenous.crypto.hashing import leaf_of, path_of, root_from, root_of
+
+# The leaves and roots with which the implementations of Certificate Transparency are tested.
+INPUTS = [
+    *("", "00", "10", "2021", "3031", "40414243"),
+    *("5051525354555657", "606162636465666768696a6b6c6d6e6f"),
+]
+ROOTS = [
+    "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+    "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+    "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+    "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+    "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+    "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+    "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+    "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+]
+PUBLISHED = [sha256(b"\x00" + bytes.fromhex(one)).digest() for one in INPUTS]
+LEAVES = [leaf_of(b"role", b"%d" % number) for number in range(64)]
+
+
+@pytest.mark.parametrize("size", range(1, 9))
+def test_roots_are_those_of_certificate_transparency(size: int) -> None:
+    assert root_of(PUBLISHED[:size]).hex() == ROOTS[size - 1]
+
+
+def test_a_leaf_belongs_to_one_role() -> None:
+    assert leaf_of(b"role", b"said") == sha256(b"\x00role\x00said").digest()
+    assert leaf_of(b"other", b"said") != leaf_of(b"role", b"said")
+
+
+@pytest.mark.parametrize("size", range(1, 65))
+def test_every_leaf_has_a_path_to_the_root_and_to_no_other(size: int) -> None:
+    leaves = LEAVES[:size]
+    root = root_of(leaves)
+    for index, leaf in enumerate(leaves):
+        path = path_of(leaves, index)
+        assert len(path) <= 6
+        assert root_from(leaf, index, size, path) == root
+        elsewhere = {root_from(leaf, other, size, path) for other in range(size) if other != index}
+        assert root not in elsewhere
+        assert root_from(leaf, index, size, path[:-1]) != root or size == 1
+        assert root_from(leaf, index, size, (*path, bytes(32))) is None
+        for at in range(len(path)):
+            changed = (*path[:at], bytes(32), *path[at + 1 :])
+            assert root_from(leaf, index, size, changed) != root
+
+
+def test_a_node_is_no_leaf() -> None:
+    """Whoever shows the two halves of a tree as its leaves has another root."""
+    halves = [root_of(LEAVES[:2]), root_of(LEAVES[2:4])]
+    assert leaf_of(b"role", halves[0]) not in {halves[0], root_of(LEAVES[:4])}
+    assert root_from(halves[0], 0, 4, (halves[1],)) is None
+    assert root_from(LEAVES[0], 4, 4, path_of(LEAVES[:4], 0)) is None
+    assert root_from(LEAVES[0], -1, 4, path_of(LEAVES[:4], 0)) is None
+
+
+def test_there_is_no_tree_without_leaves() -> None:
+    with pytest.raises(ValueError, match="at least one leaf"):
+        root_of([])
+    for index in (-1, 1):
+        with pytest.raises(ValueError, match="no such leaf"):
+            path_of(LEAVES[:1], index)

@@ -1,0 +1,217 @@
+"""The oblivious function, against the RFC's own vectors and against answers that are none."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.secret import Secret
+from entrenous.crypto import oprf
+from entrenous.crypto.nouns import NotAPoint
+from entrenous.crypto.oprf import blind, draw_scalar, evaluate, finalize, refuse_no_element
+
+KEY = draw_scalar(bytes(range(64)))
+ORDER = 2**252 + 27742317777372353535851937790883648493  # of ristretto255 (RFC 9496 section 4)
+scalars = st.binary(min_size=64, max_size=64).filter(any).map(draw_scalar)
+inputs = st.binary(max_size=100).map(Secret)
+
+
+def suites(judges: Path) -> list[dict[str, Any]]:
+    every = json.loads((judges / "voprf/allVectors.json").read_text())
+    return [one for one in every if (one["identifier"], one["mode"]) == ("ristretto255-SHA512", 0)]
+
+
+def test_the_rfcs_vectors(judges: Path, judged: Callable[[str, int], None]) -> None:
+    """RFC 9497 appendix A.1.1, all of the plain mode."""
+    (suite,) = suites(judges)
+    key = Secret(bytes.fromhex(suite["skSm"]))
+    for vector in suite["vectors"]:
+        said = {name: bytes.fromhex(text) for name, text in vector.items() if name != "Batch"}
+        untold, scalar = Secret(said["Input"]), Secret(said["Blind"])
+        assert blind(untold, scalar) == said["BlindedElement"]
+        assert evaluate(key, said["BlindedElement"]) == said["EvaluationElement"]
+        assert finalize(untold, scalar, said["EvaluationElement"]).reveal() == said["Output"]
+    assert len(suite["vectors"]) == 2
+    judged("RFC 9497 ristretto255-SHA512", len(suite["vectors"]))
+
+
+@given(inputs, scalars, scalars)
+def test_the_value_does_not_depend_on_the_blind(untold: Secret, one: Secret, other: Secret) -> None:
+    values = [finalize(untold, s, evaluate(KEY, blind(untold, s))) for s in (one, other)]
+    assert values[0] == values[1]
+    assert len(values[0]) == 64
+
+
+@given(inputs, inputs, scalars)
+def test_another_input_or_another_key_gives_another_value(
+    one: Secret, other: Secret, scalar: Secret
+) -> None:
+    value = finalize(one, scalar, evaluate(KEY, blind(one, scalar)))
+    assert (finalize(other, scalar, evaluate(KEY, blind(other, scalar))) == value) == (one == other)
+    assert (finalize(one, scalar, evaluate(scalar, blind(one, scalar))) == value) == (scalar == KEY)
+
+
+@given(inputs, scalars, scalars)
+def test_each_blind_asks_another_question(untold: Secret, one: Secret, other: Secret) -> None:
+    asked = blind(untold, one)
+    assert (asked == blind(untold, other)) == (one == other)
+    refuse_no_element(asked)
+
+
+@given(st.binary(max_size=40))
+def test_what_is_no_element_is_refused(noise: bytes) -> None:
+    try:
+        refuse_no_element(noise)
+    except NotAPoint:
+        with pytest.raises(NotAPoint):
+            evaluate(KEY, noise)
+        with pytest.raises(NotAPoint):
+            finalize(Secret(b"x"), KEY, noise)
+    else:
+        assert len(evaluate(KEY, noise)) == 32
+
+
+@pytest.mark.parametrize("bad", [bytes(32), b"\xff" * 32, b"\x01" + bytes(31), b"", bytes(31)])
+def test_the_identity_and_other_spellings_are_refused(bad: bytes) -> None:
+    with pytest.raises(NotAPoint):
+        evaluate(KEY, bad)
+
+
+@pytest.mark.parametrize("uniform", [bytes(64), bytes(63), bytes(65), ORDER.to_bytes(64, "little")])
+def test_a_scalar_is_drawn_from_enough_chance(uniform: bytes) -> None:
+    with pytest.raises(ValueError, match="scalar"):
+        draw_scalar(uniform)
+
+
+# What a neighbour does who may write into the folder for temporary files: at the moment at which a
+# library there is about to be loaded, another one lies under its name.
+NEIGHBOUR = """
+import os, sys
+written, shared = [], os.environ["TMPDIR"]
+def watch(event, told):
+    if event in ("open", "tempfile.mkstemp", "tempfile.mkdtemp", "os.mkdir"):
+        written.extend(str(one) for one in told[:1] if str(one).startswith(shared))
+    elif event == "ctypes.dlopen" and str(told[0]).startswith(shared):
+        planted = open(told[0], "rb").read().replace(b"1.0.18", b"6.6.66")
+        os.remove(told[0])
+        open(told[0], "wb").write(planted)
+sys.addaudithook(watch)
+from entrenous.crypto.oprf import draw_scalar
+draw_scalar(bytes([1] * 64))
+from ctypes import c_char_p
+import rbcl
+rbcl._sodium.sodium_version_string.restype = c_char_p
+print(rbcl._sodium.sodium_version_string().decode(), written)
+"""
+DRAW = "from entrenous.crypto.oprf import draw_scalar; draw_scalar(bytes([1] * 64))"
+
+
+def ran(program: str, shared: Path) -> str:
+    """What a program prints that starts in a folder in which others write, too."""
+    shared.chmod(0o777)
+    environment = {**os.environ, "TMPDIR": str(shared)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, cwd=shared, check=True, capture_output=True)
+    return done.stdout.decode().strip()
+
+
+@pytest.mark.threat("planted-library")
+@pytest.mark.real
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is loaded from a private folder")
+def test_a_library_that_a_neighbour_plants_is_not_loaded(tmp_path: Path) -> None:
+    """Nor is anything written where one could be: not even for a moment."""
+    assert ran(NEIGHBOUR, tmp_path) == "1.0.18 []"
+
+
+@pytest.mark.threat("planted-library")
+@pytest.mark.real
+def test_nor_a_module_that_lies_on_the_path(tmp_path: Path) -> None:
+    (tmp_path / "_sodium.py").write_text("print('planted'); _sodium = None")
+    assert ran(DRAW, tmp_path) == ""
+
+
+@pytest.mark.real
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root changes who")
+def test_who_may_not_be_looked_into_loads_it_as_well(tmp_path: Path) -> None:
+    """A process that opens a vault is not dumpable, so what /proc has of it is root's."""
+    program = """
+import ctypes, os
+from entrenous.crypto import oprf
+library = oprf._bundled()
+os.setresuid(65534, 65534, 65534)
+assert ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) == 0
+print(oprf._loaded(library).sodium_init())
+"""
+    assert ran(program, tmp_path) == "0"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of folders are POSIX")
+@pytest.mark.parametrize("is_there", [False, True])
+def test_without_memory_for_it_a_private_folder_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_there: bool
+) -> None:
+    """Where the system has none, and where it is forbidden to this process."""
+    modes: list[int] = []
+
+    def forbidden(_: str) -> int:
+        raise PermissionError
+
+    def load(file: str) -> str:
+        modes.append(Path(file).parent.stat().st_mode & 0o777)
+        return Path(file).read_text()
+
+    monkeypatch.setattr(os, "memfd_create", forbidden, raising=False)
+    if not is_there:
+        monkeypatch.delattr(os, "memfd_create")
+    monkeypatch.setattr(oprf, "CDLL", load)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert (oprf._loaded(b"library"), modes) == ("library", [0o700])
+    assert list(tmp_path.iterdir()) == []
+    tmp_path.chmod(0o777)  # whoever may rename the folder could put another in its place
+    with pytest.raises(ImportError, match="TMPDIR"):
+        oprf._loaded(b"library")
+    tmp_path.chmod(0o1777)
+    assert oprf._loaded(b"library")
+
+
+@pytest.mark.real
+def test_the_library_leaves_no_file_behind(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", DRAW], env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_vector_is_always_there() -> None:
+    """RFC 9497 appendix A.1.1.1, so that a vault that was made today opens tomorrow."""
+    scalar = Secret(
+        bytes.fromhex("64d37aed22a27f5191de1c1d69fadb899d8862b58eb4220029e036ec4c1f6706")
+    )
+    key = Secret(bytes.fromhex("5ebcea5ee37023ccb9fc2d2019f9d7737be85591ae8652ffa9ef0f4d37063b0e"))
+    value = finalize(Secret(b"\x00"), scalar, evaluate(key, blind(Secret(b"\x00"), scalar)))
+    assert value.reveal().hex() == (
+        "527759c3d9366f277d8c6020418d96bb393ba2afb20ff90df23fb7708264e2f3"
+        "ab9135e3bd69955851de4b1f9fe8a0973396719b7912ba9ee8aa7d0b5e24bcf6"
+    )
+
+
+def test_no_element_has_a_second_spelling_by_the_bit_that_is_not_used() -> None:
+    """Fuzzing found it: the identity so spelt was taken for an element, and ended in an error that
+    nobody expects.
+    """
+    asked = blind(Secret(b"input"), KEY)
+    for element in (bytes(32), asked, evaluate(KEY, asked)):
+        spelt = element[:-1] + bytes([element[-1] | 0x80])
+        with pytest.raises(NotAPoint):
+            refuse_no_element(spelt)
+        with pytest.raises(NotAPoint):
+            evaluate(KEY, spelt)
+        with pytest.raises(NotAPoint):
+            finalize(Secret(b"input"), KEY, spelt)

@@ -1,0 +1,427 @@
+"""Letters: what is bound cannot be swapped, what is gone cannot be opened."""
+
+import contextlib
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.identifiers import (
+    BlobId,
+    DeviceId,
+    EnvelopeId,
+    MessageId,
+    MessageName,
+    PersonId,
+)
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import sha256
+from entrenous.crypto.hpke import OVERHEAD_BYTES, new_key, public_key, seal_to
+from entrenous.crypto.identity_keys import (
+    add_one_time_keys,
+    identity_key,
+    new_account,
+    replace_fallback_key,
+)
+from entrenous.crypto.nouns import BadKey, BadLetter, BlobRef, LetterTooLong, NotBound
+from entrenous.crypto.seal import (
+    SIZES,
+    Opened,
+    OuterLetter,
+    begin_session,
+    belongs_to,
+    open_first_letter,
+    open_letter,
+    open_outer_seal,
+    seal_letter,
+)
+from entrenous.send.formats.letter_format import read_header, write_body, write_header, write_info
+from entrenous.send.letter.letter_nouns import Address, Header, Manifest, PersonHead, XWingKey
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+ANA, ANAS = PersonId(b"a" * 32), DeviceId(b"A" * 16)
+BEN, BENS = PersonId(b"b" * 32), DeviceId(b"B" * 16)
+BODY = write_body(
+    Manifest(
+        name=MessageName("7-lunar-otter"),
+        sent_at=NOON,
+        expires_at=None,
+        opens=1,
+        audience=((BEN, BENS),),
+        secret=Secret(b"s" * 32),
+        blobs=(BlobRef(BlobId(b"i" * 16), 5000, b"h" * 32),),
+        fetch_token=Secret(b"f" * 32),
+        open_token=Secret(b"o" * 32),
+        relay_url="https://relay.example",
+        heads=(PersonHead(BEN, 1, b"2" * 32),),
+    )
+)
+ADDRESS = Address(BEN, BENS, b"k" * 8, 1, b"2" * 32, ANA, ANAS)
+HEADER = Header(
+    from_person=ANA,
+    from_device=ANAS,
+    to_person=BEN,
+    to_device=BENS,
+    from_epoch=1,
+    to_epoch=1,
+    prekey=b"p" * 8,
+    message=MessageId(b"m" * 16),
+    counter=1,
+    next_key=XWingKey(b"n" * 8, public_key(new_key(bytes(32)))),
+    curve25519=b"c" * 32,
+    envelope=EnvelopeId(b"e" * 16),
+    body_sha256=sha256(BODY),
+    from_head=b"1" * 32,
+    to_head=b"2" * 32,
+    token=7,
+)
+INFO, HEAD = write_info(ADDRESS), write_header(HEADER)
+BENS_KEY = new_key(b"x" * 32)
+ANAS_ACCOUNT = new_account()
+
+
+def bens_prekey() -> tuple[Secret, bytes]:
+    account, keys = add_one_time_keys(new_account(), 1)
+    return account, next(iter(keys.values()))
+
+
+BENS_ACCOUNT, PREKEY = bens_prekey()
+ANAS_SESSION = begin_session(ANAS_ACCOUNT, identity_key(BENS_ACCOUNT), PREKEY)
+SEALED, _ = seal_letter(ANAS_SESSION, public_key(BENS_KEY), INFO, HEAD, BODY)
+AROUND = open_outer_seal(BENS_KEY, INFO, SEALED)
+
+
+def first(around: OuterLetter, account: Secret = BENS_ACCOUNT) -> Opened:
+    return open_first_letter(account, identity_key(ANAS_ACCOUNT), around)[0]
+
+
+def test_a_letter_arrives() -> None:
+    assert AROUND.begins
+    opened = first(AROUND)
+    assert (opened.header, opened.body) == (HEAD, BODY)
+    assert read_header(opened.header) == HEADER
+
+
+def test_it_says_nothing_outside() -> None:
+    for hidden in (ANA, ANAS, BEN, BENS, HEADER.message, HEADER.envelope, BODY[:40], b"otter"):
+        assert hidden not in SEALED
+
+
+@pytest.mark.threat("hostile-network")
+@pytest.mark.parametrize("body_bytes", [0, 100, 1000, 4000, 60_000, 120_000])
+def test_its_size_is_one_of_a_few(body_bytes: int) -> None:
+    sealed, _ = seal_letter(ANAS_SESSION, public_key(BENS_KEY), INFO, HEAD, bytes(body_bytes))
+    assert len(sealed) - OVERHEAD_BYTES in SIZES
+    assert first(open_outer_seal(BENS_KEY, INFO, sealed)).body == bytes(body_bytes)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(LetterTooLong, match="131072"):
+        seal_letter(ANAS_SESSION, public_key(BENS_KEY), INFO, HEAD, bytes(130_000))
+
+
+# --- swapping one thing at a time -------------------------------------------------------------
+
+
+def another(value: Any) -> Any:
+    """A value of the same type, and not the same."""
+    if isinstance(value, bytes):
+        return type(value)(bytes([value[0] ^ 1]) + value[1:])
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, XWingKey):
+        return XWingKey(value.id, another(value.public))
+    raise TypeError(type(value))
+
+
+@pytest.mark.threat("identity-misbinding")
+@pytest.mark.parametrize("name", [part.name for part in fields(Address)])
+def test_another_address_does_not_open(name: str) -> None:
+    swapped = replace(ADDRESS, **{name: another(getattr(ADDRESS, name))})
+    with pytest.raises(NotBound):
+        open_outer_seal(BENS_KEY, write_info(swapped), SEALED)
+
+
+def test_a_letter_for_a_peers_key_is_none_from_anybody() -> None:
+    anybody = replace(ADDRESS, from_person=None, from_device=None)
+    with pytest.raises(NotBound):
+        open_outer_seal(BENS_KEY, write_info(anybody), SEALED)
+
+
+@pytest.mark.threat("identity-misbinding")
+@pytest.mark.parametrize("name", [part.name for part in fields(Header)])
+def test_another_header_under_the_same_inside_does_not_open(name: str) -> None:
+    """HPKE has no sender, so anybody may seal a changed header around an inside that he saw."""
+    swapped = write_header(replace(HEADER, **{name: another(getattr(HEADER, name))}))
+    resealed = reseal(AROUND, swapped)
+    with pytest.raises(NotBound, match="names another outside"):
+        first(open_outer_seal(BENS_KEY, INFO, resealed))
+
+
+@pytest.mark.parametrize("name", [part.name for part in fields(Address)])
+def test_the_same_inside_under_another_address_does_not_open(name: str) -> None:
+    info = write_info(replace(ADDRESS, **{name: another(getattr(ADDRESS, name))}))
+    with pytest.raises(NotBound, match="names another outside"):
+        first(open_outer_seal(BENS_KEY, info, reseal(AROUND, HEAD, info)))
+
+
+def test_the_same_inside_and_header_resealed_as_they_were_do_open() -> None:
+    assert first(open_outer_seal(BENS_KEY, INFO, reseal(AROUND, HEAD))).body == BODY
+
+
+def reseal(around: OuterLetter, header: bytes, info: bytes = INFO) -> bytes:
+    frame = len(header).to_bytes(4, "big") + header + bytes([around.olm_type]) + around.olm
+    framed = len(frame).to_bytes(4, "big") + frame
+    size = min(size for size in SIZES if size >= len(framed))
+    return seal_to(public_key(BENS_KEY), info, framed.ljust(size, b"\0"))
+
+
+def test_a_header_cannot_take_over_another_letters_body() -> None:
+    _, session = seal_letter(ANAS_SESSION, public_key(BENS_KEY), INFO, HEAD, BODY)
+    second, _ = seal_letter(
+        session,
+        public_key(BENS_KEY),
+        INFO,
+        write_header(replace(HEADER, counter=2, message=MessageId(b"2" * 16))),
+        b"other body",
+    )
+    mixed = replace(open_outer_seal(BENS_KEY, INFO, second), untrusted_header=HEAD)
+    with pytest.raises(NotBound):
+        first(mixed)
+
+
+@pytest.mark.threat("key-confusion")
+def test_another_sender_cannot_pose_as_ana() -> None:
+    """Mallory writes a header that says Ana; the session shows whose key began it."""
+    mallory = new_account()
+    session = begin_session(mallory, identity_key(BENS_ACCOUNT), PREKEY)
+    sealed, _ = seal_letter(session, public_key(BENS_KEY), INFO, HEAD, BODY)
+    with pytest.raises(NotBound, match="first key"):
+        first(open_outer_seal(BENS_KEY, INFO, sealed))
+
+
+@pytest.mark.threat("identity-misbinding")
+def test_a_letter_to_mallory_cannot_be_handed_on_to_ben() -> None:
+    account, prekey = bens_prekey()  # Mallory's
+    session = begin_session(ANAS_ACCOUNT, identity_key(account), prekey)
+    to_mallory, _ = seal_letter(session, public_key(BENS_KEY), INFO, HEAD, BODY)
+    with pytest.raises(NotBound):
+        first(open_outer_seal(BENS_KEY, INFO, to_mallory))
+
+
+@given(st.integers(0, len(SEALED) * 8 - 1))
+def test_any_flipped_bit_is_refused(bit: int) -> None:
+    flipped = bytearray(SEALED)
+    flipped[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(NotBound):
+        open_outer_seal(BENS_KEY, INFO, bytes(flipped))
+
+
+@given(st.integers(0, len(AROUND.olm) * 8 - 1), st.integers(0, 1))
+def test_any_flipped_bit_inside_is_refused_or_means_nothing(bit: int, olm_type: int) -> None:
+    """X25519 ignores the top bit of a key (RFC 7748 section 5), so three bits mean nothing."""
+    flipped = bytearray(AROUND.olm)
+    flipped[bit // 8] ^= 1 << bit % 8
+    changed = replace(AROUND, olm=bytes(flipped), olm_type=olm_type)
+    if bit % 8 == 7 and olm_type == AROUND.olm_type:
+        with contextlib.suppress(NotBound, BadLetter):
+            assert (first(changed).header, first(changed).body) == (HEAD, BODY)
+    else:
+        refused_everywhere(changed)
+
+
+@given(st.binary(max_size=300), st.integers(0, 1))
+def test_strangers_bytes_inside_are_refused(olm: bytes, olm_type: int) -> None:
+    refused_everywhere(replace(AROUND, olm=olm, olm_type=olm_type))
+    refused_everywhere(replace(AROUND, olm=b"\x03" + olm, olm_type=olm_type))
+
+
+def refused_everywhere(around: OuterLetter) -> None:
+    assert not belongs_to(ANAS_SESSION, around) or around.begins
+    with pytest.raises((NotBound, BadLetter)):
+        open_letter(ANAS_SESSION, around)
+    with pytest.raises((NotBound, BadLetter)):
+        first(around)
+
+
+@given(st.binary(max_size=2048))
+def test_a_frame_is_read_in_one_way_only(untrusted: bytes) -> None:
+    sealed = seal_to(public_key(BENS_KEY), INFO, untrusted.ljust(2048, b"\0"))
+    try:
+        around = open_outer_seal(BENS_KEY, INFO, sealed)
+    except BadLetter:
+        return
+    again = reseal(around, around.untrusted_header)
+    assert open_outer_seal(BENS_KEY, INFO, again) == around
+
+
+@pytest.mark.parametrize("length", [0, 1, 2047, 2049, 131_072])
+def test_a_length_that_no_letter_has_is_refused(length: int) -> None:
+    with pytest.raises(BadLetter):
+        open_outer_seal(BENS_KEY, INFO, seal_to(public_key(BENS_KEY), INFO, bytes(length)))
+
+
+def test_such_a_length_is_not_even_tried() -> None:
+    with pytest.raises(BadLetter):
+        open_outer_seal(BENS_KEY, INFO, SEALED + b"\x00")
+
+
+def test_padding_is_zero_and_no_longer_than_it_must_be() -> None:
+    frame = len(HEAD).to_bytes(4, "big") + HEAD + b"\x00" + AROUND.olm
+    framed = len(frame).to_bytes(4, "big") + frame
+    size = min(size for size in SIZES if size >= len(framed))
+    for wrong in (framed.ljust(size, b"\0")[:-1] + b"\x01", framed.ljust(size * 2, b"\0")):
+        with pytest.raises(BadLetter):
+            open_outer_seal(BENS_KEY, INFO, seal_to(public_key(BENS_KEY), INFO, wrong))
+
+
+@pytest.mark.parametrize("bad", [b"", bytes(32), b"short"])
+def test_a_session_needs_real_keys(bad: bytes) -> None:
+    with pytest.raises(BadKey):
+        begin_session(ANAS_ACCOUNT, bad, PREKEY)
+    with pytest.raises(BadKey):
+        begin_session(ANAS_ACCOUNT, identity_key(BENS_ACCOUNT), bad)
+
+
+# --- twice, late, and out of order ---------------------------------------------------------------
+
+
+@pytest.mark.threat("letter-twice")
+def test_a_letter_does_not_open_twice_in_a_session_that_moved_on() -> None:
+    opened = first(AROUND)
+    assert belongs_to(opened.session, AROUND)
+    with pytest.raises(NotBound, match="next of its session"):
+        open_letter(opened.session, AROUND)
+
+
+def test_a_one_time_key_begins_one_session() -> None:
+    _, account = open_first_letter(BENS_ACCOUNT, identity_key(ANAS_ACCOUNT), AROUND)
+    with pytest.raises(NotBound, match="used before"):
+        open_first_letter(account, identity_key(ANAS_ACCOUNT), AROUND)
+
+
+def test_a_fallback_key_begins_a_session_again_so_the_caller_must_remember() -> None:
+    """Olm alone accepts this repeat: why send/ keeps envelope ids, message ids and counters."""
+    account, _, fallback = replace_fallback_key(new_account())
+    session = begin_session(ANAS_ACCOUNT, identity_key(account), fallback)
+    sealed, _ = seal_letter(session, public_key(BENS_KEY), INFO, HEAD, BODY)
+    around = open_outer_seal(BENS_KEY, INFO, sealed)
+    _, after = open_first_letter(account, identity_key(ANAS_ACCOUNT), around)
+    again, _ = open_first_letter(after, identity_key(ANAS_ACCOUNT), around)
+    assert again.header == HEAD  # with the same counter, message and envelope in it
+
+
+def letters(count: int) -> list[OuterLetter]:
+    session, found = ANAS_SESSION, []
+    for number in range(count):
+        body = str(number).encode()
+        sealed, session = seal_letter(session, public_key(BENS_KEY), INFO, HEAD, body)
+        found.append(open_outer_seal(BENS_KEY, INFO, sealed))
+    return found
+
+
+def test_letters_may_overtake_each_other() -> None:
+    sent = letters(41)
+    opened = first(sent[0])
+    for number in (40, *range(39, 0, -1)):
+        opened = open_letter(opened.session, sent[number])
+        assert opened.body == str(number).encode()
+
+
+def test_a_letter_that_is_too_late_is_lost_and_harms_nothing() -> None:
+    sent = letters(50)
+    session = open_letter(first(sent[0]).session, sent[48]).session  # 47 are overtaken
+    with pytest.raises(NotBound):
+        open_letter(session, sent[7])
+    assert open_letter(session, sent[8]).body == b"8"
+    assert open_letter(session, sent[49]).body == b"49"
+
+
+# --- a long conversation, and what a thief of its later state can do ----------------------------
+
+
+@dataclass
+class End:
+    """One end of a conversation that keeps to section 5: keys move on, old ones are deleted."""
+
+    session: Secret
+    seal_to: tuple[bytes, bytes]
+    keys: dict[bytes, Secret] = field(default_factory=dict)
+    made: int = 0
+
+    def fresh_key(self, salt: bytes) -> XWingKey:
+        self.made += 1
+        private = new_key(sha256(salt + self.made.to_bytes(4, "big")))
+        key_id = self.made.to_bytes(8, "big")
+        self.keys[key_id] = private
+        return XWingKey(key_id, public_key(private))
+
+    def write(self, salt: bytes, body: bytes) -> tuple[bytes, bytes]:
+        header = write_header(
+            replace(HEADER, next_key=self.fresh_key(salt), body_sha256=sha256(body))
+        )
+        key_id, public = self.seal_to
+        info = write_info(replace(ADDRESS, key=key_id))
+        sealed, self.session = seal_letter(self.session, public, info, header, body)
+        return key_id, sealed
+
+    def read(self, key_id: bytes, sealed: bytes) -> bytes:
+        around = open_outer_seal(
+            self.keys[key_id], write_info(replace(ADDRESS, key=key_id)), sealed
+        )
+        opened = open_letter(self.session, around)
+        self.session = opened.session
+        self.keys = {one: key for one, key in self.keys.items() if one >= key_id}
+        next_key = read_header(opened.header).next_key
+        self.seal_to = (next_key.id, next_key.public)
+        return opened.body
+
+
+def two_ends() -> tuple[End, End]:
+    bens_first = XWingKey(bytes(8), public_key(BENS_KEY))
+    ana = End(ANAS_SESSION, (bens_first.id, bens_first.public))
+    ben = End(first(AROUND).session, (b"", b""), {bens_first.id: BENS_KEY})
+    _, ana.session = seal_letter(ANAS_SESSION, bens_first.public, INFO, HEAD, BODY)
+    return ana, ben
+
+
+@pytest.mark.slow
+def test_a_thousand_letters_both_ways() -> None:
+    ana, ben = two_ends()
+    for number in range(500):
+        body = b"to Ben " + str(number).encode()
+        assert ben.read(*ana.write(b"ana", body)) == body
+        body = b"to Ana " + str(number).encode()
+        assert ana.read(*ben.write(b"ben", body)) == body
+        assert len(ana.keys) <= 2
+        assert len(ben.keys) <= 2
+    assert ana.seal_to[0] == (500).to_bytes(8, "big")
+
+
+@pytest.mark.threat("later-theft")
+def test_what_a_thief_finds_later_does_not_open_earlier_letters() -> None:
+    ana, ben = two_ends()
+    early_session, early_keys = ben.session, dict(ben.keys)
+    key_id, sealed = ana.write(b"ana", b"early")
+    info = write_info(replace(ADDRESS, key=key_id))
+    ben.read(key_id, sealed)
+    for _ in range(3):
+        ana.read(*ben.write(b"ben", b"later"))
+        ben.read(*ana.write(b"ana", b"later"))
+    # With what was there at the time it opens, so what follows can fail.
+    around = open_outer_seal(early_keys[key_id], info, sealed)
+    assert open_letter(early_session, around).body == b"early"
+    # HPKE alone: none of the keys that are left is the one it was sealed to.
+    assert ben.keys
+    for private in ben.keys.values():
+        with pytest.raises(NotBound):
+            open_outer_seal(private, info, sealed)
+    # Olm alone, as if HPKE were broken: the ratchet has moved on and cannot go back.
+    with pytest.raises(NotBound):
+        open_letter(ben.session, around)
+    # Nor does the sender's state open what she sent.
+    with pytest.raises(NotBound):
+        open_letter(ana.session, around)

@@ -1,0 +1,38 @@
+"""Files at rest open under their own name and key only."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import seal_file, unseal_file
+from entrenous.crypto.nouns import DoesNotOpen
+
+KEY = Secret(b"k" * 32)
+
+
+@given(st.binary(max_size=100_000), st.binary(max_size=32))
+def test_what_is_sealed_unseals(data: bytes, name: bytes) -> None:
+    sealed = seal_file(KEY, data, name)
+    assert unseal_file(KEY, sealed, name) == data
+    if len(data) > 16:
+        # An age file begins with words of its own, which the data may be too.
+        assert data not in sealed.partition(b"\n--- ")[2]
+
+
+def test_another_key_name_or_length_does_not() -> None:
+    sealed = seal_file(KEY, b"picture" * 20_000, b"name")
+    for key, name, file in (
+        (Secret(b"l" * 32), b"name", sealed),
+        (KEY, b"other", sealed),
+        (KEY, b"", sealed),
+        (KEY, b"name", sealed[:-1]),
+        (KEY, b"name", sealed[: len(sealed) // 2]),
+        (KEY, b"name", sealed + b"\x00"),
+    ):
+        with pytest.raises(DoesNotOpen):
+            unseal_file(key, file, name)
+
+
+def test_the_same_file_never_looks_the_same() -> None:
+    assert seal_file(KEY, b"picture", b"name") != seal_file(KEY, b"picture", b"name")

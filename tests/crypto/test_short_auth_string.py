@@ -1,0 +1,57 @@
+"""Short strings, judged by vodozemac's."""
+
+import pytest
+import vodozemac
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import sha256
+from entrenous.crypto.nouns import BadKey
+from entrenous.crypto.short_auth_string import (
+    SIGNS,
+    agreement,
+    commitment_to,
+    public_of,
+    short_string,
+)
+
+KEYS = st.binary(min_size=32, max_size=32).map(Secret)
+
+
+@given(KEYS, st.binary(max_size=64))
+def test_vodozemac_shows_the_same(private: Secret, transcript: bytes) -> None:
+    judge = vodozemac.Sas()
+    theirs = judge.public_key.to_bytes()
+    info = "entrenous/2 sas\x00" + sha256(transcript).hex()
+    shown = judge.diffie_hellman(
+        vodozemac.Curve25519PublicKey.from_bytes(public_of(private))
+    ).bytes(info)
+    ours = short_string(private, theirs, transcript)
+    assert [SIGNS.index(sign) for sign in ours.signs] == list(shown.emoji_indices)
+    assert ours.numbers == tuple(shown.decimals)
+
+
+@given(KEYS, KEYS, st.binary(max_size=64))
+def test_both_sides_see_the_same_and_agree_on_it(one: Secret, other: Secret, seen: bytes) -> None:
+    first, second = public_of(one), public_of(other)
+    assert short_string(one, second, seen) == short_string(other, first, seen)
+    assert agreement(one, second, seen, b"a") == agreement(other, first, seen, b"a")
+    assert agreement(one, second, seen, b"a") != agreement(one, second, seen, b"b")
+    assert short_string(one, second, seen) != short_string(one, second, seen + b"x")
+
+
+def test_a_commitment_is_to_one_key() -> None:
+    keys = [public_of(Secret(bytes([number]) * 32)) for number in range(8)]
+    assert len({commitment_to(key) for key in keys}) == 8
+
+
+@pytest.mark.parametrize("bad", [bytes(32), b"", bytes(31), (1).to_bytes(32, "little")])
+def test_what_is_no_key_or_gives_nothing_is_refused(bad: bytes) -> None:
+    with pytest.raises(BadKey):
+        short_string(Secret(b"k" * 32), bad, b"")
+
+
+def test_there_are_64_signs_each_with_a_name_of_its_own() -> None:
+    assert len(SIGNS) == 64
+    assert len({sign.emoji for sign in SIGNS}) == len({sign.name for sign in SIGNS}) == 64

@@ -1,0 +1,53 @@
+"""Held bytes open under the key and the case that they were sealed with, or not at all."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import name_of, open_stored, seal_stored
+from entrenous.crypto.nouns import DoesNotOpen
+
+KEY, OTHER = Secret(b"k" * 32), Secret(b"o" * 32)
+CASE = b"3f9a-70c2-b11e"
+
+
+@given(st.binary(max_size=2000))
+def test_what_was_sealed_opens(data: bytes) -> None:
+    sealed = seal_stored(KEY, data, CASE)
+    assert open_stored(KEY, sealed, CASE) == data
+    assert len(sealed) == len(data) + 12 + 16
+    assert seal_stored(KEY, data, CASE) != sealed
+
+
+@pytest.mark.parametrize("at", [0, 11, 12, 20, -1])
+def test_a_changed_bit_opens_nothing(at: int) -> None:
+    sealed = bytearray(seal_stored(KEY, b"a picture of somebody", CASE))
+    sealed[at] ^= 1
+    with pytest.raises(DoesNotOpen):
+        open_stored(KEY, bytes(sealed), CASE)
+
+
+def test_nor_does_another_key_or_case_or_a_part() -> None:
+    sealed = seal_stored(KEY, b"a picture of somebody", CASE)
+    for key, shown, about in (
+        (OTHER, sealed, CASE),
+        (KEY, sealed, b"another case"),
+        (KEY, sealed[:-1], CASE),
+        (KEY, sealed[:5], CASE),
+        (KEY, b"", CASE),
+    ):
+        with pytest.raises(DoesNotOpen):
+            open_stored(key, shown, about)
+
+
+def test_a_key_s_name_does_not_tell_it() -> None:
+    assert name_of(KEY) != name_of(OTHER)
+    assert len(name_of(KEY)) == 8
+    assert KEY.reveal()[:8] != name_of(KEY)
+
+
+@pytest.mark.parametrize("size", [0, 16, 31, 33])
+def test_a_key_has_32_bytes(size: int) -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        seal_stored(Secret(b"k" * size), b"", CASE)

@@ -1,0 +1,92 @@
+"""The vault's key needs the passphrase, the salt, the device, the relay and the same cost."""
+
+import pytest
+from argon2.low_level import Type, hash_secret_raw
+
+from entrenous.base.secret import Secret
+from entrenous.crypto.key_derivation import derive
+from entrenous.crypto.vault_key import (
+    NO_OUTPUT,
+    Cost,
+    asked_of_relay,
+    first_vault_key,
+    offline_key,
+    stretch,
+    vault_key,
+)
+
+CHEAP = Cost(memory_kib=19_456, passes=2, lanes=1)
+WORDS = Secret(b"correct horse battery staple")
+SALT, DEVICE = b"s" * 16, b"d" * 32
+OUTPUT = Secret(b"o" * 64)
+STRETCHED = stretch(WORDS, SALT, CHEAP)
+
+
+def test_it_is_what_the_specification_says() -> None:
+    stretched = hash_secret_raw(WORDS.reveal(), SALT, 2, 19_456, 1, 32, Type.ID)
+    assert stretched == STRETCHED.reveal()
+    first = derive(Secret(stretched + DEVICE), b"entrenous/1 vault", salt=SALT)
+    assert first_vault_key(STRETCHED, DEVICE, SALT) == first
+    for output in (OUTPUT, NO_OUTPUT):
+        every = Secret(stretched + output.reveal() + DEVICE)
+        expected = derive(every, b"entrenous/2 vault", salt=SALT)
+        assert vault_key(STRETCHED, output, DEVICE, SALT) == expected
+    assert asked_of_relay(STRETCHED) == derive(STRETCHED, b"entrenous/2 oprf input")
+    assert offline_key(STRETCHED) == derive(STRETCHED, b"entrenous/2 offline")
+
+
+def test_everything_counts() -> None:
+    capital = stretch(Secret(b"Correct horse battery staple"), SALT, CHEAP)
+    slower = stretch(WORDS, SALT, Cost(memory_kib=19_456, passes=3, lanes=1))
+    keys = [
+        vault_key(STRETCHED, OUTPUT, DEVICE, SALT),
+        vault_key(STRETCHED, NO_OUTPUT, DEVICE, SALT),
+        vault_key(STRETCHED, Secret(b"p" * 64), DEVICE, SALT),
+        vault_key(capital, OUTPUT, DEVICE, SALT),
+        vault_key(slower, OUTPUT, DEVICE, SALT),
+        vault_key(STRETCHED, OUTPUT, b"e" * 32, SALT),
+        vault_key(STRETCHED, OUTPUT, DEVICE, b"t" * 16),
+        vault_key(stretch(WORDS, b"t" * 16, CHEAP), OUTPUT, DEVICE, SALT),
+        first_vault_key(STRETCHED, DEVICE, SALT),
+        asked_of_relay(STRETCHED),
+        offline_key(STRETCHED),
+    ]
+    assert len({key.reveal() for key in keys}) == len(keys)
+    assert {len(key) for key in keys} == {32}
+
+
+def test_the_default_cost_is_the_promised_one() -> None:
+    assert Cost() == Cost(memory_kib=65_536, passes=3, lanes=4)
+    assert stretch(WORDS, SALT) == stretch(WORDS, SALT, Cost())
+
+
+def test_parts_of_another_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="salt of 16"):
+        stretch(WORDS, b"s" * 15, CHEAP)
+    for stretched, device in (
+        (Secret(b"x" * 31), DEVICE),
+        (STRETCHED, b"d" * 31),
+        (STRETCHED, b""),
+    ):
+        with pytest.raises(ValueError, match="32 bytes each"):
+            vault_key(stretched, OUTPUT, device, SALT)
+        with pytest.raises(ValueError, match="32 bytes each"):
+            first_vault_key(stretched, device, SALT)
+    with pytest.raises(ValueError, match="64 bytes"):
+        vault_key(STRETCHED, Secret(b"o" * 63), DEVICE, SALT)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"memory_kib": 1024},
+        {"memory_kib": 2**40},
+        {"passes": 0},
+        {"passes": 10**9},
+        {"lanes": 0},
+        {"lanes": 65},
+    ],
+)
+def test_a_cost_without_sense_is_refused(nonsense: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="argon2id"):
+        Cost(**nonsense)

@@ -1,0 +1,51 @@
+"""The demonstration empties a folder that it made, and no other, whatever lies in it."""
+
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.picture import UnwritableFolder
+from entrenous.demo.commands import MARKER, NotOurs, fresh_folder
+
+
+@pytest.mark.parametrize("name", ["summary.json", "photo.jpg", "world", "diary.txt"])
+def test_a_folder_that_no_demonstration_made_is_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "mine").write_text("mine")
+    with pytest.raises(NotOurs):
+        fresh_folder(tmp_path)
+    assert (tmp_path / name / "mine").read_text() == "mine"
+    assert [place.name for place in tmp_path.iterdir()] == [name]
+
+
+def test_its_own_folder_is_emptied_and_stays_its_own(tmp_path: Path) -> None:
+    out = tmp_path / "some" / "demo-out"
+    for _ in range(2):
+        fresh_folder(out)
+        assert [place.name for place in out.iterdir()] == [MARKER]
+        (out / "world").mkdir()
+        (out / "world" / "relay.log").touch()
+        (out / "photo.jpg").touch()
+
+
+def test_an_empty_folder_may_be_used(tmp_path: Path) -> None:
+    fresh_folder(tmp_path)
+    assert (tmp_path / MARKER).is_file()
+
+
+def test_a_link_is_removed_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    elsewhere, out = tmp_path / "elsewhere", tmp_path / "out"
+    elsewhere.mkdir()
+    (elsewhere / "mine").touch()
+    fresh_folder(out)
+    (out / "link").symlink_to(elsewhere)
+    fresh_folder(out)
+    assert not (out / "link").is_symlink()
+    assert (elsewhere / "mine").exists()
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UnwritableFolder, match="file"):
+        fresh_folder(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"

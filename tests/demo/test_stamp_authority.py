@@ -1,0 +1,91 @@
+"""The demo's stamp authority: a process of its own, openssl's work, only for its own machine."""
+
+import json
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from entrenous.demo.stamp_authority import LocalStampAuthority, NoOpenssl, server_for
+from entrenous.respond.client import QUERY, HttpTimestampAuthority
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(
+        shutil.which("openssl") is None, reason="openssl is not installed: apt install openssl"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    folder = tmp_path_factory.mktemp("tsa") / "new"
+    program = [sys.executable, "-m", "entrenous.demo.stamp_authority"]
+    with subprocess.Popen(
+        [*program, "--dir", folder, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())
+        process.terminate()
+        assert process.stdout.read() == ""
+
+
+def test_one_line_says_that_it_serves(ready: dict[str, str]) -> None:
+    assert set(ready) == {"schema", "url", "ca"}
+    assert ready["schema"] == "entrenous/tsa/1"
+    assert ready["url"].startswith("http://127.0.0.1:")
+    assert "BEGIN CERTIFICATE" in Path(ready["ca"]).read_text()
+
+
+def test_it_stamps_and_every_stamp_has_its_own_number(ready: dict[str, str]) -> None:
+    with httpx.Client() as client:
+        stamps = HttpTimestampAuthority(ready["url"], Path(ready["ca"]).read_bytes(), client)
+        with ThreadPoolExecutor(4) as crowd:
+            got = list(crowd.map(stamps.stamp, [b"manifest %d" % n for n in range(8)]))
+    assert len({stamp.token for stamp in got}) == 8
+
+
+def test_its_keys_are_for_its_owner_alone(ready: dict[str, str]) -> None:
+    folder = Path(ready["ca"]).parent
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status"),
+    [(QUERY, b"", 400), ("text/plain", b"x", 400), (QUERY, bytes(20_000), 400)],
+)
+def test_what_is_no_query_is_refused(
+    kind: str, body: bytes, status: int, ready: dict[str, str]
+) -> None:
+    answer = httpx.post(ready["url"], content=body, headers={"Content-Type": kind})
+    assert answer.status_code == status
+
+
+def test_a_query_that_openssl_cannot_read_gets_no_stamp(ready: dict[str, str]) -> None:
+    answer = httpx.post(ready["url"], content=b"nonsense", headers={"Content-Type": QUERY})
+    assert answer.status_code == 500 or b"nonsense" not in answer.content
+
+
+def test_a_second_start_keeps_the_same_certificate(tmp_path: Path) -> None:
+    first = LocalStampAuthority(tmp_path / "tsa")
+    first.prepare()
+    before = first.ca.read_bytes()
+    LocalStampAuthority(tmp_path / "tsa").prepare()
+    assert first.ca.read_bytes() == before
+
+
+def test_it_serves_nobody_but_its_own_machine(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="only its own machine"):
+        server_for(LocalStampAuthority(tmp_path), "0.0.0.0", 0)
+
+
+def test_without_openssl_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NoOpenssl, match="apt install openssl"):
+        LocalStampAuthority(tmp_path)

@@ -1,0 +1,167 @@
+"""Pauses between errands, with a clock and dice of the test's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from entrenous.base.environment import Settings, read_settings
+from entrenous.base.secret import Secret
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.device.client import http_courier
+from entrenous.device.client.relay_request import Ask, Errand, PausedRequests
+from entrenous.device.open_device import create_device, open_device
+from tests.carry.relays import Post, fetched
+from tests.in_memory.courier import InProcess
+from tests.village.relay import village_relay
+from tests.village.world import LoadedDice, WoundClock
+
+BEN, CARO, OWN = Secret(b"b" * 32), Secret(b"c" * 32), Secret(b"o" * 32)
+
+
+@dataclass
+class World:
+    """A clock that stands still but for pauses; every die shows ``share`` of its range."""
+
+    share: float = 0.5
+    now_s: float = 0.0
+    pauses: list[float] = field(default_factory=list)
+    rested: list[float] = field(default_factory=list)
+
+    def token(self, size: int) -> bytes:
+        return int(self.share * (1 << 8 * size)).to_bytes(size, "big")
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(round(seconds, 6))
+        self.now_s += seconds
+
+    def apart(self, longest_s: float = 4.0) -> PausedRequests:
+        return PausedRequests(
+            longest_s, self, lambda: self.rested.append(self.now_s), lambda: self.now_s, self.sleep
+        )
+
+
+def does(apart: PausedRequests, errand: Errand, token: Secret = OWN) -> None:
+    with apart.during(Ask("GET", "", token, errand=errand)):
+        pass
+
+
+def test_a_letter_waits_after_an_own_errand_and_an_own_errand_after_it() -> None:
+    world = World()
+    apart = world.apart()
+    for errand, token in ((Errand.OWN, OWN), (Errand.LETTER, BEN), (Errand.OWN, OWN)):
+        for _ in range(2):  # the second request of the same errand follows at once
+            does(apart, errand, token)
+    assert world.pauses == [2.0, 2.0]
+    assert world.rested == [0.0, 2.0]  # what idles was closed before the pause
+
+
+@pytest.mark.parametrize(("share", "pause"), [(0.0, []), (0.25, [1.0]), (0.999, [3.996])])
+def test_a_pause_is_the_part_that_was_drawn(share: float, pause: list[float]) -> None:
+    world = World(share)
+    apart = world.apart()
+    does(apart, Errand.OWN)
+    does(apart, Errand.LETTER, BEN)
+    assert world.pauses == pause
+
+
+def test_work_in_between_is_part_of_the_pause() -> None:
+    world = World()
+    apart = world.apart()
+    does(apart, Errand.OWN)
+    world.now_s += 1.5
+    does(apart, Errand.LETTER, BEN)
+    assert world.pauses == [0.5]
+
+
+def test_fifty_recipients_cost_little_more_than_one() -> None:
+    world = World()
+    apart = world.apart()
+    does(apart, Errand.OWN)
+    for number in range(50):
+        does(apart, Errand.LETTER, Secret(bytes([number]) * 32))
+    assert world.pauses[:3] == [2.0, 1.0, 0.666667]
+    assert sum(world.pauses) < 10
+
+
+def test_states_are_one_errand_and_who_takes_back_does_not_wait() -> None:
+    world = World()
+    apart = world.apart()
+    does(apart, Errand.OWN)
+    does(apart, Errand.OF_NOBODY, BEN)
+    assert world.pauses == []
+    does(apart, Errand.LOOK, BEN)
+    does(apart, Errand.LOOK, CARO)
+    assert world.pauses == [2.0]
+
+
+def test_what_comes_first_waits_for_nothing() -> None:
+    world = World()
+    does(world.apart(), Errand.LETTER, BEN)
+    assert world.pauses == []
+
+
+def test_every_request_of_a_courier_knows_its_errand(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, post, url = World(), Post(), "https://relay.test"
+    monkeypatch.setattr(
+        http_courier, "PausedRequests", lambda longest_s, *_: world.apart(longest_s)
+    )
+    app = relay_app(village_relay(url, WoundClock(), LoadedDice("relay"))[0])
+    client = httpx.Client(transport=InProcess({url: app}))
+    courier = http_courier.HttpCourier(client, pause_s=4.0)
+    own: list[Callable[[], object]] = [
+        lambda: courier.create_mailbox(url, post.mailbox, post.owner),
+        lambda: courier.register_token(url, post.mailbox, post.owner, post.granted()),
+        lambda: courier.publish_card(url, post.mailbox, post.owner, b"card"),
+        lambda: courier.waiting(url, post.mailbox, post.owner, 0),
+    ]
+    letter: list[Callable[[], object]] = [
+        lambda: courier.card(url, post.mailbox, post.token),
+        lambda: courier.bring_blob(url, post.token, post.deposit(), post.blob),
+        lambda: courier.post(url, post.token, post.envelope(1)),
+    ]
+    look: list[Callable[[], object]] = [lambda: courier.state(url, post.id, post.withdraw)]
+    opening: list[Callable[[], object]] = [
+        lambda: courier.open_share(url, post.id, post.open, post.attempt()),
+        lambda: fetched(courier, url, post.blob_id, post.fetch),
+    ]
+    at_once: list[Callable[[], object]] = [
+        lambda: courier.status(url),
+        lambda: courier.withdraw(url, post.id, post.withdraw),
+    ]
+    for asks, pauses in (
+        (own, 0),
+        (letter, 1),
+        (opening, 2),
+        (look, 3),
+        (own[3:], 4),
+        (at_once, 4),
+    ):
+        for ask in asks:
+            ask()
+        assert len(world.pauses) == pauses
+
+
+def test_a_device_pauses_as_its_settings_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = list[float]()
+
+    def noted(longest_s: float, *_: object) -> PausedRequests:
+        longest.append(longest_s)
+        return World().apart(longest_s)
+
+    monkeypatch.setattr(http_courier, "PausedRequests", noted)
+    settings, words = Settings(tmp_path / "ana", 0.0, pause_s=7.0), Secret(b"four or five words")
+    with create_device(settings, lambda: words) as ana:
+        ana.vault.put("drawer", "key", b"")
+    with open_device(settings, lambda: words):
+        pass
+    assert longest == [7.0, 7.0]
+
+
+def test_by_default_it_is_three_seconds_at_most() -> None:
+    assert read_settings({}).pause_s == 3.0
+    assert read_settings({"ENTRENOUS_PAUSE": "0"}).pause_s == 0.0

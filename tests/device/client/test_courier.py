@@ -1,0 +1,511 @@
+"""One suite for every courier: to a real server on SQLite, and to the one of the village."""
+
+import io
+from asyncio import AbstractEventLoop, get_running_loop, run_coroutine_threadsafe
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.base.errors import (
+    DamagedBlob,
+    Expired,
+    IdInUse,
+    NoPrekeys,
+    NoSuchBlob,
+    NoSuchEnvelope,
+    NoSuchMailbox,
+    NotARelay,
+    NotEncrypted,
+    RelayUnreachable,
+    TakenBack,
+    TooFarAhead,
+    TooLarge,
+    TooMany,
+    UsedUp,
+    WrongOffset,
+    WrongToken,
+)
+from entrenous.base.identifiers import BlobId, DeviceId, EnvelopeId, MailboxId
+from entrenous.base.limits import BLOB_BYTES_MAX, CARD_BYTES_MAX, SEALED_BYTES_MAX
+from entrenous.base.secret import Secret
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.crypto.hashing import lock_of, sha256
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, SendToken
+from tests.carry.minute import sweep_until_now
+from tests.carry.relays import NOON, Post, WoundClock, disk_relay, fetched, memory_relay, served
+from tests.in_memory.courier import memory_courier
+
+DEVICE = DeviceId(b"D" * 16)
+
+
+@dataclass
+class Town:
+    """One relay, and a courier that reaches it."""
+
+    url: str
+    courier: HttpCourier
+    clock: WoundClock
+    sweeps: Callable[[], None] = lambda: None
+
+    def waits(self, days: int) -> None:
+        """So much time goes by, in which the relay ran."""
+        self.clock.wind(days=days)
+        self.sweeps()
+
+    def ready(self, opens: int | None = None, *, blobs: bool = True) -> Post:
+        """A mailbox with one message in it."""
+        post = self.opened()
+        if blobs:
+            self.courier.bring_blob(self.url, post.token, post.deposit(), post.blob)
+        self.courier.post(self.url, post.token, post.envelope(opens, blobs=blobs))
+        return post
+
+    def opened(self, uses: int | None = None) -> Post:
+        """A mailbox, and a token for it."""
+        post = Post()
+        self.courier.create_mailbox(self.url, post.mailbox, post.owner)
+        granted = post.granted(uses, NOON + timedelta(days=100))
+        self.courier.register_token(self.url, post.mailbox, post.owner, granted)
+        return post
+
+    def state(self, post: Post) -> EnvelopeState:
+        return self.courier.state(self.url, post.id, post.withdraw).state
+
+
+@pytest.fixture(params=["memory", pytest.param("http", marks=pytest.mark.real)])
+def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
+    clock = WoundClock()
+    if request.param == "memory":
+        app = relay_app(memory_relay(clock))
+        url = "https://relay.test"
+        yield Town(url, memory_courier({url: app}), clock)
+        return
+    request.getfixturevalue("socket_enabled")
+    loops = list[AbstractEventLoop]()
+    with disk_relay(tmp_path, clock) as relay:
+
+        def sweeps() -> None:  # its database is asked from the loop that serves it alone
+            run_coroutine_threadsafe(sweep_until_now(relay), loops[0]).result()
+
+        app = relay_app(relay, lambda *_: loops.append(get_running_loop()))
+        with served(app) as url, new_client() as web:
+            yield Town(url, HttpCourier(web), clock, sweeps)
+
+
+def test_a_message_travels_and_leaves_nothing_to_hand_out(town: Town) -> None:
+    post = town.ready(opens=1)
+    courier, url = town.courier, town.url
+    assert town.state(post) is EnvelopeState.WAITING
+    (waiting,) = courier.waiting(url, post.mailbox, post.owner, 0)
+    assert (waiting.id, waiting.sealed) == (post.id, post.sealed)
+    assert waiting.expires_at == post.until
+    courier.acknowledge(url, post.mailbox, post.owner, post.id)
+    assert courier.waiting(url, post.mailbox, post.owner, 0) == []
+    assert town.state(post) is EnvelopeState.DELIVERED
+    attempt = post.attempt()
+    assert courier.open_share(url, post.id, post.open, attempt) == post.share
+    assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
+    courier.finish(url, post.id, post.open, attempt)
+    status = courier.state(url, post.id, post.withdraw)
+    assert (status.state, status.opened) == (EnvelopeState.OPENED, 1)
+    assert (status.delivered_at, status.opened_at) == (NOON, NOON)
+    with pytest.raises(UsedUp):
+        courier.open_share(url, post.id, post.open, attempt)
+    with pytest.raises(NoSuchBlob):
+        fetched(courier, url, post.blob_id, post.fetch)
+
+
+@pytest.mark.threat("n-plus-one-views")
+def test_everything_may_be_repeated(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.ready(opens=1)
+    attempt = post.attempt()
+    courier.create_mailbox(url, post.mailbox, post.owner)
+    courier.bring_blob(url, post.token, post.deposit(), post.blob)
+    courier.post(url, post.token, post.envelope(1))
+    assert len(courier.waiting(url, post.mailbox, post.owner, 0)) == 1
+    for _ in range(2):
+        assert courier.open_share(url, post.id, post.open, attempt) == post.share
+    for _ in range(2):
+        courier.finish(url, post.id, post.open, attempt)
+    for _ in range(2):
+        courier.acknowledge(url, post.mailbox, post.owner, post.id)
+    courier.post(url, post.token, post.envelope(1))
+    assert courier.waiting(url, post.mailbox, post.owner, 0) == []
+    for _ in range(2):
+        assert courier.withdraw(url, post.id, post.withdraw).opened == 1
+
+
+@pytest.mark.threat("view-once-bypass")
+def test_a_hundred_racing_openers_get_one_share(town: Town) -> None:
+    post = town.ready(opens=1)
+
+    def try_to_open(number: int) -> bool:
+        attempt = number.to_bytes(16)
+        try:
+            return town.courier.open_share(town.url, post.id, post.open, attempt) == post.share
+        except UsedUp:
+            return False
+
+    racers = 1 if town.url.startswith("https") else 32
+    with ThreadPoolExecutor(racers) as pool:
+        outcomes = list(pool.map(try_to_open, range(100)))
+    assert sum(outcomes) == 1
+    assert town.courier.state(town.url, post.id, post.withdraw).opened == 1
+
+
+def test_what_was_taken_back_is_gone_for_good(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.ready()
+    courier.open_share(url, post.id, post.open, post.attempt())
+    status = courier.withdraw(url, post.id, post.withdraw)
+    assert (status.state, status.opened) == (EnvelopeState.TAKEN_BACK, 1)
+    assert courier.waiting(url, post.mailbox, post.owner, 0) == []
+    with pytest.raises(TakenBack, match="took it back"):
+        courier.open_share(url, post.id, post.open, post.attempt())
+    with pytest.raises(NoSuchBlob):
+        fetched(courier, url, post.blob_id, post.fetch)
+    courier.finish(url, post.id, post.open, post.attempt())
+
+
+def test_what_has_expired_says_when(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.ready()
+    town.waits(days=7)
+    with pytest.raises(Expired) as refused:
+        courier.open_share(url, post.id, post.open, post.attempt())
+    assert refused.value.facts == {"when": post.until}
+    assert courier.waiting(url, post.mailbox, post.owner, 0) == []
+    with pytest.raises(NoSuchBlob):
+        fetched(courier, url, post.blob_id, post.fetch)
+    assert courier.withdraw(url, post.id, post.withdraw).state is EnvelopeState.EXPIRED
+
+
+def test_pages_run_in_order_and_after_what_was_seen(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.opened()
+    letters = [post.letter() for _ in range(53)]
+    for letter in letters:
+        courier.post(url, post.token, letter)
+    page = courier.waiting(url, post.mailbox, post.owner, 0)
+    rest = courier.waiting(url, post.mailbox, post.owner, page[-1].sequence)
+    assert [one.id for one in page + rest] == [letter.id for letter in letters]
+    assert [one.sequence for one in page + rest] == list(range(1, 54))
+    assert len(page) == 50
+
+
+def test_prekeys_are_handed_out_once(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.opened()
+    keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
+    assert courier.publish_prekeys(url, post.mailbox, post.owner, DEVICE, keys) == 2
+    claimed = [courier.claim_prekeys(url, post.mailbox, post.token, DEVICE) for _ in range(3)]
+    assert {bundle.one_time for bundle in claimed} == {b"one", b"two", None}
+    assert {(b.device, b.fallback, b.xwing) for b in claimed} == {(DEVICE, b"fallback", b"xwing")}
+    assert courier.publish_prekeys(url, post.mailbox, post.owner, DEVICE, keys) == 0
+    more = Prekeys(tuple(b"%d" % number for number in range(60)), b"fallback", b"xwing")
+    assert courier.publish_prekeys(url, post.mailbox, post.owner, DEVICE, more) == 50
+    assert courier.prekey_count(url, post.mailbox, post.owner, DEVICE) == 50
+
+
+def test_a_set_of_prekeys_replaces_the_one_before(town: Town) -> None:
+    """What is handed out together was signed together; a repeat changes nothing."""
+    courier, url, post = town.courier, town.url, town.opened()
+    first = Prekeys((b"1", b"2", b"3"), b"fallback 1", b"xwing 1")
+    second = Prekeys((b"3", b"4"), b"fallback 2", b"xwing 2")
+    for keys, held in ((first, 3), (second, 2), (second, 2)):
+        assert courier.publish_prekeys(url, post.mailbox, post.owner, DEVICE, keys) == held
+    claimed = [courier.claim_prekeys(url, post.mailbox, post.token, DEVICE) for _ in range(3)]
+    assert {bundle.one_time for bundle in claimed} == {b"3", b"4", None}
+    assert {(b.fallback, b.xwing) for b in claimed} == {(b"fallback 2", b"xwing 2")}
+    assert courier.publish_prekeys(url, post.mailbox, post.owner, DEVICE, first) == 2
+
+
+@pytest.mark.threat("prekey-depletion")
+def test_claims_are_limited_for_an_hour(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.opened()
+    with pytest.raises(NoPrekeys):
+        courier.claim_prekeys(url, post.mailbox, post.token, DEVICE)
+    keys = Prekeys((), b"fallback", b"xwing")
+    courier.publish_prekeys(url, post.mailbox, post.owner, DEVICE, keys)
+    for _ in range(20):
+        courier.claim_prekeys(url, post.mailbox, post.token, DEVICE)
+    town.clock.wind(minutes=10)
+    with pytest.raises(TooMany) as refused:
+        courier.claim_prekeys(url, post.mailbox, post.token, DEVICE)
+    assert refused.value.facts == {"retry_after_s": 3000}
+    town.clock.wind(seconds=3000)
+    courier.claim_prekeys(url, post.mailbox, post.token, DEVICE)
+
+
+def test_a_token_admits_as_many_letters_as_it_says(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.opened(uses=2)
+    first, second = post.letter(), post.letter()
+    for letter in (first, first, second):
+        courier.post(url, post.token, letter)
+    with pytest.raises(WrongToken):
+        courier.post(url, post.token, post.letter())
+    courier.post(url, post.token, second)
+    assert len(courier.waiting(url, post.mailbox, post.owner, 0)) == 2
+
+
+def test_registering_a_token_again_does_not_refill_it(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.opened(uses=2)
+    courier.post(url, post.token, post.letter())
+    courier.register_token(url, post.mailbox, post.owner, post.granted(2))
+    courier.post(url, post.token, post.letter())
+    with pytest.raises(WrongToken):
+        courier.post(url, post.token, post.letter())
+
+
+def test_tokens_end(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.opened()
+    town.waits(days=100)
+    with pytest.raises(WrongToken):
+        courier.card(url, post.mailbox, post.token)
+    courier.register_token(
+        url, post.mailbox, post.owner, SendToken(lock_of(post.token), None, None)
+    )
+    with pytest.raises(NoSuchMailbox):
+        courier.card(url, post.mailbox, post.token)
+    courier.publish_card(url, post.mailbox, post.owner, b"card")
+    assert courier.card(url, post.mailbox, post.token) == b"card"
+    assert courier.card(url, post.mailbox, post.owner) == b"card"
+    courier.withdraw_token(url, post.mailbox, post.owner, lock_of(post.token))
+    with pytest.raises(WrongToken):
+        courier.card(url, post.mailbox, post.token)
+
+
+@pytest.mark.threat("others-rights")
+def test_nobody_does_what_is_another_ones(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.ready()
+    keys, other = Prekeys((), b"fallback", b"xwing"), post.other
+    for refused in (
+        lambda: courier.publish_card(url, post.mailbox, post.token, b"card"),
+        lambda: courier.card(url, post.mailbox, other),
+        lambda: courier.publish_prekeys(url, post.mailbox, post.token, DEVICE, keys),
+        lambda: courier.prekey_count(url, post.mailbox, post.token, DEVICE),
+        lambda: courier.claim_prekeys(url, post.mailbox, post.owner, DEVICE),
+        lambda: courier.register_token(url, post.mailbox, post.token, post.granted()),
+        lambda: courier.withdraw_token(url, post.mailbox, post.token, lock_of(post.token)),
+        lambda: courier.bring_blob(
+            url, other, replace(post.deposit(), id=BlobId(b"B" * 16)), post.blob
+        ),
+        lambda: fetched(courier, url, post.blob_id, post.open),
+        lambda: courier.post(url, other, post.letter()),
+        lambda: courier.waiting(url, post.mailbox, post.token, 0),
+        lambda: courier.acknowledge(url, post.mailbox, post.token, post.id),
+        lambda: courier.open_share(url, post.id, post.withdraw, post.attempt()),
+        lambda: courier.finish(url, post.id, post.withdraw, post.attempt()),
+        lambda: courier.withdraw(url, post.id, post.open),
+        lambda: courier.state(url, post.id, post.open),
+    ):
+        with pytest.raises(WrongToken):
+            refused()
+    assert town.state(post) is EnvelopeState.WAITING
+
+
+def test_another_mailbox_cannot_acknowledge(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.ready()
+    thief = MailboxId(b"T" * 16)
+    courier.create_mailbox(url, thief, post.other)
+    courier.acknowledge(url, thief, post.other, post.id)
+    assert len(courier.waiting(url, post.mailbox, post.owner, 0)) == 1
+
+
+def test_ids_are_never_reused(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.ready()
+    with pytest.raises(IdInUse):
+        courier.create_mailbox(url, post.mailbox, post.other)
+    with pytest.raises(IdInUse):
+        courier.post(url, post.token, replace(post.envelope(), sealed=b"other"))
+    changed = replace(post.deposit(), sha256=sha256(b"x"), size=1)
+    with pytest.raises(IdInUse):
+        courier.bring_blob(url, post.token, changed, b"x")
+    courier.acknowledge(url, post.mailbox, post.owner, post.id)
+    courier.withdraw(url, post.id, post.withdraw)
+    with pytest.raises(IdInUse):
+        courier.post(url, post.token, replace(post.envelope(), sealed=b"other"))
+
+
+def test_a_blob_serves_only_the_envelope_it_was_brought_for(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.opened()
+    with pytest.raises(NoSuchBlob):
+        courier.post(url, post.token, post.envelope())
+    courier.bring_blob(url, post.token, post.deposit(), post.blob)
+    thief = replace(post.envelope(), withdraw_lock=lock_of(post.other))
+    with pytest.raises(NoSuchBlob):
+        courier.post(url, post.token, thief)
+    courier.post(url, post.token, post.envelope())
+    with pytest.raises(IdInUse):
+        courier.post(url, post.token, replace(post.envelope(), id=EnvelopeId(b"2" * 16)))
+
+
+def test_a_blob_that_is_not_what_was_announced_is_not_stored(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.opened()
+    for damaged in (post.blob[:-1] + b"x", post.blob[:-1], post.blob + b"x"):
+        deposit = replace(post.deposit(), size=len(damaged))
+        with pytest.raises(DamagedBlob):
+            courier.bring_blob(url, post.token, deposit, damaged)
+        with pytest.raises(NoSuchBlob):
+            fetched(courier, url, post.blob_id, post.fetch)
+    courier.bring_blob(url, post.token, post.deposit(), post.blob)
+
+
+def test_what_is_too_large_or_too_late_is_refused(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.opened()
+    with pytest.raises(TooLarge, match=str(SEALED_BYTES_MAX)):
+        courier.post(url, post.token, replace(post.letter(), sealed=b"x" * (SEALED_BYTES_MAX + 1)))
+    courier.post(url, post.token, replace(post.letter(), sealed=b"x" * SEALED_BYTES_MAX))
+    with pytest.raises(TooLarge, match=str(CARD_BYTES_MAX)):
+        courier.publish_card(url, post.mailbox, post.owner, b"x" * (CARD_BYTES_MAX + 1))
+    with pytest.raises(Expired):
+        courier.post(url, post.token, replace(post.letter(), expires_at=NOON))
+    late = replace(post.letter(), expires_at=NOON + timedelta(days=31))
+    with pytest.raises(TooFarAhead, match="30 days"):
+        courier.post(url, post.token, late)
+    assert BLOB_BYTES_MAX == 4 * 1024**3
+
+
+def test_what_was_never_there_is_not_found(town: Town) -> None:
+    courier, url, post = town.courier, town.url, Post()
+    with pytest.raises(NoSuchMailbox):
+        courier.waiting(url, post.mailbox, post.owner, 0)
+    with pytest.raises(NoSuchMailbox):
+        courier.post(url, post.token, post.letter())
+    with pytest.raises(NoSuchEnvelope):
+        courier.open_share(url, post.id, post.open, post.attempt())
+    with pytest.raises(NoSuchEnvelope):
+        courier.withdraw(url, post.id, post.withdraw)
+    with pytest.raises(NoSuchBlob):
+        fetched(courier, url, post.blob_id, post.fetch)
+
+
+def test_what_was_taken_back_before_it_came_is_refused_for_an_hour(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.opened()
+    for _ in range(2):
+        with pytest.raises(NoSuchEnvelope) as why:
+            courier.withdraw(url, post.id, post.withdraw)
+        assert why.value.facts == {"refused_until": NOON + timedelta(hours=1)}
+    with pytest.raises(NoSuchEnvelope):
+        courier.state(url, post.id, post.withdraw)
+    with pytest.raises(WrongToken):
+        courier.withdraw(url, post.id, post.token)
+    late = post.envelope(blobs=False)
+    with pytest.raises(TakenBack):
+        courier.post(url, post.token, late)
+    with pytest.raises(IdInUse):  # somebody else's, of the same id
+        courier.post(url, post.token, replace(late, withdraw_lock=lock_of(post.owner)))
+    assert courier.waiting(url, post.mailbox, post.owner, 0) == []
+
+
+def test_a_letter_has_no_share(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.opened()
+    letter = post.letter()
+    courier.post(url, post.token, letter)
+    with pytest.raises(NoSuchEnvelope):
+        courier.open_share(url, letter.id, post.open, post.attempt())
+
+
+@pytest.mark.threat("n-plus-one-views")
+def test_two_openings_end_with_the_second_finish(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.ready(opens=2)
+    one, two = post.attempt(), post.attempt()
+    courier.open_share(url, post.id, post.open, one)
+    courier.open_share(url, post.id, post.open, two)
+    town.clock.wind(hours=1)
+    courier.open_share(url, post.id, post.open, one)
+    courier.finish(url, post.id, post.open, one)
+    assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
+    courier.finish(url, post.id, post.open, two)
+    with pytest.raises(NoSuchBlob):
+        fetched(courier, url, post.blob_id, post.fetch)
+
+
+def test_the_first_opening_is_the_one_that_is_told(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.ready(opens=2)
+    for _ in range(2):
+        courier.open_share(url, post.id, post.open, post.attempt())
+        town.clock.wind(hours=1)
+    status = courier.state(url, post.id, post.withdraw)
+    assert (status.opened, status.opened_at) == (2, NOON)
+
+
+def test_without_a_limit_it_opens_until_it_expires(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.ready(opens=None)
+    for _ in range(3):
+        attempt = post.attempt()
+        assert courier.open_share(url, post.id, post.open, attempt) == post.share
+        courier.finish(url, post.id, post.open, attempt)
+    assert courier.state(url, post.id, post.withdraw).opened == 3
+    town.waits(days=8)
+    with pytest.raises(Expired):
+        courier.open_share(url, post.id, post.open, post.attempt())
+
+
+@pytest.mark.threat("hostile-network")
+def test_plain_http_stays_on_this_machine(town: Town) -> None:
+    for far in ("http://relay.example", "http://192.0.2.1:80", "HTTP://relay.example"):
+        with pytest.raises(NotEncrypted, match="https"):
+            town.courier.state(far, EnvelopeId(b"E" * 16), Secret(b"t" * 32))
+    for odd in ("ftp://relay.example", "relay.example", ""):
+        with pytest.raises(NotARelay):
+            town.courier.state(odd, EnvelopeId(b"E" * 16), Secret(b"t" * 32))
+
+
+def test_nobody_answers(town: Town) -> None:
+    with pytest.raises(RelayUnreachable, match=r"127\.0\.0\.1:1 does not answer"):
+        town.courier.state("http://127.0.0.1:1", EnvelopeId(b"E" * 16), Secret(b"t" * 32))
+
+
+class Breaks(io.BytesIO):
+    """A reader, or a writer, whose program is stopped in the middle."""
+
+    left = 3000
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() >= self.left:
+            raise KeyboardInterrupt
+        return super().read(min(1000, size or 1000))
+
+    def write(self, data: Any) -> int:
+        taken = bytes(data)[: self.left - self.tell()]
+        super().write(taken)
+        if len(taken) < len(bytes(data)):
+            raise KeyboardInterrupt
+        return len(taken)
+
+
+def test_an_upload_goes_on_where_it_was_broken_off(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.opened()
+    mine = (url, post.mailbox, post.blob_id, post.withdraw)
+    assert courier.how_much_came(*mine) == 0
+    with pytest.raises(WrongOffset):
+        courier.bring_blob(url, post.token, post.deposit(), post.blob, 1)
+    with pytest.raises(KeyboardInterrupt):
+        courier.bring_blob(url, post.token, post.deposit(), Breaks(post.blob))
+    came = courier.how_much_came(*mine)
+    assert came <= Breaks.left
+    courier.bring_blob(url, post.token, post.deposit(), io.BytesIO(post.blob), came)
+    assert courier.how_much_came(*mine) == len(post.blob)
+    assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
+    courier.bring_blob(url, post.token, post.deposit(), io.BytesIO(post.blob), len(post.blob))
+
+
+def test_only_who_brings_a_blob_asks_how_much_came(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.ready()
+    for token in (post.token, post.fetch, post.owner):
+        with pytest.raises(WrongToken):
+            courier.how_much_came(url, post.mailbox, post.blob_id, token)
+
+
+def test_a_download_goes_on_where_it_was_broken_off(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.ready()
+    came = Breaks()
+    with pytest.raises(KeyboardInterrupt):
+        courier.blob_to(url, post.blob_id, post.fetch, came)
+    assert came.getvalue() == post.blob[: Breaks.left]
+    rest = io.BytesIO()
+    courier.blob_to(url, post.blob_id, post.fetch, rest, Breaks.left)
+    assert rest.getvalue() == post.blob[Breaks.left :]

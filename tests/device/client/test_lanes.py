@@ -1,0 +1,112 @@
+"""Which requests share a transport, and when it is closed; nothing here opens a socket."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from entrenous.device.client.connections import Lanes
+from entrenous.device.client.http_courier import RelayClient
+
+RELAY, OTHER = "https://relay.test", "https://other.test"
+BEN, CARO = {"Authorization": "Bearer ben"}, {"Authorization": "Bearer caro"}
+
+
+@dataclass
+class Line(httpx.BaseTransport):
+    """One transport that was made: what it was asked, and whether it is closed."""
+
+    asked: list[httpx.Request] = field(default_factory=list)
+    closed: bool = False
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        assert not self.closed
+        if request.url.path == "/lost":
+            raise httpx.ReadError("lost")
+        self.asked.append(request)
+        return httpx.Response(
+            200, headers={"Set-Cookie": "who=1; Path=/"}, stream=httpx.ByteStream(b"answer")
+        )
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def lines() -> list[Line]:
+    return []
+
+
+@pytest.fixture
+def client(lines: list[Line]) -> Iterator[RelayClient]:
+    def make(_: httpx.URL) -> Line:
+        lines.append(Line())
+        return lines[-1]
+
+    with RelayClient(Lanes(make)) as client:
+        yield client
+
+
+def test_one_token_goes_on_and_another_ends_its_line(
+    client: RelayClient, lines: list[Line]
+) -> None:
+    for token in (BEN, BEN, CARO, BEN):
+        assert client.get(RELAY, headers=token).content == b"answer"
+    assert [(len(line.asked), line.closed) for line in lines] == [(2, True), (1, True), (1, False)]
+
+
+def test_the_same_token_at_another_relay_has_another_line(
+    client: RelayClient, lines: list[Line]
+) -> None:
+    client.get(RELAY, headers=BEN)
+    client.get(OTHER, headers=BEN)
+    assert [len(line.asked) for line in lines] == [1, 1]
+
+
+def test_who_shows_no_token_shares_nothing(client: RelayClient, lines: list[Line]) -> None:
+    client.get(RELAY)
+    client.get(RELAY)
+    client.get(RELAY, headers=BEN)
+    assert [(len(line.asked), line.closed) for line in lines] == [(1, True), (1, True), (1, False)]
+
+
+def test_a_line_that_brings_an_answer_is_left_alone(client: RelayClient, lines: list[Line]) -> None:
+    """As when relays are asked side by side."""
+    with client.stream("GET", RELAY, headers=BEN) as answer:
+        client.get(RELAY, headers=CARO)
+        client.rest()
+        assert [line.closed for line in lines] == [False, True]
+        assert answer.read() == b"answer"
+    client.rest()
+    assert all(line.closed for line in lines)
+
+
+def test_a_line_on_which_a_request_failed_is_free_again(
+    client: RelayClient, lines: list[Line]
+) -> None:
+    with pytest.raises(httpx.ReadError):
+        client.get(f"{RELAY}/lost", headers=BEN)
+    client.rest()
+    assert [line.closed for line in lines] == [True]
+
+
+def test_a_cookie_never_comes_back(client: RelayClient, lines: list[Line]) -> None:
+    for _ in range(2):
+        client.get(RELAY, headers=BEN)
+    assert not any("cookie" in asked.headers for line in lines for asked in line.asked)
+    assert list(client.cookies.jar) == []
+
+
+def test_headers_come_in_one_order_however_they_were_given(
+    client: RelayClient, lines: list[Line]
+) -> None:
+    given = {"Range": "bytes=1-", "Entrenous-Protocol": "2", **BEN}
+    for headers in (given, dict(reversed(given.items()))):
+        client.get(RELAY, headers=headers)
+    first, second = ([name for name, _ in asked.headers.raw] for asked in lines[0].asked)
+    assert first == second
+    assert first == [
+        *(b"Host", b"Accept", b"Accept-Encoding", b"Authorization", b"Connection"),
+        *(b"Entrenous-Protocol", b"Range", b"User-Agent"),
+    ]

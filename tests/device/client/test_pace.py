@@ -1,0 +1,158 @@
+"""A relay may be slow, but not for ever: every minute has to bring something."""
+
+import hashlib
+import io
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Final
+
+import pytest
+
+from entrenous.base.errors import NotUnderstood, RelayUnreachable
+from entrenous.base.identifiers import BlobId, EnvelopeId, MailboxId
+from entrenous.base.secret import Secret
+from entrenous.device.client import connections
+from entrenous.device.client.connections import Pace
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.wire.relay_nouns import BlobDeposit
+
+TOKEN: Final = Secret(bytes(32))
+SPEAKS: Final = b"HTTP/1.1 200 OK\r\nEntrenous-Protocol: 2\r\n"
+LONG: Final = SPEAKS + b"Content-Length: 16000000\r\n\r\n"
+QUICK: Final = 0.3  # seconds that stand for a minute
+
+
+@contextmanager
+def relay_that(answers: Callable[[socket.socket, threading.Event], object]) -> Iterator[str]:
+    """The address of a server that treats each connection so, until it is over."""
+    over = threading.Event()
+
+    def serve(mouth: socket.socket) -> None:
+        with suppress(OSError), mouth:
+            answers(mouth, over)
+
+    def listen() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(ear.accept()[0],), daemon=True).start()
+
+    with ExitStack() as last:
+        ear = last.enter_context(socket.create_server(("127.0.0.1", 0)))
+        last.callback(ear.shutdown, socket.SHUT_RDWR)  # so that accept returns
+        last.callback(over.set)
+        threading.Thread(target=listen, daemon=True).start()
+        yield f"http://127.0.0.1:{ear.getsockname()[1]}"
+
+
+def drips(head: bytes) -> Callable[[socket.socket, threading.Event], None]:
+    """Says ``head``, and then a byte now and then."""
+
+    def answers(mouth: socket.socket, over: threading.Event) -> None:
+        mouth.recv(65536)
+        mouth.sendall(head)
+        while not over.wait(QUICK / 10):
+            mouth.sendall(b"x")
+
+    return answers
+
+
+@pytest.fixture
+def courier(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpCourier]:
+    """One for which a minute passes quickly."""
+    monkeypatch.setattr(connections, "PACE_S", QUICK)
+    with new_client() as client:
+        yield HttpCourier(client)
+
+
+def test_a_minute_begins_anew_only_when_enough_has_moved() -> None:
+    now = 0.0
+    pace = Pace(1000, lambda: now)
+    pace.moved(999)
+    now = 59.0
+    assert pace.left_s() == 1
+    pace.moved(1)
+    assert pace.left_s() == 60
+    pace.moved(1_000_000)
+    pace.moved(999)
+    now = 119.0
+    assert pace.left_s() == 0  # many bytes at once are no credit for a rest
+
+
+@pytest.mark.real
+@pytest.mark.usefixtures("socket_enabled")
+@pytest.mark.timeout(60)
+class TestForReal:
+    """Over sockets, where a minute is a third of a second."""
+
+    @pytest.mark.parametrize("head", [LONG, SPEAKS + b"Longwinded: "], ids=["body", "headers"])
+    def test_a_relay_that_drips_counts_as_one_that_does_not_answer(
+        self, head: bytes, courier: HttpCourier
+    ) -> None:
+        assert courier  # a minute passes quickly
+        asks: tuple[Callable[[HttpCourier, str], object], ...] = (
+            lambda fresh, url: fresh.status(url),
+            lambda fresh, url: fresh.state(url, EnvelopeId(bytes(16)), TOKEN),
+            lambda fresh, url: fresh.waiting(url, MailboxId(bytes(16)), TOKEN, 0),
+            lambda fresh, url: fresh.blob_to(url, BlobId(bytes(16)), TOKEN, io.BytesIO()),
+        )
+        with relay_that(drips(head)) as url, new_client() as client:
+            for ask in asks:  # each by another command: one asks a relay that was so no more
+                with pytest.raises(RelayUnreachable):
+                    ask(HttpCourier(client), url)
+
+    def test_what_came_of_a_blob_stays(self, courier: HttpCourier) -> None:
+        came = io.BytesIO()
+        with relay_that(drips(LONG)) as url, pytest.raises(RelayUnreachable):
+            courier.blob_to(url, BlobId(bytes(16)), TOKEN, came)
+        assert len(came.getvalue()) >= 1
+
+    def test_a_blob_that_comes_fast_enough_may_take_as_long_as_it_takes(
+        self, courier: HttpCourier, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two minutes and more, in each of which enough comes; of two seconds here, so that a busy
+        machine does not make one byte late.
+        """
+        minute, size = 2.0, 15
+        monkeypatch.setattr(connections, "PACE_S", minute)
+        monkeypatch.setattr("entrenous.device.client.http_courier.PACE_BYTES_MIN", 1)
+
+        def answers(mouth: socket.socket, over: threading.Event) -> None:
+            mouth.recv(65536)
+            mouth.sendall(SPEAKS + b"Content-Length: %d\r\n\r\n" % size)
+            for _ in range(size):
+                over.wait(2.2 * minute / size)
+                mouth.sendall(b"x")
+
+        came = io.BytesIO()
+        with relay_that(answers) as url:
+            courier.blob_to(url, BlobId(bytes(16)), TOKEN, came)
+        assert len(came.getvalue()) == size
+
+    def test_a_relay_that_takes_a_blob_in_drops_is_given_up(self, courier: HttpCourier) -> None:
+        def answers(mouth: socket.socket, over: threading.Event) -> None:
+            while not over.wait(QUICK / 10):
+                mouth.recv(16)
+
+        data = bytes(32 * 1024 * 1024)  # more than the system takes in for a reader that is slow
+        deposit = BlobDeposit(
+            BlobId(bytes(16)),
+            MailboxId(bytes(16)),
+            len(data),
+            hashlib.sha256(data).digest(),
+            bytes(32),
+            bytes(32),
+            datetime(2026, 11, 25, tzinfo=UTC),
+        )
+        with relay_that(answers) as url, pytest.raises(RelayUnreachable):
+            courier.bring_blob(url, TOKEN, deposit, io.BytesIO(data))
+
+    def test_a_long_answer_to_a_small_question_is_not_read(self, courier: HttpCourier) -> None:
+        def answers(mouth: socket.socket, _: threading.Event) -> None:
+            mouth.recv(65536)
+            mouth.sendall(LONG + bytes(connections.SMALL_BYTES + 1))
+
+        with relay_that(answers) as url, pytest.raises(NotUnderstood):
+            courier.status(url)

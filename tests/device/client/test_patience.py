@@ -1,0 +1,222 @@
+"""Patience with a relay: it waits once, not for ever, and only when waiting may help."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from entrenous.base.errors import RelayUnreachable
+from entrenous.base.identifiers import BlobId, EnvelopeId, MailboxId
+from entrenous.base.secret import Secret
+from entrenous.device.client.http_courier import HttpCourier, HttpWakes
+from entrenous.device.client.relay_request import Patience
+
+
+@dataclass
+class Time:
+    """Passes only while somebody sleeps."""
+
+    now_s: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now_s += seconds
+
+
+@dataclass
+class Relay:
+    """Answers from a moment on, and counts who asked."""
+
+    time: Time
+    from_s: float
+    asked: int = 0
+
+    def __call__(self) -> str:
+        self.asked += 1
+        if self.time.now_s < self.from_s:
+            raise httpx.ConnectError("refused")
+        return "here"
+
+
+def patience(seconds: float, time: Time) -> Patience:
+    return Patience(seconds, time.now, time.sleep)
+
+
+def test_a_relay_that_comes_back_in_time_is_waited_for() -> None:
+    time = Time()
+    relay = Relay(time, from_s=5)
+    assert patience(20, time)("relay", relay) == "here"
+    assert 5 <= time.now_s < 8
+    assert relay.asked < 12
+    assert time.slept == sorted(time.slept)  # it asks less and less often
+
+
+def test_a_relay_that_stays_away_is_given_up_in_time() -> None:
+    time = Time()
+    with pytest.raises(httpx.ConnectError):
+        patience(20, time)("relay", Relay(time, from_s=1e9))
+    assert 15 < time.now_s <= 20
+
+
+def test_once_given_up_it_is_not_waited_for_again_and_others_are() -> None:
+    time = Time()
+    waiting = patience(20, time)
+    for _ in range(3):
+        with pytest.raises(httpx.ConnectError):
+            waiting("relay", Relay(time, from_s=1e9))
+    assert time.now_s <= 20
+    assert waiting("other", Relay(time, from_s=time.now_s + 5)) == "here"
+
+
+def test_an_answer_makes_patience_whole_again() -> None:
+    time = Time()
+    waiting = patience(20, time)
+    for _ in range(3):
+        assert waiting("relay", Relay(time, from_s=time.now_s + 15)) == "here"
+    assert time.now_s > 45
+
+
+@pytest.mark.parametrize(
+    "error",
+    [httpx.ReadTimeout, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.DecodingError],
+)
+def test_what_waiting_does_not_help_is_not_repeated(error: Callable[[str], Exception]) -> None:
+    time = Time()
+    asked = []
+
+    def fails() -> None:
+        asked.append(1)
+        raise error("no")
+
+    with pytest.raises(httpx.HTTPError):
+        patience(20, time)("relay", fails)
+    assert (len(asked), time.slept) == (1, [])
+
+
+@pytest.mark.parametrize("error", [httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError])
+def test_a_connection_that_breaks_in_the_middle_is_made_again(
+    error: Callable[[str], Exception],
+) -> None:
+    time = Time()
+    answers: list[Exception | str] = [error("cut"), error("cut"), "here"]
+
+    def asks() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert patience(20, time)("relay", asks) == "here"
+
+
+def test_a_courier_has_no_patience_unless_it_is_given_some() -> None:
+    asked = []
+
+    def away(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        raise httpx.ConnectError("refused")
+
+    with httpx.Client(transport=httpx.MockTransport(away)) as client:
+        for patience_s, least in ((0.0, 1), (0.35, 3)):
+            asked.clear()
+            courier = HttpCourier(client, patience_s)
+            with pytest.raises(RelayUnreachable):
+                courier.state("http://127.0.0.1:1", EnvelopeId(bytes(16)), Secret(bytes(32)))
+            assert len(asked) == least
+
+
+def test_what_was_said_before_the_line_went_dead_is_said_again_whole() -> None:
+    bodies = []
+
+    def relay(request: httpx.Request) -> httpx.Response:
+        bodies.append(request.read())
+        if len(bodies) == 1:
+            raise httpx.ReadError("cut")
+        return httpx.Response(409, stream=httpx.ByteStream(b"{}"))
+
+    with httpx.Client(transport=httpx.MockTransport(relay)) as client:
+        courier = HttpCourier(client, 5.0)
+        with pytest.raises(RelayUnreachable):
+            courier.open_share("http://127.0.0.1:1", EnvelopeId(bytes(16)), Secret(b"t"), bytes(16))
+    assert len(bodies) == 2
+    assert bodies[0] == bodies[1] != b""
+
+
+@pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.ConnectTimeout, httpx.WriteTimeout])
+def test_a_relay_that_let_a_request_time_out_is_not_asked_again_and_others_are(
+    error: Callable[[str], Exception],
+) -> None:
+    time, asked = Time(), []
+
+    def stays_silent() -> str:
+        asked.append(time.now_s)
+        time.sleep(30)
+        raise error("late")
+
+    waiting = patience(20, time)
+    for _ in range(10):
+        with pytest.raises(httpx.TimeoutException):
+            waiting("relay", stays_silent)
+    assert (len(asked), time.now_s) == (1, 30)
+    assert waiting("other", Relay(time, from_s=0)) == "here"
+    time.sleep(600)  # who waits for mail all day asks again in the end
+    with pytest.raises(httpx.TimeoutException):
+        waiting("relay", stays_silent)
+    assert len(asked) == 2
+
+
+def test_a_line_that_is_cut_while_nothing_moves_says_nothing_of_the_relay() -> None:
+    asked = []
+
+    def cuts_the_long_question(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        raise httpx.ReadTimeout("late")
+
+    with httpx.Client(transport=httpx.MockTransport(cuts_the_long_question)) as client:
+        courier, mailbox = HttpCourier(client), MailboxId(bytes(16))
+        with pytest.raises(RelayUnreachable):
+            courier.wake("http://127.0.0.1:1", mailbox, Secret(bytes(32)), 20)
+        for _ in range(2):
+            with pytest.raises(RelayUnreachable):
+                courier.waiting("http://127.0.0.1:1", mailbox, Secret(bytes(32)), 0)
+    assert len(asked) == 2
+
+
+def test_a_file_that_a_slow_line_did_not_take_in_time_silences_no_short_question() -> None:
+    asked = []
+
+    def slow_line(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        raise httpx.WriteTimeout("late")
+
+    with httpx.Client(transport=httpx.MockTransport(slow_line)) as client:
+        courier, envelope = HttpCourier(client), EnvelopeId(bytes(16))
+        url, token = "http://127.0.0.1:1", Secret(bytes(32))
+        with pytest.raises(RelayUnreachable):
+            courier.blob_to(url, BlobId(bytes(16)), token, io.BytesIO())
+        with pytest.raises(RelayUnreachable):
+            courier.withdraw(url, envelope, token)
+    assert [path.split("/")[2] for path in asked] == ["blobs", "envelopes"]
+
+
+@pytest.mark.parametrize(("patient_s", "rests"), [(20.0, [20.0]), (5.0, [5.0]), (0.0, [])])
+def test_a_wake_up_that_a_full_relay_answers_early_is_not_asked_for_again_at_once(
+    patient_s: float, rests: list[float]
+) -> None:
+    time = Time()
+    wakes = HttpWakes(lambda _url, _what: b"", patient_s, time.now, time.sleep)
+    assert not wakes.wake("http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20)
+    assert time.slept == rests
+
+
+def test_who_is_woken_does_not_rest() -> None:
+    time = Time()
+    wakes = HttpWakes(lambda _url, _what: b"{}", 20.0, time.now, time.sleep)
+    assert wakes.wake("http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20)
+    assert time.slept == []

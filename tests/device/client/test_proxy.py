@@ -1,0 +1,189 @@
+"""ENTRENOUS_PROXY: a real SOCKS5 proxy is told names, and other credentials for each token."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.base.environment import BadSetting, Proxy, SystemClock, read_settings
+from entrenous.base.errors import NotEncrypted, OnionNeedsProxy, ProxySilent, RelayUnreachable
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from tests.carry.relays import Post, served
+from tests.device.client.socks import Socks, socks_proxy
+from tests.real.hostile import HostileRelay, hostile_relay
+from tests.real.stage import Shell
+from tests.serving.certificates import Pair, certificate
+from tests.village.relay import village_relay
+from tests.village.world import LoadedDice, WoundClock
+
+RELAY = "https://relay.test"
+ONION = f"https://{'a' * 55}d.onion"
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every name that this process has resolved."""
+    names, real = list[str](), socket.getaddrinfo
+
+    def look(host: Any, *arguments: Any, **options: Any) -> Any:
+        names.append(str(host))
+        return real(host, *arguments, **options)
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("a name was looked up")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look)
+    for other in ("gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
+        monkeypatch.setattr(socket, other, never)
+    return names
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    return certificate(tmp_path, names=("relay.test", ONION.removeprefix("https://")))
+
+
+@pytest.fixture
+def relay(pair: Pair) -> Iterator[HostileRelay]:
+    with hostile_relay(pair) as relay:
+        real, _ = village_relay(RELAY, WoundClock(), LoadedDice("relay"))
+        relay.app = relay_app(real)
+        yield relay
+
+
+@pytest.fixture
+def proxy(relay: HostileRelay) -> Iterator[Socks]:
+    with socks_proxy(relay.port) as proxy:
+        yield proxy
+
+
+def asks_by_three_tokens(courier: HttpCourier, url: str, post: Post) -> None:
+    """Nobody's request, two with the owner's token, and two with one for writing."""
+    courier.create_mailbox(url, post.mailbox, post.owner)
+    courier.register_token(url, post.mailbox, post.owner, post.granted())
+    assert courier.waiting(url, post.mailbox, post.owner, 0) == []
+    courier.bring_blob(url, post.token, post.deposit(), post.blob)
+    courier.post(url, post.token, post.envelope(1))
+
+
+def by(proxy: Socks) -> Proxy:
+    return Proxy("127.0.0.1", proxy.port)
+
+
+@pytest.mark.threat("sender-linked")
+@pytest.mark.parametrize("url", [RELAY, ONION])
+def test_names_go_to_the_proxy_alone_with_credentials_for_each_token(
+    url: str, pair: Pair, proxy: Socks, relay: HostileRelay, looked_up: list[str]
+) -> None:
+    with new_client(pair.cert, by(proxy)) as web:
+        asks_by_three_tokens(HttpCourier(web), url, Post())
+    assert set(looked_up) == {"127.0.0.1"}  # the proxy
+    assert {(one.by_name, one.name) for one in proxy.asked} == {
+        (True, url.removeprefix("https://"))
+    }
+    credentials = [one.credentials for one in proxy.asked]
+    assert len(credentials) == len(set(credentials)) == 3
+    assert len({one.header(b"authorization") for one in relay.seen}) == 3
+    with new_client(pair.cert, by(proxy)) as web:  # and others in the next command
+        HttpCourier(web).waiting(url, Post().mailbox, Post().owner, 0)
+    assert proxy.asked[-1].credentials not in credentials
+
+
+@pytest.mark.threat("sender-linked")
+def test_commands_ask_through_it(
+    pair: Pair,
+    proxy: Socks,
+    relay: HostileRelay,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Setting up, and opening the vault, by the program as it is typed."""
+    relay.app = relay_app(village_relay(RELAY, SystemClock(), LoadedDice("relay"))[0])
+    monkeypatch.setenv("ENTRENOUS_PROXY", f"socks5h://{by(proxy)}")
+    monkeypatch.setenv("ENTRENOUS_RELAY_CA", str(pair.cert))
+    ana = Shell("ana", tmp_path / "ana")
+    ana.does("setup", "--name", "ana", "--relay", RELAY)
+    before = len(proxy.asked)
+    ana.does("inbox")
+    assert len(proxy.asked) > before > 0
+    assert {one.name for one in proxy.asked} == {"relay.test"}
+    monkeypatch.setenv("ENTRENOUS_PROXY", "socks5://127.0.0.1:9050")
+    assert b"socks5h://HOST:PORT" in ana.does("inbox", status=3).err
+
+
+def test_this_machine_is_asked_without_a_proxy(proxy: Socks, pair: Pair) -> None:
+    real, _ = village_relay("", WoundClock(), LoadedDice("relay"))
+    with served(relay_app(real)) as url, new_client(pair.cert, by(proxy)) as web:
+        HttpCourier(web).status(url)
+        with pytest.raises(NotEncrypted):
+            HttpCourier(web).status("http://relay.test")
+        with pytest.raises(NotEncrypted):
+            HttpCourier(web).status(ONION.replace("https", "http"))
+    assert proxy.asked == []
+
+
+def test_a_proxy_that_is_not_there_is_not_gone_around(pair: Pair, looked_up: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    with new_client(pair.cert, Proxy("127.0.0.1", port)) as web:
+        courier = HttpCourier(web, patience_s=60)
+        with pytest.raises(ProxySilent, match=f"127.0.0.1:{port}"):
+            courier.status(RELAY)
+    assert set(looked_up) == {"127.0.0.1"}
+
+
+def test_what_a_proxy_cannot_reach_does_not_answer(pair: Pair, proxy: Socks) -> None:
+    proxy.leads_to = 0
+    with new_client(pair.cert, by(proxy)) as web, pytest.raises(RelayUnreachable, match=r"relay\."):
+        HttpCourier(web).status(RELAY)
+
+
+def test_what_speaks_no_socks_is_no_proxy(pair: Pair) -> None:
+    real, _ = village_relay("", WoundClock(), LoadedDice("relay"))
+    with served(relay_app(real)) as url:
+        there = Proxy("127.0.0.1", int(url.rpartition(":")[2]))
+        with new_client(pair.cert, there) as web, pytest.raises(RelayUnreachable, match="relay"):
+            HttpCourier(web).status(RELAY)
+
+
+def test_without_a_proxy_nobody_is_asked_where_an_onion_leads(looked_up: list[str]) -> None:
+    with new_client() as web, pytest.raises(OnionNeedsProxy, match="ENTRENOUS_PROXY"):
+        HttpCourier(web, patience_s=60).status(ONION)
+    assert looked_up == []
+
+
+@pytest.mark.parametrize(
+    ("written", "proxy"),
+    [
+        ("socks5h://127.0.0.1:9050", Proxy("127.0.0.1", 9050)),
+        ("socks5h://[::1]:9050", Proxy("::1", 9050)),
+        ("", None),
+    ],
+)
+def test_a_proxy_as_it_is_written(written: str, proxy: Proxy | None) -> None:
+    assert read_settings({"ENTRENOUS_PROXY": written}).proxy == proxy
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "socks5://127.0.0.1:9050",
+        "socks4a://127.0.0.1:9050",
+        "http://127.0.0.1:8118",
+        "127.0.0.1:9050",
+        "socks5h://127.0.0.1",
+        "socks5h://:9050",
+        "socks5h://me:secret@127.0.0.1:9050",
+        "socks5h://127.0.0.1:9050/x",
+        "socks5h://127.0.0.1:99999",
+        "socks5h://[::1:9050",
+    ],
+)
+def test_any_other_way_is_refused_before_anything_is_done(written: str) -> None:
+    with pytest.raises(BadSetting, match="socks5h://HOST:PORT"):
+        read_settings({"ENTRENOUS_PROXY": written})

@@ -1,0 +1,21 @@
+"""A relay that gave a request up because its line is slow is one that cannot be reached."""
+
+import pytest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from entrenous.base.errors import NotARelay, RelayUnreachable
+from tests.in_memory.courier import memory_courier
+
+URL = "https://relay.test"
+
+
+async def gives_up(scope: Scope, receive: Receive, send: Send) -> None:
+    headers = {"Entrenous-Protocol": "2", "Connection": "close"}
+    await Response(b"{}", 408, headers, "application/problem+json")(scope, receive, send)
+
+
+def test_a_request_that_took_too_long_to_come_can_be_tried_again() -> None:
+    with pytest.raises(RelayUnreachable) as caught:
+        memory_courier({URL: gives_up}).status(URL)
+    assert not isinstance(caught.value, NotARelay)

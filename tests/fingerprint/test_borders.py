@@ -1,0 +1,140 @@
+"""Plain frames are taken away, pictures without one are left alone."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entrenous.fingerprint import borders
+from entrenous.fingerprint.borders import insides, thumbnail, without_borders
+
+
+def framed(pixels: Any, *, sides: tuple[int, int, int, int], level: int) -> Any:
+    colour = (level, level, level)
+    return cv2.copyMakeBorder(pixels, *sides, cv2.BORDER_CONSTANT, value=colour)
+
+
+def as_jpeg(pixels: Any, quality: int) -> Any:
+    _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+@pytest.mark.parametrize("sides", [(40, 40, 40, 40), (90, 90, 0, 0), (0, 0, 15, 80)])
+def test_a_frame_is_found_through_jpeg(
+    photographs: dict[str, Any], level: int, sides: tuple[int, int, int, int]
+) -> None:
+    for name in ("astronaut", "cat", "coffee", "rocket"):
+        pixels = photographs[name]
+        inner = without_borders(as_jpeg(framed(pixels, sides=sides, level=level), 50))
+        assert inner, name
+        assert abs(inner[0].shape[0] - pixels.shape[0]) <= 4, name
+        assert abs(inner[0].shape[1] - pixels.shape[1]) <= 4, name
+
+
+@pytest.mark.parametrize("level", [60, 128, 215])
+@pytest.mark.parametrize("width_px", [320, 480])
+def test_a_frame_narrower_than_jpegs_blocks_is_found_on_all_sides(
+    photographs: dict[str, Any], width_px: int, level: int
+) -> None:
+    """What JPEG's ripples make of 4 to 10 pixels is still one brightness, nearly everywhere."""
+    for name in ("astronaut", "cat", "coffee", "rocket", "china", "flower"):
+        photo = photographs[name]
+        high = round(photo.shape[0] * width_px / photo.shape[1])
+        pixels = cv2.resize(photo, (width_px, high), interpolation=cv2.INTER_AREA)
+        down, across = round(0.02 * high), round(0.02 * width_px)
+        saved = as_jpeg(framed(pixels, sides=(down, down, across, across), level=level), 60)
+        found = insides(thumbnail(saved))
+        box = (down, down + high, across, across + width_px)
+        assert any(np.abs(np.subtract(one, box)).max() <= 3 for one in found), (name, found)
+
+
+def test_a_letterbox_inside_a_frame_and_the_frame_alone(photographs: dict[str, Any]) -> None:
+    pixels = photographs["coffee"]
+    boxed = framed(pixels, sides=(60, 60, 0, 0), level=0)
+    first, second, *_ = without_borders(framed(boxed, sides=(30, 30, 30, 30), level=255))
+    assert np.abs(np.subtract(first.shape, boxed.shape)).max() <= 2
+    assert np.abs(np.subtract(second.shape, pixels.shape)).max() <= 2
+
+
+def test_a_plain_sky_inside_a_frame_stays_in_the_first_view(photographs: dict[str, Any]) -> None:
+    pixels = photographs["astronaut"].copy()
+    pixels[:120] = 90
+    first, *_ = without_borders(framed(pixels, sides=(20, 20, 20, 20), level=230))
+    assert np.abs(np.subtract(first.shape, pixels.shape)).max() <= 2
+
+
+def test_pictures_without_a_frame(photographs: dict[str, Any]) -> None:
+    for name in ("astronaut", "cat", "coffee", "rocket", "china", "flower"):
+        assert without_borders(photographs[name]) == (), name
+
+
+def test_a_plain_picture_is_all_there_is() -> None:
+    assert insides(np.full((50, 80), 9.0, dtype=np.float32)) == ()
+
+
+def test_a_stamp_in_a_large_frame_is_left_alone() -> None:
+    grey = np.zeros((100, 100), dtype=np.float32)
+    grey[45:55, 45:55] = 255
+    assert insides(grey) == ()
+
+
+@given(
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    levels=st.integers(1, 3),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_boxes_lie_one_inside_the_other(height: int, width: int, levels: int, seed: int) -> None:
+    noise = np.random.default_rng(seed).integers(0, levels, (height, width))
+    grey = (100 * noise).astype(np.float32)
+    around = (0, height, 0, width)
+    for box in insides(grey):
+        assert around[0] <= box[0] < box[1] <= around[1]
+        assert around[2] <= box[2] < box[3] <= around[3]
+        assert box != around
+        around = box
+
+
+@settings(deadline=None)  # a large picture takes a moment on a busy machine
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=st.tuples(st.integers(20, 1400), st.integers(20, 1400)),
+    frame=st.tuples(*[st.integers(0, 60)] * 4),
+    noise=st.integers(0, 24),
+    grey=st.booleans(),
+)
+def test_a_frame_is_never_missed_by_looking_at_the_outermost_pixels_first(
+    seed: int, size: tuple[int, int], frame: Any, noise: int, *, grey: bool
+) -> None:
+    """Frames whose brightness varies by about as much as is allowed, in thumbnails of any scale."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+    pixels = framed(cv2.blur(pixels, (9, 9)), sides=frame, level=90)
+    slope = np.linspace(0, noise, pixels.shape[1])[None, :, None]
+    pixels = (pixels * 0.9 + slope).astype(np.uint8)
+    if grey:
+        pixels = np.ascontiguousarray(pixels[:, :, 0])
+    with_it, without = without_borders(pixels, thumbnail(pixels)), without_borders(pixels)
+    assert [one.shape for one in without] == [one.shape for one in with_it]
+    assert all(np.array_equal(one, other) for one, other in zip(without, with_it, strict=True))
+
+
+def test_a_frame_whose_slope_is_just_what_rounding_hides() -> None:
+    pixels = np.random.default_rng(3).integers(0, 2, (400, 683), dtype=np.uint8) * 255
+    stripes = np.where(np.arange(48)[:, None] % 2, [[76, 85]], [[78, 87]]).astype(np.uint8)
+    pixels[:48] = np.repeat(stripes, [255, 683 - 255], axis=1)
+    (inner, *_) = insides(thumbnail(pixels))
+    assert inner[0] > 0
+    assert without_borders(pixels)
+
+
+def test_a_picture_without_a_frame_costs_no_thumbnail(
+    photographs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = cv2.resize(photographs["coffee"], (1200, 800))
+    monkeypatch.setattr(borders, "thumbnail", pytest.fail)
+    assert without_borders(pixels) == ()

@@ -1,0 +1,76 @@
+"""How colours lie finds a picture that shows no detail, cropped, mirrored and captioned."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from entrenous.fingerprint.picture_record import Layouts, layout_of, views_of
+
+STRANGERS = 400
+
+
+def soft(seed: int, wide: int = 480, high: int = 320) -> Any:
+    """A background out of focus: no point is found on it."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(30, 225, (3, 4, 3)).astype(np.float32)
+    smooth = cv2.resize(coarse, (wide, high), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(np.clip(smooth, 0, 255), np.uint8)
+
+
+def leaked(pixels: Any, bar: str = "white", ink: str = "black") -> Any:
+    """30 % of the area, mirrored, between two bars with words in them and more words over it."""
+    high, wide = pixels.shape[:2]
+    part = pixels[
+        high // 4 : high // 4 + round(0.55 * high), wide // 5 : wide // 5 + wide * 55 // 100
+    ]
+    shown = Image.fromarray(np.ascontiguousarray(part[:, ::-1]))
+    edge = shown.height // 7
+    meme = Image.new("RGB", (shown.width, shown.height + 2 * edge), bar)
+    meme.paste(shown, (0, edge))
+    draw = ImageDraw.Draw(meme)
+    for row in (2, meme.height - edge + 2):
+        draw.text((shown.width // 6, row), "when you find out", fill=ink, font_size=edge * 2 // 3)
+    draw.text((30, meme.height * 2 // 3), "LOOK", fill="white", stroke_width=1, stroke_fill="black")
+    return np.asarray(meme)
+
+
+@pytest.mark.parametrize(("bar", "ink"), [("white", "black"), ("black", "white")])
+def test_a_soft_picture_is_found_among_hundreds(bar: str, ink: str) -> None:
+    layouts = Layouts.of([layout_of(soft(seed)) for seed in range(STRANGERS)])
+    for seed in (3, 77, 240):
+        differences = layouts.differences(leaked(soft(seed), bar, ink))
+        assert differences.shape == (STRANGERS,)
+        assert int(differences.argmin()) == seed
+
+
+def test_each_keeps_its_number_whatever_its_shape() -> None:
+    shapes = [(480, 320), (320, 480), (400, 400), (480, 320), (900, 90)]
+    pictures = [soft(seed, *shape) for seed, shape in enumerate(shapes)]
+    layouts = Layouts.of([layout_of(one) for one in pictures])
+    for row, one in enumerate(pictures):
+        differences = layouts.differences(one)
+        assert int(differences.argmin()) == row
+        assert differences[row] < 12
+
+
+def test_bars_are_taken_away_and_the_mirror_image_is_seen_too() -> None:
+    views = views_of(leaked(soft(1)))
+    assert len(views) == 4
+    whole, inner = views[0], views[2]
+    assert inner.shape[0] < 0.85 * whole.shape[0]
+    assert np.array_equal(views[3], inner[:, ::-1])
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (2, 900, 3), (900, 2, 3), (64, 64, 3)])
+def test_no_shape_breaks_it(shape: tuple[int, ...]) -> None:
+    flat = np.full(shape, 90, np.uint8)
+    cells = layout_of(flat)
+    assert cells.min() == cells.max() == 90
+    assert Layouts.of([cells]).differences(flat).shape == (1,)
+
+
+def test_no_layouts_have_no_differences() -> None:
+    assert Layouts.of([]).differences(soft(1)).shape == (0,)

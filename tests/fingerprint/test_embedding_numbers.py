@@ -1,0 +1,63 @@
+"""512 numbers as bytes: their angle is kept, and cosines are those of plain arithmetic."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.fingerprint.embedding import cosines, quantised, rows
+from entrenous.fingerprint.nouns import NUMBERS, Embedding
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def some_numbers(seed: int, count: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, NUMBERS)).astype(np.float32)
+
+
+@given(seeds, st.floats(1e-6, 1e6))
+def test_bytes_keep_the_angle_whatever_the_length(seed: int, length: float) -> None:
+    one, other = some_numbers(seed, 2)
+    exact = float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
+    kept = rows([quantised(np.float32(length) * one), quantised(other)])
+    assert cosines(kept[:1], kept[1:])[0, 0] == pytest.approx(exact, abs=0.003)
+
+
+@pytest.mark.slow
+@given(seeds)
+def test_every_pair_is_compared_however_many_there_are(seed: int) -> None:
+    kept = rows([quantised(one) for one in some_numbers(seed % 7, 40)])
+    many = np.tile(kept, (300, 1))  # more than are made floats at a time
+    found = cosines(kept[:3], many)
+    assert found.shape == (3, 12_000)
+    np.testing.assert_allclose(found[:, -40:], cosines(kept[:3], kept), atol=1e-6)
+    np.testing.assert_allclose(np.diag(found[:, -40:]), 1.0, atol=1e-6)
+
+
+def test_of_nothing_there_is_nothing() -> None:
+    assert cosines(rows(()), rows(())).shape == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [np.zeros(NUMBERS), np.ones(NUMBERS - 1), np.full(NUMBERS, np.nan), np.full(NUMBERS, np.inf)],
+)
+def test_what_has_no_angle_is_refused(numbers: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="512 finite numbers"):
+        quantised(numbers.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [b"", bytes(NUMBERS), b"\x7f" * 511, b"\x7f" * 513, b"\x80" * NUMBERS, b"\x7e" * NUMBERS],
+    ids=["none", "zeros", "too few", "too many", "-128", "not the largest"],
+)
+def test_an_embedding_has_one_form(numbers: bytes) -> None:
+    with pytest.raises(ValueError, match="embedding"):
+        Embedding(numbers)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 41, "é", "a\nb"])
+def test_a_network_has_a_plain_name(name: str) -> None:
+    with pytest.raises(ValueError, match="1 to 40 characters"):
+        Embedding(b"\x7f" * NUMBERS, name)

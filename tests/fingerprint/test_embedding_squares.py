@@ -1,0 +1,56 @@
+"""A picture that was pasted onto a page is shown alone in one of the windows."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+from entrenous.fingerprint.embedding import WINDOWS, level_share, square, windows
+from entrenous.fingerprint.nouns import SQUARE_PX
+
+
+def levels(one: bytes) -> Any:
+    return np.frombuffer(one, np.uint8).astype(np.int16)
+
+
+@pytest.mark.parametrize("place", [(40, 20), (500, 60), (700, 0)])
+def test_a_picture_on_a_page_is_shown_alone(place: tuple[int, int]) -> None:
+    pasted = cv2.resize(skimage.data.coffee(), (620, 420))
+    page = np.full((1_400, 720, 3), 250, np.uint8)
+    top, left = place
+    page[top : top + 420, left : left + 620] = pasted
+    seen = windows(page)
+    apart = [np.abs(levels(one) - levels(square(pasted))).mean() for one in seen]
+    assert min(apart) < 20  # a line of the page at its edge
+    assert np.abs(levels(square(page)) - levels(square(pasted))).mean() > 40
+
+
+def test_each_tile_of_a_collage_is_shown_alone() -> None:
+    pixels = [skimage.data.coffee(), skimage.data.chelsea(), skimage.data.rocket()]
+    tiles = [cv2.resize(one, (300, 200)) for one in (*pixels, skimage.data.astronaut())]
+    page = np.vstack([np.hstack(tiles[:2]), np.hstack(tiles[2:])])
+    seen = windows(page)
+    for tile in tiles:
+        assert min(np.abs(levels(one) - levels(square(tile))).mean() for one in seen) < 6
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4, 900), (900, 4), (31, 31), (64, 64), (300, 1_000)])
+def test_they_are_few_and_all_of_one_size(shape: tuple[int, int]) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    seen = windows(noise)
+    assert len(seen) <= WINDOWS
+    assert {len(one) for one in (square(noise), *seen)} == {3 * SQUARE_PX**2}
+    if min(shape) < 32:
+        assert not seen
+
+
+def test_a_flat_drawing_is_level_and_photographs_are_not() -> None:
+    drawing = np.full((300, 400, 3), 40, np.uint8)
+    for place in (60, 160, 260):
+        cv2.circle(drawing, (place, 150), 40, (200, 120, place % 255), -1, cv2.LINE_AA)
+    assert level_share(square(drawing)) > 0.85
+    for photograph in (skimage.data.astronaut(), skimage.data.coffee(), skimage.data.chelsea()):
+        assert level_share(square(photograph)) < 0.5
+    assert level_share(bytes(SQUARE_PX * SQUARE_PX * 3)) == 1.0

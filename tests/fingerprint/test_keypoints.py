@@ -1,0 +1,64 @@
+"""Points of a picture, and of its mirror image and negative without another look."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from entrenous.fingerprint.keypoints import Points, points_of
+
+NAMES = ("astronaut", "china", "coffee")
+
+
+def met(one: Points, other: Points) -> float:
+    """The share of points of one that other has too: same place, size, angle and looks."""
+    near = np.abs(one.places[:, None] - other.places[None]).max(axis=2) < 3e-3
+    near &= np.abs(one.sizes[:, None] - other.sizes[None]) < 0.1
+    turned = (one.angles[:, None] - other.angles[None] + 0.5) % 1.0 - 0.5
+    near &= np.abs(turned) < 0.02
+    return float((near & (one.looks @ other.looks.T > 0.9)).any(axis=1).mean())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("change", "known"),
+    [
+        (lambda pixels: pixels[:, ::-1], Points.mirrored),
+        (lambda pixels: 255 - pixels, Points.inverted),
+    ],
+)
+def test_a_changed_picture_has_the_points_that_were_foretold(
+    photographs: dict[str, Any],
+    name: str,
+    change: Callable[[Any], Any],
+    known: Callable[[Points], Points],
+) -> None:
+    pixels = photographs[name]
+    changed = points_of(np.ascontiguousarray(change(pixels)), 500)
+    plain = points_of(pixels, 500)
+    foretold = met(known(plain), changed)
+    assert foretold > 0.5  # CLAHE's tiles are not quite symmetrical, and a negative is not linear
+    assert foretold > 5 * met(plain, changed)
+
+
+def test_a_crop_keeps_its_share_of_the_points(photographs: dict[str, Any]) -> None:
+    """Wherever a third of the picture is cut out, there are points in it."""
+    for name in ("astronaut", "moon", "flower"):
+        places = points_of(photographs[name], 400).places
+        for x in (0.0, 0.45):
+            for y in (0.0, 0.45 * places[:, 1].max()):
+                inside = (np.abs(places - (x + 0.27, y + 0.2)) < (0.27, 0.2)).all(axis=1)
+                assert inside.sum() > 40, name
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (5, 900, 3), (64, 64, 3)])
+def test_flat_pictures_have_no_points(shape: tuple[int, ...]) -> None:
+    points = points_of(np.full(shape, 90, np.uint8), 400)
+    assert points.looks.shape == (0, 128)
+    assert points.mirrored().places.shape == points.inverted().places.shape == (0, 2)
+
+
+def test_never_more_points_than_asked_for(photographs: dict[str, Any]) -> None:
+    for limit in (0, 1, 399):
+        assert len(points_of(photographs["china"], limit).looks) == limit

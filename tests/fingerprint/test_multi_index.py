@@ -1,0 +1,141 @@
+"""Multi-index hashing answers just as counting bits does: nothing missed, nothing invented."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entrenous.fingerprint import multi_index
+from entrenous.fingerprint.linear_scan import ScanIndex, as_words
+from entrenous.fingerprint.multi_index import Segment, plan_of, searchable
+from tests.stop.index.brute_force import at_distance, brute_force, odd_bank, told
+
+PLANS = (11, 12, 13, 16)
+COUNT = 1_500
+
+
+@cache
+def bank() -> list[tuple[int, bytes]]:
+    """Entry numbers with gaps, as withdrawing leaves them."""
+    hashes = odd_bank(COUNT, np.random.default_rng(5))
+    return [(3 * row + 7, bits) for row, bits in enumerate(hashes)]
+
+
+@cache
+def built(substrings: int) -> Segment:
+    numbers, hashes = zip(*bank(), strict=True)
+    return Segment.built(plan_of(substrings), np.asarray(numbers), as_words(hashes))
+
+
+@pytest.mark.parametrize("substrings", PLANS)
+def test_every_distance_from_0_to_32(substrings: int) -> None:
+    rng = np.random.default_rng(substrings)
+    queries = [
+        at_distance(bank()[int(rng.integers(0, len(bank())))][1], apart, rng)
+        for apart in range(33)
+        for _ in range(4)
+    ]
+    expected = brute_force(bank(), queries, 31)
+    assert {apart for _, _, apart in expected} >= set(range(32))
+    assert told(built(substrings).pairs(as_words(queries), 31).near()) == expected
+
+
+@pytest.mark.parametrize("substrings", PLANS)
+def test_one_at_a_time_is_the_same_as_all_together(substrings: int) -> None:
+    queries = [bits for _, bits in bank()[:: COUNT // 20]]
+    together = told(built(substrings).pairs(as_words(queries), 31).near())
+    apart = {
+        (query, entry, bits)
+        for query, one in enumerate(queries)
+        for _, entry, bits in told(built(substrings).pairs(as_words([one]), 31).near())
+    }
+    assert together == apart == brute_force(bank(), queries, 31)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.binary(min_size=32, max_size=32), max_size=4), st.integers(0, 31), st.data())
+def test_any_query_at_any_radius(hashes: list[bytes], radius: int, data: st.DataObject) -> None:
+    near = st.integers(0, len(bank()) - 1).map(lambda row: bank()[row][1])
+    seed = data.draw(st.integers(0, 2**32 - 1))
+    rng = np.random.default_rng(seed)
+    wanted = [*hashes, at_distance(data.draw(near), data.draw(st.integers(0, 40)), rng)]
+    for substrings in (12, 13, 16):
+        found = built(substrings).pairs(as_words(wanted), radius).near()
+        assert told(found) == brute_force(bank(), wanted, radius)
+
+
+@pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("substrings", [12, 13, 16])
+def test_copies_of_one_hash_are_all_found(substrings: int, copies: int) -> None:
+    words = as_words([bytes(range(32))] * copies)
+    index = Segment.built(plan_of(substrings), np.arange(copies), words)
+    found = index.pairs(words[:1], 31)
+    assert sorted(found.entry.tolist()) == list(range(copies))
+
+
+def complement(bits: bytes) -> bytes:
+    return bytes(byte ^ 0xFF for byte in bits)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, COUNT - 1), st.integers(0, 34), st.booleans()), max_size=6),
+    st.integers(0, 31),
+    st.integers(0, 2**32 - 1),
+)
+def test_complements_find_their_own(
+    near: list[tuple[int, int, bool]], radius: int, seed: int
+) -> None:
+    """Queries near a hash, or near its complement; each with its own complement, some twice."""
+    rng = np.random.default_rng(seed)
+    wanted = []
+    for row, apart, inverted in near:
+        one = at_distance(bank()[row][1], apart, rng)
+        wanted += [complement(one)] if inverted else [one, complement(one), one]
+    found = told(built(12).pairs(as_words(wanted), radius).near())
+    assert found == brute_force(bank(), wanted, radius)
+
+
+def test_a_hash_is_not_its_complement() -> None:
+    """All 256 bits differ, which is 0 in a byte."""
+    bits = bytes(range(32))
+    index = Segment.built(plan_of(12), np.asarray([4, 7]), as_words([bits, complement(bits)]))
+    found = index.pairs(as_words([bits, complement(bits)]), 31).near()
+    assert told(found) == {(0, 4, 0), (1, 7, 0)}
+
+
+def test_crowded_buckets_are_compared_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    queries = [bits for _, bits in bank()[:: COUNT // 6]]
+    whole = told(built(16).pairs(as_words(queries), 31).near())
+    monkeypatch.setattr(multi_index, "_CANDIDATES", 7)
+    assert told(built(16).pairs(as_words(queries), 31).near()) == whole
+    monkeypatch.setattr(multi_index, "_PROBES", 1)
+    assert told(built(16).pairs(as_words(queries), 31).near()) == whole
+
+
+def test_nothing_is_found_in_nothing() -> None:
+    empty = Segment.built(plan_of(16), np.zeros(0, np.int64), as_words([]))
+    assert empty.pairs(as_words([bytes(32)]), 31).near() == []
+    assert built(16).pairs(as_words([]), 31).near() == []
+
+
+def test_a_radius_that_the_substrings_do_not_cover_is_refused() -> None:
+    with pytest.raises(ValueError, match="31 bits"):
+        built(16).pairs(as_words([bytes(32)]), 32)
+
+
+def test_more_rows_than_can_be_listed_are_refused() -> None:
+    words = np.broadcast_to(np.zeros(4, dtype=np.uint64), (1 << 29, 4))
+    with pytest.raises(ValueError, match="too many"):
+        Segment.built(plan_of(16), np.zeros(0, np.int64), words)
+
+
+def test_the_size_decides_how_a_bank_is_searched() -> None:
+    rng = np.random.default_rng(2)
+    for count, kind in ((10_000, ScanIndex), (10_001, Segment)):
+        words = rng.integers(0, 2**64, size=(count, 4), dtype=np.uint64)
+        index = searchable(np.arange(count), words)
+        assert isinstance(index, kind)
+        assert index.pairs(words[77:78], 31).near()[0].entry == 77

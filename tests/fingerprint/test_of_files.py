@@ -1,0 +1,57 @@
+"""Ours against Meta's own (PyPI pdqhash) from JPEG files, in all ways that the product reads."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pdqhash
+import pytest
+import skimage.data
+from PIL import Image
+
+from entrenous.base.limits import WHOLE_SIDE_PX
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.media.picture_reader import read_picture
+
+PHOTOS = ("astronaut", "coffee", "rocket", "retina")
+QUALITIES = (30, 75, 88, 95)
+FILES = [(name, quality, subsampling) for name in PHOTOS for quality, subsampling in
+         zip(QUALITIES, (2, 1, 2, 0), strict=True)]  # fmt: skip
+
+
+def saved(name: str, quality: int, subsampling: int) -> bytes:
+    held = io.BytesIO()
+    pixels = Image.fromarray(getattr(skimage.data, name)())
+    pixels.save(held, "JPEG", quality=quality, subsampling=subsampling)
+    return held.getvalue()
+
+
+def reference(data: bytes) -> tuple[bytes, int]:
+    """Of the file as Pillow decodes it."""
+    pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    bits, quality = pdqhash.compute(pixels)
+    return np.packbits(bits).tobytes(), int(quality)
+
+
+def apart(data: bytes, **how: Any) -> int:
+    ours = fingerprint(read_picture(data, **how))
+    bits, quality = reference(data)
+    assert abs(ours.quality - quality) <= 1
+    return (int.from_bytes(ours.bits, "big") ^ int.from_bytes(bits, "big")).bit_count()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_what_is_registered_is_the_reference_bit_for_bit(file: tuple[str, int, int]) -> None:
+    """A device decodes all of a file, in colour."""
+    assert apart(saved(*file)) == 0
+
+
+def test_a_gate_is_a_few_bits_away() -> None:
+    """It reads the luma of the file, whole where that is small and else made smaller."""
+    files = [saved(*file) for file in FILES]
+    whole = [apart(data, luma=True) for data in files]
+    shrunk = [apart(data, luma=True, at_least_px=WHOLE_SIDE_PX) for data in files]
+    assert np.median(whole) <= 2
+    assert max(whole) <= 4
+    assert np.median(shrunk) <= 2
+    assert max(shrunk) <= 16

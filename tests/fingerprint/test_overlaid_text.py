@@ -1,0 +1,98 @@
+"""Words across a photograph are painted over; a photograph without any is left as it is."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS
+from entrenous.fingerprint.borders import thumbnail
+from entrenous.fingerprint.nouns import Fingerprint
+from entrenous.fingerprint.overlaid_text import BLOBS_MAX, letters, without_writing
+from entrenous.fingerprint.pdq import KIND, distance, frequencies, shrink, to_bits
+
+WHITE = (255, 255, 255)
+BLACK = (0, 0, 0)
+
+
+def bits_apart(one: Any, other: Any) -> int:
+    return distance(*(Fingerprint(KIND, to_bits(spectrum), 100) for spectrum in (one, other)))
+
+
+def of(pixels: Any) -> Any:
+    return frequencies(shrink(pixels))
+
+
+def written(pixels: Any, fill: tuple[int, int, int], around: tuple[int, int, int] | None) -> Any:
+    """Two lines of words as wide as the picture."""
+    out = pixels.copy()
+    high, wide = out.shape[:2]
+    scale = wide / 400
+    for words, row in (("WHEN YOU FIND OUT", 0.13), ("ME EVERY MONDAY", 0.95)):
+        place = (round(0.04 * wide), round(row * high))
+        for colour, thick in ((around, round(9 * scale)), (fill, round(4 * scale))):
+            if colour is not None:
+                font = cv2.FONT_HERSHEY_DUPLEX
+                cv2.putText(out, words, place, font, 1.15 * scale, colour, thick, cv2.LINE_AA)
+    return out
+
+
+@pytest.mark.parametrize(("fill", "around"), [(WHITE, BLACK), (BLACK, WHITE), (WHITE, None)])
+def test_what_was_written_over_is_nearly_the_picture_again(
+    photographs: dict[str, Any], fill: Any, around: Any
+) -> None:
+    moved, left = [], []
+    for name in ("cat", "rocket", "china", "flower"):
+        pixels = photographs[name]
+        upload = written(pixels, fill, around)
+        seen = without_writing(thumbnail(upload), PDQ_QUALITY_MIN)
+        moved.append(bits_apart(of(pixels), of(upload)))
+        left.append(min(bits_apart(of(pixels), one) for one in seen))
+    assert sum(bits <= PDQ_RADIUS for bits in left) >= 3, (moved, left)
+    assert np.mean(left) <= 0.6 * np.mean(moved), (moved, left)
+
+
+def test_letters_are_marked_and_the_rest_is_not() -> None:
+    pixels = np.full((300, 500), 90, np.uint8)
+    for column in range(6):
+        pixels[40:60, 50 + 30 * column : 62 + 30 * column] = 240  # six letters on a line
+    pixels[200:220, 50:62] = 240  # one alone
+    pixels[120:125, 20:480] = 240  # a long stroke
+    mask = letters(pixels, 225)
+    assert mask[40:60].sum() == 6 * 20 * 12
+    assert mask.sum() == mask[40:60].sum()
+    assert not letters(255 - pixels, 225).any()
+
+
+def test_a_page_of_text_leaves_nothing_to_hash() -> None:
+    page = np.full((512, 512, 3), 255, np.uint8)
+    for row in range(30, 512, 30):
+        cv2.putText(page, "WORDS WORDS WORDS WORDS", (8, row), 0, 1.0, BLACK, 2)
+    assert len(without_writing(thumbnail(page), PDQ_QUALITY_MIN)) == 0
+
+
+def test_a_texture_is_no_writing() -> None:
+    pixels = np.zeros((512, 512), np.uint8)
+    for row in range(4, 508, 11):
+        for column in range(4, 508, 11):
+            pixels[row : row + 8, column : column + 6] = 255
+    assert BLOBS_MAX < (512 // 11) ** 2
+    assert not letters(pixels, 225).any()
+
+
+@given(
+    height=st.integers(1, 80),
+    width=st.integers(1, 80),
+    levels=st.integers(1, 4),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_picture_will_do(height: int, width: int, levels: int, seed: int) -> None:
+    noise = np.random.default_rng(seed).integers(0, levels, (height, width))
+    grey = (noise * (255 / levels)).astype(np.float32)
+    seen = without_writing(grey, 0)
+    assert seen.shape[1:] == (16, 16)
+    assert len(seen) <= 4
+    assert np.isfinite(seen).all()

@@ -1,0 +1,59 @@
+"""Which windows of a picture are registered, and that they are its windows."""
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from entrenous.base.limits import PARTS_MAX
+from entrenous.base.picture import Picture
+from entrenous.fingerprint.crops import grid_edges, part_hashes, registered
+from entrenous.fingerprint.linear_scan import ScanIndex
+from entrenous.fingerprint.pdq import fingerprint
+
+MakePicture = Callable[[Any], Picture]
+
+
+def test_a_claim_can_carry_them() -> None:
+    edges = grid_edges()
+    assert registered(edges, edges).sum() == 525
+    assert PARTS_MAX >= 525
+
+
+def test_every_cut_out_of_two_thirds_has_a_window_inside_within_a_step() -> None:
+    edges = grid_edges()
+    long_enough = edges[edges[:, 1] - edges[:, 0] >= 7 / 12 - 1e-9]
+    for length, place in product(np.linspace(2 / 3, 1, 40), np.linspace(0, 1, 80)):
+        first = place * (1 - length)
+        last = first + length
+        inside = (long_enough[:, 0] >= first - 1e-9) & (long_enough[:, 1] <= last + 1e-9)
+        close = (long_enough[:, 0] - first < 1 / 12) & (last - long_enough[:, 1] < 1 / 12)
+        assert (inside & close).any(), (first, last)
+
+
+def test_each_window_is_the_hash_of_what_it_shows(
+    photographs: dict[str, Any], picture_of: MakePicture
+) -> None:
+    pixels = photographs["astronaut"][:480, :480]
+    hashes = part_hashes(picture_of(pixels))
+    assert 400 <= len(hashes) <= 525
+    index = ScanIndex.empty().with_added(range(len(hashes)), hashes)
+    for top, bottom, left, right in ((0, 12, 0, 7), (2, 11, 3, 12), (6, 12, 0, 12), (1, 11, 0, 6)):
+        cut = pixels[40 * top : 40 * bottom, 40 * left : 40 * right]
+        assert index.near([fingerprint(picture_of(cut)).bits]), (top, bottom, left, right)
+
+
+def test_flat_windows_are_left_out(picture_of: MakePicture) -> None:
+    assert part_hashes(picture_of(np.full((300, 300, 3), 60, dtype=np.uint8))) == ()
+
+
+def test_windows_of_too_few_pixels_are_left_out(picture_of: MakePicture) -> None:
+    """PDQ would make 64 blocks on a side of less than 64 pixels."""
+    noise = np.random.default_rng(1).integers(0, 256, (96, 600, 3), dtype=np.uint8)
+    assert len(part_hashes(picture_of(noise[:63]))) == 0
+    edges = grid_edges()
+    tall = 96 * (edges[:, 1] - edges[:, 0]) >= 64
+    expected = int((registered(edges, edges) & tall[:, None]).sum())
+    assert 0 < expected < 525
+    assert len(part_hashes(picture_of(noise))) == expected

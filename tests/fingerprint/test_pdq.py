@@ -1,0 +1,117 @@
+"""Our PDQ against Meta's own (PyPI pdqhash), on photographs and on the reference's test data."""
+
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pdqhash
+import pytest
+from PIL import Image
+
+from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.fingerprint.nouns import Fingerprint
+from entrenous.fingerprint.pdq import distance, fingerprint
+
+pytestmark = pytest.mark.slow
+
+JUDGES = Path(__file__).parents[4] / "shared" / "judges" / "pdq"
+MakePicture = Callable[[Any], Picture]
+
+
+def reference(pixels: Any) -> tuple[bytes, int]:
+    vector, quality = pdqhash.compute(np.ascontiguousarray(pixels))
+    return np.packbits(vector.astype(np.uint8)).tobytes(), int(quality)
+
+
+def bits_apart(one: bytes, other: bytes) -> int:
+    return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
+
+
+def test_it_equals_the_reference_on_photographs(
+    photographs: dict[str, Any], picture_of: MakePicture
+) -> None:
+    for name, pixels in photographs.items():
+        bits, quality = reference(pixels)
+        ours = fingerprint(picture_of(pixels))
+        assert bits_apart(ours.bits, bits) == 0, name
+        assert abs(ours.quality - quality) <= 1, name
+
+
+@pytest.mark.parametrize(
+    ("height", "width"),
+    [(5, 5), (63, 65), (64, 64), (64, 200), (127, 129), (128, 128), (257, 70), (511, 403)],
+)
+def test_it_equals_the_reference_at_awkward_sizes(
+    photographs: dict[str, Any], picture_of: MakePicture, height: int, width: int
+) -> None:
+    pixels = photographs["astronaut"][:height, :width]
+    bits, quality = reference(pixels)
+    ours = fingerprint(picture_of(pixels))
+    assert bits_apart(ours.bits, bits) == 0
+    assert abs(ours.quality - quality) <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not JUDGES.is_dir(), reason="shared/judges/pdq is not here")
+def test_it_equals_the_reference_on_metas_own_pictures(picture_of: MakePicture) -> None:
+    files = sorted(JUDGES.rglob("*.jpg"))
+    assert len(files) >= 25
+    for file in files:
+        pixels = np.asarray(Image.open(file).convert("RGB"))
+        bits, quality = reference(pixels)
+        ours = fingerprint(picture_of(pixels))
+        assert bits_apart(ours.bits, bits) == 0, file.name
+        assert abs(ours.quality - quality) <= 1, file.name
+
+
+def test_less_than_five_pixels_have_no_hash(picture_of: MakePicture) -> None:
+    ours = fingerprint(picture_of(np.full((4, 300, 3), 90, dtype=np.uint8)))
+    assert (ours.bits, ours.quality) == (bytes(32), 0)
+
+
+def test_a_plain_picture_has_no_quality(picture_of: MakePicture) -> None:
+    assert fingerprint(picture_of(np.full((300, 300, 3), 90, dtype=np.uint8))).quality == 0
+
+
+def test_half_of_the_bits_are_set(photographs: dict[str, Any], picture_of: MakePicture) -> None:
+    for pixels in photographs.values():
+        bits = fingerprint(picture_of(pixels)).bits
+        assert int.from_bytes(bits, "big").bit_count() == 128
+
+
+def test_what_is_transparent_is_not_seen(
+    photographs: dict[str, Any], picture_of: MakePicture
+) -> None:
+    shown = photographs["coffee"].copy()
+    hidden = shown.copy()
+    shown[:200] = 255
+    alpha = np.full(shown.shape[:2], 255, dtype=np.uint8)
+    alpha[:200] = 0
+    height, width = alpha.shape
+    with_alpha = Picture(
+        width, height, hidden.tobytes(), Encoding(PictureFormat.PNG), alpha=alpha.tobytes()
+    )
+    assert fingerprint(with_alpha).bits == fingerprint(picture_of(shown)).bits
+
+
+def test_distance_counts_bits() -> None:
+    one = Fingerprint("pdq", bytes(32), 100)
+    other = Fingerprint("pdq", b"\x07" + bytes(30) + b"\x80", 100)
+    assert distance(one, one) == 0
+    assert distance(one, other) == distance(other, one) == 4
+
+
+def test_a_side_of_millions_of_pixels_takes_little_memory(picture_of: MakePicture) -> None:
+    """A PNG of some kilobytes may have one; 64 weights for each of its pixels would be 2 GB."""
+    strip = np.zeros((5, 2_000_000, 3), dtype=np.uint8)
+    strip[:, ::7] = 200
+    tracemalloc.start()
+    try:
+        hashed = fingerprint(picture_of(strip))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(hashed.bits) == 32
+    assert peak < 400e6

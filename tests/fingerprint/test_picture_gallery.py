@@ -1,0 +1,116 @@
+"""Among a few hundred pictures cut from photographs, the right one comes first."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageOps
+
+from entrenous.fingerprint.keypoints import WORDS, Vocabulary
+from entrenous.fingerprint.picture_gallery import Gallery
+from entrenous.fingerprint.picture_record import ENTRY, packed
+
+ASKED = ("astronaut", "china", "rocket")
+STRANGERS = 250
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    return Vocabulary.shipped()
+
+
+@pytest.fixture(scope="module")
+def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> Gallery:
+    """The asked-for photographs, then strangers whose points are those of others, shuffled."""
+    rng = np.random.default_rng(7)
+    others = [
+        np.frombuffer(packed(photographs[name], vocabulary), ENTRY)
+        for name in ("camera", "coins", "moon", "retina", "hubble_deep_field")
+    ]
+    pool = np.concatenate(others)
+    strangers = []
+    for _ in range(STRANGERS):
+        some = rng.choice(pool, 400)
+        flips = np.packbits(rng.random((400, 64)) < 0.1, axis=1).view("<u8").ravel()
+        some["signs"] ^= flips
+        strangers.append(some.tobytes())
+    return Gallery.of([packed(photographs[name], vocabulary) for name in ASKED] + strangers)
+
+
+def crop(picture: Image.Image, share: float = 0.3) -> Image.Image:
+    width, height = picture.size
+    side = share**0.5
+    left, top = 0.3 * (1 - side) * width, 0.6 * (1 - side) * height
+    return picture.crop(
+        (round(left), round(top), round(left + side * width), round(top + side * height))
+    )
+
+
+def captioned(picture: Image.Image) -> Image.Image:
+    picture = picture.copy()
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, 0, picture.width, picture.height // 6), fill="white")
+    draw.text((10, 4), "when you see it", fill="black", font_size=picture.height // 10)
+    return picture
+
+
+def screenshot(picture: Image.Image) -> Image.Image:
+    screen = Image.new("RGB", (picture.width + 60, 2 * picture.height), (20, 20, 20))
+    draw = ImageDraw.Draw(screen)
+    for line in range(10):
+        draw.text((20, picture.height * 1.5 + 16 * line), "a line of chat, and more", fill="white")
+    screen.paste(picture, (30, picture.height // 3))
+    return screen
+
+
+LEAKS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "as it is": lambda p: p,
+    "crop to 30 %, mirrored, captioned": lambda p: captioned(ImageOps.mirror(crop(p))),
+    "turned by 37 degrees": lambda p: p.rotate(37, Image.Resampling.BICUBIC, expand=True),
+    "screenshot, mirrored": lambda p: screenshot(ImageOps.mirror(p)),
+    "its negative": lambda p: ImageOps.invert(p.convert("RGB")),
+    "160 px": lambda p: ImageOps.contain(p, (160, 160)),
+}
+
+
+@pytest.mark.parametrize("how", LEAKS)
+def test_the_right_picture_comes_first(
+    how: str, gallery: Gallery, photographs: dict[str, Any], vocabulary: Vocabulary
+) -> None:
+    for row, name in enumerate(ASKED):
+        file = io.BytesIO()
+        LEAKS[how](Image.fromarray(photographs[name])).convert("RGB").save(file, "JPEG", quality=60)
+        leak = np.asarray(Image.open(file).convert("RGB"))
+        first = gallery.votes(leak, vocabulary)[0]
+        assert first.row == row, name
+        assert len(first.where) >= 9, name
+        assert first.mirrored == ("mirrored" in how)
+
+
+def test_a_stranger_finds_no_more_than_chance_has_it(
+    gallery: Gallery, photographs: dict[str, Any], vocabulary: Vocabulary
+) -> None:
+    odd = cv2.warpAffine(
+        photographs["coins"], np.array([[1.0, 0.9, 0.0], [0.2, 0.5, 60.0]]), (400, 300)
+    )
+    votes = gallery.votes(np.asarray(odd, np.uint8), vocabulary)
+    assert all(len(vote.where) <= 10 for vote in votes)
+
+
+def test_an_empty_gallery_and_a_flat_picture_have_no_votes(vocabulary: Vocabulary) -> None:
+    flat = np.zeros((100, 100, 3), np.uint8)
+    noise = np.random.default_rng(1).integers(0, 256, (100, 100, 3), np.uint8)
+    assert Gallery.of([]).votes(noise, vocabulary) == []
+    assert Gallery.of([b"", b""]).votes(noise, vocabulary) == []
+    some = Gallery.of([packed(noise, vocabulary)])
+    assert some.votes(flat, vocabulary) == []
+
+
+def test_a_word_that_does_not_exist_breaks_nothing() -> None:
+    entries = np.zeros(3, ENTRY)
+    entries["word"] = (0, WORDS, 65535)
+    gallery = Gallery.of([entries.tobytes()])
+    assert gallery.starts[-1] == 3

@@ -1,0 +1,63 @@
+"""The record of a sent picture's looks: small, and refused when it was damaged."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.fingerprint.pdq import fingerprint, seen_pixels
+from entrenous.fingerprint.picture_record import (
+    ENTRY,
+    KEPT,
+    layout_of,
+    read_picture_record,
+    record_of,
+)
+
+
+def test_a_record_holds_the_fingerprint_and_the_points_in_little_room(
+    photographs: dict[str, Any], picture_of: Callable[[Any], Any]
+) -> None:
+    picture = picture_of(photographs["coffee"])
+    record = record_of(picture)
+    kept = read_picture_record(record)
+    assert kept is not None
+    assert kept.bits == fingerprint(picture).bits
+    assert len(kept.points) == KEPT * ENTRY.itemsize
+    assert np.array_equal(kept.cells, layout_of(seen_pixels(picture)))
+    assert len(record) < 8000
+    assert record_of(picture) == record
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda r: r[:-1],
+        lambda r: r[:32],
+        lambda r: r[:0],
+        lambda r: b"\x01" + r[1:],
+        lambda r: r + b"x",
+        lambda r: r[:33] + b"\x00\x0c" + r[35:],
+        lambda r: r[:33] + b"\xff\xff" + r[35:],
+    ],
+)
+def test_a_damaged_record_is_none(
+    damage: Callable[[bytes], bytes], photographs: dict[str, Any], picture_of: Callable[[Any], Any]
+) -> None:
+    assert (
+        read_picture_record(damage(record_of(picture_of(photographs["coffee"][:100, :100]))))
+        is None
+    )
+
+
+@given(
+    st.binary(max_size=200)
+    | st.binary(min_size=60, max_size=60).map(lambda r: r[:32] + b"\x02\x03" + r[32:])
+)
+def test_no_bytes_break_the_reader(record: bytes) -> None:
+    kept = read_picture_record(b"\x02" + record)
+    assert kept is None or len(kept.points) % ENTRY.itemsize == 0
+    assert kept is None or kept.cells.size == len(kept.layout) - 2

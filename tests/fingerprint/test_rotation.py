@@ -1,0 +1,26 @@
+"""Turning back by one of the angles brings a slightly turned picture near to upright."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from entrenous.fingerprint.borders import thumbnail
+from entrenous.fingerprint.crops import ANGLES, turned_back
+
+
+@pytest.mark.parametrize("degrees", ANGLES)
+def test_one_of_them_undoes_the_turn(photographs: dict[str, Any], degrees: float) -> None:
+    grey = thumbnail(photographs["astronaut"])
+    height, width = grey.shape
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -degrees, 1.0)
+    back = turned_back(cv2.warpAffine(grey, matrix, (width, height)))
+    middle = (slice(128, -128), slice(128, -128))
+    off = [float(np.abs(one[middle] - grey[middle]).mean()) for one in back]
+    assert int(np.argmin(off)) == ANGLES.index(degrees)
+    assert min(off) < 6
+
+
+def test_the_corners_go_on_as_the_picture_ends() -> None:
+    assert np.allclose(turned_back(np.full((40, 70), 90.0, dtype=np.float32)), 90)

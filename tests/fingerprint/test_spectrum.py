@@ -1,0 +1,38 @@
+"""PDQ's filter along one axis, also where a decoder has made one pixel of several."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.fingerprint.pdq import BLOCKS, reference_axis, reference_spans
+
+
+@given(
+    length=st.integers(5, 3000),
+    by=st.sampled_from([1, 2, 4, 8]),
+    from_end=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_means_of_several_pixels_weigh_what_all_of_them_would(
+    length: int, by: int, seed: int, *, from_end: bool
+) -> None:
+    """Of a row in which those pixels are alike nothing is lost, so the blocks are the same."""
+    left = -(-length // by)
+    means = np.random.default_rng(seed).uniform(0, 255, left)
+    every = np.repeat(means, by)
+    every = every[-length:] if from_end else every[:length]
+    axis = reference_axis(length, by, from_end=from_end)
+    assert axis.shape == (BLOCKS, left)
+    assert axis @ means == pytest.approx(reference_axis(length) @ every, abs=1e-2)
+
+
+@given(length=st.integers(5, 3000), by=st.sampled_from([1, 2, 4, 8]), from_end=st.booleans())
+def test_spans_hold_every_weight(length: int, by: int, *, from_end: bool) -> None:
+    axis = reference_axis(length, by, from_end=from_end)
+    for row, (first, stop) in zip(
+        axis, reference_spans(length, by, from_end=from_end), strict=True
+    ):
+        assert row[first:stop].sum() == pytest.approx(1.0, abs=1e-5)
+        assert not row[:first].any()
+        assert not row[stop:].any()

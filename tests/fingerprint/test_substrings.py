@@ -1,0 +1,89 @@
+"""Substrings cover a hash once, and within 31 bits one of them is always looked up."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.fingerprint.linear_scan import as_words
+from entrenous.fingerprint.multi_index import Plan, plan_of, substrings_for
+from tests.stop.index.brute_force import flipped
+
+PLANS = (11, 12, 13, 16)
+RADIUS = 31
+
+
+def owners(plan: Plan) -> list[int]:
+    """Which substring each of the 256 bits belongs to."""
+    bits = as_words([flipped(bytes(32), [place]) for place in range(256)])
+    mine = plan.cells(bits) != plan.cells(as_words([bytes(32)]))
+    assert mine.sum(axis=1).tolist() == [1] * 256
+    return [int(place) for place in mine.argmax(axis=1)]
+
+
+def reaches(plan: Plan, changed: list[int]) -> bool:
+    """Whether some cell that is looked up for a zero hash is where the changed hash lies."""
+    probes = plan.probes(plan.cells(as_words([bytes(32)])))[0]
+    cells = plan.cells(as_words([flipped(bytes(32), changed)]))[0]
+    return bool(np.isin(cells, probes).any())
+
+
+@pytest.mark.parametrize("substrings", PLANS)
+def test_every_bit_is_in_one_substring(substrings: int) -> None:
+    plan = plan_of(substrings)
+    counts = np.bincount(owners(plan), minlength=substrings)
+    assert counts.sum() == 256
+    assert set(counts.tolist()) <= {256 // substrings, 256 // substrings + 1}
+
+
+@pytest.mark.parametrize("substrings", PLANS)
+def test_tables_lie_side_by_side_and_probes_stay_inside_their_own(substrings: int) -> None:
+    plan = plan_of(substrings)
+    ends = [*plan.first[1:].tolist(), plan.buckets]
+    assert list(plan.sizes) == np.diff([0, *ends]).tolist()
+    assert all(first % size == 0 for first, size in zip(plan.first, plan.sizes, strict=True))
+    full = plan.probes(plan.cells(as_words([b"\xff" * 32, bytes(32)])))
+    assert (full >= plan.first[plan.which]).all()
+    assert (full < np.asarray(ends)[plan.which]).all()
+    assert len(set(full[0].tolist())) == full.shape[1]
+
+
+@given(st.sampled_from(PLANS), st.sets(st.integers(0, 255), max_size=RADIUS))
+def test_nothing_within_the_radius_escapes(substrings: int, changed: set[int]) -> None:
+    assert reaches(plan_of(substrings), sorted(changed))
+
+
+@pytest.mark.parametrize("substrings", PLANS)
+def test_the_cheapest_escape_takes_32_bits_and_any_31_of_them_are_found(substrings: int) -> None:
+    plan = plan_of(substrings)
+    reach = np.zeros(substrings, dtype=int)
+    changed = np.bitwise_count(plan.flips)
+    if plan.is_folded:  # a cell is reached by a substring or by its complement
+        changed = np.minimum(changed, np.bitwise_count(plan.mask)[plan.which] - changed)
+    np.maximum.at(reach, plan.which, changed)
+    owner = owners(plan)
+    escape = [
+        place
+        for one in range(substrings)
+        for place in [bit for bit in range(256) if owner[bit] == one][: reach[one] + 1]
+    ]
+    assert len(escape) == RADIUS + 1
+    assert not reaches(plan, escape)
+    assert all(reaches(plan, escape[:left] + escape[left + 1 :]) for left in range(len(escape)))
+
+
+def test_larger_banks_are_cut_into_fewer_substrings() -> None:
+    sizes = [0, 1, 16, 10_000, 10_001, 300_001, 2_000_001, 100_000_000]
+    assert [substrings_for(size) for size in sizes] == [0, 0, 0, 0, 16, 13, 11, 11]
+    inverted = [substrings_for(size, inverted=True) for size in sizes]
+    assert inverted == [0, 0, 0, 0, 16, 12, 11, 11]
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_in_a_folded_plan_a_hash_and_its_complement_lie_together(bits: bytes) -> None:
+    one, other = as_words([bits]), as_words([bytes(byte ^ 0xFF for byte in bits)])
+    plan = plan_of(12)
+    assert plan.is_folded
+    assert (plan.cells(one) == plan.cells(other)).all()
+    columns = [[int(plan.column(words, place)[0]) for place in range(12)] for words in (one, other)]
+    assert columns[0] == columns[1] == (plan.cells(one)[0] - plan.first).tolist()

@@ -1,0 +1,51 @@
+"""Words and signs: close looks get the same ones, strangers do not."""
+
+import numpy as np
+import pytest
+
+from entrenous.fingerprint.keypoints import WORDS, Vocabulary
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    return Vocabulary.shipped()
+
+
+def test_the_rotation_is_one(vocabulary: Vocabulary) -> None:
+    square = vocabulary.rotation.T @ vocabulary.rotation
+    assert np.allclose(square, np.eye(64), atol=1e-5)
+
+
+def test_words_are_distinct_looks_of_norm_about_1(vocabulary: Vocabulary) -> None:
+    assert len(np.unique(vocabulary.words, axis=0)) == WORDS
+    norms = np.linalg.norm(vocabulary.words, axis=1)
+    assert norms.min() > 0.7
+    assert norms.max() < 1.05
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_nearest_words_are_the_nearest(vocabulary: Vocabulary, count: int) -> None:
+    rng = np.random.default_rng(1)
+    looks = rng.random((20, 128), np.float32) / 10
+    far = np.linalg.norm(looks[:, None] - vocabulary.words[None], axis=2)
+    assert np.array_equal(vocabulary.nearest(looks, count), far.argsort(axis=1)[:, :count])
+
+
+def test_signs_differ_more_the_farther_looks_are(vocabulary: Vocabulary) -> None:
+    rng = np.random.default_rng(2)
+    words = rng.integers(0, WORDS, 500).astype(np.uint16)
+    away = rng.normal(0, 0.03, (500, 128)).astype(np.float32)
+    noise = rng.normal(0, 0.03, (500, 128)).astype(np.float32)
+    signs = vocabulary.signs(vocabulary.words[words] + away, words)
+
+    def apart(share: float) -> float:
+        other = vocabulary.signs(vocabulary.words[words] + away + share * noise, words)
+        return float(np.bitwise_count(signs ^ other).mean())
+
+    assert apart(0.0) == 0.0
+    assert apart(0.2) < apart(0.5) < apart(1.0) < 20
+    assert (
+        30
+        < np.bitwise_count(signs ^ vocabulary.signs(vocabulary.words[words] + noise, words)).mean()
+        < 34
+    )

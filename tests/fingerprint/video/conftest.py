@@ -1,0 +1,49 @@
+"""Frames of small clips, as the decoder of clips gives them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from entrenous.base.audio_video import Frame
+from tests.clips import wander
+
+Rgb = NDArray[np.uint8]
+MakeFrames = Callable[[Iterable[Rgb], float], list[Frame]]
+
+
+def frame_of(pixels: Rgb, at_s: float) -> Frame:
+    """A frame as FFmpeg's: 4:2:0, narrow range of ITU-R BT.601."""
+    height, width = pixels.shape[:2]
+    planes = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2YUV_I420)
+    return Frame(at_s, width, height, planes.tobytes())
+
+
+@pytest.fixture(scope="session")
+def frames_of() -> MakeFrames:
+    def make(pictures: Iterable[Rgb], fps: float) -> list[Frame]:
+        return [frame_of(pixels, number / fps) for number, pixels in enumerate(pictures)]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def scene() -> list[Rgb]:
+    """Eight seconds at 12 fps: three shots."""
+    return [
+        *wander("astronaut", seconds=3.0),
+        *wander("coffee", seconds=3.0),
+        *wander("cat", seconds=2.0),
+    ]
+
+
+@pytest.fixture(scope="session")
+def another_scene() -> list[Rgb]:
+    return [*wander("rocket", seconds=3.0), *wander("hubble_deep_field", seconds=3.0)]
+
+
+def walked(frames: list[Frame]) -> Iterator[Any]:
+    yield from frames

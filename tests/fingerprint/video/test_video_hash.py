@@ -1,0 +1,105 @@
+"""Frames by time, eight a second; flat ones and near-equal neighbours are left out."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.audio_video import Frame, Pace
+from entrenous.base.picture import Picture
+from entrenous.fingerprint.nouns import LOOK_FRAMES_MAX, PRINT_FRAMES_MAX, VideoTooFlat
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.fingerprint.video_hash import (
+    NEIGHBOUR_BITS,
+    apart,
+    blocks_of,
+    looked_at,
+    paced,
+    registered,
+    video_print,
+)
+
+MakeFrames = Callable[[Any, float], list[Frame]]
+SMALL = bytes(6)
+
+
+def frame_at(at_s: float) -> Frame:
+    return Frame(at_s, 2, 2, SMALL)
+
+
+@given(st.floats(0.1, 400.0), st.floats(0.5, 5.0))
+def test_there_is_one_frame_for_each_stretch_of_time(fps: float, apart_s: float) -> None:
+    frames = [frame_at(number / fps) for number in range(min(2000, int(20 * fps)))]
+    times = [frame.at_s for frame in paced(frames, Pace(apart_s), 2000)]
+    assert times[:1] == [frame.at_s for frame in frames[:1]]
+    stretches = [int((at_s + 1e-6) // apart_s) for at_s in times]
+    assert stretches == sorted(set(stretches))
+    assert set(stretches) == {int((frame.at_s + 1e-6) // apart_s) for frame in frames}
+
+
+def test_the_rate_of_frames_does_not_matter_and_gaps_do_no_harm() -> None:
+    every = map(frame_at, np.arange(0.0, 6.0, 1 / 30))
+    even = [frame.at_s for frame in paced(every, Pace(0.5), 99)]
+    assert even == pytest.approx(np.arange(0.0, 6.0, 0.5))
+    uneven = [0.0, 0.1, 3.2, 3.3, 3.4, 3.6, 9.0]
+    some = paced(map(frame_at, uneven), Pace(0.5), 99)
+    assert [frame.at_s for frame in some] == [0.0, 3.2, 3.6, 9.0]
+
+
+def test_an_hour_has_no_more_frames_than_ten_minutes() -> None:
+    hour = [frame_at(number / 10) for number in range(36_000)]
+    assert len(list(registered(hour, 3600.0))) == PRINT_FRAMES_MAX
+    assert len(list(looked_at(hour, 3600.0))) == LOOK_FRAMES_MAX
+    assert [frame.at_s for frame in registered(hour, 3600.0)][-1] == 3597.0
+    quick = [frame_at(number / 8) for number in range(2000)]
+    assert [frame.at_s for frame in registered(quick, 0.0)][-1] == 149.875  # it announced nothing
+
+
+def test_a_frame_hashes_like_a_screenshot_of_it(
+    photographs: dict[str, Any], picture_of: Callable[[Any], Picture], frames_of: MakeFrames
+) -> None:
+    for name, pixels in photographs.items():
+        even = pixels[: pixels.shape[0] & ~1, : pixels.shape[1] & ~1]
+        still = fingerprint(picture_of(even))
+        try:
+            (frame,) = video_print(frames_of([even], 1.0)).frames
+        except VideoTooFlat:
+            assert still.quality < 52, name
+            continue
+        assert apart(frame.bits, still.bits) <= 6, name
+        assert abs(frame.quality - still.quality) <= 3, name
+
+
+def test_blocks_are_on_the_scale_of_pictures() -> None:
+    assert blocks_of(np.full((90, 160), 16, np.uint8)) == pytest.approx(0.0)
+    assert blocks_of(np.full((90, 160), 235, np.uint8)) == pytest.approx(255.0, abs=1e-3)
+    assert (blocks_of(np.full((4, 160), 90, np.uint8)) == 0.0).all()
+
+
+def test_neighbours_differ_and_times_rise(scene: Any, frames_of: MakeFrames) -> None:
+    registered = video_print(frames_of(scene, 12.0))
+    assert 16 <= len(registered.frames) <= 64
+    for one, next_one in pairwise(registered.frames):
+        assert one.at_ms < next_one.at_ms
+        assert one.at_ms % 125 < 90
+        assert apart(one.bits, next_one.bits) > NEIGHBOUR_BITS
+
+
+def test_a_still_scene_is_one_frame(scene: Any, frames_of: MakeFrames) -> None:
+    assert len(video_print(frames_of([scene[0]] * 60, 12.0)).frames) == 1
+
+
+def test_flat_frames_are_left_out_and_nothing_else_is_refused(
+    scene: Any, frames_of: MakeFrames
+) -> None:
+    flat = [np.full_like(scene[0], level) for level in (0, 90, 255)] * 12
+    with pytest.raises(VideoTooFlat):
+        video_print(frames_of(flat, 12.0))
+    with pytest.raises(VideoTooFlat):
+        video_print([])
+    mixed = video_print(frames_of([*flat, *scene[:24]], 12.0))
+    assert min(frame.at_ms for frame in mixed.frames) >= 3000

@@ -1,0 +1,52 @@
+"""What is registered of a video or a sound is valid once it is built."""
+
+import pytest
+
+from entrenous.fingerprint.nouns import (
+    PRINT_FRAMES_MAX,
+    SOUND_WORDS_MAX,
+    FramePrint,
+    SoundPrint,
+    VideoLook,
+    VideoPrint,
+    View,
+)
+
+BITS = bytes(32)
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "bits", "quality", "inner"),
+    [
+        (-1, BITS, 50, None),
+        (3_600_001, BITS, 50, None),
+        (0, BITS[1:], 50, None),
+        (0, BITS, 101, None),
+        (0, BITS, 50, b""),
+    ],
+)
+def test_an_impossible_frame_is_refused(
+    at_ms: int, bits: bytes, quality: int, inner: bytes | None
+) -> None:
+    with pytest.raises(ValueError, match=r"frame|hash"):
+        FramePrint(at_ms, bits, quality, inner)
+
+
+def test_frames_run_in_the_order_of_time_and_are_not_too_many() -> None:
+    frames = tuple(FramePrint(at_ms, BITS, 60) for at_ms in range(PRINT_FRAMES_MAX + 1))
+    assert len(VideoPrint(frames[:-1]).hashes) == PRINT_FRAMES_MAX
+    for wrong in ((), frames, frames[1::-1], (frames[0], frames[0])):
+        with pytest.raises(ValueError, match="frames"):
+            VideoPrint(wrong)
+
+
+def test_a_view_has_a_hash_for_every_frame() -> None:
+    with pytest.raises(ValueError, match="one hash per frame"):
+        VideoLook((0, 250), (View("as it is", (BITS,)),))
+    assert VideoLook((0, 250, 700), (View("as it is", (BITS,) * 3),)).moments == 2
+
+
+@pytest.mark.parametrize("words", [b"", bytes(3), bytes(4 * SOUND_WORDS_MAX + 4)])
+def test_a_sound_has_whole_words_and_not_too_many(words: bytes) -> None:
+    with pytest.raises(ValueError, match="words"):
+        SoundPrint(words)

@@ -1,0 +1,128 @@
+"""Looking at the machine: real files, and folder trees shaped like Linux's /proc and /sys."""
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+import pytest
+
+from entrenous.learn.this_machine import LocalMachine, disk_encrypted, open_to_others
+
+posix = pytest.mark.skipif(os.name != "posix", reason="file modes are a POSIX matter")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home of ana"
+    (folder / "blobs").mkdir(parents=True)
+    for name in ("vault.db", "blobs/one"):
+        (folder / name).write_bytes(b"x")
+        (folder / name).chmod(0o600)
+    (folder / "blobs").chmod(0o700)
+    folder.chmod(0o700)
+    return folder
+
+
+@posix
+def test_a_closed_folder_is_closed(home: Path) -> None:
+    assert open_to_others(home) == ()
+
+
+@posix
+def test_a_closed_folder_covers_what_is_in_it(home: Path) -> None:
+    (home / "vault.db").chmod(0o644)
+    assert open_to_others(home) == ()
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o701, 0o710, 0o704, 0o740, 0o720])
+def test_an_open_folder_is_named_with_everything_open_in_it(home: Path, mode: int) -> None:
+    home.chmod(mode)
+    (home / "blobs" / "one").chmod(0o640)
+    (home / "a link").symlink_to("vault.db")  # its own mode means nothing
+    assert open_to_others(home) == (".", "blobs/one")
+
+
+def test_a_folder_that_is_not_there_cannot_be_seen(tmp_path: Path) -> None:
+    assert open_to_others(tmp_path / "none") is None
+
+
+class Disk:
+    """A root folder with a mount table and block devices, in Linux's own shapes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.lines: list[str] = []
+        (root / "proc/self").mkdir(parents=True)
+
+    def mounts(self, number: str, point: Path | str, kind: str = "ext4", source: str = "x") -> None:
+        written = str(point).replace(" ", "\\040")
+        self.lines.append(f"36 35 {number} / {written} rw,noatime shared:1 - {kind} {source} rw")
+        (self.root / "proc/self/mountinfo").write_text("\n".join(self.lines) + "\n")
+
+    def device(self, number: str, uuid: str | None = None, *made_of: str) -> None:
+        block = self.root / "sys/dev/block" / number
+        (block / "slaves").mkdir(parents=True)
+        if uuid:
+            (block / "dm").mkdir()
+            (block / "dm/uuid").write_text(uuid + "\n")
+        for below in made_of:
+            (block / "slaves" / below.replace(":", "-")).symlink_to(f"../../{below}")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    return Disk(tmp_path / "root")
+
+
+def test_luks_is_seen(disk: Disk, home: Path) -> None:
+    disk.mounts("8:1", "/")
+    disk.mounts("254:0", home.parent)
+    disk.device("8:1")
+    disk.device("254:0", "CRYPT-LUKS2-0a1b-vault", "8:1")
+    assert disk_encrypted(home, disk.root) is True
+
+
+def test_a_volume_on_luks_is_seen_through(disk: Disk, home: Path) -> None:
+    disk.mounts("254:1", "/")
+    disk.device("8:1")
+    disk.device("254:0", "CRYPT-LUKS2-0a1b-disk", "8:1")
+    disk.device("254:1", "LVM-abc", "254:0")
+    assert disk_encrypted(home, disk.root) is True
+
+
+def test_a_plain_disk_is_seen_and_the_deepest_newest_mount_counts(disk: Disk, home: Path) -> None:
+    disk.device("254:0", "CRYPT-LUKS2-0a1b-root")
+    disk.device("8:2")
+    disk.mounts("254:0", "/")
+    disk.mounts("254:0", home)  # hidden by the next one
+    disk.mounts("8:2", home)
+    assert disk_encrypted(home, disk.root) is False
+
+
+def test_an_encrypting_file_system_is_seen(disk: Disk, home: Path) -> None:
+    disk.mounts("0:44", home, "fuse.gocryptfs", "/cipher")
+    assert disk_encrypted(home, disk.root) is True
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "overlay", "nfs4", "zfs"])
+def test_what_is_no_block_device_cannot_be_seen(kind: str, disk: Disk, home: Path) -> None:
+    disk.mounts("0:33", "/", kind, "none")
+    assert disk_encrypted(home, disk.root) is None
+
+
+@pytest.mark.parametrize("table", [None, "", "nonsense\n", "36 35 8:1 / / rw - \n"])
+def test_a_table_that_is_none_cannot_be_seen(table: str | None, disk: Disk, home: Path) -> None:
+    if table is not None:
+        (disk.root / "proc/self/mountinfo").write_text(table)
+    assert disk_encrypted(home, disk.root) is None
+
+
+def test_looking_at_this_very_machine_says_only_what_it_sees(home: Path) -> None:
+    facts = LocalMachine(home).look()
+    assert facts.system == platform.system()
+    assert facts.home == str(home)
+    assert facts.disk_encrypted in (True, False, None)
+    if sys.platform != "win32":
+        assert facts.open_to_others == ()

@@ -1,0 +1,158 @@
+"""Whatever our writers make passes as a copy, and what is not theirs does not."""
+
+import io
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from entrenous.base.audio_video import (
+    Coded,
+    Colours,
+    Shown,
+    Silence,
+    Sound,
+    SoundEncoding,
+    SoundFormat,
+    Timing,
+)
+from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.media.clip_writer import ClipWriter, Track
+from entrenous.media.copies.copy_check import FORMS, check_copy
+from entrenous.media.copies.cursor import NotACopy
+from entrenous.media.picture_reader import read_picture
+from entrenous.media.picture_writer import write_picture
+from entrenous.media.sound_writer import write_sound, written_as
+from tests.send.commands.hostile_files import honest, hostile
+
+pytestmark = pytest.mark.slow
+
+SIZES = ((1, 1), (8, 8), (7, 33), (100, 75))
+SAVED: dict[str, dict[str, Any]] = {
+    "JPEG": {},
+    "JPEG coarse": {"quality": 30},
+    "JPEG 4:4:4": {"quality": 95, "subsampling": 0},
+    "JPEG 4:2:2": {"quality": 90, "subsampling": 1},
+    "JPEG progressive": {"progressive": True},
+    "PNG": {},
+    "WEBP": {},
+    "WEBP coarse": {"quality": 20},
+    "WEBP lossless": {"lossless": True},
+    "AVIF": {},
+}
+MODES = ("RGB", "L", "RGBA", "LA", "P")
+
+
+def passes(data: bytes, media_type: str) -> bool:
+    try:
+        for _ in check_copy(data, media_type):
+            pass
+    except NotACopy:
+        return False
+    return True
+
+
+def pixels(width: int, height: int) -> dict[str, np.ndarray[Any, np.dtype[np.uint8]]]:
+    """Flat, noisy, smooth, and half of each."""
+    rng = np.random.default_rng(width * height)
+    noise = rng.integers(0, 255, (height, width, 3), dtype=np.uint8)
+    flat = np.full((height, width, 3), (10, 200, 30), np.uint8)
+    slope = np.add.outer(np.arange(height), np.arange(width)) * 255 // (height + width)
+    half = flat.copy()
+    half[: height // 2] = noise[: height // 2]
+    smooth = np.stack([slope, slope[::-1], 255 - slope], 2).astype(np.uint8)
+    return {"flat": flat, "noise": noise, "smooth": smooth, "half": half}
+
+
+@pytest.mark.parametrize("saved", SAVED)
+def test_every_picture_of_ours_passes(saved: str) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB", 5000)).tobytes()
+    failed = list[object]()
+    for size in SIZES:
+        for what, samples in pixels(*size).items():
+            for mode in MODES:
+                image = Image.fromarray(np.ascontiguousarray(samples)).convert(mode)
+                if saved.startswith("JPEG") and mode not in {"RGB", "L"}:
+                    continue
+                file, kind = io.BytesIO(), saved.split(maxsplit=1)[0]
+                image.save(file, kind, **SAVED[saved], icc_profile=profile)
+                picture = read_picture(file.getvalue())
+                for finer in (0, 5):
+                    copy = write_picture(picture, finer=finer)
+                    if not passes(copy, picture.encoding.format.written.media_type):
+                        failed.append((size, what, mode, finer))
+    assert failed == []
+
+
+def test_a_picture_whose_tables_need_two_bytes_passes() -> None:
+    table = (1,) * 63 + (1_700,)
+    encoding = Encoding(PictureFormat.JPEG, tables={0: table, 1: table}, subsampling="4:2:0")
+    noise = pixels(100, 75)["noise"]
+    copy = write_picture(Picture(100, 75, noise.tobytes(), encoding))
+    assert b"\xff\xc1" in copy[:400]
+    assert passes(copy, "image/jpeg")
+
+
+@pytest.mark.parametrize("deep", [False, True], ids=["16 bits", "24 bits"])
+@pytest.mark.parametrize("kind", SoundFormat)
+def test_every_sound_of_ours_passes(kind: SoundFormat, *, deep: bool) -> None:
+    rng = np.random.default_rng(5)
+    failed = list[object]()
+    for rate, channels, seconds in ((8000, 1, 0.3), (44_100, 2, 1.5), (48_000, 1, 5.0)):
+        times = np.arange(int(rate * seconds)) / rate
+        for what, wave in {
+            "tone": 0.4 * np.sin(times * 2800),
+            "noise": rng.normal(size=times.size) * 0.2,
+            "silence": 0.0 * times,
+        }.items():
+            samples = np.repeat(wave[:, None], channels, 1).astype(np.float32)
+            for bits in (6000, 32_000, 900_000):
+                encoding = SoundEncoding(kind, bits, deep)
+                sound = Sound(rate, channels, samples.tobytes(), encoding)
+                if not passes(write_sound(sound, samples), written_as(encoding).media_type):
+                    failed.append((rate, channels, what, bits))
+    assert failed == []
+
+
+TRACKS = {
+    "silent": None,
+    "mono": Track(np.full((8000, 1), 0.1, np.float32), 8000),
+    "stereo": Track(np.full((96_000, 2), 0.1, np.float32), 48_000),
+    "ahead": Track(np.full((48_000, 1), 0.1, np.float32), 16_000, Timing(9000, (Silence(3, 700),))),
+}
+
+
+@pytest.mark.parametrize("track", TRACKS)
+def test_every_clip_of_ours_passes(track: str) -> None:
+    rng = np.random.default_rng(7)
+    orders = {
+        "unknown": (Coded.UNKNOWN,),
+        "with B": (Coded.WHOLE, Coded.BOTH_WAYS, Coded.BOTH_WAYS, Coded.FORWARD),
+        "whole": (Coded.WHOLE,),
+    }
+    failed = list[object]()
+    for colours in (Colours(), Colours(1, 1, 1), Colours(9, 9, 16)):
+        for aspect in (Fraction(1), Fraction(4, 3)):
+            for order, coded in orders.items():
+                shown = Shown(64, 34, Fraction(30_000, 1001), 1.0, colours, aspect)
+                writer = ClipWriter(shown, 17.5, TRACKS[track])
+                for place in range(13):
+                    luma = rng.integers(0, 255, (34, 64), dtype=np.uint8)
+                    chroma = np.full(64 * 34 // 2, 128, np.uint8)
+                    at_s = place / 29.97 + 0.011 * (place % 3)
+                    writer.add(luma, chroma, at_s, coded[place % len(coded)])
+                if not passes(writer.finish(), "video/mp4"):
+                    failed.append((colours, aspect, order))
+    assert failed == []
+
+
+def test_every_kind_has_an_honest_example() -> None:
+    assert set(honest()) == set(FORMS)
+
+
+@pytest.mark.threat("hostile-files")
+def test_nothing_else_passes() -> None:
+    passed = [what for what, kind, data in hostile(1500) if passes(data, kind)]
+    assert passed == []

@@ -1,0 +1,106 @@
+"""The parent's ends of the two pipes: exact reads, ends in time, and nothing overlooked."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from entrenous.media.sandbox.child_process import PIPE_BYTES, Pipes
+
+Ends = tuple[Pipes, int, int]
+
+
+@pytest.fixture
+def ends() -> Iterator[Ends]:
+    """The pipes, and the child's ends: where questions come, and where answers go."""
+    asked, questions = os.pipe()
+    answers, answered = os.pipe()
+    pipes = Pipes(questions, answers)
+    pipes.allow(30)
+    yield pipes, asked, answered
+    for end in (asked, questions, answers, answered):
+        with suppress(OSError):  # a test has closed it
+            os.close(end)
+
+
+def test_it_gives_just_what_is_asked_for_and_keeps_the_rest(ends: Ends) -> None:
+    pipes, _, answered = ends
+    os.write(answered, b"Rabcdefgh")
+    assert pipes.read(1) == b"R"
+    assert pipes.is_ahead()
+    assert pipes.read(0) == b""
+    assert (pipes.read(3), pipes.read(5)) == (b"abc", b"defgh")
+    assert not pipes.is_ahead()
+    os.write(answered, b"x")
+    assert pipes.is_ahead()
+
+
+def test_what_is_larger_than_the_pipe_comes_whole(ends: Ends) -> None:
+    pipes, asked, answered = ends
+    data = os.urandom(3 * PIPE_BYTES + 17)
+
+    def mirror() -> None:
+        left = len(data)
+        while left:
+            part = os.read(asked, 1 << 16)
+            left -= len(part)
+            rest = memoryview(part)
+            while rest:
+                rest = rest[os.write(answered, rest) :]
+
+    child = threading.Thread(target=mirror)
+    child.start()
+    asking = threading.Thread(target=pipes.write, args=(data,))
+    asking.start()
+    assert pipes.read(5) + pipes.read(len(data) - 5) == data
+    asking.join()
+    child.join()
+
+
+def test_one_that_says_nothing_ends_in_time(ends: Ends) -> None:
+    pipes, _, _ = ends
+    pipes.allow(0.05)
+    with pytest.raises(TimeoutError):
+        pipes.read(1)
+
+
+def test_one_that_gives_a_byte_at_a_time_ends_in_time_too(ends: Ends) -> None:
+    """There is always something to read, so it is never waited for."""
+    pipes, _, answered = ends
+    over = threading.Event()
+
+    def trickle() -> None:
+        while not over.is_set():
+            os.write(answered, b"x")
+
+    child = threading.Thread(target=trickle)
+    child.start()
+    pipes.allow(0.2)
+    try:
+        with pytest.raises(TimeoutError):
+            pipes.read(1 << 40)
+    finally:
+        over.set()
+        os.set_blocking(pipes._answers, False)
+        with suppress(BlockingIOError):  # a writer that waits for room is let go
+            while os.read(pipes._answers, PIPE_BYTES):
+                pass
+        child.join()
+
+
+def test_one_that_reads_nothing_ends_in_time(ends: Ends) -> None:
+    pipes, _, _ = ends
+    pipes.allow(0.05)
+    with pytest.raises(TimeoutError):
+        pipes.write(bytes(8 * PIPE_BYTES))
+
+
+def test_one_that_has_ended_is_noticed(ends: Ends) -> None:
+    pipes, _, answered = ends
+    os.write(answered, b"abc")
+    os.close(answered)
+    assert pipes.read(2) == b"ab"
+    with pytest.raises(EOFError):
+        pipes.read(2)

@@ -1,0 +1,102 @@
+"""Clips in the jail: the same frames, the same errors, and a child that may lie. Real processes."""
+
+import struct
+import sys
+from typing import Any
+
+import pytest
+
+from entrenous.base.audio_video import ClipBroken, ClipCutShort, Cut, FramesUnknown, NoFrames
+from entrenous.fingerprint.video_hash import LOOKED_AT, REGISTERED, looked_at, registered
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.sandbox.confinement import Limits
+from entrenous.media.sandbox.decoders import decode_clip_untrusted
+from tests.clips import beep, subtitled, wander, written
+
+pytestmark = pytest.mark.real
+
+FRAMES = wander(seconds=0.5)
+
+
+@pytest.mark.parametrize(("codec", "container"), [("libx264", "mp4"), ("libvpx-vp9", "webm")])
+def test_frames_come_out_as_without_a_jail(codec: str, container: str) -> None:
+    data, cut = written(FRAMES, codec=codec, container=container), Cut(0.1, side_px=200)
+    with decode_clip_untrusted(data, cut) as jailed, read_clip(data, cut) as free:
+        assert jailed.shown == free.shown
+        assert list(jailed.frames) == list(free.frames)
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mp4", "mov_text"), ("matroska", "subrip")])
+def test_a_track_of_text_is_in_nobodys_way(container: str, codec: str) -> None:
+    data = subtitled(written(FRAMES), container=container, codec=codec)
+    with decode_clip_untrusted(data) as jailed, read_clip(data) as free:
+        assert list(jailed.frames) == list(free.frames)
+
+
+@pytest.mark.parametrize(("cut", "paced"), [(LOOKED_AT, looked_at), (REGISTERED, registered)])
+def test_the_child_sends_no_more_than_is_looked_at(cut: Cut, paced: Any) -> None:
+    data = written(wander(size=(1600, 240), seconds=2.0), fps=12)
+    with decode_clip_untrusted(data, cut) as few, read_clip(data) as every:
+        assert (few.shown.width_px, few.shown.height_px) == (1024, 154)
+        times = [frame.at_s for frame in paced(every.frames, every.shown.length_s)]
+        assert [frame.at_s for frame in few.frames] == times
+    assert len(times) == round(2.0 / cut.apart_s)
+
+
+def test_of_a_long_clip_frames_lie_further_apart() -> None:
+    with decode_clip_untrusted(written(FRAMES), Cut(apart_s=0.01, frames_max=2)) as clip:
+        assert [frame.at_s for frame in clip.frames] == pytest.approx([0.0, 0.25], abs=1e-3)
+
+
+def test_frames_that_go_back_in_time_are_not_passed_over() -> None:
+    """Or a file whose second frame claims to be its last one would show one moment alone."""
+    options = {"bf": "2", "preset": "veryfast"}
+    data = bytearray(written(wander(seconds=2.0), codec="libx264", **options))
+    second = data.index(b"ctts") + 20  # ISO/IEC 14496-12, 8.6.1.3
+    many, later = struct.unpack(">II", data[second : second + 8])
+    data[second : second + 8] = struct.pack(">II", many, later + 40 * 512)
+    for cut in (Cut(), LOOKED_AT):
+        with (
+            pytest.raises(ClipBroken),
+            decode_clip_untrusted(bytes(data), cut) as clip,
+        ):
+            list(clip.frames)
+
+
+def test_errors_come_through() -> None:
+    for data, error in (
+        (beep(), NoFrames),
+        (written(FRAMES)[:-300], ClipCutShort),
+        (written(FRAMES, codec="ffv1", container="matroska"), FramesUnknown),
+    ):
+        with pytest.raises(error) as told, decode_clip_untrusted(data) as clip:
+            list(clip.frames)
+        assert told.type is error
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "b''",
+        "b'X'",
+        "b'V' + bytes(60)",
+        "b'V' + struct.pack('>IIIIdBBBII', 64, 64, 25, 1, 1.0, 1, 1, 1, 1, 1) + b'F'",
+        "b'V' + struct.pack('>IIIIdBBBII', 64, 64, 25, 1, 1.0, 1, 1, 1, 1, 1) + b'Fx' * 9000",
+        "b'V' + struct.pack('>4Id3BII1sdB', 4, 4, 9, 1, 1, 1, 1, 1, 1, 1, b'F', 0, 4) + bytes(25)",
+        "b'V' + struct.pack('>IIIIdBBBII', 65536, 65536, 25, 1, 1.0, 1, 1, 1, 1, 1)",
+    ],
+)
+def test_a_child_that_lies_is_not_believed(lie: str) -> None:
+    code = f"import os, struct, sys; os.write(1, b'R\\x01'); os.read(0, 9); os.write(1, {lie})"
+    limits = Limits(wall_s=5.0)
+    command = (sys.executable, "-I", "-c", code)
+    with (
+        pytest.raises(ClipBroken),
+        decode_clip_untrusted(written(FRAMES), limits=limits, command=command) as clip,
+    ):
+        list(clip.frames)
+
+
+def test_whoever_stops_early_leaves_no_child_behind() -> None:
+    with decode_clip_untrusted(written(FRAMES * 20)) as clip:
+        assert next(clip.frames).at_s == 0.0

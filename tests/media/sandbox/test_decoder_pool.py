@@ -1,0 +1,228 @@
+"""Many strangers' pictures: children are forked, behind the same walls. Real processes."""
+
+import io
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from entrenous.base.errors import EntrenousError
+from entrenous.base.picture import (
+    CutShort,
+    DecoderDidNotStart,
+    DecoderGaveUp,
+    NotAPicture,
+    PictureFormat,
+)
+from entrenous.media.picture_reader import read_picture
+from entrenous.media.sandbox.confinement import Limits
+from entrenous.media.sandbox.decoder_pool import DecoderPool, ForkServer
+from entrenous.media.sandbox.decoders import PictureDecoder
+
+pytestmark = pytest.mark.real
+
+Files = dict[str, bytes]
+SERVER = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.fork_server")
+LIMITS = (str(2 << 30), "20")
+FORKS = """
+import os, socket, sys, time
+from entrenous.media.sandbox import fork_server as forks
+from entrenous.media.sandbox import picture_child as child
+real = child.answer
+child.answer = lambda data, px, luma: iter([({code})])
+forks.main(1 << 31, 20, forks.PictureFormat(sys.argv[3]))
+"""
+
+
+def liars(code: str, *, wall_s: float = 10.0, pictures_per_child: int = 1) -> DecoderPool:
+    """Jails whose children say this instead of decoding."""
+    command = (sys.executable, "-c", FORKS.replace("{code}", code))
+    limits = Limits(wall_s=wall_s)
+    return DecoderPool(limits=limits, pictures_per_child=pictures_per_child, command=command)
+
+
+@pytest.fixture(scope="module")
+def jails() -> Iterator[DecoderPool]:
+    with DecoderPool() as made:
+        yield made
+
+
+@pytest.mark.parametrize("kind", PictureFormat)
+def test_every_file_comes_out_as_without_a_jail(
+    kind: PictureFormat, files: Files, jails: DecoderPool
+) -> None:
+    for _ in range(2):
+        assert jails.read(files[kind]) == read_picture(files[kind])
+
+
+def test_errors_come_through_and_the_next_picture_is_read(files: Files, jails: DecoderPool) -> None:
+    with pytest.raises(NotAPicture):
+        jails.read(b"hello")
+    with pytest.raises(CutShort):
+        jails.read(files["jpeg"][:-400])
+    assert jails.read(files["jpeg"]) == read_picture(files["jpeg"])
+
+
+def test_many_at_once_are_not_mixed_up(files: Files, jails: DecoderPool) -> None:
+    wanted = [files["jpeg"], files["png"]] * 6
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(jails.read, wanted)) == [read_picture(one) for one in wanted]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
+def test_a_forked_child_has_the_same_walls_and_is_another_one_each_time() -> None:
+    with PictureDecoder(kinds=(PictureFormat.JPEG,)) as jail:
+        walls = jail.walls
+    server, seen = ForkServer((*SERVER, *LIMITS, "jpeg")), set[int]()
+    try:
+        for _ in range(2):
+            assert server.child(10.0).walls == walls
+            (pid,) = children(server)
+            assert descriptors(pid) <= {"0", "1", "2"}
+            assert pid not in seen
+            seen.add(pid)
+    finally:
+        server.end()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in seen)
+
+
+def children(server: ForkServer) -> list[int]:
+    pid = server._process.pid
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def descriptors(pid: int) -> set[str]:
+    return {one.name for one in Path(f"/proc/{pid}/fd").iterdir()}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "os._exit(1)",
+        "b'rubbish' * 1000",
+        "b'P' + bytes(40)",
+        "os.kill(os.getpid(), 9)",
+    ],
+)
+def test_a_child_that_dies_or_talks_rubbish_has_given_up(code: str, files: Files) -> None:
+    with liars(code) as jails, pytest.raises(DecoderGaveUp):
+        jails.read(files["jpeg"])
+
+
+def test_a_child_that_never_answers_is_ended_in_time(files: Files) -> None:
+    began_s = time.monotonic()
+    with liars("time.sleep(60)", wall_s=5.0) as jails, pytest.raises(DecoderGaveUp):
+        jails.read(files["jpeg"])
+    assert time.monotonic() - began_s < 30.0
+
+
+def test_what_one_child_leaves_behind_no_other_picture_is_answered_with(files: Files) -> None:
+    """It says N, and more that nobody asked for: the next child has pipes of its own."""
+    with liars("b'NP' + bytes(40)") as jails:
+        for _ in range(3):
+            with pytest.raises(NotAPicture):
+                jails.read(files["jpeg"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are counted in /proc")
+def test_a_child_that_is_kept_sees_its_share_and_no_more(files: Files) -> None:
+    with DecoderPool(pictures_per_child=3) as jails:
+        asked = []
+        for _ in range(7):
+            jails.read(files["jpeg"])
+            (server,) = jails._idle[PictureFormat.JPEG]
+            asked += children(server)
+    assert [asked.count(pid) for pid in dict.fromkeys(asked)] == [3, 3, 1]
+
+
+def test_one_child_gives_the_same_answers_as_many(files: Files) -> None:
+    """What an earlier picture left in its memory is in no later one."""
+    cuts = [files["jpeg"], files["jpeg"][: len(files["jpeg"]) // 2] + b"\xff\xd9"]
+    with DecoderPool(pictures_per_child=100) as kept, DecoderPool() as fresh:
+        for data in (files["jpeg"], *cuts, *cuts):
+            assert outcome(kept, data) == outcome(fresh, data)
+
+
+def outcome(jails: DecoderPool, data: bytes) -> object:
+    try:
+        return jails.read(data, at_least_px=64, luma=True)
+    except EntrenousError as error:
+        return type(error)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are counted in /proc")
+@pytest.mark.threat("decoder-attack")
+def test_an_odd_file_is_the_last_that_its_child_sees(files: Files) -> None:
+    with DecoderPool(pictures_per_child=100) as jails:
+        seen = set()
+        for data in (files["jpeg"], files["jpeg"][:-400], files["jpeg"]):
+            outcome(jails, data)
+            (server,) = jails._idle[PictureFormat.JPEG]
+            seen |= set(children(server))
+            served = server.served
+    assert len(seen) == served == 2
+
+
+def test_a_child_that_a_large_picture_has_made_large_is_not_kept() -> None:
+    made = io.BytesIO()
+    Image.new("L", (4200, 4100)).save(made, "PNG")
+    with DecoderPool(pictures_per_child=100) as jails:
+        for served in (1, 2):
+            jails.read(made.getvalue())
+            (server,) = jails._idle[PictureFormat.PNG]
+            assert server.served == served
+
+
+def test_a_kept_child_that_talks_unasked_is_not_asked_again(files: Files) -> None:
+    """It answers, and says more: that is nobody's answer."""
+    code = "b''.join(real(data, px, luma=luma)) + b'N' * 40"
+    picture = read_picture(files["jpeg"])
+    with liars(code, pictures_per_child=100) as jails:
+        for _ in range(3):
+            assert jails.read(files["jpeg"]) == picture
+        (server,) = jails._idle[PictureFormat.JPEG]
+        assert server.served == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are counted in /proc")
+def test_a_kept_child_that_dies_between_two_pictures_costs_none(files: Files) -> None:
+    with DecoderPool(pictures_per_child=100) as jails:
+        picture = jails.read(files["jpeg"])
+        (server,) = jails._idle[PictureFormat.JPEG]
+        (pid,) = children(server)
+        os.kill(pid, signal.SIGKILL)
+        ended = Path(f"/proc/{pid}/stat")
+        while ") Z " not in ended.read_text():  # nobody has waited for it, so it stays to be seen
+            time.sleep(0.01)
+        assert jails.read(files["jpeg"]) == picture
+
+
+def test_a_server_that_cannot_be_started_is_no_fault_of_the_picture(files: Files) -> None:
+    for command in (("/no/such/program",), (sys.executable, "-c", "0")):
+        with DecoderPool(command=command) as jails, pytest.raises(DecoderDidNotStart):
+            jails.read(files["jpeg"])
+
+
+def test_servers_are_replaced_and_end_when_they_are_closed(files: Files) -> None:
+    with DecoderPool(children_max=2) as jails:
+        for _ in range(3):
+            jails.read(files["jpeg"])
+        (server,) = jails._idle[PictureFormat.JPEG]
+        assert server.served == 1
+        pid = server._process.pid
+    assert not Path(f"/proc/{pid}").exists() or sys.platform != "linux"
+
+
+def test_a_server_that_was_ended_while_it_was_idle_costs_no_picture(files: Files) -> None:
+    with DecoderPool() as jails:
+        picture = jails.read(files[PictureFormat.JPEG])
+        (server,) = jails._idle[PictureFormat.JPEG]
+        os.kill(server._process.pid, signal.SIGKILL)
+        server._process.wait(20)
+        assert jails.read(files[PictureFormat.JPEG]) == picture

@@ -1,0 +1,165 @@
+"""The child's answers: what it says arrives whole, and what no honest child says is refused."""
+
+import io
+import struct
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.errors import EntrenousError, Malformed
+from entrenous.base.picture import (
+    CutShort,
+    DecoderGaveUp,
+    Encoding,
+    FullSize,
+    NotAPicture,
+    Picture,
+    PictureFormat,
+    TooManyPixels,
+)
+from entrenous.media.icc_profile import MatrixProfile, write_profile
+from entrenous.media.sandbox.confinement import Confinement
+from entrenous.media.sandbox.decoder_messages import (
+    read_picture_answer,
+    read_ready,
+    write_picture_answer,
+    write_picture_failure,
+    write_ready,
+)
+
+PROFILE = write_profile(
+    MatrixProfile(4, (bytes(12),) * 3, (b"curv" + bytes(8),) * 3, bytes(12), bytes(36))
+)
+tables = st.binary(min_size=128, max_size=128).map(
+    lambda noise: tuple(number or 1 for number in struct.unpack(">64H", noise))
+)
+encodings = st.builds(
+    Encoding,
+    st.sampled_from(PictureFormat),
+    st.booleans(),
+    st.none() | st.fixed_dictionaries({0: tables}) | st.fixed_dictionaries({0: tables, 1: tables}),
+    st.sampled_from([None, "4:4:4", "4:2:2", "4:2:0"]),
+    st.booleans(),
+)
+
+
+@st.composite
+def pictures(draw: st.DrawFn) -> Picture:
+    width, height = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    pixels = width * height
+    samples = draw(st.binary(min_size=pixels * 3, max_size=pixels * 3))
+    alpha = draw(st.none() | st.binary(min_size=pixels, max_size=pixels))
+    profile = draw(st.sampled_from([None, PROFILE]))
+    return Picture(width, height, samples, draw(encodings), alpha, profile)
+
+
+def read_from(data: bytes, kind: PictureFormat) -> Picture:
+    stream = io.BytesIO(data)
+
+    def read(size: int) -> bytes:
+        part = stream.read(size)
+        if len(part) != size:
+            raise EOFError
+        return part
+
+    picture = read_picture_answer(read, kind)
+    assert stream.read() == b""
+    return picture
+
+
+@given(pictures())
+def test_a_picture_arrives_whole(picture: Picture) -> None:
+    assert read_from(b"".join(write_picture_answer(picture)), picture.encoding.format) == picture
+
+
+@pytest.mark.parametrize("kind", [NotAPicture, CutShort, DecoderGaveUp])
+def test_a_failure_arrives_as_itself(kind: type[EntrenousError]) -> None:
+    with pytest.raises(kind):
+        read_from(write_picture_failure(kind()), PictureFormat.PNG)
+
+
+def test_the_size_that_was_too_much_arrives_too() -> None:
+    failure = TooManyPixels(width_px=2**40, height_px=7, limit_mp=120)
+    with pytest.raises(TooManyPixels, match="4294967295 x 7 pixels"):
+        read_from(write_picture_failure(failure), PictureFormat.PNG)
+
+
+@given(pictures(), st.integers(0, 60), st.integers(0, 255))
+def test_a_lie_in_the_head_is_refused_or_is_a_picture(
+    picture: Picture, at: int, value: int
+) -> None:
+    data = bytearray(b"".join(write_picture_answer(picture)))
+    data[min(at, len(data) - 1)] = value
+    try:
+        read_from(bytes(data), picture.encoding.format)
+    except (ValueError, EOFError, AssertionError, Malformed):
+        return
+
+
+@given(st.binary(max_size=200))
+def test_noise_is_refused(noise: bytes) -> None:
+    with pytest.raises((ValueError, EOFError, AssertionError, Malformed)):
+        read_from(noise, PictureFormat.JPEG)
+
+
+def test_luma_alone_arrives_where_it_was_enough_and_is_refused_elsewhere() -> None:
+    luma = Picture(2, 2, b"abcd", Encoding(PictureFormat.JPEG, grey=True))
+    said = b"".join(write_picture_answer(luma))
+    assert read_picture_answer(io.BytesIO(said).read, PictureFormat.JPEG, luma=True) == luma
+    with pytest.raises(ValueError, match="a flag that is none"):
+        read_picture_answer(io.BytesIO(said).read, PictureFormat.JPEG)
+    other = b"".join(
+        write_picture_answer(replace(luma, encoding=Encoding(PictureFormat.PNG, grey=True)))
+    )
+    with pytest.raises(ValueError, match="a flag that is none"):
+        read_picture_answer(io.BytesIO(other).read, PictureFormat.PNG, luma=True)
+
+
+def test_what_it_was_shrunk_from_arrives_and_has_to_be_possible() -> None:
+    encoding = Encoding(PictureFormat.JPEG)
+    shrunk = Picture(2, 1, b"abcdef", encoding, shrunk_from=FullSize(7, 4, from_below=True))
+    data = bytearray(b"".join(write_picture_answer(shrunk)))
+    assert read_from(bytes(data), PictureFormat.JPEG) == shrunk
+    assert shrunk.shrunk_by == 4
+    lies = {"halves": (16, 5), "flag": (17, 2), "impossible": (9, 255)}
+    for why, (at, lie) in lies.items():
+        lied = data.copy()
+        lied[at] = lie
+        with pytest.raises(ValueError, match=why):
+            read_from(bytes(lied), PictureFormat.JPEG)
+    png = replace(Picture(1, 1, b"abc", Encoding(PictureFormat.PNG)), shrunk_from=FullSize(2, 2))
+    with pytest.raises(ValueError, match="only a JPEG"):
+        read_from(b"".join(write_picture_answer(png)), PictureFormat.PNG)
+
+
+def test_a_picture_of_another_kind_is_refused() -> None:
+    picture = Picture(1, 1, b"abc", Encoding(PictureFormat.PNG))
+    with pytest.raises(ValueError, match="another kind"):
+        read_from(b"".join(write_picture_answer(picture)), PictureFormat.JPEG)
+
+
+def test_a_profile_with_words_in_it_is_refused() -> None:
+    encoding = Encoding(PictureFormat.PNG)
+    for profile in (PROFILE + b"SPY!", PROFILE.replace(b"C\0C\x000", b"S\0P\0Y"), b"SPY"):
+        picture = replace(Picture(1, 1, b"abc", encoding), profile=profile)
+        with pytest.raises(ValueError, match="more than its colour numbers"):
+            read_from(b"".join(write_picture_answer(picture)), PictureFormat.PNG)
+
+
+def test_a_picture_that_is_too_large_is_refused_before_it_is_read() -> None:
+    data = bytearray(
+        b"".join(write_picture_answer(Picture(1, 1, b"abc", Encoding(PictureFormat.PNG))))
+    )
+    data[1:9] = b"\0\1\0\0\0\1\0\0"
+    with pytest.raises(ValueError, match="impossible size"):
+        read_from(bytes(data), PictureFormat.PNG)
+
+
+def test_ready_names_the_walls() -> None:
+    walls = Confinement.LIMITS | Confinement.SYSTEM_CALLS
+    assert read_ready(io.BytesIO(write_ready(walls)).read) == walls
+    for wrong in (b"X\x01", b"R\xff"):
+        with pytest.raises(ValueError, match="something else"):
+            read_ready(io.BytesIO(wrong).read)

@@ -1,0 +1,291 @@
+"""The jail: same pictures, same errors, and a child that can do nothing else. Real processes."""
+
+import os
+import platform
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from entrenous.base.errors import Malformed
+from entrenous.base.picture import (
+    CutShort,
+    DecoderDidNotStart,
+    DecoderGaveUp,
+    NotAPicture,
+    PictureFormat,
+    TooManyPixels,
+)
+from entrenous.media.picture_reader import read_picture
+from entrenous.media.sandbox.confinement import Confinement, Limits
+from entrenous.media.sandbox.decoders import PictureDecoder, decode_untrusted
+
+pytestmark = pytest.mark.real
+
+Files = dict[str, bytes]
+Write = Callable[..., bytes]
+READY = "import os, sys, time; os.write(1, b'R\\x01'); "
+ON_LINUX = platform.system() == "Linux" and platform.machine() in ("x86_64", "aarch64")
+
+
+def liar(code: str, *, wall_s: float = 10.0) -> PictureDecoder:
+    """A jail whose child runs this instead of decoding."""
+    return PictureDecoder(
+        limits=Limits(wall_s=wall_s), command=(sys.executable, "-I", "-c", READY + code)
+    )
+
+
+def test_every_file_comes_out_as_without_a_jail(files: Files) -> None:
+    with PictureDecoder() as jail:
+        for data in files.values():
+            assert jail.read(data) == read_picture(data)
+
+
+@pytest.mark.parametrize("kind", PictureFormat)
+def test_a_child_of_its_own_for_one_file(kind: PictureFormat, files: Files) -> None:
+    assert decode_untrusted(files[kind]) == read_picture(files[kind])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
+def test_what_pillow_loads_late_is_there_in_time(
+    kind: str, photo: Image.Image, write: Write
+) -> None:
+    """No module can be imported behind the walls: orientation and profile must work there too."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010F] = "maker"
+    image = photo.convert("CMYK") if kind == "JPEG" else photo
+    data = write(image, kind, exif=exif.tobytes(), icc_profile=b"x" * 300)
+    assert decode_untrusted(data) == read_picture(data)
+
+
+def test_errors_come_through(files: Files) -> None:
+    with PictureDecoder() as jail:
+        with pytest.raises(NotAPicture):
+            jail.read(b"hello")
+        with pytest.raises(NotAPicture):
+            jail.read(b"GIF89a")
+        with pytest.raises(NotAPicture):
+            PictureDecoder(kinds=(PictureFormat.PNG,)).read(files["jpeg"])
+        with pytest.raises(CutShort):
+            jail.read(files["jpeg"][:-400])
+        huge = bytearray(files["gif"])
+        huge[6:10] = b"\xff\xff\xff\xff"
+        with pytest.raises(TooManyPixels, match="65535 x 65535"):
+            jail.read(bytes(huge))
+        assert jail.read(files["png"]) == read_picture(files["png"])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_damage_gives_the_same_answer_inside_and_outside(
+    files: Files, warm: PictureDecoder, data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from(sorted(files)))
+    damaged = bytearray(files[name])
+    places = st.integers(0, len(damaged) - 1)
+    for at, value in data.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=5)):
+        damaged[at] = value
+    assert outcome(warm.read, bytes(damaged)) == outcome(read_picture, bytes(damaged))
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[PictureDecoder]:
+    with PictureDecoder() as jail:
+        yield jail
+
+
+def outcome(read: Callable[[bytes], object], data: bytes) -> object:
+    try:
+        return read(data)
+    except Malformed as error:
+        return type(error)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "",  # ends at once
+        "os.read(0, 9); os._exit(1)",
+        "os.kill(os.getpid(), 9)",
+        "os.write(1, b'rubbish' * 1000); time.sleep(60)",
+        "os.write(1, b'P' + bytes(40)); time.sleep(60)",
+        "os.read(0, 1 << 20); os.write(1, b'P\\0\\0\\0\\1')",
+        "import ctypes; ctypes.string_at(0)",
+    ],
+)
+def test_a_child_that_dies_or_talks_rubbish_has_given_up(code: str, files: Files) -> None:
+    with liar(code) as jail, pytest.raises(DecoderGaveUp, match="stopped on this one"):
+        jail.read(files["jpeg"])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "time.sleep(60)",  # neither reads nor answers
+        "os.read(0, 1 << 20); time.sleep(60)",
+        "[(os.write(1, b'R\\x01'), time.sleep(60)) for _ in 'ab']",
+        "os.read(0, 1 << 20); os.fork() or time.sleep(60); time.sleep(60)",
+    ],
+)
+def test_a_child_that_never_answers_is_ended_in_time(code: str) -> None:
+    data = b"\xff\xd8\xff" + bytes(3_000_000)  # more than a pipe holds
+    began_s = time.monotonic()
+    with liar(code, wall_s=1.5) as jail, pytest.raises(DecoderGaveUp):
+        jail.read(data)
+    assert time.monotonic() - began_s < 12.0
+
+
+def test_a_stream_without_end_is_ended_without_filling_memory(files: Files) -> None:
+    """It announces the largest picture there may be, then pours."""
+    code = (
+        "os.read(0, 1 << 20); os.write(1, b'P' + (10000).to_bytes(4) + (12000).to_bytes(4)"
+        " + bytes([0, 0, 0, 0, 0, 0]) + bytes(4))\nwhile True: os.write(1, bytes(1 << 20))"
+    )
+    with liar(code, wall_s=20.0) as jail:
+        assert jail.read(files["jpeg"]).pixels == 120_000_000
+        with pytest.raises(DecoderGaveUp):
+            # The next question finds a talking child: it is replaced, and the new one lies as well.
+            jail.read(files["png"])
+
+
+def test_after_trouble_a_new_child_answers(files: Files) -> None:
+    with PictureDecoder() as jail:
+        first = jail._child
+        assert first is not None
+        first._process.kill()
+        first._process.wait()
+        assert jail.read(files["png"]) == read_picture(files["png"])
+        assert jail._child is not first
+
+
+def test_a_child_is_replaced_after_its_share(files: Files) -> None:
+    with PictureDecoder(kinds=(PictureFormat.PNG,), pictures_per_child=2) as jail:
+        children = []
+        for _ in range(4):
+            jail.read(files["png"])
+            children.append(jail._child)
+    assert children[0] is children[1]
+    assert children[1] is not children[2]
+
+
+def test_no_child_is_left_behind(files: Files) -> None:
+    with PictureDecoder() as jail:
+        jail.read(files["png"])
+        assert jail._child is not None
+        process = jail._child._process
+    assert process.returncode is not None
+
+
+@pytest.mark.parametrize("code", ["import sys; sys.exit(1)", "print('hello')"])
+def test_a_child_that_does_not_start_is_no_fault_of_the_picture(code: str, files: Files) -> None:
+    with pytest.raises(DecoderDidNotStart, match="did not start"):
+        PictureDecoder(command=(sys.executable, "-I", "-c", code)).read(files["png"])
+    with pytest.raises(DecoderDidNotStart):
+        PictureDecoder(command=("/nonexistent/python",)).read(files["png"])
+
+
+def test_memory_runs_out_inside_and_nowhere_else(photo: Image.Image, write: Write) -> None:
+    data = write(photo.resize((4000, 3000)), "PNG", compress_level=1)
+    with pytest.raises(DecoderGaveUp):
+        decode_untrusted(data, limits=Limits(memory_bytes=60 << 20))
+
+
+def test_a_bomb_costs_the_child_little() -> None:
+    began_s = time.monotonic()
+    head = b"\0\0\xc3\x50\0\0\xc3\x50\x08\2\0\0\0"
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    data = (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(10**6), 9))
+    )
+    with pytest.raises(TooManyPixels):
+        decode_untrusted(data + chunk(b"IEND", b""), limits=Limits(memory_bytes=100 << 20))
+    assert time.monotonic() - began_s < 10.0
+
+
+@pytest.mark.skipif(
+    not ON_LINUX, reason="seccomp and the list of calls: Linux on x86_64 or aarch64"
+)
+def test_all_walls_stand() -> None:
+    with PictureDecoder(kinds=(PictureFormat.JPEG,)) as jail:
+        assert (
+            jail.walls
+            & (Confinement.LIMITS | Confinement.NO_NEW_PRIVILEGES | Confinement.SYSTEM_CALLS)
+            == 11
+        )
+
+
+ESCAPES = {
+    "read a file": "open('/etc/passwd')",
+    "write a file": "open(sys.argv[1] + '/escaped', 'w')",
+    "list a folder": "os.listdir('/')",
+    "see a file": "os.stat('/etc/passwd')",
+    "remove a file": "os.unlink(sys.argv[1] + '/victim')",
+    "run a program": "os.execv('/bin/true', ['true'])",
+    "start a process": "os.fork()",
+    "open a socket": "socket.socket()",
+    "open a pipe": "os.pipe()",
+    "signal somebody": "os.kill(os.getppid(), 0)",
+    "make code": "mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC)",
+    "raise its limits": "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))",
+}
+
+
+@pytest.mark.threat("decoder-attack")
+@pytest.mark.skipif(
+    not ON_LINUX, reason="seccomp and the list of calls: Linux on x86_64 or aarch64"
+)
+@pytest.mark.parametrize("threads", [False, True])
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_behind_the_walls_nothing_else_can_be_done(
+    escape: str, tmp_path: Path, *, threads: bool
+) -> None:
+    """Each attempt works, or would, before the walls are built; after, each is an OSError."""
+    (tmp_path / "victim").write_text("still here")
+    code = (
+        "import mmap, os, resource, socket, sys\n"
+        "from entrenous.media.sandbox.confinement import build_walls\n"
+        f"build_walls(memory_bytes=1 << 30, cpu_s=5, threads={threads})\n"
+        f"try: {ESCAPES[escape]}\n"
+        "except (OSError, ValueError): os._exit(7)\n"
+        "os._exit(0)"
+    )
+    done = subprocess.run(
+        (sys.executable, "-I", "-c", code, str(tmp_path)), check=False, env={}, timeout=30
+    )
+    assert done.returncode == 7
+    assert [path.name for path in tmp_path.iterdir()] == ["victim"]
+
+
+@pytest.mark.threat("decoder-attack")
+def test_the_child_sees_nothing_of_its_parent(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither environment, nor folder, nor open files."""
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "hunter2")
+    with Path(os.devnull).open() as _, PictureDecoder(kinds=(PictureFormat.PNG,)) as jail:
+        jail.read(files["png"])
+        assert jail._child is not None
+        process = Path("/proc") / str(jail._child._process.pid)
+        if not process.is_dir():
+            pytest.skip("no /proc to look into")
+        # The process made itself unreadable (PR_SET_DUMPABLE); only a privileged reader sees in.
+        try:
+            assert (process / "environ").read_bytes().strip(b"\0") in (b"", b"LC_CTYPE=C.UTF-8")
+            assert (process / "cwd").readlink() == Path("/")
+            assert sorted(path.name for path in (process / "fd").iterdir()) == ["0", "1", "2", "3"]
+        except PermissionError:
+            return

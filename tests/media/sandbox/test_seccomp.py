@@ -1,0 +1,145 @@
+"""The system call list, run in a small machine of our own, for both processors."""
+
+import errno
+import struct
+
+import pytest
+
+from entrenous.media.sandbox.confinement import program
+
+ALLOW, KILL = 0x7FFF0000, 0x80000000
+REFUSED = 0x00050000 | errno.EPERM
+ABSENT = 0x00050000 | errno.ENOSYS
+MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
+# Call numbers written down here a second time, from the kernel's tables.
+CALLS = {
+    "x86_64": {
+        "read": 0,
+        "write": 1,
+        "open": 2,
+        "mmap": 9,
+        "mprotect": 10,
+        "mremap": 25,
+        "socket": 41,
+        "connect": 42,
+        "clone": 56,
+        "fork": 57,
+        "vfork": 58,
+        "execve": 59,
+        "kill": 62,
+        "ptrace": 101,
+        "unlinkat": 263,
+        "openat": 257,
+        "exit_group": 231,
+        "execveat": 322,
+        "memfd_create": 319,
+        "pkey_mprotect": 329,
+        "io_uring_setup": 425,
+        "clone3": 435,
+        "openat2": 437,
+    },
+    "aarch64": {
+        "read": 63,
+        "write": 64,
+        "mmap": 222,
+        "mprotect": 226,
+        "mremap": 216,
+        "socket": 198,
+        "connect": 203,
+        "clone": 220,
+        "execve": 221,
+        "kill": 129,
+        "ptrace": 117,
+        "unlinkat": 35,
+        "openat": 56,
+        "exit_group": 94,
+        "execveat": 281,
+        "memfd_create": 279,
+        "pkey_mprotect": 288,
+        "io_uring_setup": 425,
+        "clone3": 435,
+        "openat2": 437,
+    },
+}
+FORBIDDEN = (
+    "open",
+    "openat",
+    "openat2",
+    "socket",
+    "connect",
+    "fork",
+    "vfork",
+    "execve",
+    "execveat",
+    "kill",
+    "ptrace",
+    "unlinkat",
+    "memfd_create",
+    "pkey_mprotect",
+    "io_uring_setup",
+)
+
+
+def verdict(code: bytes, architecture: int, number: int, *arguments: int) -> int:
+    """What the kernel would answer: classic BPF over ``struct seccomp_data``."""
+    padded = [*arguments, 0, 0, 0, 0, 0, 0][:6]
+    data = struct.pack("<iIQ6Q", number, architecture, 0, *padded)
+    accumulator, at = 0, 0
+    while True:
+        operation, yes, no, value = struct.unpack_from("<HBBI", code, at * 8)
+        at += 1
+        if operation == 0x20:
+            (accumulator,) = struct.unpack_from("<I", data, value)
+        elif operation == 0x15:
+            at += yes if accumulator == value else no
+        elif operation == 0x45:
+            at += yes if accumulator & value else no
+        else:
+            assert operation == 0x06
+            return int(value)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("threads", [False, True])
+def test_what_decoding_needs_is_allowed_and_nothing_else(machine: str, *, threads: bool) -> None:
+    column, architecture = MACHINES[machine]
+    code = program(column, architecture, threads=threads)
+    calls = CALLS[machine]
+    for name in ("read", "write", "mremap", "exit_group"):
+        assert verdict(code, architecture, calls[name]) == ALLOW
+    for name in FORBIDDEN:
+        if name in calls:
+            assert verdict(code, architecture, calls[name]) == REFUSED
+    allowed = [n for n in range(1024) if verdict(code, architecture, n) == ALLOW]
+    assert len(allowed) <= 30
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_memory_never_becomes_executable(machine: str) -> None:
+    column, architecture = MACHINES[machine]
+    code = program(column, architecture, threads=True)
+    for name in ("mmap", "mprotect"):
+        number = CALLS[machine][name]
+        assert verdict(code, architecture, number, 0, 4096, 3) == ALLOW
+        assert verdict(code, architecture, number, 0, 4096, 5) == REFUSED
+        assert verdict(code, architecture, number, 0, 4096, 7 | 1 << 40) == REFUSED
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_threads_where_needed_processes_never(machine: str) -> None:
+    column, architecture = MACHINES[machine]
+    with_threads = program(column, architecture, threads=True)
+    without = program(column, architecture, threads=False)
+    number, thread, process = CALLS[machine]["clone"], 0x3D0F00, 17
+    assert verdict(with_threads, architecture, number, thread) == ALLOW
+    assert verdict(with_threads, architecture, number, process) == REFUSED
+    assert verdict(without, architecture, number, thread) == REFUSED
+    assert verdict(with_threads, architecture, CALLS[machine]["clone3"]) == ABSENT
+    assert verdict(without, architecture, CALLS[machine]["clone3"]) == REFUSED
+
+
+def test_another_architecture_is_killed() -> None:
+    """The same number means another call there (i386: 5 is open)."""
+    code = program(*MACHINES["x86_64"], threads=False)
+    assert verdict(code, 0x40000003, 5) == KILL
+    assert verdict(code, MACHINES["x86_64"][1], 0x40000000) == REFUSED  # x32's read

@@ -1,0 +1,207 @@
+"""Strangers' sounds are decoded in a child behind walls; its answers are not believed."""
+
+import io
+import struct
+import sys
+from dataclasses import replace
+from typing import Any
+from wave import open as wave_file
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
+from entrenous.base.audio_video import (
+    NotASound,
+    Silence,
+    Sound,
+    SoundBroken,
+    SoundTooLong,
+    SoundUnknown,
+    Timing,
+)
+from entrenous.base.errors import EntrenousError
+from entrenous.base.picture import DecoderDidNotStart
+from entrenous.fingerprint.chromaprint import RATE_HZ
+from entrenous.fingerprint.sound_index import sound_print
+from entrenous.media.sandbox.confinement import Limits
+from entrenous.media.sandbox.decoder_messages import (
+    read_sound_answer,
+    write_sound_answer,
+    write_sound_failure,
+)
+from entrenous.media.sandbox.decoders import decode_sound_untrusted
+from entrenous.media.sound_reader import read_sound
+from tests.clips import subtitled
+
+OGG = coded(voice(1.0, 48_000), 48_000, "libopus", "ogg", 32_000)
+
+
+class Pipe:
+    """The bytes of an answer, one read after the other."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = data
+
+    def __call__(self, size: int) -> bytes:
+        if len(self._rest) < size:
+            raise EOFError
+        part, self._rest = self._rest[:size], self._rest[size:]
+        return part
+
+
+def wave(rate_hz: int, samples: NDArray[Any]) -> bytes:
+    """A WAV file of (N, channels) samples."""
+    file = io.BytesIO()
+    with wave_file(file, "wb") as out:
+        out.setparams((samples.shape[1], 2, rate_hz, 0, "NONE", ""))
+        out.writeframes(np.round(32_000 * samples).astype("<i2").tobytes())
+    return file.getvalue()
+
+
+def answered(sound: Sound) -> bytes:
+    return b"".join(write_sound_answer(sound))
+
+
+@pytest.mark.real
+def test_the_child_answers_as_the_decoder_does_here() -> None:
+    for data in (OGG, coded(voice(1.0, 48_000), 48_000, "aac", "mp4", 64_000)):
+        assert decode_sound_untrusted(data) == read_sound(data)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("container", "codec"), [("mp4", "mov_text"), ("ipod", "mov_text"), ("matroska", "subrip")]
+)
+def test_a_track_of_text_is_in_nobodys_way(container: str, codec: str) -> None:
+    """The child meets it when nothing more can be imported."""
+    plain = coded(voice(1.0, 48_000), 48_000, "aac", "mp4", 64_000)
+    data = subtitled(plain, container=container, codec=codec)
+    assert decode_sound_untrusted(data) == read_sound(data)
+
+
+@pytest.mark.real
+def test_for_a_fingerprint_the_child_sends_one_channel_at_its_rate() -> None:
+    talk = voice(8.0, 48_000)
+    both = np.stack([talk, np.roll(talk, 48_000)], axis=1)
+    data = wave(48_000, both)
+    sound = decode_sound_untrusted(data, RATE_HZ)
+    assert sound == read_sound(data, RATE_HZ)
+    assert (sound.rate_hz, sound.channels) == (RATE_HZ, 1)
+    assert len(sound) == pytest.approx(8 * RATE_HZ, abs=2)
+    plain, small = read_sound(data), np.asarray(sound)
+    wanted = sound_print(np.asarray(plain), plain.rate_hz).words
+    found = sound_print(small, RATE_HZ).words
+    assert len(wanted) == len(found)
+    errors = int.from_bytes(wanted, "big") ^ int.from_bytes(found, "big")
+    assert errors.bit_count() < 0.02 * 8 * len(wanted)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "length"), [(RATE_HZ, 999), (48_000, 1), (8000, 1), (96_000, 9)]
+)
+def test_the_shortest_sounds_have_samples_too(rate_hz: int, length: int) -> None:
+    sound = read_sound(wave(rate_hz, np.full((length, 2), 0.25)), RATE_HZ)
+    assert len(sound) == pytest.approx(length * RATE_HZ / rate_hz, abs=1)
+
+
+def test_a_child_that_sends_more_than_was_asked_for_is_not_believed() -> None:
+    with pytest.raises(ValueError, match="more than was asked for"):
+        read_sound_answer(Pipe(answered(read_sound(OGG))), RATE_HZ)
+
+
+@pytest.mark.real
+def test_the_child_reports_what_is_wrong() -> None:
+    with pytest.raises(SoundBroken):
+        decode_sound_untrusted(b"OggS" + bytes(500))
+    with pytest.raises(NotASound):
+        decode_sound_untrusted(b"nothing of the kind")
+    with pytest.raises(SoundUnknown):
+        decode_sound_untrusted(coded(voice(1.0, 48_000), 48_000, "ac3", "mp4", 96_000))
+
+
+@pytest.mark.real
+def test_a_child_that_talks_nonsense_or_dies_is_told() -> None:
+    ready = "import sys; sys.stdout.buffer.write(b'R\\x0f'); sys.stdout.flush();"
+    for after in ("sys.stdout.buffer.write(b'Snonsense' * 9)", "sys.exit(1)"):
+        with pytest.raises(SoundBroken):
+            decode_sound_untrusted(OGG, command=(sys.executable, "-c", ready + after))
+    with pytest.raises(DecoderDidNotStart):
+        decode_sound_untrusted(OGG, command=("/no/such/program",))
+
+
+@pytest.mark.real
+def test_time_is_limited() -> None:
+    ready = "import sys, time; sys.stdout.buffer.write(b'R\\x0f'); sys.stdout.flush();"
+    limits = Limits(wall_s=1.0)
+    with pytest.raises(SoundBroken):
+        decode_sound_untrusted(
+            OGG, limits=limits, command=(sys.executable, "-c", ready + "time.sleep(60)")
+        )
+
+
+def test_an_answer_is_read_as_it_was_written() -> None:
+    sound = read_sound(OGG)
+    apart = Timing(9, (Silence(0, 2), Silence(7, 48_000 * 1200)))
+    for one in (sound, replace(sound, timing=apart)):
+        assert read_sound_answer(Pipe(answered(one))) == one
+
+
+@pytest.mark.parametrize(
+    "failure", [NotASound(), SoundUnknown(), SoundBroken(), SoundTooLong(limit_minutes=20)]
+)
+def test_failures_cross_the_pipe(failure: EntrenousError) -> None:
+    with pytest.raises(type(failure)) as told:
+        read_sound_answer(Pipe(write_sound_failure(failure)))
+    assert told.type is type(failure)
+    assert str(told.value) == str(failure)
+
+
+HEAD = struct.Struct(">IBBIBQ")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(0, 10), (0, 10**6), (1, 3), (2, 9), (3, 2_000_000), (4, 2), (5, 0), (5, 2**40)],
+)
+def test_no_number_of_an_answer_is_believed(place: int, value: int) -> None:
+    data = answered(read_sound(OGG))
+    fields = list(HEAD.unpack(data[1 : 1 + HEAD.size]))
+    fields[place] = value
+    with pytest.raises(ValueError, match=r"impossible|out of range"):
+        read_sound_answer(Pipe(b"S" + HEAD.pack(*fields) + data[1 + HEAD.size :]))
+
+
+TIMED = struct.Struct(">QIQQ")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [(2**63, 1, 0, 9), (0, 2**31, 0, 9), (0, 1, 2**40, 9), (0, 1, 0, 0), (0, 1, 0, 48_000 * 1201)],
+)
+def test_no_time_of_an_answer_is_believed(times: tuple[int, ...]) -> None:
+    data = answered(read_sound(OGG))
+    head, rest = data[: 1 + HEAD.size], data[1 + HEAD.size + 12 :]
+    with pytest.raises(ValueError, match=r"silence|picture"):
+        read_sound_answer(Pipe(head + TIMED.pack(*times) + rest))
+
+
+def test_silences_stand_in_order() -> None:
+    with pytest.raises(ValueError, match="in order"):
+        Timing(0, (Silence(5, 1), Silence(5, 1)))
+
+
+def test_for_a_fingerprint_no_times_are_believed() -> None:
+    sound = replace(read_sound(OGG, RATE_HZ), timing=Timing(1))
+    with pytest.raises(ValueError, match="more than was asked for"):
+        read_sound_answer(Pipe(answered(sound)), RATE_HZ)
+
+
+def test_samples_that_are_no_numbers_are_refused() -> None:
+    data = answered(read_sound(OGG))
+    with pytest.raises(ValueError, match="no number"):
+        read_sound_answer(Pipe(data[:-4] + np.float32(np.nan).tobytes()))
+    with pytest.raises(ValueError, match="something else"):
+        read_sound_answer(Pipe(b"?"))

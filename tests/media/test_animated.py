@@ -1,0 +1,54 @@
+"""Whether a picture moves is told by its structure, and a still one is never said to move."""
+
+import io
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from entrenous.media.file_kind import is_animated
+from tests.clips import wander, written
+
+KINDS = ("GIF", "PNG", "WEBP", "AVIF")
+
+
+def saved(kind: str, pictures: int, **how: Any) -> bytes:
+    frames = [Image.new("RGB", (40, 30), (90 * number, 20, 60)) for number in range(pictures)]
+    file = io.BytesIO()
+    frames[0].save(file, kind, save_all=True, append_images=frames[1:], **how)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("pictures", [2, 3])
+def test_what_has_more_pictures_moves(kind: str, pictures: int) -> None:
+    data = saved(kind, pictures)
+    assert is_animated(data)
+    assert is_animated(data + b"what comes behind its end")
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "JPEG", "TIFF", "BMP"])
+def test_what_has_one_is_still(kind: str) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(file, kind)
+    assert not is_animated(file.getvalue())
+
+
+def test_neither_what_is_said_in_a_file_nor_one_picture_for_a_while_moves() -> None:
+    said = saved("GIF", 1, comment=b"," * 600, duration=100, loop=0)
+    assert said.count(b",") > 600
+    assert not is_animated(said)
+    assert is_animated(saved("GIF", 2, comment=b"," * 600, duration=100, loop=0))
+    assert not is_animated(saved("WEBP", 1, minimize_size=True))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_was_cut_is_an_answer(kind: str) -> None:
+    data = saved(kind, 3)
+    told = [is_animated(data[:kept]) for kept in range(len(data))]
+    assert told == sorted(told)  # from some place on it is seen
+
+
+def test_what_is_no_picture_is_not_said_to_move() -> None:
+    for data in (b"", b"GIF", b"only words", written(wander(seconds=0.2))):
+        assert not is_animated(data)

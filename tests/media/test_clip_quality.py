@@ -1,0 +1,32 @@
+"""How finely copies are written: as finely as 42 dB takes, and no finer."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.clip_writer import TRIED_CRFS, copy_error, rate_factor
+from tests.clips import decoded, wander, written
+
+
+def test_the_error_is_that_of_what_is_shown() -> None:
+    source = written(wander(seconds=0.7))
+    with read_clip(source) as clip:
+        copy = written(decoded(source), crf="24")
+        told = copy_error(copy, clip.frames)
+    pairs = zip(decoded(copy), decoded(source), strict=True)
+    shown = float(np.mean([np.mean((a.astype(float) - b) ** 2) for a, b in pairs]))
+    assert 0.9 < told / shown < 1.25  # chroma, enlarged, is smoothed a little
+
+
+def test_between_what_was_tried_the_target_is_met() -> None:
+    target = 255.0**2 / 10.0**4.23
+    assert rate_factor((1.3 * target, target)) == TRIED_CRFS[1]
+    between = rate_factor((1.25 * target, target / 1.25))
+    assert between == pytest.approx(sum(TRIED_CRFS) / 2, abs=0.1)
+
+
+@given(st.floats(0.0, 1e4), st.floats(0.0, 1e4))
+def test_any_errors_give_a_rate_factor_within_bounds(coarse: float, fine: float) -> None:
+    assert 10.0 <= rate_factor((coarse, fine)) <= 19.0

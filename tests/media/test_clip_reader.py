@@ -1,0 +1,81 @@
+"""Clips are read frame by frame, upright, by their own times; what is no clip says so."""
+
+import contextlib
+
+import cv2
+import numpy as np
+import pytest
+
+from entrenous.base.audio_video import ClipBroken, ClipCutShort, Coded, Cut, Frame, NoFrames
+from entrenous.media.clip_reader import read_clip
+from tests.clips import beep, wander, written
+
+FRAMES = wander(seconds=1.0)
+
+
+def frames_of(data: bytes, cut: Cut | None = None) -> list[Frame]:
+    with read_clip(data, cut or Cut()) as clip:
+        return list(clip.frames)
+
+
+@pytest.mark.parametrize(
+    ("codec", "container"),
+    [("libx264", "mp4"), ("libx264", "mov"), ("libx265", "mp4"), ("libvpx-vp9", "webm"),
+     ("libvpx", "webm"), ("libsvtav1", "mp4"), ("mpeg4", "avi")],
+)  # fmt: skip
+def test_every_kind_is_read(codec: str, container: str) -> None:
+    read = frames_of(written(FRAMES, codec=codec, container=container))
+    assert [round(frame.at_s * 12) for frame in read] == list(range(12))
+    grey = cv2.cvtColor(FRAMES[5], cv2.COLOR_RGB2GRAY).astype(float)
+    shown = (np.asarray(read[5]).astype(float) - 16.0) * 255.0 / 219.0
+    assert np.abs(shown - grey).mean() < 8.0
+
+
+def test_times_are_the_files_own() -> None:
+    times = [0.0, 0.04, 0.2, 0.21, 0.5, 0.9, 1.0, 1.1, 1.2, 1.7, 1.8, 2.0]
+    read = frames_of(written(FRAMES, times=times))
+    assert [frame.at_s for frame in read] == pytest.approx(times, abs=1e-3)
+
+
+def test_a_cut_takes_what_is_asked_for() -> None:
+    data = written(FRAMES)
+    whole = frames_of(data)
+    some = frames_of(data, Cut(0.25, 0.75, 2))
+    assert [frame.at_s for frame in some] == pytest.approx([4 / 12, 6 / 12, 8 / 12])
+    assert some[0].planes == whole[4].planes
+    small = frames_of(data, Cut(side_px=160))
+    assert (small[0].width_px, small[0].height_px) == (160, 120)
+
+
+def test_how_each_frame_was_coded_is_told_where_each_is_shown() -> None:
+    data = written(FRAMES, preset="medium", **{"x264-params": "bframes=2:b-adapt=0:scenecut=0"})
+    kinds = [frame.coded for frame in frames_of(data)]
+    both = [Coded.BOTH_WAYS] * 2
+    assert kinds[:7] == [Coded.WHOLE, *both, Coded.FORWARD, *both, Coded.FORWARD]
+    hidden = frames_of(written(FRAMES, codec="libvpx-vp9", container="webm"))
+    assert {frame.coded for frame in hidden} == {Coded.UNKNOWN}
+
+
+def test_what_has_no_frames_says_so() -> None:
+    for data in (b"", b"hello", beep(), beep(container="matroska")):
+        with pytest.raises(NoFrames):
+            frames_of(data)
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+@pytest.mark.parametrize("kept", [0.3, 0.9, 0.999])
+def test_half_a_file_is_refused(container: str, kept: float) -> None:
+    data = written(FRAMES, container=container)
+    with pytest.raises(ClipCutShort):
+        frames_of(data[: round(kept * len(data))])
+
+
+def test_noise_in_a_file_never_ends_in_anything_but_our_own_errors() -> None:
+    data = written(FRAMES)
+    rng = np.random.default_rng(1)
+    for _ in range(12):
+        broken = bytearray(data)
+        for place in rng.integers(0, len(data), 60):
+            broken[place] = int(rng.integers(256))
+        with contextlib.suppress(NoFrames, ClipCutShort, ClipBroken):
+            frames_of(bytes(broken))

@@ -1,0 +1,105 @@
+"""Written clips hold the frames, their times and the sound, and nothing else."""
+
+import io
+
+import av
+import numpy as np
+import pytest
+
+from entrenous.base.audio_video import Coded, Silence, Timing
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.clip_writer import ClipWriter, Track
+from tests.clips import wander, written
+
+TIMES = [0.0, 0.1, 0.15, 0.4, 0.5, 0.9]
+
+
+def copied(sound: Track | None = None) -> bytes:
+    with read_clip(written(wander(seconds=0.5), times=TIMES)) as clip:
+        writer = ClipWriter(clip.shown, 14, sound)
+        for frame in clip.frames:
+            luma = np.asarray(frame)
+            writer.add(luma, np.frombuffer(frame.planes, np.uint8)[luma.size :], frame.at_s)
+        return writer.finish()
+
+
+def test_times_and_frames_stay() -> None:
+    with read_clip(copied()) as clip:
+        read = list(clip.frames)
+    assert [frame.at_s for frame in read] == pytest.approx(TIMES, abs=1e-3)
+    with read_clip(written(wander(seconds=0.5), times=TIMES)) as clip:
+        for one, other in zip(read, clip.frames, strict=True):
+            error = np.asarray(one).astype(float) - np.asarray(other)
+            assert np.mean(error**2) < 3.0
+
+
+def test_a_copy_is_coded_in_step_with_its_source() -> None:
+    whole, on, both = Coded.WHOLE, Coded.FORWARD, Coded.BOTH_WAYS
+    wanted = [whole, both, on, on, both, both, both, both, both, on, whole, both, on]
+    frames = written(wander(seconds=1.5), **{"x264-params": "bframes=0"})
+    with read_clip(frames) as clip:
+        writer = ClipWriter(clip.shown, 16)
+        for frame, coded in zip(clip.frames, wanted, strict=False):
+            luma = np.asarray(frame)
+            chroma = np.frombuffer(frame.planes, np.uint8)[luma.size :]
+            writer.add(luma, chroma, frame.at_s, coded)
+        data = writer.finish()
+    with read_clip(data) as clip:
+        assert [frame.coded for frame in clip.frames] == wanted
+
+
+def test_nothing_else_is_inside() -> None:
+    data = copied()
+    for word in (b"x264", b"Lavf", b"Lavc", b"encoder", b"crf", b"udta", b"Handler"):
+        assert word not in data
+    with av.open(io.BytesIO(data)) as clip:
+        assert "creation_time" not in clip.metadata
+
+
+def test_the_sound_is_carried_over() -> None:
+    tone = 0.5 * np.sin(np.arange(44_100) * 0.06).astype(np.float32)
+    data = copied(Track(np.stack([tone, 0.5 * tone], axis=1), 44_100))
+    with av.open(io.BytesIO(data)) as clip:
+        heard = np.concatenate([frame.to_ndarray() for frame in clip.decode(audio=0)], axis=1)
+    assert heard.shape[0] == 2
+    assert heard.shape[1] == pytest.approx(44_100, abs=3000)
+    assert np.std(heard[0, 5000:40_000]) == pytest.approx(0.354, abs=0.02)
+
+
+def test_silences_stand_where_they_belong_to_the_sample() -> None:
+    noise = np.random.default_rng(3).uniform(-0.5, 0.5, (24_000, 1)).astype(np.float32)
+    silences = tuple(Silence(place, 2400 + place % 7) for place in range(0, 24_000, 3000))
+    whole = np.concatenate(
+        [
+            np.concatenate([np.zeros((one.length, 1)), noise[one.before : one.before + 3000]])
+            for one in silences
+        ]
+    )
+    heard = heard_in(copied(Track(noise, 48_000, Timing(0, silences))))[: len(whole)]
+    assert len(heard) == len(whole)
+    apart = np.correlate(heard, whole[500:-500, 0], "valid")
+    assert int(apart.argmax()) == 500
+    loud = np.abs(whole[:, 0]) > 0
+    assert np.std(heard[~loud]) < 0.3 * np.std(heard[loud])
+
+
+def test_a_sound_that_is_ahead_moves_the_frames_and_not_itself() -> None:
+    tone = 0.5 * np.sin(np.arange(48_000) * 0.06).astype(np.float32)[:, None]
+    plain, ahead = (
+        copied(Track(tone, 48_000, timing)) for timing in (Timing(), Timing(ahead=24_000))
+    )
+    assert heard_in(plain).tobytes() == heard_in(ahead).tobytes()
+    assert shown_at(plain) == pytest.approx(TIMES, abs=1e-3)
+    assert shown_at(ahead) == pytest.approx([0.5 + at_s for at_s in TIMES], abs=1e-3)
+    with read_clip(ahead) as clip:
+        assert [frame.at_s for frame in clip.frames] == pytest.approx(TIMES, abs=1e-3)
+
+
+def heard_in(data: bytes) -> np.ndarray:
+    with av.open(io.BytesIO(data)) as clip:
+        return np.concatenate([frame.to_ndarray()[0] for frame in clip.decode(audio=0)])
+
+
+def shown_at(data: bytes) -> list[float]:
+    with av.open(io.BytesIO(data)) as clip:
+        return [float(frame.time) for frame in clip.decode(video=0)]

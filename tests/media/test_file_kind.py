@@ -1,0 +1,36 @@
+"""What a file is opened as, by its first bytes."""
+
+import pytest
+
+from entrenous.base.audio_video import SoundBroken
+from entrenous.base.picture import Medium
+from entrenous.media.file_kind import medium_of
+from entrenous.media.sound_reader import read_sound
+from tests.clips import beep, wander, written
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a letter".encode("utf-16"),
+        b"Get free tickets for the concert on Saturday",
+        b"The wide river",
+        b"\x89PNG\r\n\x1a\n",
+    ],
+)
+def test_a_text_is_neither_a_clip_nor_a_sound(text: bytes) -> None:
+    assert medium_of(text) is Medium.PICTURE
+
+
+def test_files_of_old_cameras_are_clips() -> None:
+    film = written(wander(seconds=0.5), container="mov")
+    assert medium_of(film) is Medium.CLIP
+    assert medium_of(film[int.from_bytes(film[:4], "big") :]) is Medium.CLIP  # without its ftyp box
+    assert medium_of(beep()) is Medium.CLIP  # a player would look for frames in it, too
+
+
+def test_moving_pictures_in_an_ogg_file_are_not_passed_over() -> None:
+    film = written(wander(seconds=0.5), codec="libvpx", container="ogg")
+    assert medium_of(film) is Medium.SOUND
+    with pytest.raises(SoundBroken):
+        read_sound(film)

@@ -1,0 +1,114 @@
+"""A cut JPEG with an end marker put behind it is still cut; a flat picture is still whole."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from entrenous.base.picture import CutShort, DecoderGaveUp
+from entrenous.media.completeness import load_whole, outline_of
+from entrenous.media.picture_reader import read_picture
+
+Write = Callable[..., bytes]
+END = b"\xff\xd9"
+WAYS = [
+    {},
+    {"subsampling": 0},
+    {"subsampling": 1},
+    {"restart_marker_rows": 1},
+    {"optimize": True},
+    {"quality": 100},
+    {"quality": 15},
+]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("way", WAYS)
+def test_an_end_marker_does_not_mend_a_cut(
+    mode: str, way: dict[str, int], photo: Image.Image, write: Write
+) -> None:
+    data = write(photo.convert(mode), "JPEG", **way)
+    start = data.index(b"\xff\xda") + 14
+    for part in range(50):
+        cut = start + (len(data) - start) * part // 53  # what lies beyond ends in the last blocks
+        with pytest.raises(CutShort):
+            read_picture(data[:cut] + END)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("way", [*WAYS, {"progressive": True}])
+def test_flat_pictures_and_flat_bottoms_are_whole(
+    mode: str, way: dict[str, int], photo: Image.Image, write: Write
+) -> None:
+    barred = photo.copy()
+    barred.paste((0, 0, 0), (0, 70, 160, 120))
+    for image in (
+        Image.new("RGB", (203, 151), "white"),
+        Image.new("RGB", (64, 48)),
+        Image.new("RGB", (1, 1), "red"),
+        Image.new("RGB", (17, 1), "blue"),
+        barred,
+    ):
+        picture = read_picture(write(image.convert(mode), "JPEG", **way))
+        assert (picture.width_px, picture.height_px) == image.size
+
+
+def test_a_progressive_file_without_its_last_scans_is_whole_but_coarse(
+    astronaut: NDArray[np.uint8], write: Write
+) -> None:
+    """Cut before the mean values are complete: refused. After that, no part of it is missing."""
+    data = write(Image.fromarray(astronaut), "JPEG", progressive=True, quality=90)
+    whole = np.asarray(read_picture(data)).astype(int)
+    scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]
+    assert len(scans) == 10
+    read = 0
+    for cut in scans[1:]:
+        try:
+            picture = read_picture(data[:cut] + END)
+        except CutShort:
+            assert read == 0
+            continue
+        read += 1
+        assert np.abs(np.asarray(picture) - whole).reshape(8, 64, -1).mean(axis=(1, 2)).max() < 4.0
+    assert 1 <= read <= 4
+
+
+def test_colour_planes_in_scans_of_their_own_must_all_be_there() -> None:
+    """A frame that announces three components, of which one scan came."""
+    frame = b"\xff\xc0\0\x11\x08\0\x08\0\x08\x03\x01\x11\0\x02\x11\0\x03\x11\0"
+    scan = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
+    data = b"\xff\xd8" + frame + scan + b"data" + END
+    outline = outline_of(data)
+    assert (outline.frame, outline.scans) == (0xC0, 1)
+    assert (outline.components, outline.sharp) == ({1, 2, 3}, {1})
+    with pytest.raises(CutShort):
+        read_picture(data)
+
+
+def test_stuffing_fill_and_restarts_are_no_markers() -> None:
+    scan = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
+    data = b"\xff\xd8" + scan + b"a\xff\0b\xff\xd0c\xff\xff\xd7d\xff\x01e" + b"\xff\xff" + END
+    assert outline_of(data).end == len(data) - 2
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_segment_shorter_than_its_own_length_is_refused(length: int) -> None:
+    with pytest.raises(DecoderGaveUp):
+        read_picture(b"\xff\xd8\xff\xe0" + length.to_bytes(2) + bytes(20))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_flat_corner_is_decoded_once(mode: str, write: Write) -> None:
+    data = write(Image.new(mode, (90, 70), "teal"), "JPEG")
+    opened: list[Image.Image] = []
+
+    def remembered(file: io.BytesIO) -> Image.Image:
+        opened.append(Image.open(file))
+        return opened[-1]
+
+    loaded = load_whole(data, remembered)
+    assert [one for one in opened if one._im is not None] == [loaded]
+    assert loaded.tobytes() == Image.open(io.BytesIO(data)).tobytes()

@@ -1,0 +1,260 @@
+"""Reading: every format and mode comes out as the pixels that it shows, upright."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from entrenous.base.picture import NotAPicture, Picture, PictureFormat
+from entrenous.media.picture_reader import read_picture
+
+Write = Callable[..., bytes]
+
+# How far a pixel may be off on average, in steps of 255: nothing for lossless formats.
+LOSSES = {
+    "jpeg": 4.0,
+    "jpeg-progressive": 4.0,
+    "jpeg-cmyk": 4.0,
+    "png": 0.0,
+    "png-palette": 8.0,
+    "webp": 4.0,
+    "webp-lossless": 0.0,
+    "heic": 4.0,
+    "avif": 4.0,
+    "gif": 8.0,
+    "tiff": 0.0,
+    "tiff-lzw": 0.0,
+    "bmp": 0.0,
+}
+
+
+def pixels(picture: Picture) -> NDArray[np.int16]:
+    return np.asarray(picture).astype(np.int16)
+
+
+def off(picture: Picture, image: Image.Image) -> float:
+    return float(np.abs(pixels(picture) - np.asarray(image.convert("RGB"), np.int16)).mean())
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_format_shows_the_photo(
+    name: str, files: dict[str, bytes], photo: Image.Image
+) -> None:
+    picture = read_picture(files[name])
+    assert (picture.width_px, picture.height_px) == photo.size
+    assert picture.encoding.format is PictureFormat(name.partition("-")[0])
+    assert picture.alpha is None
+    assert picture.profile is None
+    assert off(picture, photo) <= LOSSES[name]
+
+
+def test_the_name_of_the_kind_is_in_the_bytes_alone(files: dict[str, bytes]) -> None:
+    kinds = {name: read_picture(data).encoding.format.value for name, data in files.items()}
+    assert kinds == {name: name.partition("-")[0] for name in files}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff\xd8",
+        b"hello",
+        b"%PDF-1.7\n",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"RIFF\x00\x00\x00\x00WAVE",
+        b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2",
+        b"\xff\x0a",  # JPEG XL
+        bytes(1000),
+    ],
+)
+def test_other_files_are_no_pictures(data: bytes) -> None:
+    with pytest.raises(NotAPicture, match="JPEG, PNG, WebP"):
+        read_picture(data)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_one_bit_is_black_and_white(kind: str, photo: Image.Image, write: Write) -> None:
+    image = photo.convert("1")
+    picture = read_picture(write(image, kind))
+    assert picture.encoding.grey
+    assert off(picture, image) == 0.0
+
+
+def test_sixteen_bits_of_grey_keep_their_upper_byte(write: Write) -> None:
+    deep = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    for kind in ("PNG", "TIFF"):
+        picture = read_picture(write(Image.fromarray(deep), kind))
+        assert picture.encoding.grey
+        assert np.array_equal(pixels(picture)[:, :, 1], deep >> 8)
+
+
+def test_sixteen_bits_of_colour_keep_their_upper_byte() -> None:
+    deep = np.random.default_rng(5).integers(0, 65536, (9, 7, 3), dtype=np.uint16)
+    picture = read_picture(png((7, 9), 16, 2, [row.astype(">u2").tobytes() for row in deep]))
+    assert np.array_equal(pixels(picture), deep >> 8)
+
+
+def test_sixteen_bits_of_grey_and_alpha() -> None:
+    deep = np.random.default_rng(6).integers(256, 65536, (5, 4, 2), dtype=np.uint16)
+    picture = read_picture(png((4, 5), 16, 4, [row.astype(">u2").tobytes() for row in deep]))
+    assert picture.encoding.grey
+    assert np.array_equal(pixels(picture)[:, :, 2], deep[:, :, 0] >> 8)
+    assert picture.alpha == (deep[:, :, 1] >> 8).astype(np.uint8).tobytes()
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_alpha_is_kept(mode: str, photo: Image.Image, write: Write) -> None:
+    image = photo.convert(mode)
+    ramp = Image.linear_gradient("L").resize(photo.size).point(lambda value: max(value, 1))
+    image.putalpha(ramp)
+    picture = read_picture(write(image, "PNG"))
+    assert picture.alpha == ramp.tobytes()
+    assert picture.encoding.grey == (mode == "LA")
+    assert off(picture, image) == 0.0
+
+
+def test_an_alpha_that_hides_nothing_is_none(photo: Image.Image, write: Write) -> None:
+    assert read_picture(write(photo.convert("RGBA"), "PNG")).alpha is None
+
+
+def test_what_nobody_can_see_does_not_travel(photo: Image.Image, write: Write) -> None:
+    image = photo.copy()
+    image.putalpha(Image.new("L", photo.size, 0))
+    image.paste((10, 20, 30, 255), (0, 0, 80, 120))
+    picture = read_picture(write(image, "PNG"))
+    assert not pixels(picture)[:, 80:].any()
+    assert (pixels(picture)[:, :80] == (10, 20, 30)).all()
+
+
+def test_a_palette_with_transparency(photo: Image.Image, write: Write) -> None:
+    image = photo.quantize(16)
+    picture = read_picture(write(image, "PNG", transparency=3))
+    assert picture.alpha is not None
+    assert np.array_equal(
+        np.frombuffer(picture.alpha, np.uint8) == 0, np.asarray(image).ravel() == 3
+    )
+
+
+def test_a_colour_that_stands_for_transparent(photo: Image.Image, write: Write) -> None:
+    image = photo.copy()
+    image.paste((1, 2, 3), (0, 0, 50, 50))
+    picture = read_picture(write(image, "PNG", transparency=(1, 2, 3)))
+    assert picture.alpha is not None
+    assert not np.frombuffer(picture.alpha, np.uint8).reshape(120, 160)[:50, :50].any()
+
+
+def test_interlaced_png(photo: Image.Image) -> None:
+    rows = np.asarray(photo)
+    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]
+    passes.append((1, 0, 2, 1))  # W3C PNG, 8.2: first row, first column, row step, column step
+    lines = [row.tobytes() for y, x, dy, dx in passes for row in rows[y::dy, x::dx]]
+    assert off(read_picture(png((160, 120), 8, 2, lines, interlaced=True)), photo) == 0.0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF"])
+def test_every_orientation_comes_out_upright(
+    kind: str, orientation: int, photo: Image.Image, write: Write
+) -> None:
+    """Stored turned back and marked with the orientation, it must read as the photo itself."""
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+    stored = photo if orientation == 1 else photo.transpose(Image.Transpose(back[orientation]))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {} if kind in ("PNG", "TIFF") else {"quality": 92}
+    picture = read_picture(write(stored, kind, exif=exif.tobytes(), **options))
+    assert (picture.width_px, picture.height_px) == photo.size
+    assert off(picture, photo) < 4.0
+
+
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\xff", b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"]
+)
+def test_a_damaged_exif_block_leaves_the_picture_as_stored(
+    exif: bytes, photo: Image.Image, write: Write
+) -> None:
+    assert off(read_picture(write(photo, "WEBP", lossless=True, exif=exif)), photo) == 0.0
+
+
+def test_the_first_frame_stands_for_an_animation(photo: Image.Image, write: Write) -> None:
+    later = [photo.rotate(180), photo.rotate(90)]
+    for kind, options in (("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})):
+        data = write(photo, kind, save_all=True, append_images=later, **options)
+        assert off(read_picture(data), photo) == 0.0
+    assert off(read_picture(write(photo, "GIF", save_all=True, append_images=later)), photo) < 8.0
+
+
+def test_jpeg_encoding_is_noted(photo: Image.Image, write: Write) -> None:
+    names = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
+    for name, number in names.items():
+        data = write(photo, "JPEG", quality=83, subsampling=number)
+        encoding = read_picture(data).encoding
+        assert encoding.subsampling == name
+        assert encoding.tables is not None
+        quantization = Image.open(io.BytesIO(data)).quantization  # type: ignore[attr-defined]
+        assert {slot: list(table) for slot, table in encoding.tables.items()} == quantization
+
+
+def test_jpeg_tables_turn_with_the_picture(photo: Image.Image, write: Write) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    table = [1 + number for number in range(64)]
+    data = write(photo, "JPEG", qtables=[table, table], subsampling=1, exif=exif.tobytes())
+    encoding = read_picture(data).encoding
+    assert encoding.tables is not None
+    turned = np.array(encoding.tables[0]).reshape(8, 8)
+    assert np.array_equal(turned, np.array(table).reshape(8, 8).T)
+    assert (
+        encoding.subsampling is None
+    )  # halved in one direction only, and that is the other one now
+
+
+def test_a_grey_jpeg_is_grey_and_cmyk_has_no_tables(files: dict[str, bytes]) -> None:
+    grey = read_picture(files["jpeg-grey"])
+    assert grey.encoding.grey
+    assert np.array_equal(pixels(grey)[:, :, 0], pixels(grey)[:, :, 2])
+    assert read_picture(files["jpeg-cmyk"]).encoding.tables is None
+
+
+def test_webp_kinds_are_told_apart(
+    files: dict[str, bytes], photo: Image.Image, write: Write
+) -> None:
+    assert not read_picture(files["webp"]).encoding.lossless
+    assert read_picture(files["webp-lossless"]).encoding.lossless
+    extended = write(photo, "WEBP", lossless=True, exif=b"Exif\0\0II*\0\0\0\0\0")
+    assert read_picture(extended).encoding.lossless
+    lossy = write(photo, "WEBP", quality=80, save_all=True, append_images=[photo.rotate(180)])
+    assert not read_picture(lossy).encoding.lossless
+
+
+def test_measurements_are_no_picture(write: Write) -> None:
+    for dtype in (np.float32, np.int32):
+        with pytest.raises(NotAPicture):
+            read_picture(write(Image.fromarray(np.ones((4, 4), dtype)), "TIFF"))
+
+
+def test_a_raw_file_is_not_taken_for_its_thumbnail(photo: Image.Image, write: Write) -> None:
+    with pytest.raises(NotAPicture):
+        read_picture(write(photo, "TIFF", tiffinfo={50706: b"\x01\x04\x00\x00"}))
+    with pytest.raises(NotAPicture):
+        read_picture(write(photo, "TIFF", tiffinfo={254: 1}))
+
+
+def png(
+    size: tuple[int, int], depth: int, colour: int, lines: list[bytes], *, interlaced: bool = False
+) -> bytes:
+    """A PNG by hand (W3C PNG, third edition), each line with filter 0."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        crc = zlib.crc32(name + body)
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", crc)
+
+    head = struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, interlaced)
+    body = zlib.compress(b"".join(b"\0" + line for line in lines))
+    start = b"\x89PNG\r\n\x1a\n"
+    return start + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")

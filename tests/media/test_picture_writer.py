@@ -1,0 +1,155 @@
+"""Writing: alike to the original, the same bytes every time, and only what a picture needs."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.media.icc_profile import MatrixProfile, write_profile
+from entrenous.media.picture_reader import read_picture
+from entrenous.media.picture_writer import QUALITY, write_picture
+
+Write = Callable[..., bytes]
+NAMES = [
+    "jpeg",
+    "jpeg-progressive",
+    "jpeg-cmyk",
+    "jpeg-grey",
+    "png",
+    "png-palette",
+    "webp",
+    "webp-lossless",
+    "heic",
+    "avif",
+    "gif",
+    "tiff",
+    "tiff-lzw",
+    "bmp",
+]
+WIDE = write_profile(
+    MatrixProfile(
+        major=2,
+        columns=(bytes((0, 0, 156, 24, 0, 0, 79, 165, 0, 0, 4, 252)),) * 3,
+        curves=(b"curv\0\0\0\0\0\0\0\1\2\x33",) * 3,
+        white=bytes((0, 0, 243, 81, 0, 1, 0, 0, 0, 1, 22, 204)),
+        adaptation=None,
+    )
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_copy_is_alike_and_in_the_promised_format(name: str, files: dict[str, bytes]) -> None:
+    picture = read_picture(files[name])
+    copy = read_picture(write_picture(picture))
+    assert copy.encoding.format is picture.encoding.format.written
+    assert (copy.width_px, copy.height_px) == (picture.width_px, picture.height_px)
+    assert copy.encoding.grey == picture.encoding.grey
+    distance = np.abs(np.asarray(copy).astype(int) - np.asarray(picture)).mean()
+    lossless = copy.encoding.format is PictureFormat.PNG or copy.encoding.lossless
+    assert distance <= (0.0 if lossless else 2.5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_picture_gives_the_same_bytes(name: str, files: dict[str, bytes]) -> None:
+    assert write_picture(read_picture(files[name])) == write_picture(read_picture(files[name]))
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("quality", [76, 88, 97])
+def test_good_jpeg_tables_are_kept(
+    quality: int, subsampling: str, photo: Image.Image, write: Write
+) -> None:
+    picture = read_picture(write(photo, "JPEG", quality=quality, subsampling=subsampling))
+    assert read_picture(write_picture(picture)).encoding == picture.encoding
+
+
+def test_coarse_jpeg_tables_are_not(photo: Image.Image, write: Write) -> None:
+    picture = read_picture(write(photo, "JPEG", quality=40, subsampling="4:2:0"))
+    copy = read_picture(write_picture(picture))
+    want = read_picture(write(photo, "JPEG", quality=QUALITY, subsampling="4:2:0"))
+    assert copy.encoding == want.encoding
+
+
+def test_tables_nobody_would_use_are_not_fatal(photo: Image.Image) -> None:
+    """A stranger chooses them; up to 65,535 is legal in T.81."""
+    for table in ((65_535,) * 64, (1,) * 63 + (1_700,), (1,) * 64):
+        encoding = Encoding(PictureFormat.JPEG, tables={0: table, 1: table}, subsampling="4:2:0")
+        picture = Picture(photo.width, photo.height, photo.tobytes(), encoding)
+        assert read_picture(write_picture(picture)).width_px == photo.width
+
+
+def test_other_pixels_can_be_written_in_its_place(files: dict[str, bytes]) -> None:
+    picture = read_picture(files["png"])
+    pixels = 255 - np.asarray(picture)
+    assert np.array_equal(np.asarray(read_picture(write_picture(picture, pixels))), pixels)
+    mirrored = pixels[:, ::-1]  # a view with negative strides is as good
+    assert np.array_equal(np.asarray(read_picture(write_picture(picture, mirrored))), mirrored)
+
+
+def test_pixels_of_another_shape_or_type_are_refused(files: dict[str, bytes]) -> None:
+    picture = read_picture(files["png"])
+    for pixels in (np.zeros((1, 1, 3), np.uint8), np.zeros((120, 160), np.uint8)):
+        with pytest.raises(ValueError, match="height x width x 3"):
+            write_picture(picture, pixels)
+    with pytest.raises(ValueError, match="uint8"):
+        write_picture(picture, np.zeros((120, 160, 3)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_alpha_travels(kind: str, mode: str, photo: Image.Image, write: Write) -> None:
+    image = photo.convert(mode)
+    image.putalpha(Image.radial_gradient("L").resize(photo.size))
+    picture = read_picture(write(image, kind, **({"lossless": True} if kind == "WEBP" else {})))
+    copy = read_picture(write_picture(picture))
+    assert copy.alpha == picture.alpha
+    assert copy.samples == picture.samples
+
+
+def test_a_jpeg_shows_what_is_transparent_on_white(photo: Image.Image, write: Write) -> None:
+    image = photo.convert("RGBA")
+    image.putalpha(Image.new("L", photo.size, 0))
+    picture = read_picture(write(image, "AVIF", quality=95))
+    assert picture.alpha is not None
+    assert np.asarray(read_picture(write_picture(picture))).min() >= 254
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_the_reduced_profile_is_embedded_as_it_is(
+    kind: str, photo: Image.Image, write: Write
+) -> None:
+    data = write_picture(read_picture(write(photo, kind, icc_profile=WIDE)))
+    assert Image.open(io.BytesIO(data)).info["icc_profile"] == WIDE
+
+
+@pytest.mark.threat("metadata")
+def test_a_jpeg_holds_only_the_segments_that_decoding_needs(
+    photo: Image.Image, write: Write
+) -> None:
+    original = write(photo, "JPEG", quality=90, icc_profile=WIDE, comment=b"SPY", xmp=b"SPY")
+    data = write_picture(read_picture(original))
+    assert segments(data) == [0xE0, 0xE2, 0xDB, 0xDB, 0xC0, 0xC4, 0xC4, 0xC4, 0xC4, 0xDA]
+    assert data[2:20] == b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"  # no density, no thumbnail
+
+
+def segments(jpeg: bytes) -> list[int]:
+    """Marker codes up to the first scan (ITU-T T.81, B.1.1)."""
+    at, codes = 2, []
+    while not codes or codes[-1] != 0xDA:
+        assert jpeg[at] == 0xFF
+        codes.append(jpeg[at + 1])
+        at += 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+    return codes
+
+
+def test_a_png_holds_only_the_chunks_that_decoding_needs(photo: Image.Image, write: Write) -> None:
+    data = write_picture(read_picture(write(photo, "PNG", icc_profile=WIDE, dpi=(72, 72))))
+    names, at = [], 8
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        names.append(data[at + 4 : at + 8])
+        at += 12 + size
+    assert set(names) == {b"IHDR", b"iCCP", b"IDAT", b"IEND"}

@@ -1,0 +1,50 @@
+"""Smaller copies: right size, right colours, no bleeding from what is transparent."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.media.picture_reader import read_picture
+from entrenous.media.resize import resize
+
+PNG = Encoding(PictureFormat.PNG)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 80))
+def test_the_longest_side_is_never_longer_than_asked(width: int, height: int, side: int) -> None:
+    picture = Picture(width, height, bytes(width * height * 3), PNG, bytes(width * height))
+    smaller = resize(picture, side)
+    assert max(smaller.width_px, smaller.height_px) == min(side, max(width, height))
+    assert abs(smaller.width_px * height - smaller.height_px * width) <= max(width, height)
+
+
+def test_a_small_picture_stays_as_it_is(files: dict[str, bytes]) -> None:
+    picture = read_picture(files["jpeg"])
+    assert resize(picture, 160) is picture
+
+
+def test_it_looks_the_same_and_keeps_its_encoding(files: dict[str, bytes]) -> None:
+    picture = read_picture(files["jpeg"])
+    smaller = resize(picture, 80)
+    assert smaller.encoding == picture.encoding
+    blocks = np.asarray(picture).reshape(60, 2, 80, 2, 3).mean(axis=(1, 3))
+    assert np.abs(np.asarray(smaller) - blocks).mean() < 3.0
+
+
+def test_transparent_colours_do_not_bleed() -> None:
+    """Invisible black next to visible white must not make the white edge grey."""
+    image = Image.new("RGB", (40, 40), "white")
+    image.paste((0, 0, 0), (0, 0, 20, 40))
+    alpha = bytes(([0] * 20 + [255] * 20) * 40)
+    smaller = resize(Picture(40, 40, image.tobytes(), PNG, alpha), 13)
+    assert smaller.alpha is not None
+    visible = np.frombuffer(smaller.alpha, np.uint8).reshape(13, 13) > 8
+    assert np.asarray(smaller)[visible].min() >= 250
+
+
+def test_nothing_is_no_size(files: dict[str, bytes]) -> None:
+    with pytest.raises(ValueError, match="at least one pixel"):
+        resize(read_picture(files["png"]), 0)

@@ -1,0 +1,132 @@
+"""A JPEG that is decoded no larger than is needed, for a gate (docs/spec/gate.md section 2.1)."""
+
+import io
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from entrenous.base.limits import WHOLE_SIDE_PX
+from entrenous.base.picture import CutShort
+from entrenous.fingerprint.pdq import distance, fingerprint
+from entrenous.media.picture_reader import read_picture
+from entrenous.media.sandbox.decoders import decode_untrusted
+
+NEEDED_PX = 512
+TURNED = 6  # EXIF: a quarter turn
+
+
+def photo(width: int, height: int) -> Image.Image:
+    plain = Image.fromarray(np.asarray(skimage.data.retina()))
+    return plain.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def saved(image: Image.Image, how: str = "JPEG", **options: object) -> bytes:
+    held = io.BytesIO()
+    image.save(held, how, **options)
+    return held.getvalue()
+
+
+@pytest.mark.parametrize("size", [(2048, 1536), (1100, 3000), (1023, 1024), (512, 900)])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}])
+def test_it_is_smaller_as_large_as_needed_and_looks_the_same(
+    size: tuple[int, int], options: dict[str, object]
+) -> None:
+    data = saved(photo(*size), **options)
+    whole, shrunk = read_picture(data), read_picture(data, at_least_px=NEEDED_PX)
+    sides = (shrunk.width_px, shrunk.height_px)
+    assert (min(sides) < min(size)) == (min(size) >= 2 * NEEDED_PX)
+    assert min(sides) >= NEEDED_PX
+    assert sides[0] / sides[1] == pytest.approx(size[0] / size[1], abs=0.005)
+    assert distance(fingerprint(whole), fingerprint(shrunk)) <= 2
+
+
+@pytest.mark.parametrize("turned", range(1, 9))
+@pytest.mark.parametrize("size", [(1999, 1537), (1541, 2300), (1200, 834), (777, 1003)])
+def test_its_hash_is_that_of_the_whole_however_it_was_held(
+    size: tuple[int, int], turned: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    data = saved(photo(*size), exif=exif, quality=85)
+    whole = read_picture(data, luma=True)
+    shrunk = read_picture(data, at_least_px=WHOLE_SIDE_PX, luma=True)
+    assert shrunk.shrunk_from is not None
+    assert shrunk.shrunk_from[:2] == (whole.width_px, whole.height_px)
+    assert shrunk.shrunk_by == min(size) // WHOLE_SIDE_PX
+    assert distance(fingerprint(whole), fingerprint(shrunk)) <= 4
+
+
+def test_nothing_is_said_of_another_size_where_none_was_made_smaller() -> None:
+    assert read_picture(saved(photo(300, 200)), at_least_px=WHOLE_SIDE_PX).shrunk_from is None
+    assert read_picture(saved(photo(900, 900), "PNG"), at_least_px=10).shrunk_from is None
+
+
+def test_a_turn_is_undone_in_a_shrunk_one_too() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = TURNED
+    shrunk = read_picture(saved(photo(2048, 1600), exif=exif), at_least_px=NEEDED_PX)
+    assert shrunk.height_px > shrunk.width_px >= NEEDED_PX
+
+
+def test_half_a_file_is_refused_as_ever() -> None:
+    data = saved(photo(2048, 1536))
+    for share in (0.3, 0.6, 0.9):
+        with pytest.raises(CutShort):
+            read_picture(data[: int(share * len(data))] + b"\xff\xd9", at_least_px=NEEDED_PX)
+
+
+@pytest.mark.parametrize("at_least_px", [0, NEEDED_PX])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_the_luma_alone_is_a_third_and_fingerprints_alike(
+    at_least_px: int, options: dict[str, object]
+) -> None:
+    data = saved(photo(1300, 1100), **options)
+    whole = read_picture(data, at_least_px=at_least_px)
+    luma = read_picture(data, at_least_px=at_least_px, luma=True)
+    assert (luma.luma_alone, whole.luma_alone) == (True, False)
+    assert len(luma.samples) * 3 == len(whole.samples)
+    assert np.asarray(luma).shape == np.asarray(whole).shape
+    brightness = np.asarray(whole) @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(np.asarray(luma)[:, :, 0] - brightness).mean() < 1
+    assert distance(fingerprint(luma), fingerprint(whole)) <= 4
+
+
+def test_a_grey_jpeg_is_its_luma() -> None:
+    data = saved(photo(1300, 1100).convert("L"))
+    assert np.array_equal(read_picture(data), read_picture(data, luma=True))
+
+
+@pytest.mark.parametrize("how", ["PNG", "WEBP"])
+def test_of_other_formats_the_colours_come_too(how: str) -> None:
+    data = saved(photo(700, 600), how)
+    assert read_picture(data, luma=True) == read_picture(data)
+
+
+def test_a_turned_luma_is_upright_and_a_cut_one_is_refused() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = TURNED
+    data = saved(photo(700, 600), exif=exif)
+    luma = read_picture(data, luma=True)
+    assert (luma.width_px, luma.height_px, luma.luma_alone) == (600, 700, True)
+    with pytest.raises(CutShort):
+        read_picture(data[: len(data) // 2] + b"\xff\xd9", luma=True)
+
+
+def test_ink_and_colours_with_a_profile_to_apply_are_read_as_ever() -> None:
+    ink = saved(photo(700, 600).convert("CMYK"))
+    assert read_picture(ink, luma=True) == read_picture(ink)
+
+
+def test_other_formats_come_whole() -> None:
+    data = saved(photo(1400, 1200), "PNG")
+    assert read_picture(data, at_least_px=NEEDED_PX) == read_picture(data)
+
+
+def test_the_jailed_child_is_asked_for_as_much() -> None:
+    data = saved(photo(2048, 1536))
+    assert decode_untrusted(data, at_least_px=NEEDED_PX) == read_picture(
+        data, at_least_px=NEEDED_PX
+    )
+    assert decode_untrusted(data).width_px == 2048

@@ -1,0 +1,186 @@
+"""Sounds as files: read from every codec, written as they were, nothing told about their makers."""
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
+from entrenous.base.audio_video import (
+    NotASound,
+    Sound,
+    SoundBroken,
+    SoundEncoding,
+    SoundFormat,
+    SoundTooLong,
+    SoundUnknown,
+)
+from entrenous.media.sandbox.decoder_messages import sound_container_of
+from entrenous.media.sound_reader import read_sound
+from entrenous.media.sound_writer import write_sound, written_as
+from tests.clips import beside, wander, written
+
+VOICE = voice(1.5, 48_000)
+FILES = {
+    "ogg": (coded(VOICE, 48_000, "libopus", "ogg", 32_000), SoundFormat.OPUS),
+    "webm": (coded(VOICE, 48_000, "libopus", "webm", 32_000), SoundFormat.OPUS),
+    "m4a": (coded(VOICE, 48_000, "aac", "ipod", 64_000), SoundFormat.AAC),
+    "mp4": (coded(VOICE, 48_000, "aac", "mp4", 64_000), SoundFormat.AAC),
+    "adts": (coded(VOICE, 48_000, "aac", "adts", 64_000), SoundFormat.AAC),
+    "mp3": (coded(VOICE, 48_000, "libmp3lame", "mp3", 64_000), SoundFormat.MP3),
+    "amr": (coded(VOICE, 48_000, "libopencore_amrnb", "amr", 12_200, 8000), SoundFormat.AMR),
+    "3gp": (coded(VOICE, 48_000, "libopencore_amrnb", "3gp", 12_200, 8000), SoundFormat.AMR),
+    "wav": (coded(VOICE, 48_000, "pcm_s16le", "wav", 0), SoundFormat.WAV),
+    "flac": (coded(VOICE, 48_000, "flac", "flac", 0), SoundFormat.FLAC),
+}
+
+
+def made(kind: SoundFormat, *, bit_rate: int = 0, deep: bool = False, channels: int = 1) -> Sound:
+    samples = np.repeat(VOICE[:, None], channels, axis=1)
+    return Sound(48_000, channels, samples.tobytes(), SoundEncoding(kind, bit_rate, deep))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_codec_is_read(name: str) -> None:
+    data, kind = FILES[name]
+    sound = read_sound(data)
+    assert sound.encoding.format is kind
+    assert sound.channels == 1
+    assert sound.length_s == pytest.approx(1.5, abs=0.1)
+    assert np.asarray(sound).shape == (len(sound), 1)
+    loud = float(np.sqrt(np.mean(VOICE**2)))
+    assert float(np.sqrt(np.mean(np.asarray(sound) ** 2))) == pytest.approx(loud, rel=0.4)
+
+
+@pytest.mark.parametrize("kind", SoundFormat)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_what_is_written_is_read_again_as_the_same_kind(kind: SoundFormat, channels: int) -> None:
+    sound = made(kind, bit_rate=64_000, channels=channels)
+    data = write_sound(sound, np.asarray(sound))
+    again = read_sound(data)
+    assert again.encoding.format is written_as(sound.encoding) is kind
+    assert again.channels == (1 if kind is SoundFormat.AMR else channels)
+    assert again.length_s == pytest.approx(1.5, abs=0.1)
+
+
+@pytest.mark.parametrize(("deep", "step"), [(False, 2.0**-15), (True, 2.0**-22)])
+@pytest.mark.parametrize("kind", [SoundFormat.WAV, SoundFormat.FLAC])
+def test_without_loss_samples_come_back_to_the_last_bit(
+    kind: SoundFormat,
+    deep: bool,  # noqa: FBT001
+    step: float,
+) -> None:
+    sound = made(kind, deep=deep)
+    again = read_sound(write_sound(sound, np.asarray(sound)))
+    assert again.encoding.deep is deep
+    assert np.abs(np.asarray(again) - np.asarray(sound)).max() <= step
+
+
+def test_a_copys_bit_rate_is_the_originals_but_never_too_low() -> None:
+    rates = []
+    for wanted in (6000, 64_000):
+        sound = made(SoundFormat.AAC, bit_rate=wanted)
+        rates.append(8 * len(write_sound(sound, np.asarray(sound))) / sound.length_s)
+    assert 40_000 < rates[0] < 62_000 < rates[1] < 76_000
+
+
+@pytest.mark.parametrize("kind", SoundFormat)
+def test_nothing_in_a_written_file_tells_what_wrote_it_or_where(kind: SoundFormat) -> None:
+    sound = made(kind, bit_rate=64_000)
+    data = write_sound(sound, np.asarray(sound))
+    with av.open(io.BytesIO(data)) as container:
+        stream: Any = container.streams.audio[0]
+        told = {**container.metadata, **stream.metadata}
+    assert set(told) <= {"major_brand", "minor_version", "compatible_brands", "language"} | {
+        "handler_name",
+        "vendor_id",
+    }
+
+
+def test_a_title_and_a_place_in_a_found_file_are_not_kept() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp3") as out:
+        out.metadata.update({"title": "SECRET-TITLE", "comment": "SECRET-PLACE"})
+        stream: Any = out.add_stream("libmp3lame", rate=48_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(VOICE[None, :], format="fltp", layout="mono")
+        frame.sample_rate = 48_000
+        for one in (frame, None):
+            out.mux(stream.encode(one))
+    assert b"SECRET" in file.getvalue()
+    sound = read_sound(file.getvalue())
+    assert b"SECRET" not in write_sound(sound, np.asarray(sound))
+
+
+def test_more_than_two_channels_are_folded_into_two() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="wav") as out:
+        stream: Any = out.add_stream("pcm_s16le", rate=48_000, layout="5.1")
+        planes = np.repeat((VOICE[:4800] * 32767).astype(np.int16)[:, None], 6, axis=1)
+        frame = av.AudioFrame.from_ndarray(planes.reshape(1, -1), format="s16", layout="5.1")
+        frame.sample_rate = 48_000
+        for one in (frame, None):
+            out.mux(stream.encode(one))
+    sound = read_sound(file.getvalue())
+    assert sound.channels == 2
+    assert np.allclose(np.asarray(sound)[:, 0], VOICE[:4800], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(64), b"RIFF\0\0\0\0WEBP" + bytes(64)]
+)
+def test_what_is_no_sound_is_not_tried(data: bytes) -> None:
+    with pytest.raises(NotASound):
+        sound_container_of(data)
+
+
+def a_wave(rate_hz: int) -> bytes:
+    return coded(VOICE, 48_000, "pcm_s16le", "wav", 0, rate_hz)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        coded(VOICE, 48_000, "ac3", "mp4", 96_000),
+        coded(VOICE, 48_000, "mp2", "matroska", 96_000),
+        a_wave(2000),
+        a_wave(192_000),
+    ],
+    ids=["AC-3", "MP2", "too slow", "too fast"],
+)
+def test_a_sound_that_is_not_read_is_not_taken_for_silence(data: bytes) -> None:
+    with pytest.raises(SoundUnknown):
+        read_sound(data)
+    read_sound(beside(FILES["mp4"][0], data, container="matroska"))  # one that is read is enough
+
+
+def test_a_file_without_a_sound_is_silent() -> None:
+    with pytest.raises(NotASound) as told:
+        read_sound(written(wander(seconds=0.2)))
+    assert told.type is NotASound
+
+
+@pytest.mark.parametrize("name", ["ogg", "m4a", "flac"])
+def test_a_ruined_file_is_an_answer_not_a_crash(name: str) -> None:
+    data = bytearray(FILES[name][0])
+    data[40:] = bytes(len(data) - 40)
+    with pytest.raises((NotASound, SoundBroken)):
+        read_sound(bytes(data))
+
+
+def test_an_endless_sound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("entrenous.media.sound_reader.SOUND_LENGTH_S_MAX", 1.0)
+    with pytest.raises(SoundTooLong):
+        read_sound(FILES["ogg"][0])
+
+
+def test_a_sound_that_cannot_be_is_not_made() -> None:
+    sound = made(SoundFormat.WAV)
+    for change in ({"channels": 3}, {"rate_hz": 10}, {"samples": b""}, {"samples": b"abc"}):
+        with pytest.raises(ValueError, match="sound has"):
+            replace(sound, **change)
+    with pytest.raises(ValueError, match="bit rate"):
+        SoundEncoding(SoundFormat.MP3, -1)

@@ -1,0 +1,46 @@
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import entrenous.respond.commands.evidence as face
+from entrenous.cli import run
+from tests.respond.room import stamp_authority
+
+Ask = Callable[..., Any]
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """Give a command with --json to an offline device; its exit status must be as said."""
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
+
+    def command(*arguments: str, status: int = 0) -> Any:
+        capsys.readouterr()
+        assert run([*arguments, "--json"], {}) == status
+        return json.loads(capsys.readouterr().out or "null")
+
+    command("setup", "--name", "ana", "--offline")
+    return command
+
+
+@pytest.fixture
+def stamp(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Has a case stamped by openssl, without a socket; gives the authority's certificate."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed: apt install openssl")
+    authority = stamp_authority(tmp_path / "tsa")
+    monkeypatch.setattr(face, "timestamp_authority", lambda *_: nullcontext(authority))
+    ca = tmp_path / "tsa" / "ca.pem"
+
+    def stamped(case: str) -> Path:
+        where = ("--authority", "http://stamps.test", "--ca", str(ca))
+        ask("evidence", "stamp", case, *where)
+        return ca
+
+    return stamped

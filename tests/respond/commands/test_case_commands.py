@@ -1,0 +1,220 @@
+"""A case from the command line: what happened to a notice, and what is kept in it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from entrenous.cli import run
+from entrenous.stop.commands.protect_command import ask_adults
+from entrenous.terminal.output import rfc3339_utc
+from entrenous.terminal.typed_input import typed_time
+
+pytestmark = pytest.mark.slow
+
+Ask = Callable[..., Any]
+SENT_AT = datetime.now(UTC).replace(microsecond=0) - timedelta(days=9)
+
+
+def after(hours: float) -> str:
+    """So long after the notice was sent, as one types it."""
+    return (SENT_AT + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+@pytest.fixture
+def case(ask: Ask) -> str:
+    """A case with a notice that was sent nine days ago."""
+    name = str(ask("case", "open", "--adults", "--intimate", "--place", "US")["case"])
+    ask("case", "add", name, "--url", "https://pictures.example/p/123")
+    ask("case", "notice", name, "--route", "us-tida-removal")
+    ask("case", "notice", name, "--sent", "1", "--at", after(0))
+    return name
+
+
+def state(shown: Any) -> str:
+    return str(shown["notices"][0]["state"])
+
+
+def test_what_was_taken_down_in_time_is_never_called_late(ask: Ask, case: str) -> None:
+    assert ask("case", "show", case)["deadlines"][0]["state"] == "missed"
+    removed = ask("case", "notice", case, "--removed", "1", "--at", after(24))
+    assert state(removed) == "removed"
+    clock = ask("case", "show", case)["deadlines"][0]
+    assert clock["state"] == "met"
+    assert "ran out" not in clock["in_words"]
+    assert "They removed it" in removed["next"]
+
+
+def test_a_receipt_starts_the_clock_anew_and_a_refusal_leads_on(ask: Ask, case: str) -> None:
+    received = ask("case", "notice", case, "--received", "1", "--at", after(2))
+    assert state(received) == "received"
+    assert received["deadlines"][0]["due_at"] == after(2 + 48) + "Z"
+    refused = ask("case", "notice", case, "--refused", "1")
+    assert state(refused) == "refused"
+    assert refused["next"].startswith("Next you could go to: ")
+
+
+def test_asking_for_more_supplying_and_withdrawing(ask: Ask, case: str) -> None:
+    for option, becomes in (
+        ("--asked", "asked for more"),
+        ("--supplied", "received"),
+        ("--withdrawn", "withdrawn"),
+    ):
+        assert state(ask("case", "notice", case, option, "1")) == becomes
+    ask("case", "notice", case, "--removed", "1", status=3)
+
+
+def test_a_time_with_a_zone_is_that_moment(ask: Ask, case: str) -> None:
+    shown = ask("case", "notice", case, "--received", "1", "--at", after(2 + 2) + "+0200")
+    assert shown["deadlines"][0]["due_at"] == after(2 + 48) + "Z"
+
+
+NO_TIMES = (
+    *("20261120", "2026", "24", "0", "-1", "1e9", "1764000000", "now", ""),
+    *("2026-11", "2026-11-25T09", "2026-W47-1", "25.11.2026", "2026-02-30", "2026-11-25T25:00"),
+    *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "1989-12-31T23:59:59"),
+    "2026-11-25T09:30:00+99:00",
+)
+
+
+@pytest.mark.parametrize(
+    "act", [("add", "--chat=x", "--seen-at"), ("notice", "--removed=1", "--at")]
+)
+def test_what_is_no_time_is_refused_and_the_form_is_shown(
+    ask: Ask, case: str, act: tuple[str, str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, (command, what, option) = ask("case", "show", case), act
+    for typed in NO_TIMES:
+        capsys.readouterr()
+        assert run(["case", command, case, what, f"{option}={typed}"], {}) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert option in said
+        assert "write it as 2026-11-25, 2026-11-25T09:30" in said
+    assert ask("case", "show", case) == before
+
+
+@pytest.mark.parametrize(
+    ("typed", "at"),
+    [
+        ("2026-11-20", "2026-11-20T00:00:00Z"),
+        ("2026-11-20T09:30", "2026-11-20T09:30:00Z"),
+        ("2026-11-20 09:30:05", "2026-11-20T09:30:05Z"),
+        (" 2026-11-20T09:30:05Z ", "2026-11-20T09:30:05Z"),
+        ("2026-11-20T09:30:05.5+05:30", "2026-11-20T04:00:05Z"),
+    ],
+)
+def test_times_that_are_taken(typed: str, at: str) -> None:
+    assert rfc3339_utc(typed_time(typed)) == at
+
+
+def test_what_is_yet_to_come_was_not_seen(ask: Ask, case: str) -> None:
+    ask("case", "add", case, "--chat", "x", "--seen-at", "9999-12-31T23:59:59", status=3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--sent", "1", "--removed", "1"),
+        ("--route", "x", "--refused", "1"),
+        ("--sighting", "1", "--refused", "1"),
+    ],
+)
+def test_one_thing_at_a_time(ask: Ask, case: str, options: tuple[str, ...]) -> None:
+    ask("case", "notice", case, *options, status=2)
+
+
+def test_questions_are_asked_beside_the_answer(
+    ask: Ask, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a terminal ``--json`` still prints one object: a question goes to standard error."""
+    asked: list[str] = []
+
+    def answers(text: str, *, err: bool = False, **_: object) -> str:
+        assert err, text
+        asked.append(text)
+        return "yes"
+
+    monkeypatch.setattr(typer, "prompt", answers)
+    monkeypatch.setattr(typer, "confirm", answers)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    assert ask("case", "open")["state"] == "open"
+    assert ask_adults()
+    assert run(["case", "erase", case], {}) == 0
+    capsys.readouterr()
+    assert len(asked) == 3
+
+
+def test_a_file_without_a_byte_is_no_evidence(ask: Ask, case: str, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.jpg"
+    empty.write_bytes(b"")
+    ask("case", "add", case, str(empty), status=7)
+    assert ask("case", "show", case)["evidence"] == []
+
+
+def test_erasing_asks_only_for_a_case_that_is_there_and_where_somebody_can_answer(
+    ask: Ask, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+    capsys.readouterr()
+    assert run(["case", "erase", "nope"], {}) == 4
+    assert "nope" in capsys.readouterr().err
+    assert run(["case", "erase", case], {}) == 2
+    assert "--yes" in capsys.readouterr().err
+    assert ask("case", "show", case)["state"] == "open"
+    assert run(["case", "erase", case, "--yes"], {}) == 0
+
+
+def test_more_can_be_said_about_an_open_case(ask: Ask) -> None:
+    name = str(ask("case", "open", "--adults")["case"])
+    before = {one["route"] for one in ask("law", "routes", name)["routes"]}
+    ask("case", "about", name, "--place", "GB", "--intimate")
+    after_it = {one["route"] for one in ask("law", "routes", name)["routes"]}
+    assert "uk-osa-20a" not in before
+    assert "uk-osa-20a" in after_it
+    ask("case", "about", name, "--place", "US")  # what was said before stays
+    assert {"uk-osa-20a", "us-tida-removal"} <= {
+        one["route"] for one in ask("law", "routes", name)["routes"]
+    }
+
+
+def test_what_was_altered_and_who_took_it_can_be_said(ask: Ask) -> None:
+    name = str(ask("case", "open", "--adults", "--intimate", "--place", "US-CA")["case"])
+
+    def notes(route: str) -> list[str] | None:
+        routes = ask("law", "routes", name)["routes"]
+        return next((one["notes"] for one in routes if one["route"] == route), None)
+
+    assert any("you have not said" in note for note in notes("us-ca-22671") or ())
+    ask("case", "about", name, "--altered", "--taken-by-somebody-else")
+    assert notes("us-ca-22671") == []
+    assert notes("us-dmca-512c") is None
+    ask("case", "about", name, "--not-altered", "--taken-by-me")
+    assert notes("us-ca-22671") is None
+    assert notes("us-dmca-512c")
+
+
+def test_an_address_that_is_none_is_not_written_into_a_notice(ask: Ask, case: str) -> None:
+    ask("case", "add", case, "--url", "not a url", status=2)
+    assert len(ask("case", "show", case)["sightings"]) == 1
+
+
+def test_a_letter_tells_the_sightings_that_were_picked(ask: Ask, case: str) -> None:
+    ask("case", "add", case, "--url", "https://b.example/2")
+    drafted = ask("case", "notice", case, "--route", "us-tida-removal")
+    assert (drafted["sightings"], drafted["left_out"]) == ([2], [1])
+    picked = ("--sighting", "1", "--sighting", "2")
+    drafted = ask("case", "notice", case, "--route", "us-tida-removal", *picked)
+    assert (drafted["sightings"], drafted["left_out"]) == ([1, 2], [])
+    ask("case", "notice", case, "--route", "us-tida-removal", "--sighting", "9", status=4)
+
+
+def test_a_draft_tells_its_number_and_what_to_type_next(
+    ask: Ask, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("case", "show", case)["case"] == case
+    assert run(["case", "notice", case, "--route", "us-tida-removal"], {}) == 0
+    assert f"entrenous case notice {case} --sent 2" in capsys.readouterr().out

@@ -1,0 +1,120 @@
+"""Evidence from the command line: what a stamp was proven with, and what goes out with an item."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.cli import run
+from tests.respond.room import stamp_authority
+
+pytestmark = pytest.mark.slow
+
+Ask = Callable[..., Any]
+Stamped = Callable[[str], Path]
+
+
+@pytest.fixture
+def case(ask: Ask, tmp_path: Path) -> str:
+    """A case that keeps a screenshot."""
+    name = str(ask("case", "open", "--adults")["case"])
+    shot = tmp_path / "screenshot.png"
+    shot.write_bytes(b"\x89PNG\r\n\x1a\n as it was")
+    ask("case", "add", name, str(shot), "--what", "the post")
+    return name
+
+
+def openssl(*arguments: str) -> str:
+    done = subprocess.run(["openssl", *arguments], capture_output=True, check=False, text=True)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.real
+def test_verify_shows_what_each_stamp_was_proven_with_and_takes_the_authoritys_own(
+    ask: Ask, case: str, stamp: Stamped, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ca = stamp(case)
+    print_of_it = openssl("x509", "-in", str(ca), "-noout", "-fingerprint", "-sha256")
+    kept = ask("evidence", "verify", case)
+    (told,) = kept["stamped"]
+    assert told["ca_sha256"] == [print_of_it.strip().partition("=")[2].replace(":", "").lower()]
+    assert (kept["ca"], kept["stamps"], told["authority"]) == ("kept", 1, "http://stamps.test")
+    assert ask("evidence", "verify", case, "--ca", str(ca))["ca"] == "given"
+    stamp_authority(tmp_path / "another")
+    another = str(tmp_path / "another" / "ca.pem")
+    ask("evidence", "verify", case, "--ca", another, status=5)
+    assert run(["evidence", "verify", case], {}) == 0
+    said = capsys.readouterr().out
+    assert print_of_it.strip().partition("=")[2] in said
+    assert f"entrenous evidence verify {case} --ca FILE" in said
+
+
+def test_an_item_comes_out_as_it_was_kept(ask: Ask, case: str, tmp_path: Path) -> None:
+    before = ask("evidence", "verify", case)["links"]
+    out = str(tmp_path / "out")
+    told = ask("evidence", "export", case, "1", "--out", out, "--purpose", "for the court")
+    assert Path(told["file"]).read_bytes() == (tmp_path / "screenshot.png").read_bytes()
+    assert Path(told["file"]).name == f"{case}-item-1.png"
+    assert told["beside"] == []
+    assert ask("evidence", "verify", case)["links"] == before + 1
+    ask("evidence", "export", case, "9", "--out", out, status=4)
+
+
+@pytest.mark.real
+def test_whoever_got_an_item_proves_its_time_with_openssl_after_the_case_was_erased(
+    case: str, stamp: Stamped, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stamp(case)
+    out = tmp_path / "out for the police"
+    assert run(["evidence", "export", case, "1", "--out", str(out)], {}) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert run(["case", "erase", case, "--yes"], {}) == 0
+    verify, hashed = (line.strip() for line in said if " ts -verify " in line or "cat " in line)
+    assert "Verification: OK" in shell(verify)
+    commitment = shell(hashed).split()[0]
+    manifest = json.loads((out / f"{case}-stamp-1.json").read_bytes())
+    assert [line["salted_sha256"] for line in manifest["items"]] == [commitment]
+    (out / f"{case}-item-1.png").write_bytes(b"something else")
+    assert shell(hashed).split()[0] != commitment
+
+
+@pytest.mark.real
+def test_each_stamp_over_an_item_goes_with_it_and_none_over_others(
+    ask: Ask, case: str, stamp: Stamped, tmp_path: Path
+) -> None:
+    stamp(case)
+    ask("case", "add", case, "--statement", "seen on Monday")
+    stamp(case)
+    out = str(tmp_path / "out")
+    names = {
+        number: [Path(one).name.removeprefix(f"{case}-") for one in told["beside"]]
+        for number in (1, 2)
+        for told in [ask("evidence", "export", case, str(number), "--out", out)]
+    }
+    second = ["stamp-2.json", "stamp-2.tsr", "stamp-2.pem"]
+    first = ["stamp-1.json", "stamp-1.tsr", "stamp-1.pem"]
+    assert names == {1: ["item-1.salt", *first, *second], 2: ["item-2.salt", *second]}
+
+
+@pytest.mark.real
+def test_what_could_not_be_written_is_neither_there_nor_in_the_chain(
+    ask: Ask, case: str, stamp: Stamped, tmp_path: Path
+) -> None:
+    stamp(case)
+    before = ask("evidence", "verify", case)["links"]
+    for number, taken in enumerate(("item-1.png", "item-1.salt", "stamp-1.pem")):
+        out = tmp_path / f"out {number}"
+        out.mkdir()
+        (out / f"{case}-{taken}").write_text("something else")
+        ask("evidence", "export", case, "1", "--out", str(out), status=3)
+        assert [one.name for one in out.iterdir()] == [f"{case}-{taken}"]
+    assert ask("evidence", "verify", case)["links"] == before
+
+
+def shell(line: str) -> str:
+    """As somebody types it who has no Entrenous."""
+    done = subprocess.run(line, shell=True, capture_output=True, check=False, text=True)
+    return done.stdout + done.stderr

@@ -1,0 +1,230 @@
+"""What happens to notices and cases: only what the tables allow, at times that fit."""
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from itertools import product
+
+import msgspec
+import pytest
+
+from entrenous.device.vault_tables import pack, unpack
+from entrenous.respond.case_file import find_case
+from entrenous.respond.case_status import (
+    CASE_TABLE,
+    NOTICE_TABLE,
+    CaseEvent,
+    NoticeEvent,
+    NotNow,
+    close_case,
+    erase_case,
+    record_notice_event,
+    reopen_case,
+)
+from entrenous.respond.custody import CASES, LINKS, verify_chain
+from entrenous.respond.law.deadlines import DeadlineState, deadlines
+from entrenous.respond.law.notice import write_notice
+from entrenous.respond.next_step import next_step
+from entrenous.respond.nouns import (
+    Case,
+    CaseState,
+    NoSuchCase,
+    NothingThere,
+    NoticeState,
+    TimesDoNotFit,
+)
+from entrenous.respond.open_case import add_file, add_sighting
+from tests.respond.room import START, Room, lived_in, seen
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def case(room: Room) -> Case:
+    opened = room.opens()
+    add_sighting(opened.name, seen(), room.device)
+    write_notice(opened.name, "us-tida-removal", room.device)
+    return find_case(opened.name, room.device)
+
+
+def test_the_way_of_a_notice(room: Room, case: Case) -> None:
+    record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device)
+    room.clock.wind(hours=1)
+    record_notice_event(case.name, 1, NoticeEvent.RECEIPT, START + HOUR, room.device)
+    room.clock.wind(hours=1)
+    done = record_notice_event(
+        case.name, 1, NoticeEvent.REMOVAL, START + 2 * HOUR, room.device
+    ).notices[0]
+    assert done.state is NoticeState.REMOVED
+    assert (done.sent_at, done.received_at, done.answered_at) == (
+        START,
+        START + HOUR,
+        START + 2 * HOUR,
+    )
+    assert len(verify_chain(case.name, room.device)) == 6
+
+
+def test_the_first_answer_the_first_question_and_the_removal_are_kept_apart(
+    room: Room, case: Case
+) -> None:
+    asks = (NoticeEvent.ASK, NoticeEvent.SUPPLY, NoticeEvent.ASK)
+    for event in (NoticeEvent.SEND, *asks, NoticeEvent.REFUSAL, NoticeEvent.REMOVAL):
+        record_notice_event(case.name, 1, event, room.clock.now(), room.device)
+        room.clock.wind(hours=1)
+    done = find_case(case.name, room.device).notices[0]
+    assert (done.sent_at, done.received_at, done.asked_at) == (START, None, START + HOUR)
+    assert (done.answered_at, done.removed_at) == (START + 4 * HOUR, START + 5 * HOUR)
+
+
+def test_a_record_from_before_these_times_is_still_read(case: Case) -> None:
+    """There a removal stood in the place of the answer."""
+    old = replace(
+        case.notices[0], state=NoticeState.REMOVED, sent_at=START, answered_at=START + HOUR
+    )
+    plain = msgspec.msgpack.decode(pack(replace(case, notices=(old,))))
+    for field in ("asked_at", "removed_at", "told"):
+        del plain["notices"][0][field]
+    read = unpack(Case, msgspec.msgpack.encode(plain))
+    assert deadlines(read, START + 99 * HOUR)[0].state is DeadlineState.MET
+
+
+def test_marking_it_sent_starts_the_clock(room: Room, case: Case) -> None:
+    assert deadlines(case, START)[0].state is DeadlineState.NOT_STARTED
+    (clock,) = deadlines(
+        record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device), START
+    )
+    assert (clock.state, clock.due_at) == (DeadlineState.RUNNING, START + 48 * HOUR)
+
+
+def test_what_the_tables_do_not_have_is_refused(room: Room, case: Case) -> None:
+    for state, event in product(NoticeState, NoticeEvent):
+        if state is NoticeState.DRAFTED and (state, event) not in NOTICE_TABLE:
+            with pytest.raises(NotNow, match="drafted"):
+                record_notice_event(case.name, 1, event, START, room.device)
+    assert find_case(case.name, room.device) == case
+
+
+def test_every_state_of_a_notice_can_be_reached_and_none_leads_back_to_a_draft() -> None:
+    assert {*NOTICE_TABLE.values(), NoticeState.DRAFTED} == set(NoticeState)
+    assert NoticeState.DRAFTED not in NOTICE_TABLE.values()
+    assert {event for _, event in NOTICE_TABLE} == set(NoticeEvent)
+    assert set(CASE_TABLE) == {
+        (CaseState.OPEN, CaseEvent.CLOSE),
+        (CaseState.CLOSED, CaseEvent.REOPEN),
+    }
+
+
+def test_times_that_do_not_fit_are_refused(room: Room, case: Case) -> None:
+    with pytest.raises(TimesDoNotFit, match="future"):
+        record_notice_event(case.name, 1, NoticeEvent.SEND, START + HOUR, room.device)
+    record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device)
+    with pytest.raises(TimesDoNotFit, match="earlier than sending"):
+        record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START - HOUR, room.device)
+
+
+def test_a_notice_that_is_not_there_is_not_found(room: Room, case: Case) -> None:
+    with pytest.raises(NothingThere, match="no notice number 2"):
+        record_notice_event(case.name, 2, NoticeEvent.SEND, START, room.device)
+
+
+def test_closing_opening_again_and_what_does_not_fit(room: Room, case: Case) -> None:
+    assert close_case(case.name, room.device).state is CaseState.CLOSED
+    with pytest.raises(NotNow, match="closed"):
+        close_case(case.name, room.device)
+    assert reopen_case(case.name, room.device).state is CaseState.OPEN
+    with pytest.raises(NotNow, match="open"):
+        reopen_case(case.name, room.device)
+
+
+def test_erasing_leaves_nothing_of_a_case_and_everything_of_the_others(
+    room: Room, case: Case
+) -> None:
+    other = room.opens()
+    add_file(other.name, b"theirs", "a file", room.device)
+    add_file(case.name, b"hers", "a file", room.device)
+    erase_case(case.name, room.device)
+    with pytest.raises(NoSuchCase):
+        find_case(case.name, room.device)
+    assert [key for key, _ in room.vault.items(CASES)] == [other.name]
+    assert all(key.startswith(other.name) for key, _ in room.vault.items(LINKS))
+    assert list(room.vault._files.values()) == [b"theirs"]
+    verify_chain(other.name, room.device)
+
+
+def test_one_next_step_at_a_time(room: Room) -> None:
+    case = room.opens()
+    said = [next_step(case, START)]
+    said.append(next_step(add_sighting(case.name, seen(), room.device), START))
+    said.append(next_step(add_file(case.name, b"x", "a file", room.device), START))
+    write_notice(case.name, "us-tida-removal", room.device)
+    said.append(next_step(find_case(case.name, room.device), START))
+    sent = record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device)
+    said.append(next_step(sent, START))
+    said.append(next_step(sent, START + 49 * HOUR))
+    room.clock.wind(hours=50)
+    late = record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START + 50 * HOUR, room.device)
+    said.append(next_step(late, START + 50 * HOUR))
+    said.append(next_step(close_case(case.name, room.device), START))
+    begins = (
+        "Add where you saw it",
+        "Keep a screenshot",
+        "Have the evidence stamped",
+        "You have not sent notice 1 yet",
+        "Nothing to do now: they have until Friday 27 November",
+        "Next you could go to: FTC",
+        "They removed it",
+        "This case is closed",
+    )
+    for words, begin in zip(said, begins, strict=True):
+        assert words.startswith(begin)
+        waits = begin.startswith("Nothing to do")
+        assert waits or re.search(rf"entrenous (case|law|evidence) \w+ {case.name}", words)
+
+
+def drafted(room: Room, *routes: str) -> Case:
+    case = room.opens(lived_in("US", "DE"))
+    add_sighting(case.name, seen(), room.device)
+    for route in routes:
+        write_notice(case.name, route, room.device)
+    return find_case(case.name, room.device)
+
+
+def sends(room: Room, case: Case, number: int) -> Case:
+    return record_notice_event(case.name, number, NoticeEvent.SEND, room.clock.now(), room.device)
+
+
+def test_a_clock_that_ran_out_is_not_hidden_by_a_later_notice_until_it_is_taken_further(
+    room: Room,
+) -> None:
+    case = drafted(room, "us-tida-removal", "eu-dsa-16")
+    sends(room, case, 1)
+    late = sends(room, case, 2)
+    room.clock.wind(days=9)
+    words = next_step(late, room.clock.now())
+    assert words.startswith("Next you could go to: FTC (route us-tida-ftc). ")
+    assert words.endswith(f": entrenous law routes {case.name}")
+    write_notice(case.name, "us-tida-ftc", room.device)
+    further = find_case(case.name, room.device)
+    assert next_step(further, room.clock.now()).startswith("You have not sent notice 3 yet")
+    further = sends(room, case, 3)
+    assert "the law sets no date here" in next_step(further, room.clock.now())
+
+
+def test_a_draft_that_was_never_sent_is_not_hidden_by_a_notice_that_was(room: Room) -> None:
+    case = drafted(room, "eu-dsa-16", "us-tida-removal")
+    assert next_step(sends(room, case, 1), START).startswith("You have not sent notice 2 yet")
+
+
+def test_what_they_asked_for_is_not_nothing_to_do(room: Room, case: Case) -> None:
+    sends(room, case, 1)
+    asked = record_notice_event(case.name, 1, NoticeEvent.ASK, START, room.device)
+    assert next_step(asked, START).startswith("They asked for more about notice 1")
+    assert next_step(asked, START + 49 * HOUR).startswith("Next you could go to: FTC")
+    supplied = record_notice_event(case.name, 1, NoticeEvent.SUPPLY, START, room.device)
+    assert next_step(supplied, START).startswith("Nothing to do now")
+
+
+def test_a_running_clock_is_told_before_a_notice_without_a_date(room: Room) -> None:
+    case = drafted(room, "us-tida-removal", "eu-dsa-16")
+    sends(room, case, 1)
+    assert "they have until Friday 27 November" in next_step(sends(room, case, 2), START)

@@ -1,0 +1,298 @@
+"""Proving stamps: others' tokens, good and bad, and our own against openssl's verdict."""
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from entrenous.base.errors import StampDoesNotHold
+from entrenous.crypto.rfc3161 import verify_timestamp
+from entrenous.demo.stamp_authority import LocalStampAuthority, server_for
+from entrenous.respond.client import REPLY, REPLY_BYTES_MAX, HttpTimestampAuthority, KeptAuthorities
+from entrenous.respond.timestamps import AuthorityUnreachable, Stamp, StampRefused
+
+JUDGES = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"
+MANIFEST = b'{"schema":"a manifest"}'
+judged = pytest.mark.skipif(not JUDGES.exists(), reason="../shared/judges/rfc3161 is not here")
+needs_openssl = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="openssl is not installed: apt install openssl"
+)
+
+
+def judge(folder: str, token: str, data: bytes, chain: str | None = None) -> datetime:
+    authorities = (JUDGES / (chain or folder) / "ts_chain.pem").read_bytes()
+    return verify_timestamp((JUDGES / folder / token).read_bytes(), data, authorities)
+
+
+@judged
+@pytest.mark.parametrize(
+    ("folder", "token", "when"),
+    [
+        ("sigstage", "response-sha256.tsr", datetime(2025, 5, 9, 11, 58, 55, tzinfo=UTC)),
+        ("sigstage", "response-sha384.tsr", datetime(2025, 5, 9, 11, 58, 55, tzinfo=UTC)),
+        ("sigstage", "response-sha512.tsr", datetime(2025, 5, 9, 11, 58, 56, tzinfo=UTC)),
+        ("identrust", "issue-104.tsr", datetime(2025, 3, 11, 8, 52, 8, tzinfo=UTC)),
+        ("test_tsa", "response.tsr", datetime(2024, 10, 8, 15, 40, 32, tzinfo=UTC)),
+    ],
+)
+def test_others_good_stamps_are_proven(folder: str, token: str, when: datetime) -> None:
+    assert judge(folder, token, b"hello") == when
+
+
+@judged
+def test_a_stamp_outlives_its_authoritys_certificate() -> None:
+    payload = (JUDGES / "sigstore.mock" / "payload").read_bytes()
+    when = judge("sigstore.mock", "response-expired.tsr", payload)  # the certificate ended in 2024
+    assert when == datetime(2023, 2, 1, tzinfo=UTC)
+
+
+@pytest.mark.threat("evidence-changed")
+@judged
+@pytest.mark.parametrize(
+    ("folder", "token", "data", "chain"),
+    [
+        ("sigstage", "response-invalid-signature.tsr", b"hello", None),
+        ("sigstage", "response-sha256.tsr", b"hellO", None),
+        ("sigstage", "response-sha256.tsr", b"hello", "identrust"),
+        ("sigstage", "response-sha256.tsr", b"hello", "test_tsa"),
+        ("test_tsa", "other_response.tsr", b"hello", "sigstage"),
+        ("sigstore.mock", "response-expired.tsr", b"hello", None),
+    ],
+)
+def test_others_bad_stamps_are_refused(
+    folder: str, token: str, data: bytes, chain: str | None
+) -> None:
+    with pytest.raises(StampDoesNotHold):
+        judge(folder, token, data, chain)
+
+
+@judged
+def test_a_stamp_without_certificates_needs_its_signer_in_the_trusted_file() -> None:
+    when = judge("sigstage", "response-no-embedded-cert.tsr", b"hello")  # the file holds the signer
+    assert when == datetime(2025, 6, 18, 8, 13, 2, tzinfo=UTC)
+    token = (JUDGES / "sigstage" / "response-no-embedded-cert.tsr").read_bytes()
+    chain = (JUDGES / "sigstage" / "ts_chain.pem").read_bytes()
+    end = b"-----END CERTIFICATE-----\n"
+    root = [part + end for part in chain.split(end) if part.strip()][-1]
+    with pytest.raises(StampDoesNotHold):
+        verify_timestamp(token, b"hello", root)
+
+
+@judged
+def test_certificates_that_a_stranger_added_change_nothing() -> None:
+    """They are outside of the signature; the signer is still the one that the signature names."""
+    genuine = judge("test_tsa", "response.tsr", b"hello")
+    assert judge("test_tsa", "response-injected-certs.tsr", b"hello") == genuine
+    with pytest.raises(StampDoesNotHold):
+        judge("test_tsa", "response-injected-certs.tsr", b"hello", "sigstage")
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> LocalStampAuthority:
+    authority = LocalStampAuthority(tmp_path_factory.mktemp("tsa"))
+    authority.prepare()
+    return authority
+
+
+@pytest.fixture(scope="module")
+def stamps(local: LocalStampAuthority) -> Iterator[HttpTimestampAuthority]:
+    with served(server_for(local, "127.0.0.1", 0)) as url, httpx.Client() as client:
+        yield HttpTimestampAuthority(url, local.ca.read_bytes(), client)
+
+
+class served:  # noqa: N801 -- reads as a word: with served(...) as url
+    def __init__(self, server: ThreadingHTTPServer) -> None:
+        self._server = server
+        self._thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        return f"http://127.0.0.1:{self._server.server_address[1]}/tsa"
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.mark.real
+@needs_openssl
+def test_our_stamp_holds_for_openssl_and_a_changed_manifest_does_not(
+    stamps: HttpTimestampAuthority, local: LocalStampAuthority, tmp_path: Path
+) -> None:
+    stamp = stamps.stamp(MANIFEST)
+    assert openssl_says(stamp, MANIFEST, local, tmp_path) == (0, True)
+    code, good = openssl_says(stamp, MANIFEST + b" ", local, tmp_path)
+    assert (code != 0, good) == (True, False)
+    for checker in (stamps, KeptAuthorities()):
+        checker.check(stamp, MANIFEST)
+        with pytest.raises(StampDoesNotHold, match="another time"):
+            checker.check(replace(stamp, at=stamp.at + timedelta(seconds=1)), MANIFEST)
+    with pytest.raises(StampDoesNotHold, match="over other bytes"):
+        stamps.check(stamp, MANIFEST + b" ")
+
+
+def openssl_says(
+    stamp: Stamp, manifest: bytes, local: LocalStampAuthority, tmp_path: Path
+) -> tuple[int, bool]:
+    (tmp_path / "token").write_bytes(stamp.token)
+    (tmp_path / "manifest").write_bytes(manifest)
+    done = subprocess.run(
+        ["openssl", "ts", "-verify", "-in", "token", "-data", "manifest", "-CAfile", local.ca],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode, b"Verification: OK" in done.stdout + done.stderr
+
+
+@pytest.mark.real
+@needs_openssl
+def test_a_stamp_says_when_and_by_whom_and_keeps_what_proves_it(
+    stamps: HttpTimestampAuthority, local: LocalStampAuthority
+) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    stamp = stamps.stamp(MANIFEST)
+    assert before <= stamp.at <= datetime.now(UTC)
+    assert stamp.manifest == MANIFEST
+    assert stamp.authorities == local.ca.read_bytes()
+    assert MANIFEST not in stamp.token
+
+
+@pytest.mark.real
+@needs_openssl
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_no_changed_token_states_another_time_or_other_bytes(
+    data: st.DataObject, stamps: HttpTimestampAuthority
+) -> None:
+    """Parts of a token are outside of its signature; changing those changes nothing it states."""
+    stamp = a_stamp(stamps)
+    at = data.draw(st.integers(0, 2**20)) % len(stamp.token)  # its length varies: ECDSA, DER
+    bit = 1 << data.draw(st.integers(0, 7))
+    changed = stamp.token[:at] + bytes([stamp.token[at] ^ bit]) + stamp.token[at + 1 :]
+    with pytest.raises(StampDoesNotHold):
+        verify_timestamp(changed, MANIFEST + b" ", stamp.authorities)
+    try:
+        assert verify_timestamp(changed, MANIFEST, stamp.authorities) == stamp.at
+    except StampDoesNotHold:
+        return
+
+
+_KEPT: list[Stamp] = []
+
+
+def a_stamp(stamps: HttpTimestampAuthority) -> Stamp:
+    if not _KEPT:
+        _KEPT.append(stamps.stamp(MANIFEST))
+    return _KEPT[0]
+
+
+@given(st.binary(max_size=64))
+def test_stray_bytes_are_no_stamp(data: bytes) -> None:
+    with pytest.raises(StampDoesNotHold, match="cannot be read"):
+        verify_timestamp(data, MANIFEST, b"")
+
+
+@pytest.mark.real
+@needs_openssl
+@pytest.mark.parametrize("trusted", [b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n", b"\x30\x03abc"])
+def test_a_trusted_file_that_is_none_is_said(
+    trusted: bytes, stamps: HttpTimestampAuthority
+) -> None:
+    with pytest.raises(StampDoesNotHold, match="certificate file"):
+        verify_timestamp(a_stamp(stamps).token, MANIFEST, trusted)
+
+
+@pytest.mark.real
+@needs_openssl
+def test_a_stamp_of_an_authority_that_is_not_trusted_is_not_accepted(
+    local: LocalStampAuthority, tmp_path: Path
+) -> None:
+    other = LocalStampAuthority(tmp_path / "other")
+    other.prepare()
+    with served(server_for(local, "127.0.0.1", 0)) as url, httpx.Client() as client:
+        asked = HttpTimestampAuthority(url, other.ca.read_bytes(), client)
+        with pytest.raises(StampDoesNotHold, match="does not lead to an authority"):
+            asked.stamp(MANIFEST)
+
+
+def odd_server(status: int, kind: str, body: bytes) -> ThreadingHTTPServer:
+    class Odd(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return ThreadingHTTPServer(("127.0.0.1", 0), Odd)
+
+
+REJECTED = bytes.fromhex("30053003020102")  # TimeStampResp { PKIStatusInfo { status rejection } }
+
+
+@pytest.mark.real
+@needs_openssl
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "error", "why"),
+    [
+        (500, REPLY, b"", StampRefused, "HTTP status 500"),
+        (302, REPLY, b"", StampRefused, "HTTP status 302"),
+        (200, "text/html", b"<html>", StampRefused, "not a stamp authority"),
+        (200, REPLY, bytes(REPLY_BYTES_MAX + 1), StampRefused, "too long"),
+        (200, REPLY, b"nonsense", StampDoesNotHold, "cannot be read"),
+        (200, REPLY, REJECTED, StampRefused, "status 2"),
+    ],
+)
+def test_an_odd_answer_is_refused_with_its_reason(  # noqa: PLR0913, PLR0917 -- a table's row
+    status: int,
+    kind: str,
+    body: bytes,
+    error: type[Exception],
+    why: str,
+    local: LocalStampAuthority,
+) -> None:
+    with served(odd_server(status, kind, body)) as url, httpx.Client() as client:
+        asked = HttpTimestampAuthority(url, local.ca.read_bytes(), client)
+        with pytest.raises(error, match=why):
+            asked.stamp(MANIFEST)
+
+
+@pytest.mark.real
+@needs_openssl
+def test_the_answer_to_another_question_is_refused(
+    stamps: HttpTimestampAuthority, local: LocalStampAuthority
+) -> None:
+    replayed = a_stamp(stamps).token  # same manifest, other nonce
+    with served(odd_server(200, REPLY, replayed)) as url, httpx.Client() as client:
+        asked = HttpTimestampAuthority(url, local.ca.read_bytes(), client)
+        with pytest.raises(StampDoesNotHold, match="another question"):
+            asked.stamp(MANIFEST)
+
+
+@pytest.mark.real
+@needs_openssl
+def test_nobody_there_is_said_kindly(local: LocalStampAuthority) -> None:
+    server = odd_server(200, REPLY, b"")
+    server.server_close()
+    with httpx.Client() as client:
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        asked = HttpTimestampAuthority(url, local.ca.read_bytes(), client)
+        with pytest.raises(AuthorityUnreachable, match="safe without a stamp"):
+            asked.stamp(MANIFEST)

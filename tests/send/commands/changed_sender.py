@@ -1,0 +1,33 @@
+"""A sender whose program was changed: it seals the bytes that she likes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from entrenous.send.letter.letter_nouns import ContentFile, FileRole
+from entrenous.send.message import make
+from entrenous.send.message.make import OwnFile, seal_content
+from tests.send.commands.test_letters import Street
+
+ROLES = {"image": FileRole.PICTURE, "video": FileRole.CLIP, "audio": FileRole.VOICE}
+TO_BEN = ("--to", "ben", "--confirm", "ben", "--undo", "0")
+
+
+def seals(
+    street: Street,
+    files: Sequence[tuple[str, bytes]],
+    *more: str,
+    role: FileRole | None = None,
+    text: str = "look",
+) -> str:
+    """A changed Ana sends these bytes as they are; the name of her message."""
+    changed = tuple(
+        OwnFile(ContentFile(kind, data, role or ROLES.get(kind[:5], FileRole.PICTURE)), None)
+        for kind, data in files
+    )
+
+    def seal(_: Any, *rest: Any) -> Any:
+        return seal_content(changed, *rest)
+
+    with street.monkeypatch.context() as patched:
+        patched.setattr(make, "seal_content", seal)
+        return str(street.does("ana", "send", "--text", text, *TO_BEN, *more)["message"])

@@ -1,0 +1,85 @@
+"""A relay, and people whose folders lie side by side; Ana has one device, and a sheet of it."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.environment import Settings, SystemClock
+from entrenous.base.secret import Secret
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.cli import run
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.open_device import open_device
+from entrenous.device.relay_lock_client import home_of
+from entrenous.terminal.session import YES
+from tests.carry.relays import WoundClock, disk_relay, served
+from tests.vaults import make_vaults_open_quickly
+
+WORDS = "four or five unrelated words"
+
+
+@dataclass
+class Town:
+    """A relay, and people whose folders lie side by side; Ana has one device, and a sheet of it."""
+
+    folder: Path
+    url: str
+    relay: ExitStack
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+
+    @property
+    def sheet(self) -> Path:
+        return self.folder / "sheet.txt"
+
+    @property
+    def by_sheet(self) -> tuple[str, ...]:
+        return ("device", "revoke", "--lost", "--recovery", str(self.sheet))
+
+    def types(self, who: str, *words: str, status: int = YES) -> str:
+        """What a command says to somebody, in one line, and how it must end."""
+        self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
+        self.capsys.readouterr()
+        ended = run(list(words), {})
+        both = self.capsys.readouterr()
+        assert ended == status, both.err
+        return " ".join((both.out + both.err).split())
+
+    def replaces_close_token(self, who: str) -> None:
+        """As another device of hers does when one is lost; sheets from before have the old one."""
+        words = Secret(WORDS.encode())
+        with open_device(Settings(self.folder / who, 0.0, pause_s=0), lambda: words) as device:
+            home = home_of(device.vault)
+        assert home is not None
+        with new_client() as client:
+            close = Secret(bytes(32))
+            HttpCourier(client).set_close_token(self.url, home.mailbox, home.owner, close)
+
+    def nowhere(self, *words: str, status: int = YES) -> str:
+        """Ana types on somebody else's machine: no folder of hers, and no passphrase."""
+        with self.monkeypatch.context() as patch:
+            patch.delenv("ENTRENOUS_PASSPHRASE")
+            said = self.types("nothing", *words, status=status)
+        assert not (self.folder / "nothing").exists()
+        return said
+
+
+@pytest.fixture
+def town(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Town]:
+    """A guess at a passphrase costs little."""
+    make_vaults_open_quickly(monkeypatch)
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
+    monkeypatch.setenv("ENTRENOUS_UNDO", "0")
+    with ExitStack() as relay:
+        mail = relay.enter_context(disk_relay(tmp_path / "relay", WoundClock(SystemClock().now())))
+        url = relay.enter_context(served(relay_app(mail)))
+        town = Town(tmp_path, url, relay, monkeypatch, capsys)
+        town.types("ana", "setup", "--name", "Ana", "--relay", url)
+        town.types("ana", "device", "recovery", "--out", str(town.sheet))
+        yield town

@@ -1,0 +1,112 @@
+"""A person's only device is lost: its recovery sheet shuts it, on a machine that is not hers."""
+
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from entrenous.base.environment import SystemClock
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.send.devices.own_devices import LOST_ALONE
+from entrenous.send.formats.identity_formats import read_sheet, write_sheet
+from entrenous.terminal.session import BY_FAMILY, USAGE
+from tests.carry.relays import WoundClock, disk_relay, served
+from tests.send.commands.device.conftest import Town
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+
+
+@pytest.mark.threat("stolen-device")
+def test_the_only_device_is_shut_by_its_sheet_alone(town: Town) -> None:
+    town.types("ben", "setup", "--name", "Ben", "--relay", town.url)
+    link = json.loads(town.types("ana", "invite", "--json"))["link"]
+    town.types("ben", "person", "add", link, "--as", "ana")
+    for who in ("ana", "ben"):
+        town.types(who, "inbox")
+    town.types("ben", "send", "--text", "at six", "--to", "ana", "--confirm", "ana")
+    said = town.nowhere(*town.by_sheet)
+    assert "is shut: no passphrase opens its vault any more" in said
+    assert "168 hours" in said
+    assert "People are NOT told" in said
+    assert all(one.what in said and one.why in said for one in LOST_ALONE)
+    for _ in range(2):
+        assert "vault is shut" in town.types("ana", "inbox", status=BY_FAMILY["refused"])
+    again = json.loads(town.nowhere(*town.by_sheet, "--json"))
+    assert (again["shut"], again["people_told"]) == (True, False)
+    assert len(again["to_do"]) == len(LOST_ALONE)
+    (message,) = json.loads(town.types("ben", "sent", "--json"))["messages"]
+    assert [copy["state"] for copy in message["copies"]] == ["device revoked"]
+    refused = town.types(
+        *("ben", "send", "--text", "there?", "--to", "ana", "--confirm", "ana"),
+        status=BY_FAMILY["refused"],
+    )
+    assert "was not taken for ana" in refused
+
+
+def test_who_gives_a_name_where_no_device_is_reads_what_to_type(town: Town) -> None:
+    named = ("device", "revoke", "device 1", *town.by_sheet[2:])
+    refused = town.nowhere(*named, status=BY_FAMILY["not-found"])
+    assert "entrenous device revoke --lost --recovery FILE" in refused
+    for words in ((), ("--lost",), town.by_sheet[3:]):
+        assert "--recovery" in town.nowhere("device", "revoke", *words, status=USAGE)
+    town.types("ana", "inbox")
+
+
+def test_a_relay_that_is_silent_is_asked_again_by_hand(town: Town) -> None:
+    town.relay.close()
+    silent = town.nowhere(*town.by_sheet, status=BY_FAMILY["unreachable"])
+    assert "The lost device is not shut yet." in silent
+
+
+def test_a_mailbox_that_the_relay_does_not_know_is_not_said_to_be_shut(town: Town) -> None:
+    """As thirty days after it was shut; or while the relay runs with another database."""
+    (town.folder / "other").mkdir()
+    sheet = read_sheet(town.sheet.read_text())
+    with (
+        disk_relay(town.folder / "other", WoundClock()) as other,
+        served(relay_app(other)) as url,
+    ):
+        town.sheet.write_text(write_sheet(replace(sheet, relay_url=url)))
+        said = town.nowhere(*town.by_sheet, status=BY_FAMILY["not-found"])
+        assert "nothing was shut now" in said
+        assert "more than 30 days ago, it is shut" in said
+
+
+@pytest.mark.threat("database-changed")
+def test_a_device_that_its_relay_does_not_know_goes_on_elsewhere_with_its_sheet(
+    town: Town,
+) -> None:
+    with closing(sqlite3.connect(town.folder / "relay" / "mail.db")) as database:
+        for table in ("held_mailbox", "held_lock", "held_card"):
+            database.execute(f"DELETE FROM {table}")
+        database.commit()
+    said = town.types("ana", "inbox", status=BY_FAMILY["unreachable"])
+    assert "does not know this device" in said
+    assert "is shut" not in said
+    (town.folder / "other").mkdir()
+    with (
+        disk_relay(town.folder / "other", WoundClock(SystemClock().now())) as other,
+        served(relay_app(other)) as url,
+    ):
+        town.types("ana", "device", "move", "--relay", url, "--recovery", str(town.sheet))
+        town.types("ana", "inbox")
+
+
+def test_the_sheet_of_the_device_that_is_here_does_not_shut_it_from_here(town: Town) -> None:
+    assert "is here and not lost" in town.types("ana", *town.by_sheet, status=BY_FAMILY["refused"])
+    town.types("ana", "inbox")
+
+
+def test_a_sheet_whose_token_was_replaced_shuts_nothing_and_says_so(town: Town) -> None:
+    """As when another device of hers was lost: that one may have known the token."""
+    town.replaces_close_token("ana")
+    assert "is not shut" in town.nowhere(*town.by_sheet, status=BY_FAMILY["unproven"])
+    town.types("ana", "inbox")
+
+
+def test_the_help_texts_say_what_a_sheet_shuts(town: Town) -> None:
+    for command in ("recovery", "revoke"):
+        told = town.nowhere("device", command, "--help")
+        assert "entrenous device revoke --lost --recovery FILE" in told

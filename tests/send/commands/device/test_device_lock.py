@@ -1,0 +1,187 @@
+"""``entrenous device`` and ``entrenous passphrase``, typed at a device with a real relay."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from entrenous.base.environment import Settings
+from entrenous.base.identifiers import MailboxId
+from entrenous.base.limits import TOKEN_BYTES
+from entrenous.base.secret import Secret
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.cli import run
+from entrenous.crypto.vault_key import Cost
+from entrenous.device.identities import NEXT_CLOSE, who_am_i
+from entrenous.device.open_device import open_device
+from entrenous.device.store.vault_folder import RelayPart, Terms, Unlocked
+from entrenous.device.vault_tables import SELF
+from entrenous.send.commands.vault_lock import _copies
+from entrenous.send.formats.identity_formats import read_sheet
+from entrenous.terminal.session import BY_FAMILY, USAGE, YES
+from entrenous.wire.relay_nouns import RelayLock
+from tests.carry.relays import WoundClock, disk_relay, served
+from tests.vaults import make_vaults_open_quickly
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+
+REFUSED, MALFORMED = BY_FAMILY["refused"], BY_FAMILY["malformed"]
+FIRST, SECOND = "four or five unrelated words", "some other unrelated words"
+LOCK = RelayLock("https://relay.test", MailboxId(bytes(16)), Secret(b"u" * 32))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Ana's device at a relay; a guess at its passphrase costs little."""
+    make_vaults_open_quickly(monkeypatch)
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", FIRST)
+    monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
+    with disk_relay(tmp_path / "relay", WoundClock()) as relay, served(relay_app(relay)) as url:
+        assert run(["setup", "--name", "ana", "--relay", url], {}) == YES
+        yield tmp_path / "ana"
+
+
+@pytest.fixture
+def answer(capsys: pytest.CaptureFixture[str]) -> Any:
+    """The JSON that a command answers, which must succeed."""
+
+    def typed(*words: str) -> Any:
+        capsys.readouterr()
+        assert run([*words, "--json"], {}) == YES
+        return json.loads(capsys.readouterr().out)
+
+    return typed
+
+
+def test_an_offline_window_is_opened_and_closed(home: Path, answer: Any) -> None:
+    opened = answer("device", "offline", "--hours", "2")
+    assert (opened["schema"], opened["until"][-1]) == ("entrenous/offline/1", "Z")
+    assert (home / "offline.key").exists()
+    assert answer("device", "offline", "--off") == {"schema": "entrenous/offline/1", "until": None}
+    assert not (home / "offline.key").exists()
+
+
+@pytest.mark.parametrize("words", ["", "--hours 0", "--hours 169", "--hours 1 --off"])
+def test_what_is_no_window(home: Path, words: str) -> None:
+    assert run(["device", "offline", *words.split()], {}) == USAGE
+    assert not (home / "offline.key").exists()
+
+
+def test_a_sheet_is_written_once_and_frees_the_device(
+    home: Path, answer: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "sheet.txt", tmp_path / "second.txt"
+    assert answer("device", "recovery", "--out", str(first))["file"] == str(first)
+    sheet = read_sheet(first.read_text())
+    assert first.stat().st_mode & 0o077 == 0
+    assert run(["device", "recovery", "--out", str(second)], {}) == REFUSED
+    assert "--recovery" in capsys.readouterr().err
+    assert not second.exists()
+    answer("device", "recovery", "--out", str(second), "--recovery", str(first))
+    assert read_sheet(second.read_text()) == sheet
+    assert answer("device", "unlock", "--recovery", str(second))["tries"] == 10
+    assert home.exists()
+
+
+def test_a_sheet_is_of_what_the_relay_has_heard(home: Path, answer: Any, tmp_path: Path) -> None:
+    """What follows a loss is brought there first; that relay did not answer the command before."""
+    following, sheet = Secret(b"f" * TOKEN_BYTES), tmp_path / "sheet.txt"
+    with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST.encode())) as device:
+        device.vault.put(SELF, NEXT_CLOSE, following.reveal())
+    answer("device", "recovery", "--out", str(sheet))
+    assert read_sheet(sheet.read_text()).close == following
+    answer("device", "list")
+    with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST.encode())) as device:
+        assert who_am_i(device).home.close == following
+
+
+def test_a_sheet_that_is_none_is_said_plainly(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "letter.txt").write_text("Dear Ana")
+    wrong = ["device", "unlock", "--recovery", str(tmp_path / "letter.txt")]
+    assert run(wrong, {}) == MALFORMED
+    assert "no recovery sheet" in capsys.readouterr().err
+    assert home.exists()
+
+
+def test_another_passphrase(
+    home: Path, answer: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read, write = os.pipe()
+    os.write(write, SECOND.encode() + b"\n")
+    os.close(write)
+    changed = answer("passphrase", "change", "--new-passphrase-fd", str(read))
+    assert (changed["copies_shut"], changed["new_sheet_needed"]) == (True, True)
+    os.close(read)
+    assert run(["sent"], {}) == REFUSED
+    assert "does not open" in capsys.readouterr().err
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", SECOND)
+    assert run(["sent"], {}) == YES
+    assert home.exists()
+
+
+def test_tries_that_opened_nothing_are_told_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", SECOND)
+    for _ in range(2):
+        assert run(["sent"], {}) == REFUSED
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", FIRST)
+    capsys.readouterr()
+    assert run(["sent", "--json"], {}) == YES
+    said = capsys.readouterr()
+    assert json.loads(said.out)
+    assert said.err.startswith("2 tries at this device's passphrase opened nothing")
+    assert "entrenous device revoke" in said.err
+    assert "entrenous passphrase change" in said.err
+    assert run(["sent", "--json"], {}) == YES
+    assert capsys.readouterr().err == ""
+    assert home.exists()
+
+
+def test_without_a_terminal_a_new_passphrase_is_asked_of_nobody(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["passphrase", "change"], {}) == REFUSED
+    assert "passphrase" in capsys.readouterr().err
+    assert run(["sent"], {}) == YES
+    assert home.exists()
+
+
+def test_what_was_done_is_said_in_words(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {
+        ("device", "offline", "--hours", "1"): "opens without its relay",
+        ("device", "offline", "--off"): "only with its relay",
+        ("device", "recovery", "--out", str(tmp_path / "sheet")): "no longer on this device",
+        ("device", "unlock", "--recovery", str(tmp_path / "sheet")): "ten more tries",
+    }
+    for words, heard in said.items():
+        assert run(list(words), {}) == YES
+        assert heard in capsys.readouterr().out
+    assert home.exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outdated", "said"),
+    [
+        (None, None, False, "no relay"),
+        (LOCK, LOCK, False, "30 days"),
+        (LOCK, LOCK.renewed(Secret(b"n" * 32)), True, "opens next"),
+        (LOCK, LOCK.renewed(Secret(b"n" * 32)), False, "are shut"),
+    ],
+)
+def test_what_is_said_of_copies_from_before(
+    before: RelayLock | None, after: RelayLock | None, *, outdated: bool, said: str
+) -> None:
+    def unlocked(lock: RelayLock | None) -> Unlocked:
+        terms, part = Terms(bytes(16), Cost(), lock), RelayPart(outdated=outdated)
+        return Unlocked(Path(), cast("Any", None), terms, Secret(b""), part)
+
+    assert said in " ".join(_copies(unlocked(before), unlocked(after)))

@@ -1,0 +1,217 @@
+"""``entrenous device list`` and ``revoke``, and ``setup --link``, typed at a real relay."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.environment import Settings
+from entrenous.base.secret import Secret
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.cli import run
+from entrenous.device.device import Device
+from entrenous.device.lock_errors import WrongPassphrase
+from entrenous.device.open_device import create_device, create_to_link, open_device, open_unlocked
+from entrenous.device.store.vault_folder import has_vault, no_relay, read_head, unlock
+from entrenous.send.commands import setup
+from entrenous.send.commands.catch_up import words_for
+from entrenous.send.commands.devices import lines_of
+from entrenous.send.devices.link_new_device import ask_to_link
+from entrenous.send.devices.link_old_device import offer_link
+from entrenous.send.devices.own_devices import LOST, Revoked, Shut
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.people.people_nouns import Changed, Contradiction
+from entrenous.terminal.session import BY_FAMILY, USAGE, YES
+from tests.carry.relays import WoundClock, disk_relay, served
+from tests.vaults import make_vaults_open_quickly
+from tests.village.households import link
+from tests.village.world import WoundClock as Clock
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+
+WORDS = "four or five unrelated words"
+Said = Callable[..., str]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Ana's laptop at a relay; a guess at its passphrase costs little."""
+    make_vaults_open_quickly(monkeypatch)
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
+    with disk_relay(tmp_path / "relay", WoundClock()) as relay, served(relay_app(relay)) as url:
+        assert run(["setup", "--name", "ana", "--relay", url], {}) == YES
+        yield tmp_path / "ana"
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    """What a command says, and how it ends."""
+
+    def typed(*words: str, status: int = YES) -> str:
+        capsys.readouterr()
+        assert run(list(words), {}) == status
+        both = capsys.readouterr()
+        return both.out + both.err
+
+    return typed
+
+
+def links_a_phone(home: Path) -> None:
+    with (
+        open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(WORDS.encode())) as laptop,
+        create_device(
+            Settings(home / "../phone", 0.0, pause_s=0), lambda: Secret(WORDS.encode())
+        ) as phone,
+    ):
+        link(laptop, phone, "phone")
+        for one in (phone, laptop):
+            fetch_messages(one)
+
+
+def test_what_a_person_reads_of_her_devices(home: Path, said: Said) -> None:
+    assert "device 1  (this one, since" in said("device", "list")
+    links_a_phone(home)
+    lines = said("device", "list")
+    assert "phone  (since" in lines
+    assert "Your master key is on this device." in lines
+    told = said("device", "revoke", "phone", "--lost")
+    assert "phone is revoked: no passphrase opens its vault any more, unless" in told
+    assert "168 hours" in told
+    assert all(one.what in told for one in LOST)
+    assert "phone" not in said("device", "list")
+    answer = json.loads(said("device", "list", "--json"))
+    assert (answer["schema"], answer["not_shut_yet"]) == ("entrenous/devices/1", [])
+
+
+def test_a_device_that_was_linked_outlives_what_goes_wrong_afterwards(
+    home: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, phone_home = Secret(WORDS.encode()), home / "../phone"
+
+    def stopped(place: Path, laptop: Device | None) -> None:
+        with create_device(Settings(place, 0.0, pause_s=0), lambda: words) as new:
+            if laptop is not None:
+                link(laptop, new, "phone")
+            raise KeyboardInterrupt
+
+    with (
+        open_device(Settings(home, 0.0, pause_s=0), lambda: words) as laptop,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        stopped(phone_home, laptop)
+    with pytest.raises(KeyboardInterrupt):
+        stopped(home / "../none", None)
+    assert not (home / "../none/vault.json").exists()
+    monkeypatch.setenv("ENTRENOUS_HOME", str(phone_home))
+    assert "phone  (this one" in said("device", "list")
+
+
+@pytest.mark.threat("stolen-device")
+def test_a_device_whose_linking_was_cut_short_is_shut_when_it_is_revoked(
+    home: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C right after it got the master key, before its first letter; then it is stolen."""
+    words, stolen = Secret(WORDS.encode()), home / "../phone"
+
+    def stopped(laptop: Device) -> None:
+        with create_to_link(Settings(stolen, 0.0, pause_s=0), lambda: words) as (phone, lock):
+            link(laptop, phone, "phone", lock)
+            raise KeyboardInterrupt
+
+    with (
+        open_device(Settings(home, 0.0, pause_s=0), lambda: words) as laptop,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        stopped(laptop)
+    assert read_head(stolen).now.lock is not None
+    with pytest.raises(WrongPassphrase):
+        unlock(stolen, words, no_relay)
+    assert "no passphrase opens its vault" in said("device", "revoke", "phone", "--lost")
+    monkeypatch.setenv("ENTRENOUS_HOME", str(stolen))
+    assert "vault is shut" in said("inbox", status=BY_FAMILY["refused"])
+
+
+def test_a_linking_that_is_killed_before_the_grant_bars_no_other(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, place = Secret(WORDS.encode()), Settings(home / "../phone", 0.0, pause_s=0)
+
+    def killed(laptop: Device) -> None:
+        """A process that is killed tidies nothing up."""
+        with (
+            monkeypatch.context() as patch,
+            create_to_link(place, lambda: words) as (phone, lock),
+        ):
+            patch.setattr("entrenous.device.open_device.discard_vault", lambda _: None)
+            lock(ask_to_link(offer_link(None, laptop).code, None, phone).home)
+            raise KeyboardInterrupt
+
+    with open_device(Settings(home, 0.0, pause_s=0), lambda: words) as laptop:
+        with pytest.raises(KeyboardInterrupt):
+            killed(laptop)
+        assert not has_vault(place.home)
+        with create_to_link(place, lambda: words) as (phone, lock):
+            link(laptop, phone, "phone", lock)
+            fetch_messages(phone)
+    for _ in range(2):
+        with open_unlocked(place, lambda: words) as (_, unlocked):
+            assert (unlocked.terms.lock is not None, unlocked.missed) == (True, 0)
+
+
+def test_the_code_is_read_where_no_list_of_commands_keeps_it(
+    home: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[str]()
+    monkeypatch.setattr(setup, "link_here", lambda code, *_, **__: asked.append(code))
+    monkeypatch.setattr("sys.stdin", io.StringIO("entrenous-link:2:AAAA\nyes\n"))
+    monkeypatch.setenv("ENTRENOUS_HOME", str(home / "../other"))
+    said("setup", "--link", "-")
+    assert asked == ["entrenous-link:2:AAAA"]
+
+
+@pytest.mark.parametrize("shut", list(Shut))
+def test_only_a_vault_that_is_shut_is_called_so(shut: Shut) -> None:
+    said = "\n".join(lines_of(Revoked("phone", shut), lost=False))
+    assert ("no passphrase opens" in said) == (shut is Shut.DONE)
+    assert ("NOT shut" in said) == (shut in {Shut.ELSEWHERE, Shut.REFUSED})
+    assert "168 hours" in said
+
+
+def test_what_cannot_be_revoked(home: Path, said: Said) -> None:
+    assert home.exists()
+    missing = BY_FAMILY["not-found"]
+    assert "none yet" in said("device", "revoke", "phone", status=missing)
+    assert "another one" in said("device", "revoke", "device 1", status=BY_FAMILY["refused"])
+
+
+def test_what_a_new_device_is_not_set_up_with(
+    home: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(WORDS.encode())) as laptop:
+        code = offer_link(None, laptop).code
+    monkeypatch.setenv("ENTRENOUS_HOME", str(home / "../other"))
+    malformed = BY_FAMILY["malformed"]
+    assert "link code" in said("setup", "--link", code[:-5], status=malformed)
+    said("setup", "--link", code, "--name", "Ana", status=USAGE)
+    said("setup", "--offline", status=USAGE)
+    assert not (home / "../other/vault.json").exists()
+
+
+@pytest.mark.parametrize("lists", list(Contradiction))
+def test_what_is_told_of_lists_that_do_not_agree(lists: Contradiction) -> None:
+    now = Clock().now()
+    others = words_for(Changed("Ben", now, 0, 0, in_doubt=False, lists=lists))
+    ours = words_for(Changed("", now, 0, 0, in_doubt=False, lists=lists))
+    assert "Ben" in others
+    assert "your" in ours
+    assert "{" not in others + ours
+
+
+def test_what_is_told_of_a_name_that_two_had() -> None:
+    told = words_for(Changed("Kim 2", Clock().now(), 0, 0, in_doubt=False, was="Kim"))
+    assert "called two different people or circles Kim." in told
+    assert "Kim 2" in told

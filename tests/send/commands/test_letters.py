@@ -1,0 +1,278 @@
+"""Two people at the command line: what is said when a relay refuses, somebody stops, or a guest
+writes to the screen.
+"""
+
+import io
+import json
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+
+import entrenous.device.open_device as wiring
+import entrenous.send.send as send_verb
+from entrenous.base.environment import SystemClock
+from entrenous.base.errors import NotUnderstood, TooMany, UsedUp, WrongToken
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.cli import run
+from entrenous.device.client import http_courier
+from entrenous.device.device import Courier
+from entrenous.media.copies.copy_check import check_copy
+from entrenous.media.copies.copy_checker import CopyChecker
+from entrenous.media.picture_reader import read_picture
+from entrenous.send.commands import send
+from entrenous.terminal.output import hint, say
+from tests.in_memory.courier import memory_courier
+from tests.send.send_device import HERE, THERE
+from tests.vaults import make_vaults_open_quickly
+from tests.village.malicious_relay import Honest, MaliciousCourier, failing
+from tests.village.relay import village_relay
+from tests.village.world import LoadedDice, photo
+
+pytestmark = pytest.mark.slow
+
+WORDS = "four or five unrelated words"
+
+
+class SameProcess(CopyChecker):
+    """Checks what was received in the process of the test."""
+
+    def check(self, media_type: str, size: int, fill: Callable[[BinaryIO], None]) -> None:
+        file = io.BytesIO()
+        fill(file)
+        assert len(file.getvalue()) == size
+        for _ in check_copy(file.getvalue(), media_type):
+            pass
+
+
+@dataclass
+class Said:
+    """What a command answered."""
+
+    status: int
+    out: str
+    err: str
+
+
+@dataclass
+class Street:
+    """People with real vaults, and two relays in memory that can be tampered with."""
+
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+    apps: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for url in (HERE, THERE):
+            relay, _ = village_relay(url, SystemClock(), LoadedDice(url))
+            self.apps[url] = relay_app(relay)
+        self.courier = MaliciousCourier(memory_courier(self.apps))
+        (self.folder / "beach.jpg").write_bytes(photo(width_px=100))
+        self.monkeypatch.chdir(self.folder)
+        self.monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+        make_vaults_open_quickly(self.monkeypatch)
+        self.monkeypatch.setattr(http_courier, "HttpCourier", self._no_network)
+        self.monkeypatch.setattr(wiring, "decode_untrusted", read_picture)
+        self.monkeypatch.setattr(wiring, "CopyJail", SameProcess)
+
+    def _no_network(self, *_: object, **__: object) -> Courier:
+        return self.courier
+
+    def types(self, who: str, *words: str) -> Said:
+        self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
+        status = run(list(words), {})
+        out, err = self.capsys.readouterr()
+        return Said(status, out, err)
+
+    def does(self, who: str, *words: str) -> Any:
+        said = self.types(who, *words, "--json")
+        assert said.status == 0, said
+        return json.loads(said.out)
+
+    def settles(self, who: str, relay: str = HERE) -> None:
+        self.does(who, "setup", "--name", who, "--relay", relay)
+
+    def adds(self, who: str, other: str) -> None:
+        link = self.does(other, "invite")["link"]
+        self.does(who, "person", "add", link, "--as", other)
+        for one in (other, who):
+            self.does(one, "inbox")
+
+
+@pytest.fixture
+def street(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Street]:
+    """Ana and Ben at one relay, Caro at another; Ana has added both."""
+    street = Street(tmp_path, monkeypatch, capsys)
+    for who, relay in (("ana", HERE), ("ben", HERE), ("caro", THERE)):
+        street.settles(who, relay)
+    for other in ("ben", "caro"):
+        street.adds("ana", other)
+    yield street
+    monkeypatch.undo()
+
+
+SEND = ("send", "beach.jpg", "--to", "ben", "--confirm", "ben")
+
+
+@pytest.mark.parametrize("error", [NotUnderstood(), TooMany(retry_after_s=9)], ids=type)
+def test_another_relays_refusal_is_a_hint_and_stops_nothing(
+    street: Street, error: Exception
+) -> None:
+    """Something to Caro waits because of her relay; Ana writes to Ben, and reads on."""
+
+    def at_caros(honest: Honest, url: str, *arguments: Any) -> Any:
+        if url == THERE:
+            raise error
+        return honest(url, *arguments)
+
+    with street.courier.playing(bring_blob=at_caros):
+        waits = street.types("ana", "send", "beach.jpg", "--to", "caro", "--confirm", "caro")
+        assert waits.status == 6
+        said = street.types("ana", *SEND, "--json")
+        assert (said.status, json.loads(said.out)["copies"]) == (0, [{"to": "ben", "devices": 1}])
+        assert said.err.count("\n") == 1
+        for quiet in ("inbox", "sent"):
+            assert street.types("ana", quiet, "--json").status == 0
+    assert street.types("ana", "send", "--resume").status == 0
+
+
+def test_who_has_a_copy_and_who_has_not_is_told_and_shown(street: Street) -> None:
+    def at_bens(honest: Honest, url: str, *arguments: Any) -> Any:
+        if url == HERE:
+            raise WrongToken
+        return honest(url, *arguments)
+
+    both = ("--to", "caro", "--confirm", "caro")
+    with street.courier.playing(post=at_bens):
+        said = street.types("ana", *SEND, *both)
+    assert (said.status, said.out) == (3, "")
+    (message,) = street.does("ana", "sent")["messages"]
+    assert f"{message['message']} was not taken for ben." in said.err
+    assert "On its way: caro." in said.err
+    states = {copy["to"]: copy["state"] for copy in message["copies"]}
+    assert states == {"ben": "refused", "caro": "waiting"}
+    assert street.types("ana", "recall", message["message"]).status == 0
+    (message,) = street.does("ana", "sent")["messages"]
+    assert {copy["state"] for copy in message["copies"]} == {"taken back"}
+
+
+def test_a_stopped_send_says_so_and_sends_nothing_later(street: Street) -> None:
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with street.courier.playing(bring_blob=stopped):
+        said = street.types("ana", *SEND)
+    assert (said.status, said.out, said.err) == (130, "", "Undone: nothing was sent to anybody.\n")
+    assert street.does("ana", "sent")["messages"] == []
+    street.does("ana", "inbox")
+    assert street.does("ben", "inbox")["messages"] == []
+    with street.courier.playing(post=stopped):
+        said = street.types("ana", *SEND)
+    assert (said.status, said.out) == (130, "")
+    (message,) = street.does("ana", "sent")["messages"]
+    assert message["copies"] == [
+        {
+            "to": "ben",
+            "state": "not confirmed yet",
+            "at": None,
+            "at_precision_s": None,
+            "signed": False,
+        }
+    ]
+    assert f"Take it back with: entrenous recall {message['message']}" in said.err
+    assert street.does("ben", "inbox")["messages"] == []  # looking at "sent" has sent nothing
+
+
+def test_undone_in_the_window_it_is_said_that_nothing_was_sent(street: Street) -> None:
+    def presses(*_: Any) -> Any:
+        return lambda _until: signal.raise_signal(signal.SIGINT)
+
+    street.monkeypatch.setattr(send, "undo_window", presses)
+    said = street.types("ana", *SEND, "--undo", "10")
+    assert (said.status, said.out) == (130, "")
+    assert said.err == "Undone: nothing was sent to anybody.\n"
+    assert street.does("ana", "sent")["messages"] == []
+    assert street.does("ben", "inbox")["messages"] == []
+
+
+def test_a_ctrl_c_after_all_was_sent_does_not_say_undone(street: Street) -> None:
+    def late(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    street.monkeypatch.setattr(send_verb, "Posted", late)
+    said = street.types("ana", *SEND)
+    assert (said.status, said.out) == (130, "")
+    assert "nothing was sent" not in said.err
+    assert len(street.does("ben", "inbox")["messages"]) == 1
+
+
+def test_a_letter_that_could_not_be_opened_is_mentioned_once(street: Street) -> None:
+    street.does("ana", *SEND)
+
+    def spoiled(honest: Honest, *arguments: Any) -> Any:
+        page = honest(*arguments)
+        for waiting in page:
+            object.__setattr__(waiting, "sealed", b"nothing like a letter")
+        return page
+
+    with street.courier.playing(waiting=spoiled):
+        said = street.types("ben", "inbox")
+    assert "1 letter could not be opened" in said.err
+    assert street.types("ben", "inbox").err == ""
+
+
+def test_one_person_may_be_named_twice_and_in_any_case(street: Street) -> None:
+    sent = street.does("ana", "send", "beach.jpg", "--to", "ben", "--to", "Ben", "--confirm", "BEN")
+    assert sent["copies"] == [{"to": "ben", "devices": 1}]
+
+
+@pytest.mark.parametrize(
+    "more", [("--caption", "c" * 4097), ("--caption", "\x1b[2J"), ("beach.jpg",) * 64]
+)
+def test_what_is_too_much_for_a_message_is_refused_by_name(
+    street: Street, more: tuple[str, ...]
+) -> None:
+    said = street.types("ana", *SEND, *more)
+    assert (said.status, said.out) == (3, "")
+    assert "Nothing was sent." in said.err
+    assert street.does("ana", "sent")["messages"] == []
+
+
+def test_what_is_used_up_is_over_to_a_script(street: Street) -> None:
+    name = street.does("ana", *SEND)["message"]
+    with street.courier.playing(open_share=failing(UsedUp())):
+        assert street.types("ben", "open", name).status == 3
+    assert street.does("ben", "inbox")["messages"][0]["state"] == "expired"
+    assert "used up" in street.types("ben", "inbox").out
+
+
+def test_forgetting_says_what_it_does_and_does_it(street: Street) -> None:
+    said = street.types("ben", "person", "forget", "ANA")
+    assert said.status == 0
+    assert "ana is forgotten here; from now on, your relay takes nothing from them" in said.out
+    assert "link" in said.out
+    assert street.types("ana", *SEND).status == 3
+    down = failing(TooMany(retry_after_s=9))
+    with street.courier.playing(change_tokens=down):
+        said = street.types("caro", "person", "forget", "ana")
+    assert "as soon as your relay has answered" in said.out
+
+
+@pytest.mark.threat("terminal-writing")
+@pytest.mark.parametrize("acting", ["\x1b[2J", "\x9b2J", "\r", "\x00", "\u202e", "\ud83d"])
+def test_nothing_that_is_said_acts_on_the_terminal(
+    acting: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for speak in (say, hint):
+        speak(f"for{acting} you,\nZo\u00eb \u200d!")
+    out, err = capsys.readouterr()
+    for text in (out, err):
+        assert acting[0] not in text
+        assert text.startswith("for\ufffd")
+        assert text.endswith(" you,\nZo\u00eb \u200d!\n")

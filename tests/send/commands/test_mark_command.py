@@ -1,0 +1,210 @@
+"""``entrenous mark``: names from a file, an interruption, and memory that does not grow."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import entrenous.send.commands.mark as mark_command
+from entrenous.base.errors import DiskFull, EntrenousError
+from entrenous.base.picture import UnwritableFolder
+from entrenous.base.secret import Secret
+from entrenous.cli import run
+from entrenous.crypto.hashing import sha256
+from entrenous.device.sent_messages import Message
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.terminal.output_files import write_new
+from entrenous.terminal.session import INTERRUPTED, YES
+from tests.real.stage import Shell, wait_until
+from tests.vaults import unlock_vault
+from tests.village.world import photo as small_photo
+
+pytestmark = pytest.mark.slow
+
+WORDS = "four or five unrelated words"
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    assert run(["setup", "--name", "ana", "--offline"], {}) == YES
+    (tmp_path / "beach.jpg").write_bytes(small_photo(width_px=160))
+    return Shell("ana", tmp_path / "home", WORDS)
+
+
+def mark(folder: Path, *options: str) -> int:
+    return run(["mark", str(folder / "beach.jpg"), "--out", str(folder / "out"), *options], {})
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> Callable[[bytes], str]:
+    def written(text: bytes) -> str:
+        (tmp_path / "names.txt").write_bytes(text)
+        return str(tmp_path / "names.txt")
+
+    return written
+
+
+def recorded(home: Path) -> list[Message]:
+    vault = unlock_vault(home, Secret(WORDS.encode()))
+    try:
+        return list(VaultLedger(vault).messages())
+    finally:
+        vault.close()
+
+
+def test_names_come_from_the_command_line_and_from_a_file(
+    shell: Shell, tmp_path: Path, names: Callable[[bytes], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = names("\ufeffben\r\nRené\r\n\r\n".encode())
+    capsys.readouterr()
+    assert mark(tmp_path, "--to", "caro", "--to", "ben", "--to-file", listed, "--json") == YES
+    answer = json.loads(capsys.readouterr().out)
+    assert [copy["to"] for copy in answer["copies"]] == ["caro", "ben", "René"]
+    assert [Path(copy["path"]).name for copy in answer["copies"]] == [
+        f"{answer['message']}-{number}.jpg" for number in (1, 2, 3)
+    ]
+    (message,) = recorded(shell.home)
+    assert [copy.sha256 for copy in message.pictures[0].copies] == [
+        sha256(Path(copy["path"]).read_bytes()) for copy in answer["copies"]
+    ]
+
+
+@pytest.mark.usefixtures("shell")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "Nobody is named"),
+        (b"ben\nana\nben\n", "ben stands on line 1 and again on line 3"),
+        (b"\xff\xfeb\0e\0n\0", "UTF-8"),
+        (b"ben\nx\x1b[2J\n", "line 2 is no name"),
+    ],
+)
+def test_a_list_that_is_none_marks_nothing(
+    text: bytes,
+    said: str,
+    tmp_path: Path,
+    names: Callable[[bytes], str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert mark(tmp_path, "--to-file", names(text)) in {3, 7}
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("shell")
+def test_nobody_at_all_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert mark(tmp_path) == 3
+    assert "--to NAME" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (DiskFull(), 6, "so 2 of 4 copies were written"),
+        (UnwritableFolder(path="out"), 3, "2 of 4 copies were written, and no more:"),
+    ],
+    ids=("full", "shut"),
+)
+def test_what_was_written_before_it_failed_is_told_and_nothing_else_is_known(  # noqa: PLR0913, PLR0917
+    error: EntrenousError,
+    status: int,
+    told: str,
+    shell: Shell,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wrote = list[Path]()
+
+    def write(place: Path, data: bytes) -> None:
+        if len(wrote) == 2:
+            raise error
+        write_new(place, data)
+        wrote.append(place)
+
+    monkeypatch.setattr(mark_command, "write_new", write)
+    capsys.readouterr()
+    people = [f"--to={name}" for name in ("ben", "caro", "dora", "eve")]
+    assert mark(tmp_path, *people, "--json") == status
+    out, err = capsys.readouterr()
+    assert json.loads(out)["copies"] == [
+        {"to": who, "path": str(place)} for who, place in zip(("ben", "caro"), wrote, strict=True)
+    ]
+    assert told in err
+    assert "nothing was stored" not in err
+    (message,) = recorded(shell.home)
+    assert [copy.to for copy in message.pictures[0].copies] == ["ben", "caro"]
+
+
+def test_where_not_one_copy_could_be_written_none_is_known(
+    shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_bytes(b"a file")
+    capsys.readouterr()
+    assert mark(tmp_path, "--to", "ben", "--json") == 3
+    assert capsys.readouterr().out == ""
+    assert recorded(shell.home) == []
+
+
+@pytest.mark.real
+def test_an_interruption_leaves_what_is_there_traceable(shell: Shell, tmp_path: Path) -> None:
+    """Ctrl-C: every file is whole and recorded, nothing else is, and it can be begun anew."""
+    (tmp_path / "many.txt").write_text("\n".join(f"person {number}" for number in range(5000)))
+    out = tmp_path / "out"
+    arguments = ("mark", str(tmp_path / "beach.jpg"), "--out", str(out))
+    begun = shell.begins(*arguments, "--to-file", str(tmp_path / "many.txt"))
+    assert wait_until(lambda: out.is_dir() and len(list(out.glob("*.jpg"))) > 20, 60)
+    begun.send_signal(signal.SIGINT)
+    done = shell.ends(begun)
+    assert done.status == INTERRUPTED
+    files = {sha256(file.read_bytes()): file for file in out.glob("*.jpg")}
+    (message,) = recorded(shell.home)
+    copies = message.pictures[0].copies
+    assert 20 < len(files) < 5000
+    assert set(files) <= {copy.sha256 for copy in copies}
+    assert len(copies) - len(files) <= 1  # one may have been on its way to the disk
+    said = done.out.decode()
+    assert all(
+        f"{files[copy.sha256]}  is for {copy.to}\n" in said
+        for copy in copies
+        if copy.sha256 in files
+    )
+    assert f"Stopped after {len(files)} of 5000 copies" in " ".join(done.err.decode().split())
+    assert not list(out.glob(".entrenous-*"))
+    shell.does(*arguments, "--to", "person 0")
+    assert len(recorded(shell.home)) == 2
+
+
+@pytest.mark.real
+def test_memory_does_not_grow_with_the_number_of_copies(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "beach.jpg").write_bytes(small_photo("coffee", width_px=600))
+
+    def peak_kb(people: int) -> int:
+        listed = tmp_path / f"{people}.txt"
+        listed.write_text("\n".join(f"person {number}" for number in range(people)))
+        arguments = ("--to-file", str(listed), "--out", str(tmp_path / str(people)), "--json")
+        begun = shell.begins("mark", str(tmp_path / "beach.jpg"), *arguments)
+        assert begun.stdout is not None
+        begun.stdout.read()
+        _, status, used = os.wait4(begun.pid, 0)
+        begun.returncode = os.waitstatus_to_exitcode(status)
+        _close(begun)
+        assert begun.returncode == YES
+        return used.ru_maxrss
+
+    few, many = peak_kb(8), peak_kb(58)
+    copies_kb = sum(file.stat().st_size for file in (tmp_path / "58").iterdir()) / 1024
+    assert copies_kb > 3000
+    assert many - few < 0.75 * 50 / 58 * copies_kb + 2000
+
+
+def _close(done: subprocess.Popen[bytes]) -> None:
+    for pipe in (done.stdout, done.stderr):
+        if pipe is not None:
+            pipe.close()

@@ -1,0 +1,50 @@
+"""Of a picture that moves only the first is sent, and that is said before it goes."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from tests.send.commands.test_letters import Street
+
+pytestmark = pytest.mark.slow
+
+TO_BEN = ("--to", "ben", "--confirm", "ben", "--undo", "0")
+TOLD = "anim.gif moves; only its first picture is sent. To send it moving, save it as MP4.\n"
+
+
+@pytest.fixture
+def street(street: Street) -> Street:
+    """And a GIF of two pictures."""
+    with Image.open(street.folder / "beach.jpg") as beach:
+        turned = beach.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        beach.save(street.folder / "anim.gif", save_all=True, append_images=[turned])
+        beach.save(street.folder / "still.gif")
+    return street
+
+
+@pytest.mark.parametrize(
+    "command", [("send", "beach.jpg", "anim.gif", *TO_BEN), ("mark", "anim.gif", "--to", "ben")]
+)
+def test_it_is_said_once_on_standard_error_and_in_json(
+    street: Street, command: tuple[str, ...]
+) -> None:
+    said = street.types("ana", *command, "--json")
+    assert (said.status, said.err.count(TOLD)) == (0, 1)
+    assert json.loads(said.out)["first_picture_only"] == ["anim.gif"]
+    assert TOLD in street.types("ana", *command).err
+
+
+@pytest.mark.parametrize(
+    "command", [("send", "beach.jpg", "still.gif", *TO_BEN), ("mark", "still.gif", "--to", "ben")]
+)
+def test_of_still_ones_nothing_is_said(street: Street, command: tuple[str, ...]) -> None:
+    said = street.types("ana", *command, "--json")
+    assert (said.status, "moves" in said.err) == (0, False)
+    assert json.loads(said.out)["first_picture_only"] == []
+
+
+def test_it_is_said_before_the_guard_speaks(street: Street) -> None:
+    said = street.types("ana", "send", "anim.gif", "--to", "ben")
+    assert said.status == 3
+    assert said.err.startswith(TOLD)

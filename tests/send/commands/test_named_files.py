@@ -1,0 +1,93 @@
+"""A file that is refused is called by its name, and nothing is denied that was not looked for."""
+
+import pytest
+
+from tests.send.commands.test_letters import Street
+
+pytestmark = pytest.mark.slow
+
+TO_BEN = ("--to", "ben", "--confirm", "ben", "--undo", "0")
+NONE = "There is no picture, clip or sound in in/{} that Entrenous can read."
+NOTHING = {
+    "text.jpg": b"only words",
+    "form.pdf": b"%PDF-1.7\n",
+}
+DAMAGED = {
+    "clip.mp4": b"\0\0\0\x18ftypisom\0\0\0\0isomavc1" + b"broken" * 50,
+    "note.m4a": b"\0\0\0\x18ftypM4A \0\0\0\0M4A isom" + b"broken" * 50,
+}
+
+
+@pytest.fixture
+def street(street: Street) -> Street:
+    """And a folder of files."""
+    (street.folder / "in").mkdir()
+    beach = (street.folder / "beach.jpg").read_bytes()
+    files = {**NOTHING, **DAMAGED, "cut.jpg": beach[: len(beach) // 2], "empty.jpg": b""}
+    for name, data in files.items():
+        (street.folder / "in" / name).write_bytes(data)
+    return street
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_what_is_nothing_that_we_read_is_named(street: Street, name: str) -> None:
+    said = street.types("ana", "send", "beach.jpg", f"in/{name}", "beach.jpg", *TO_BEN)
+    assert (said.status, said.out) == (7, "")
+    assert said.err.startswith(NONE.format(name))
+    assert "beach" not in said.err
+    said = street.types("ana", "mark", f"in/{name}", "--to", "ben")
+    assert (said.status, said.out) == (7, "")
+    assert said.err.startswith(NONE.format(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("clip.mp4", "This clip ends before it should"),
+        ("note.m4a", "The part of Entrenous that opens sounds"),
+    ],
+)
+def test_a_damaged_clip_or_sound_is_named_and_called_so(
+    street: Street, name: str, told: str
+) -> None:
+    said = street.types("ana", "send", "beach.jpg", f"in/{name}", *TO_BEN)
+    assert (said.status, said.out) == (7, "")
+    assert said.err.startswith(f"in/{name}:\n{told}")
+
+
+def test_what_was_cut_short_is_named(street: Street) -> None:
+    for command in (
+        ("send", "beach.jpg", "in/cut.jpg", *TO_BEN),
+        ("mark", "in/cut.jpg", "--to", "b"),
+    ):
+        said = street.types("ana", *command)
+        assert (said.status, said.out) == (7, "")
+        assert said.err.startswith("in/cut.jpg:\nThis picture ends before it should")
+
+
+def test_the_guard_names_it_too(street: Street) -> None:
+    """Words that name somebody else let it look at the pictures before anything else does."""
+    street.settles("caro")
+    street.adds("ana", "caro")
+    said = street.types("ana", "send", "in/text.jpg", *TO_BEN, "--caption", "for you, caro")
+    assert (said.status, said.err.startswith(NONE.format("text.jpg"))) == (7, True)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("send", "beach.jpg", "in/empty.jpg", *TO_BEN),
+        ("mark", "in/empty.jpg", "--to", "ben"),
+        ("protect", "in/empty.jpg", "--gate", "http://127.0.0.1:1"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_empty_file_is_called_empty(street: Street, command: tuple[str, ...]) -> None:
+    said = street.types("ana", *command)
+    assert (said.status, said.out) == (7, "")
+    assert said.err.startswith("in/empty.jpg is empty")
+
+
+def test_where_no_file_is_at_fault_none_is_named(street: Street) -> None:
+    said = street.types("ana", "send", "beach.jpg", "--to", "nobody-i-know")
+    assert (said.status, "beach" in said.err) == (4, False)

@@ -1,0 +1,95 @@
+"""``entrenous open`` writes what it was sent only if our own program could have sent it.
+
+The sender is changed: she seals what she likes. Real children check it.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import entrenous.device.open_device as wiring
+from entrenous.media.copies.copy_checker import CopyChecker
+from entrenous.send.letter.letter_nouns import FileRole
+from tests.send.commands.changed_sender import seals
+from tests.send.commands.hostile_files import HTML, SHELL, honest, hostile
+from tests.send.commands.test_letters import Street
+
+pytestmark = pytest.mark.real
+
+WANTED = 1000
+FILES_MAX = 64
+
+
+@pytest.fixture(scope="module")
+def jail() -> Iterator[CopyChecker]:
+    with CopyChecker() as made:
+        yield made
+
+
+@pytest.fixture
+def street(street: Street, jail: CopyChecker, monkeypatch: pytest.MonkeyPatch) -> Street:
+    """Whose devices share the processes that check, which a command else starts for itself."""
+    monkeypatch.setattr(wiring, "CopyJail", lambda: _kept_open(jail))
+    return street
+
+
+@contextmanager
+def _kept_open(jail: CopyChecker) -> Iterator[CopyChecker]:
+    yield jail
+
+
+def written(street: Street) -> list[Path]:
+    return [path for path in (street.folder / "got").rglob("*") if path.is_file()]
+
+
+@pytest.mark.threat("hostile-files")
+def test_of_a_thousand_hostile_files_none_is_written(street: Street) -> None:
+    files = [(media_type, data) for _, media_type, data in hostile(WANTED)]
+    assert len(set(files)) >= WANTED * 0.95
+    for first in range(0, len(files), FILES_MAX):
+        batch = files[first : first + FILES_MAX]
+        name = seals(street, batch)
+        said = street.types("ben", "open", name, "--out", "got")
+        assert (said.status, said.out, written(street)) == (7, "", [])
+        every = ", ".join(str(number) for number in range(1, len(batch) + 1))
+        assert f"Files {every} of {name}: no picture, clip or sound" in " ".join(said.err.split())
+
+
+def test_every_honest_kind_is_written_as_it_came(street: Street) -> None:
+    name = seals(street, list(honest().items()))
+    places = street.does("ben", "open", name, "--out", "got")["files"]
+    assert [(street.folder / place).read_bytes() for place in places] == list(honest().values())
+
+
+@pytest.mark.threat("hostile-files")
+def test_one_hostile_file_keeps_its_message_from_being_written_and_is_named(street: Street) -> None:
+    files = [*honest().items()]
+    files[2] = ("image/jpeg", b"\xff\xd8\xff\xe0" + SHELL + HTML)
+    name = seals(street, files)
+    said = street.types("ben", "open", name, "--out", "got")
+    assert (said.status, written(street)) == (7, [])
+    assert f"File 3 of {name}:" in said.err
+    assert f"entrenous open {name} --unchecked" in " ".join(said.err.split())
+    assert f"{name} counts as opened now" in " ".join(said.err.split())
+    places = street.does("ben", "open", name, "--out", "got", "--unchecked")["files"]
+    assert (street.folder / places[2]).read_bytes() == files[2][1]
+
+
+def test_a_role_that_is_not_the_files_is_refused(street: Street) -> None:
+    name = seals(street, [("image/jpeg", honest()["image/jpeg"])], role=FileRole.VOICE)
+    assert street.types("ben", "open", name, "--out", "got").status == 7
+    assert written(street) == []
+
+
+def test_where_nothing_can_check_nothing_is_written(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.media.copies.copy_checker._SERVER", (os.devnull,))
+    monkeypatch.setattr(wiring, "CopyJail", CopyChecker)
+    name = seals(street, [("image/jpeg", honest()["image/jpeg"])])
+    said = street.types("ben", "open", name, "--out", "got")
+    assert (said.status, written(street)) == (6, [])
+    assert len(street.does("ben", "open", name, "--out", "got", "--unchecked")["files"]) == 1

@@ -1,0 +1,127 @@
+"""``entrenous open``: all files of a message are written, or none stays behind."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, BinaryIO
+
+import pytest
+
+from entrenous.base.errors import DiskFull
+from entrenous.terminal.output_files import FileGroup
+from tests.send.commands.test_letters import Street
+
+pytestmark = pytest.mark.slow
+
+TWO = ("send", "beach.jpg", "beach.jpg", "--to", "ben", "--confirm", "ben", "--undo", "0")
+ONCE = ("--once", "--allow-export")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def holds(data: bytes) -> Any:
+    def fill(file: BinaryIO) -> None:
+        file.write(data)
+
+    return fill
+
+
+def test_a_disk_that_fills_up_keeps_nothing_of_this_opening(tmp_path: Path) -> None:
+    def full(file: BinaryIO) -> None:
+        file.write(b"thi")
+        raise DiskFull
+
+    (tmp_path / "m-1.jpg").write_bytes(b"first")  # from an earlier opening
+    files = FileGroup()
+    for number, fill in enumerate((holds(b"first"), holds(b"other"), full), 1):
+        files.want(tmp_path / f"m-{number}.jpg", 5, fill)
+    with pytest.raises(DiskFull), files.unless(lambda: False):
+        files.write()
+    assert names(tmp_path) == ["m-1.jpg"]
+
+
+def test_a_name_that_is_taken_is_seen_before_the_first_file_is_written(street: Street) -> None:
+    name = street.does("ana", *TWO, *ONCE)["message"]
+    taken = street.folder / "ex" / f"{name}-2.jpg"
+    taken.parent.mkdir()
+    taken.write_bytes(b"mine")
+    said = street.types("ben", "open", name, "--export", "--out", "ex")
+    assert (said.status, said.out) == (3, "")
+    assert names(taken.parent) == [taken.name]
+    assert taken.read_bytes() == b"mine"
+    assert len(street.does("ben", "open", name, "--export", "--out", "two")["files"]) == 2
+
+
+def states(street: Street) -> list[str]:
+    (message,) = street.does("ana", "sent")["messages"]
+    return [copy["state"] for copy in message["copies"]]
+
+
+@pytest.mark.parametrize("limit", [(), ONCE])
+def test_where_nothing_can_be_written_nothing_counts_as_opened(
+    street: Street, limit: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = street.does("ana", *TWO, *limit)["message"]
+    (street.folder / "file").write_bytes(b"mine")
+    for out in ("/proc/x", "file", "file/x"):
+        said = street.types("ben", "open", name, "--export", "--out", out)
+        assert (said.status, said.out) == (3, "")
+        assert "Nothing could be written" in said.err
+    with monkeypatch.context() as small:
+        small.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=9999, free=9))
+        said = street.types("ben", "open", name, "--export", "--out", "new/ex")
+    assert (said.status, "The disk is full" in said.err, "counts" in said.err) == (6, True, False)
+    assert not (street.folder / "new").exists()
+    assert states(street) == ["delivered"]
+    assert len(street.does("ben", "open", name, "--export", "--out", "new/ex")["files"]) == 2
+    assert states(street) == ["opened"]
+
+
+@pytest.mark.parametrize(("limit", "told"), [((), 0), (ONCE, 1)])
+def test_what_fails_after_the_relay_gave_the_key_says_that_it_counts(
+    street: Street, limit: tuple[str, ...], told: int
+) -> None:
+    name = street.does("ana", *TWO, *limit)["message"]
+    taken = street.folder / "ex" / f"{name}-2.jpg"
+    taken.parent.mkdir()
+    taken.write_bytes(b"mine")
+    said = street.types("ben", "open", name, "--export", "--out", "ex")
+    assert (said.status, f"{name} counts as opened now" in said.err) == (3, True)
+    assert said.err.count("one of the times") == told
+    assert len(street.does("ben", "open", name, "--export", "--out", "two")["files"]) == 2
+
+
+def test_a_text_needs_no_folder(street: Street) -> None:
+    words = ("send", "--text", "hello", "--to", "ben", "--confirm", "ben", "--undo", "0")
+    name = street.does("ana", *words)["message"]
+    assert street.does("ben", "open", name, "--out", "/proc/x")["text"] == "hello"
+
+
+def test_a_file_that_differs_only_inside_takes_the_others_away(street: Street) -> None:
+    name = street.does("ana", *TWO)["message"]
+    second = street.folder / street.does("ben", "open", name, "--out", "a")["files"][1]
+    taken = street.folder / "ex" / second.name
+    taken.parent.mkdir()
+    taken.write_bytes(bytes(second.stat().st_size))
+    assert street.types("ben", "open", name, "--out", "ex").status == 3
+    assert names(taken.parent) == [taken.name]
+    taken.write_bytes(second.read_bytes())
+    assert street.types("ben", "open", name, "--out", "ex").status == 0
+
+
+def test_what_can_not_be_opened_again_is_never_taken_away(street: Street) -> None:
+    """Ctrl-C while the relay hears that it is over: what was shown is all there is left."""
+
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    name = street.does("ana", *TWO, *ONCE)["message"]
+    with street.courier.playing(finish=stopped):
+        said = street.types("ben", "open", name, "--export", "--out", "ex", "--json")
+    assert said.status == 130
+    assert names(street.folder / "ex") == [f"{name}-1.jpg", f"{name}-2.jpg"]
+    assert json.loads(said.out)["files"] == [f"ex/{name}-{number}.jpg" for number in (1, 2)]
+    assert street.types("ben", "open", name).status == 3

@@ -1,0 +1,220 @@
+"""Circles, blocking, renaming and comparing at the command line."""
+
+import cv2
+import pytest
+import zxingcpp
+
+from tests.send.commands.test_letters import Street
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_circle_is_made_sent_to_and_let_go(street: Street) -> None:
+    made = street.does("ana", "circle", "add", "family", "--person", "ben")
+    assert made == {"schema": "entrenous/circle/1", "name": "family", "people": ["ben"]}
+    sending = ("send", "beach.jpg", "--to", "family")
+    for words in ((), ("--yes",), ("--yes", "--confirm", "y")):
+        stopped = street.types("ana", *sending, *words)
+        assert stopped.status == 3, words
+    assert "--confirm family" in street.types("ana", *sending, "--yes").err
+    sent = street.does("ana", *sending, "--confirm", "family")
+    assert sent["copies"] == [{"to": "ben", "devices": 1}]
+    assert street.does("ana", "send", "beach.jpg", "--in", sent["message"])["copies"]
+    assert street.does("ana", "circle", "list")["circles"] == [
+        {"name": "family", "people": ["ben"]}
+    ]
+    assert street.types("ana", "circle", "remove", "family", "--person", "ben").status == 3
+    assert street.does("ana", "circle", "remove", "family")["people"] == []
+    assert "None yet" in street.types("ana", "circle", "list").out
+    unknown = street.types("ana", "circle", "remove", "family")
+    assert (unknown.status, "no circle family" in unknown.err) == (4, True)
+
+
+def test_somebody_is_renamed_blocked_and_let_in_again(street: Street) -> None:
+    assert street.types("ana", "person", "rename", "ben", "Ben Okri").status == 0
+    assert "blocked" in street.types("ana", "person", "block", "ben okri").out
+    (shown,) = street.does("ana", "person", "list")["people"]
+    keys = street.does("ben", "device", "list")["keys"]
+    assert shown == {
+        "name": "Ben Okri",
+        "trust": "by link",
+        "keys": keys,
+        "receipts": False,
+        "blocked": True,
+    }
+    assert f"Your keys: {keys[:4]} {keys[4:8]} " in street.types("ben", "device", "list").out
+    refused = street.types("ana", "send", "beach.jpg", "--to", "Ben Okri", "--confirm", "Ben")
+    assert (refused.status, "You blocked Ben Okri" in refused.err) == (3, True)
+    assert "(blocked, by link, keys not compared yet)" in street.types("ana", "person", "list").out
+    assert street.types("ana", "person", "unblock", "Ben Okri").status == 0
+    assert street.does("ana", "send", "beach.jpg", "--to", "Ben Okri", "--confirm", "Ben")
+
+
+def test_who_is_left_out_of_a_circle_is_named(street: Street) -> None:
+    street.settles("caro")
+    street.adds("ana", "caro")
+    street.does("ana", "circle", "add", "all friends", "--person", "ben", "--person", "caro")
+    assert "--to 'all friends'" in street.types("ana", "circle", "add", "all friends").out
+    assert street.types("ana", "person", "block", "caro").status == 0
+    sent = street.types(
+        *("ana", "send", "beach.jpg", "--to", "all friends", "--confirm", "all friends")
+    )
+    assert (sent.status, "caro is in it too, but you blocked them" in sent.err) == (0, True)
+    gone = street.types("ana", "person", "forget", "caro")
+    assert "They are in your circle all friends no more." in gone.out
+
+
+def test_a_link_says_what_it_is_good_for_and_its_last_use_is_told(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = street.types("ben", "invite").out
+    assert "This link is for one person." in said
+    assert "good for 30 days" in said
+    assert "This link is for eva." in street.types("ben", "invite", "--for", "eva").out
+    assert street.types("ben", "invite", "--for", "ana").status == 3
+    assert street.types("ben", "invite", "--for", "eva", "--uses", "2").status == 2
+    monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES", 1)
+    made = street.does("ben", "invite", "--uses", "2")
+    assert (made["for"], made["uses"]) == (None, 2)
+    link = made["link"]
+    for who, last in (("caro", False), ("dora", True)):
+        street.settles(who)
+        added = street.types(who, "person", "add", link, "--as", "Ben Okri")
+        assert "next: entrenous send PHOTO --to 'Ben Okri'" in added.out
+        assert ("That was the last letter that this link lets in" in added.err) is last
+
+
+def test_a_set_up_that_is_refused_leaves_nothing(street: Street) -> None:
+    setup = ("setup", "--name", "-x", "--offline")
+    assert street.types("dora", *setup).status == 3
+    assert not (street.folder / "dora").exists()
+    (street.folder / "dora").mkdir()
+    (street.folder / "dora" / "mine").write_text("")
+    assert street.types("dora", *setup).status == 3
+    assert [one.name for one in (street.folder / "dora").iterdir()] == ["mine"]
+
+
+def test_two_compare_seven_pictures(street: Street) -> None:
+    compare = ("person", "verify")
+    assert "Asked." in street.types("ana", *compare, "ben", "--sas").out
+    assert "Answered." in street.types("ben", *compare, "ana", "--sas").out
+    hers = street.types("ana", *compare, "ben", "--sas").out
+    his = street.types("ben", *compare, "ana", "--sas").out
+    assert hers == his
+    assert "or in numbers: " in hers
+    early = street.types("ben", *compare, "ana", "--sas", "--same").out
+    assert "as soon as ana has said so too" in early
+    assert "are compared" in street.types("ana", *compare, "ben", "--sas", "--same").out
+    (shown,) = street.does("ben", "person", "list")["people"]
+    assert (shown["trust"], shown["receipts"]) == ("compared", True)
+    assert street.types("ben", *compare, "ana", "--differs").status == 2
+    nothing = street.types("ben", *compare, "ana", "--sas", "--differs")
+    assert (nothing.status, "nothing of ana's to compare" in nothing.err) == (4, True)
+
+
+def test_an_invite_as_a_picture_and_on_the_terminal(street: Street) -> None:
+    link = street.does("ana", "invite", "--qr", "invite.png")["link"]
+    picture = cv2.imread(str(street.folder / "invite.png"), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None
+    found = zxingcpp.read_barcode(picture)
+    assert found is not None
+    assert found.text == link
+    assert "█▀" in street.types("ana", "invite", "--qr", "-").out
+
+
+@pytest.mark.threat("link-in-other-hands")
+def test_a_stranger_who_used_the_link_first_is_told_of_and_so_is_who_came_after(
+    street: Street,
+) -> None:
+    link = street.does("ben", "invite", "--for", "dora")["link"]
+    for who in ("mallory", "dora"):
+        street.settles(who)
+        added = street.types(who, "person", "add", link, "--as", "ben").out
+        assert "ben is added, and known by link" in added
+    said = street.types("ben", "inbox").err
+    joined, refused = said.splitlines()
+    assert joined.startswith('Somebody who calls themselves "mallory" came in by the link that')
+    assert "you made for dora on " in joined
+    assert "UTC, with a device set up on " in joined
+    assert "You call them dora, and know them by link only" in joined
+    assert refused.startswith('Somebody who calls themselves "dora" came by the link that you')
+    assert "was not added: it had been used already, by dora." in refused
+    assert "dora counts as unknown" in refused
+    assert street.types("ben", "inbox").err == "", "told once"
+    listed = street.types("ben", "person", "list").out
+    assert "dora  (unknown: compare keys before you send anything private)" in listed
+    late = street.types("dora", "inbox").err
+    assert "ben's link had been used before you used it" in late
+    assert "Nobody yet." in street.types("dora", "person", "list").out
+    stopped = street.types("ben", "send", "beach.jpg", "--to", "dora")
+    assert (stopped.status, "dora's keys are unknown" in stopped.err) == (3, True)
+
+
+def test_two_compare_face_to_face(street: Street) -> None:
+    """Each shows a code and photographs the other's; here the photo is the picture itself."""
+    assert street.types("ana", "person", "verify", "ben", "--qr", "anas.png").status == 0
+    assert street.types("ben", "person", "verify", "ana", "--qr", "bens.png").status == 0
+    assert "\u2588\u2580" in street.types("ana", "person", "verify", "ben", "--qr", "-").out
+    own = street.types("ana", "person", "verify", "ben", "--scan", "anas.png")
+    assert (own.status, "your own device shows" in own.err) == (3, True)
+    for who, other, code in (("ana", "ben", "bens.png"), ("ben", "ana", "anas.png")):
+        noted = street.types(who, "person", "verify", other, "--scan", code)
+        assert (noted.status, "keys are compared on this device" in noted.out) == (0, True)
+        people = street.does(who, "person", "list")["people"]
+        assert next(one for one in people if one["name"] == other)["trust"] == "compared"
+    street.settles("caro")
+    street.adds("ana", "caro")
+    wrong = street.types("ana", "person", "verify", "caro", "--scan", "bens.png")
+    assert (wrong.status, "not the one that caro's device shows" in wrong.err) == (5, True)
+    none = street.types("ana", "person", "verify", "ben", "--scan", "beach.jpg")
+    assert (none.status, "No code was found" in none.err) == (7, True)
+    both = street.types("ana", "person", "verify", "ben", "--scan", "bens.png", "--same")
+    assert both.status == 2
+
+
+@pytest.mark.threat("receipt-probing")
+def test_who_is_known_by_link_gets_receipts_after_a_question_that_is_asked_once(
+    street: Street,
+) -> None:
+    """Here nobody is at a terminal: the question is how to say yes, and the answer no."""
+    said = list[str]()
+    for number in range(2):
+        sent = street.does("ana", "send", "--text", "Hello", "--to", "ben", "--confirm", "ben")
+        street.does("ben", "inbox")
+        out = ("--out", f"got {number}")
+        said.append(street.types("ben", "open", sent["message"], *out).err)
+    assert "To have it told: entrenous person receipts ana --on" in said[0]
+    assert "receipts" not in said[1]
+
+    def gets_receipts() -> bool:
+        people = street.does("ben", "person", "list")["people"]
+        return bool(next(one for one in people if one["name"] == "ana")["receipts"])
+
+    assert not gets_receipts()
+    assert street.types("ben", "person", "receipts", "ana", "--on").status == 0
+    assert gets_receipts()
+    assert "ana is not told" in street.types("ben", "person", "receipts", "ana", "--off").out
+    assert not gets_receipts()
+
+
+@pytest.mark.threat("receipt-probing")
+@pytest.mark.parametrize("answer", [True, False])
+def test_at_a_terminal_it_is_asked_and_the_answer_remembered(
+    street: Street, monkeypatch: pytest.MonkeyPatch, *, answer: bool
+) -> None:
+    asked = list[str]()
+
+    def confirm(question: str, **_: object) -> bool:
+        asked.append(question)
+        return answer
+
+    monkeypatch.setattr("typer.confirm", confirm)
+    for number in range(2):
+        sent = street.does("ana", "send", "--text", "Hello", "--to", "ben", "--confirm", "ben")
+        street.does("ben", "inbox")
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+        street.types("ben", "open", sent["message"], "--out", f"got {number}")
+        monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+    assert asked == ["Have ana told?"]
+    people = street.does("ben", "person", "list")["people"]
+    assert next(one for one in people if one["name"] == "ana")["receipts"] is answer

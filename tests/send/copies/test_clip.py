@@ -1,0 +1,92 @@
+"""Copies of a clip: its frames and what is heard in it go together, and are forgotten together."""
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+import pytest
+
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
+from entrenous.base.audio_video import (
+    Clip,
+    ClipTooLongWithSound,
+    Cut,
+    FramesUnknown,
+    SoundTooLong,
+    SoundUnknown,
+)
+from entrenous.media.clip_reader import read_clip
+from entrenous.send.copies.mark_clip import mark_clip_copies
+from entrenous.send.copies.mark_file import NotWritten, mark_file
+from entrenous.send.message.clip_and_sound_parts import clip_of
+from entrenous.send.message.transfer_progress import unseen
+from entrenous.trace.trace_file import trace_file
+from tests.clips import beside, wander, written
+from tests.trace.test_clip import PEOPLE, offline_device
+
+
+@pytest.mark.parametrize("whole", [0, 1])
+def test_what_was_not_written_is_nobodys(whole: int) -> None:
+    device = offline_device()
+    made = mark_clip_copies(written(wander(seconds=2.0)), PEOPLE, device)
+    for _ in range(whole + 1):
+        next(made)
+    with pytest.raises(NotWritten):
+        made.throw(NotWritten())
+    known = [[copy.to for copy in one.clips[0].copies] for one in device.ledger.messages()]
+    assert known == [PEOPLE[:1]][:whole]
+
+
+@pytest.fixture
+def a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that a sound may last."""
+    monkeypatch.setattr("entrenous.media.sound_reader.SOUND_LENGTH_S_MAX", 1.0)
+
+
+@pytest.mark.usefixtures("a_second")
+def test_a_clip_with_too_long_a_sound_is_called_a_clip_before_its_frames_are_walked() -> None:
+    heard = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
+    walked = list[Cut]()
+
+    def read(untrusted_data: bytes, cut: Cut) -> AbstractContextManager[Clip]:
+        walked.append(cut)
+        return read_clip(untrusted_data, cut)
+
+    device = replace(offline_device(), read_clip=read)
+    talk = beside(written(wander(seconds=2.0)), heard)
+    for ask in (
+        lambda: next(mark_clip_copies(talk, PEOPLE, device)),
+        lambda: clip_of(0, talk, device, unseen),
+    ):
+        with pytest.raises(ClipTooLongWithSound, match="This clip is longer"):
+            ask()
+    assert [cut.stop_s for cut in walked] == [0.0, 0.0]
+    assert list(device.ledger.messages()) == []
+    next(mark_clip_copies(written(wander(seconds=2.0)), PEOPLE, device))  # silent, so it may
+
+
+@pytest.mark.usefixtures("a_second")
+def test_a_sound_without_frames_is_called_a_sound() -> None:
+    heard = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
+    with pytest.raises(SoundTooLong):
+        next(mark_file(heard, PEOPLE, None, offline_device()))
+
+
+def test_a_film_that_is_not_read_makes_no_copies_of_its_sound() -> None:
+    film = written(wander(seconds=0.5), codec="ffv1", container="matroska")
+    heard = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
+    with pytest.raises(FramesUnknown):
+        next(mark_file(beside(film, heard, container="matroska"), PEOPLE, None, offline_device()))
+
+
+@pytest.mark.slow
+def test_sound_that_is_not_read_makes_no_silent_copies_and_hinders_no_trace() -> None:
+    device = offline_device()
+    surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)
+    silent = written(wander(seconds=2.0))
+    with pytest.raises(SoundUnknown):
+        next(mark_clip_copies(beside(silent, surround), PEOPLE, device))
+    assert list(device.ledger.messages()) == []
+    copies = {copy.to: copy.data for _, copy in mark_clip_copies(silent, PEOPLE, device)}
+    posted = beside(copies[PEOPLE[1]], surround)
+    assert trace_file(posted, device).trace.verdict.named == (PEOPLE[1],)

@@ -1,0 +1,99 @@
+"""Picture and sound of a marked clip lie as they lie in its original (docs/spec/clip.md, 5)."""
+
+import io
+
+import av
+import numpy as np
+import pytest
+
+from entrenous.base.audio_video import ClipTooLong, Timing
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.sandbox.decoders import decode_sound_untrusted
+from entrenous.media.sound_reader import read_sound
+from entrenous.send.copies.mark_clip import mark_clip_copies, prepare_with_sound
+from tests.timelines import beep_after_flash_s, flash_and_beep, moved
+from tests.trace.test_clip import PEOPLE, offline_device
+
+pytestmark = pytest.mark.slow
+
+PLAIN = flash_and_beep()
+GONE = range(20, 67)  # of 188 packets: a second of sound, before the flash
+ORDINARY = {
+    "mp4": PLAIN,
+    "mov": moved(PLAIN, container="mov"),
+    "mkv": moved(PLAIN, container="matroska"),
+    "mp4 in fragments": moved(PLAIN, movflags="frag_keyframe+empty_moov"),
+    "webm's sound": flash_and_beep(codec="libopus", container="matroska"),
+    "a little later": moved(PLAIN, sound_s=0.02),
+    "a packet lost": moved(PLAIN, lost=[40, 90], container="matroska"),
+}
+APART = {
+    "sound late": moved(PLAIN, sound_s=1.0),
+    "picture late": moved(PLAIN, picture_s=1.0),
+    "sound late, mkv": moved(PLAIN, sound_s=1.0, container="matroska"),
+    "picture late, mkv": moved(PLAIN, picture_s=1.0, container="matroska"),
+    "gap": moved(PLAIN, lost=GONE),
+    "gap, mkv": moved(PLAIN, lost=GONE, container="matroska"),
+    "late, then a gap": moved(PLAIN, sound_s=0.5, lost=GONE),
+    "early, then a gap": moved(PLAIN, picture_s=0.5, lost=GONE),
+    "many losses": moved(PLAIN, lost=range(4, 80, 4)),
+}
+
+
+def copy_of(source: bytes) -> bytes:
+    _, copy = next(mark_clip_copies(source, PEOPLE, offline_device()))
+    return copy.data
+
+
+@pytest.mark.parametrize("name", APART)
+def test_flash_and_beep_stay_as_far_apart(name: str) -> None:
+    wanted = beep_after_flash_s(APART[name])
+    assert beep_after_flash_s(copy_of(APART[name])) == pytest.approx(wanted, abs=0.06)
+
+
+@pytest.mark.parametrize("name", ["mp4", "mp4 in fragments"])
+def test_an_ordinary_clip_is_written_from_the_start_on(name: str) -> None:
+    copy = copy_of(ORDINARY[name])
+    with read_clip(ORDINARY[name]) as original:
+        wanted = [frame.at_s for frame in original.frames]
+    with av.open(io.BytesIO(copy)) as clip:
+        assert [frame.time for frame in clip.decode(video=0)] == pytest.approx(wanted, abs=1e-4)
+    with av.open(io.BytesIO(copy)) as clip:
+        heard = [frame.pts for frame in clip.decode(audio=0)]
+    assert heard == list(range(0, 1024 * len(heard), 1024))
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_an_ordinary_clip_is_given_no_silence(name: str) -> None:
+    """Priming, the ticks of containers and the jitter of recorders are no gaps."""
+    assert read_sound(ORDINARY[name]).timing == Timing()
+
+
+@pytest.mark.parametrize("name", APART)
+def test_what_is_marked_and_traced_are_the_samples_alone(name: str) -> None:
+    """Copies that were made without silences are traced by these very samples."""
+    with av.open(io.BytesIO(APART[name])) as clip:
+        parts = [frame.to_ndarray()[0] for frame in clip.decode(audio=0)]
+    sound = read_sound(APART[name])
+    assert sound.timing != Timing()
+    assert np.asarray(sound)[:, 0].tobytes() == np.concatenate(parts).clip(-1, 1).tobytes()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["sound late", "picture late", "gap"])
+def test_the_child_tells_the_times_too(name: str) -> None:
+    assert decode_sound_untrusted(APART[name]) == read_sound(APART[name])
+
+
+@pytest.mark.parametrize(
+    "where", [{"sound_s": 1300.0}, {"sound_s": 3e6}, {"late": 60, "by_s": 2e6}]
+)
+def test_times_beyond_the_longest_sound_are_refused(where: dict[str, float]) -> None:
+    source = moved(PLAIN, container="matroska", **where)
+    with pytest.raises(ClipTooLong):
+        prepare_with_sound(source, offline_device())
+
+
+def test_a_picture_that_comes_far_too_late_begins_when_its_sound_is_over() -> None:
+    sound = read_sound(moved(PLAIN, picture_s=3000.0))
+    assert sound.timing == Timing(ahead=len(sound))

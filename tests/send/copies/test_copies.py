@@ -1,0 +1,142 @@
+"""Marked copies: one preparation, a different and clean file for each recipient."""
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Event
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from entrenous.base.copies import Copy
+from entrenous.base.errors import Malformed
+from entrenous.base.identifiers import BlobId, RecipientId
+from entrenous.base.picture import NotAPicture, TooSmallToMark
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import mark_commitment, sha256
+from entrenous.fingerprint.pdq import distance, fingerprint
+from entrenous.media.picture_reader import read_picture
+from entrenous.send.copies.picture_copies import (
+    Trial,
+    new_seed,
+    prepare_original,
+    remember,
+    write_copy,
+)
+from entrenous.send.inbox import received_messages
+from entrenous.send.send import send_message
+from entrenous.watermark.embed import Canvas, canvas
+from entrenous.wire.receipt import write_mark
+from tests.send.send_device import Room
+from tests.send.test_guard import draft
+from tests.village.world import photo
+
+SMALL = photo(width_px=160)  # a square: sizes and looks are judged here
+
+
+def samples(data: bytes) -> np.ndarray:
+    return np.asarray(read_picture(data)).astype(int)
+
+
+def test_copies_differ_from_each_other_and_resemble_the_original(room: Room) -> None:
+    device = room["ana"].device
+    original = prepare_original(SMALL, None, device)
+    one, other = (write_copy(original, new_seed(device)) for _ in range(2))
+    assert one != other
+    for copy in (one, other):
+        assert 0 < np.abs(samples(copy) - samples(SMALL)).mean() < 4
+        near = distance(fingerprint(read_picture(copy)), fingerprint(original.picture))
+        assert near <= 31
+        assert copy != SMALL
+
+
+def test_the_same_seed_gives_the_same_copy_so_that_it_can_be_made_again(room: Room) -> None:
+    device = room["ana"].device
+    original = prepare_original(SMALL, None, device)
+    seed = new_seed(device)
+    assert write_copy(original, seed) == write_copy(original, Secret(seed.reveal()))
+
+
+def test_a_trial_is_made_once_whoever_asks() -> None:
+    """By the first who has a canvas; nobody else waits for it before the number is needed."""
+    begun, go_on = Event(), Event()
+    judged: list[Canvas] = []
+
+    def judge(onto: Canvas) -> int:
+        judged.append(onto)
+        begun.set()
+        assert go_on.wait(10.0)
+        return 3
+
+    trial, own = Trial((64, 80), judge), canvas(64, 80)
+    with ThreadPoolExecutor(2) as crew:
+        first = crew.submit(trial.make, own)
+        assert begun.wait(10.0)
+        trial.make(canvas(64, 80))
+        asked = crew.submit(lambda: trial.finer)
+        assert not first.done()
+        go_on.set()
+        assert asked.result(10.0) == 3
+    trial.make(canvas(64, 80))
+    assert judged == [own]
+
+
+def test_a_copy_has_the_format_and_the_size_that_were_asked_for(room: Room) -> None:
+    device = room["ana"].device
+    file = io.BytesIO()
+    Image.open(io.BytesIO(SMALL)).save(file, "PNG")
+    original = prepare_original(file.getvalue(), 100, device)
+    with Image.open(io.BytesIO(write_copy(original, new_seed(device)))) as copy:
+        assert (copy.format, max(copy.size)) == ("PNG", 100)
+    kept = remember(original, BlobId(bytes(16)), ())
+    assert (kept.size_px, kept.dither) == (100, original.dither)
+    assert kept.fingerprint == fingerprint(original.picture)
+
+
+def test_what_is_remembered_is_what_was_sent(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    (file,) = ben.opens_newest().files
+    (picture,) = next(ana.device.ledger.messages()).pictures
+    assert ana.device.vault.kept(picture.original) == SMALL
+    (copy,) = picture.copies
+    assert copy == Copy(
+        RecipientId("ben"), copy.seed, sha256(file.data), ben.id, copy.device, copy.nonce
+    )
+    (received,) = received_messages(ben.device)
+    assert received.manifest is not None
+    assert received.manifest.marks == (mark_commitment(write_mark(received.id, 1, copy)),)
+
+
+def test_two_pictures_of_a_message_keep_their_order(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    file = io.BytesIO()
+    Image.open(io.BytesIO(SMALL)).transpose(Image.Transpose.ROTATE_90).save(file, "PNG")
+    both = replace(draft(ana, "ben", confirmed=("ben",)), files=(SMALL, file.getvalue()))
+    send_message(both, ana.device)
+    assert [one.media_type for one in ben.opens_newest().files] == ["image/jpeg", "image/png"]
+
+
+@pytest.mark.parametrize(
+    ("data", "error"), [(b"", NotAPicture), (b"GIF89a", Malformed), (SMALL[:500], Malformed)]
+)
+def test_what_is_no_picture_sends_nothing(
+    friends: Room, data: bytes, error: type[Exception]
+) -> None:
+    ana = friends["ana"]
+    before = {drawer: dict(records) for drawer, records in ana.vault._drawers.items()}
+    with pytest.raises(error):
+        send_message(
+            replace(draft(ana, "ben", confirmed=("ben",)), files=(SMALL, data)), ana.device
+        )
+    assert before == ana.vault._drawers
+    assert ana.vault._files == {}
+
+
+def test_a_picture_too_small_to_carry_a_mark_is_not_sent(friends: Room) -> None:
+    ana = friends["ana"]
+    small = replace(draft(ana, "ben", confirmed=("ben",)), size_px=40)
+    with pytest.raises(TooSmallToMark, match="64 pixels"):
+        send_message(small, ana.device)
+    assert list(ana.device.ledger.messages()) == []

@@ -1,0 +1,141 @@
+"""Copies for other channels: made one by one, and in the ledger before they are handed over."""
+
+import numpy as np
+import pytest
+
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.limits import COPY_CONTEXT, DITHER_CONTEXT
+from entrenous.crypto.hashing import sha256
+from entrenous.crypto.key_derivation import stream
+from entrenous.media.picture_writer import write_picture
+from entrenous.media.resize import resize
+from entrenous.send.copies.mark_file import mark_copies
+from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
+from entrenous.watermark.embed import embed, prepare
+from tests.send.send_device import Room
+from tests.village.world import photo
+
+SMALL = photo(width_px=160)  # a square: sizes and looks are judged here
+
+pytestmark = pytest.mark.slow
+
+TO = [RecipientId(label) for label in ("ben", "caro", "dan")]
+
+
+def test_copies_come_one_by_one_and_the_ledger_has_them_all(room: Room) -> None:
+    ana = room["ana"]
+    made = mark_copies(SMALL, TO, None, ana.device)
+    thrown = ana.device.dice.thrown  # type: ignore[attr-defined]
+    copies = [next(made)]
+    assert ana.device.dice.thrown > thrown  # type: ignore[attr-defined]
+    copies.append(next(made))
+    copies.extend(made)
+    (message,) = ana.device.ledger.messages()
+    assert {name for name, _ in copies} == {message.name}
+    assert [copy.to for _, copy in copies] == TO
+    assert len({copy.data for _, copy in copies}) == 3
+    (picture,) = message.pictures
+    assert [(copy.to, copy.sha256) for copy in picture.copies] == [
+        (copy.to, sha256(copy.data)) for _, copy in copies
+    ]
+    assert all(copy.person is None for copy in picture.copies)
+    assert ana.device.vault.kept(picture.original) == SMALL
+
+
+@pytest.mark.parametrize("taken", [1, 2])
+def test_what_was_broken_off_can_be_traced_as_far_as_it_came(room: Room, taken: int) -> None:
+    """Somebody stops the program; the copies that she has on disk are in the ledger."""
+    ana = room["ana"]
+    made = mark_copies(SMALL, TO, None, ana.device)
+    copies = [next(made)[1] for _ in range(taken)]
+    made.close()  # type: ignore[attr-defined]
+    (message,) = ana.device.ledger.messages()
+    (picture,) = message.pictures
+    assert [copy.sha256 for copy in picture.copies] == [sha256(copy.data) for copy in copies]
+    assert ana.device.vault.kept(picture.original) == SMALL
+    assert len(ana.vault._files) == 1
+
+
+def test_what_the_original_looks_like_is_kept_with_the_first_copy(room: Room) -> None:
+    device = room["ana"].device
+    made = mark_copies(SMALL, TO, None, device)
+    next(made)
+    assert device.ledger.unlearnt() == ()
+    (near,) = device.ledger.near(device.read_picture(SMALL))
+    assert near.likely
+    made.close()  # type: ignore[attr-defined]
+
+
+def test_the_second_message_has_another_name(room: Room) -> None:
+    ana = room["ana"]
+    names = {name for _ in range(2) for name, _ in mark_copies(SMALL, TO[:1], 100, ana.device)}
+    assert len(names) == 2
+
+
+def test_many_keep_their_order_and_are_recorded_in_batches(room: Room) -> None:
+    """A hundred: none twice, none left out, and the message is not written anew for each."""
+    ana = room["ana"]
+    to = [RecipientId(f"person {number}") for number in range(100)]
+    written: list[str] = []
+    put = ana.vault.put
+
+    def noted(drawer: str, key: str, record: bytes) -> None:
+        written.append(drawer)
+        put(drawer, key, record)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ana.vault, "put", noted)
+        made = [copy for _, copy in mark_copies(SMALL, to, None, ana.device)]
+    assert [copy.to for copy in made] == to
+    (message,) = ana.device.ledger.messages()
+    recorded = message.pictures[0].copies
+    assert [(copy.to, copy.sha256) for copy in recorded] == [
+        (copy.to, sha256(copy.data)) for copy in made
+    ]
+    assert written.count("message") == 1
+    assert len(written) <= 100 + 3
+
+
+@pytest.mark.parametrize("taken", [1, 5, 33])
+def test_of_many_the_ledger_names_those_that_were_handed_over(room: Room, taken: int) -> None:
+    ana = room["ana"]
+    to = [RecipientId(f"person {number}") for number in range(60)]
+    made = mark_copies(SMALL, to, None, ana.device)
+    for _ in range(taken):
+        next(made)
+    with pytest.raises(KeyboardInterrupt):
+        made.throw(KeyboardInterrupt)
+    (message,) = ana.device.ledger.messages()
+    assert [copy.to for copy in message.pictures[0].copies] == to[:taken]
+
+
+def test_what_stops_before_the_first_copy_leaves_nothing(room: Room) -> None:
+    ana = room["ana"]
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ana.device.ledger, "add_copies", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(mark_copies(SMALL, TO, None, ana.device))
+    with pytest.raises(KeyboardInterrupt):
+        mark_copies(SMALL, TO, None, ana.device).throw(KeyboardInterrupt)
+    assert list(ana.device.ledger.messages()) == []
+    assert ana.vault._files == {}
+
+
+def test_copies_can_be_made_again_bit_for_bit(room: Room) -> None:
+    """From the kept original and the secrets alone, as an expert does who checks a verdict."""
+    ana = room["ana"]
+    made = [copy.data for _, copy in mark_copies(SMALL, TO * 4, 120, ana.device)]
+    (message,) = ana.device.ledger.messages()
+    (sent,) = message.pictures
+    picture = resize(ana.device.read_picture(ana.device.vault.kept(sent.original)), 120)
+    prepared = prepare(np.asarray(picture))
+    size = (picture.width_px, picture.height_px)
+    dither = stream(sent.dither, DITHER_CONTEXT, dither_bytes(*size))
+    assert sent.finer > 0  # a JPEG that was made smaller
+    for copy, data in zip(sent.copies, made, strict=True):
+        marked = embed(prepared, stream(copy.seed, COPY_CONTEXT, stream_bytes(*size)), dither)
+        assert write_picture(picture, marked, finer=sent.finer) == data

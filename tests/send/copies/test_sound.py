@@ -1,0 +1,87 @@
+"""Copies of a voice note: in the ledger before they are handed over, each its own."""
+
+import numpy as np
+import pytest
+
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
+from entrenous.base.audio_video import NotASound, SoundTooShortToMark
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.picture import DecoderDidNotStart
+from entrenous.crypto.hashing import sha256
+from entrenous.media.sound_reader import read_sound
+from entrenous.send.copies.mark_file import NotWritten
+from entrenous.send.copies.sound_copies import mark_sound_copies
+from entrenous.watermark.audio_location import contour
+from entrenous.watermark.audio_mark import prepare
+from tests.send.sounds import device_for_sounds
+from tests.trace.test_trace_picture import offline_device
+
+TO = [RecipientId(label) for label in ("ben", "caro", "dan")]
+NOTE = coded(voice(3.0, 48_000), 48_000, "libopus", "ogg", 32_000)
+
+
+def test_copies_come_one_by_one_and_the_ledger_has_them_all() -> None:
+    device = device_for_sounds()
+    made = list(mark_sound_copies(NOTE, TO, device))
+    (message,) = device.ledger.messages()
+    (sent,) = message.sounds
+    assert message.pictures == ()
+    assert {name for name, _ in made} == {message.name}
+    assert [file.to for _, file in made] == [copy.to for copy in sent.copies] == TO
+    assert [sha256(file.data) for _, file in made] == [copy.sha256 for copy in sent.copies]
+    assert len({file.data for _, file in made}) == 3
+    assert {file.suffix for _, file in made} == {".ogg"}
+    assert device.vault.kept(sent.original) == NOTE
+    sound = read_sound(NOTE)
+    kept = contour(prepare(np.asarray(sound), sound.rate_hz).mono)
+    assert device.vault.kept(sent.contour) == kept
+    assert sent.length_s == pytest.approx(3.0)
+
+
+def test_what_was_broken_off_can_be_traced_as_far_as_it_came() -> None:
+    device = device_for_sounds()
+    made = mark_sound_copies(NOTE, TO, device)
+    first = next(made)[1]
+    made.close()
+    (message,) = device.ledger.messages()
+    assert [copy.sha256 for copy in message.sounds[0].copies] == [sha256(first.data)]
+
+
+def test_what_was_not_written_is_nobodys() -> None:
+    device = device_for_sounds()
+    made = mark_sound_copies(NOTE, TO, device)
+    first = next(made)[1]
+    next(made)
+    with pytest.raises(NotWritten):
+        made.throw(NotWritten())
+    (message,) = device.ledger.messages()
+    assert [copy.sha256 for copy in message.sounds[0].copies] == [sha256(first.data)]
+    made = mark_sound_copies(NOTE, TO, device)
+    next(made)
+    with pytest.raises(NotWritten):
+        made.throw(NotWritten())
+    assert len(list(device.ledger.messages())) == 1
+
+
+def test_copies_sound_like_the_original() -> None:
+    device = device_for_sounds()
+    wave = coded(voice(3.0, 16_000), 16_000, "pcm_s16le", "wav", 0)
+    ((_, file),) = mark_sound_copies(wave, TO[:1], device)
+    own, other = (np.asarray(read_sound(data)) for data in (wave, file.data))
+    change = other - own
+    assert 20.0 < 10 * np.log10(np.sum(own**2) / np.sum(change**2)) < 32.0
+
+
+def test_what_cannot_be_marked_leaves_nothing_behind() -> None:
+    device = device_for_sounds()
+    short = coded(voice(0.4, 48_000), 48_000, "pcm_s16le", "wav", 0)
+    for data, error in ((b"no sound", NotASound), (short, SoundTooShortToMark)):
+        with pytest.raises(error):
+            next(mark_sound_copies(data, TO, device))
+    assert list(device.ledger.messages()) == []
+
+
+def test_a_device_without_a_decoder_says_so() -> None:
+    with pytest.raises(DecoderDidNotStart):
+        next(mark_sound_copies(NOTE, TO, offline_device()))

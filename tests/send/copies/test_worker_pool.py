@@ -1,0 +1,81 @@
+"""A crew keeps the order, works ahead only a little, and stops when nobody asks any more."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.send.copies.worker_pool import begun, in_batches, in_order, pool_size
+
+
+@given(st.lists(st.integers(), max_size=60), st.integers(1, 5))
+def test_everything_comes_once_and_in_order(jobs: list[int], workers: int) -> None:
+    assert list(in_order(lambda job: (job,), jobs, workers)) == [(job,) for job in jobs]
+
+
+def test_the_slow_first_job_does_not_lose_its_place() -> None:
+    def work(job: int) -> int:
+        time.sleep(0.05 if job == 0 else 0.0)
+        return job
+
+    assert list(in_order(work, range(20), 3)) == list(range(20))
+
+
+def test_work_is_done_side_by_side() -> None:
+    met = threading.Barrier(3, timeout=10.0)
+    assert len(list(in_order(lambda _: met.wait(), range(3), 3))) == 3
+
+
+def test_begun_work_goes_on_beside_and_its_trouble_comes_with_its_result() -> None:
+    met = threading.Barrier(2, timeout=10.0)
+    future = begun(met.wait)
+    assert {met.wait(), future.result()} == {0, 1}
+    with pytest.raises(ZeroDivisionError):
+        begun(lambda: 1 // 0).result()
+
+
+def test_jobs_are_taken_only_a_little_ahead() -> None:
+    taken = 0
+
+    def jobs() -> Iterator[int]:
+        nonlocal taken
+        for number in range(10_000):
+            taken = number + 1
+            yield number
+
+    crew = in_batches(lambda job: job, jobs(), 2)
+    seen = len(next(crew))
+    assert taken <= seen + 2 * 2 + 16
+    crew.close()
+    assert taken < 100
+
+
+def test_who_stops_asking_stops_the_work() -> None:
+    done: list[int] = []
+    crew = in_order(done.append, range(1000), 2)
+    next(crew)
+    crew.close()
+    stood = len(done)
+    time.sleep(0.05)
+    assert len(done) == stood < 100
+
+
+def test_a_failure_comes_in_its_place_and_ends_the_work() -> None:
+    def work(job: int) -> int:
+        if job == 3:
+            raise OSError("disk")
+        return job
+
+    crew = in_order(work, range(100), 2)
+    assert [next(crew) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(OSError, match="disk"):
+        next(crew)
+    with pytest.raises(StopIteration):
+        next(crew)
+
+
+def test_large_pictures_get_fewer_hands() -> None:
+    assert pool_size(1) >= pool_size(12_000_000) >= pool_size(120_000_000) == 1

@@ -1,0 +1,119 @@
+"""Asked for a list that a letter names, a relay shows what a contact put there: only a card of that
+very person counts.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from entrenous.base.identity import Head
+from entrenous.device.identities import contacts, who_am_i
+from entrenous.device.vault_tables import NAMED, load_record
+from entrenous.send.devices.ask_for_lists import NamedList, note_named_list
+from entrenous.send.devices.own_key_bundle import shown_card
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.people.block import block_contact, unblock_contact
+from entrenous.send.people.contact_history import take_changes
+from entrenous.send.people.invite import greet
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.wire.key_bundle import read_card, write_card
+from tests.send.cards import issue_card
+from tests.send.send_device import SMALL, THERE, Person, Room
+from tests.village.households import links
+from tests.village.malicious_relay import changed
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def three() -> Room:
+    """Ana; and Ben and Cleo at another relay, all of whom know each other."""
+    room = Room()
+    ana, ben, cleo = room.settles("ana"), room.settles("ben", THERE), room.settles("cleo", THERE)
+    for one, other in ((ana, ben), (ana, cleo), (ben, cleo)):
+        one.adds(other)
+    return room
+
+
+def shows(who: Person, card: bytes) -> None:
+    """At his own mailbox, sealed as his own is."""
+    me = who_am_i(who.device)
+    shown = shown_card(card, me.person.id, me.home.mailbox)
+    who.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
+
+
+def asked_in_vain(about: Person, by: Person) -> int:
+    """How often her relay was asked for the list that was named."""
+    waiting = load_record(NamedList, NAMED, about.id.hex(), by.device.vault)
+    return 0 if waiting is None else waiting.tries
+
+
+@pytest.mark.threat("server-adds-device")
+@pytest.mark.parametrize("whose", ["cleo", "ana"])
+def test_nobody_freezes_somebody_else_by_showing_her_card_as_his(three: Room, whose: str) -> None:
+    """Ben has it from her hello, and names a newer list of his own, which Ana asks for."""
+    ana, ben = three["ana"], three["ben"]
+    issue_card(ben)
+    shows(ben, who_am_i(three[whose].device).card)
+    ben.sends(SMALL, ana)
+    take_changes(ana.device)
+    known = contacts(ana.device)
+    fetch_messages(ana.device)
+    assert take_changes(ana.device) == ()
+    assert contacts(ana.device) == known
+    assert asked_in_vain(ben, ana) == 1
+
+
+@pytest.mark.threat("server-adds-device")
+def test_a_card_of_his_second_self_stops_no_fetch(three: Room) -> None:
+    """Its history begins later than what Ana knows of Ben, so nothing of it contradicts that."""
+    ana, ben, other = three["ana"], three["ben"], three.settles("mallory", THERE)
+    for _ in range(4):
+        issue_card(other)
+    card = read_card(who_am_i(other.device).card)
+    shows(ben, write_card(replace(card, lists=card.lists[3:])))
+    note_named_list(ben.id, Head(2, bytes(32)), ana.device, own=True)
+    for _ in range(2):
+        fetch_messages(ana.device)
+        three.clock.wind(hours=9)
+    assert contact_named("ben", ana.device).person.id == ben.id
+    assert asked_in_vain(ben, ana) == 2
+
+
+def test_the_relay_of_somebody_blocked_is_asked_only_once_they_are_not(three: Room) -> None:
+    """Cleo's message to both names a newer list of Ben's, whose relay would tell him of a call."""
+    ana, ben, cleo = three["ana"], three["ben"], three["cleo"]
+    fetch_messages(ana.device)
+    block_contact("ben", ana.device)
+    issue_card(ben)
+    shows(ben, who_am_i(ben.device).card)
+    greet(contact_named("cleo", ben.device), None, ben.device)
+    flush(ben.device)
+    fetch_messages(cleo.device)
+    cleo.sends(SMALL, ana, ben)
+    before = ana.courier.calls["card"]
+    for _ in range(2):
+        fetch_messages(ana.device)
+        three.clock.wind(hours=9)
+    assert ana.courier.calls["card"] == before
+    unblock_contact("ben", ana.device)
+    fetch_messages(ana.device)
+    assert contact_named("ben", ana.device).person.epoch == 2
+
+
+@pytest.mark.threat("server-adds-device")
+def test_nor_is_a_card_at_a_mailbox_of_ours_that_is_not_ours_taken_for_a_contradiction(
+    three: Room,
+) -> None:
+    """A contact told the relay whose mailbox it is, and it seals his card there."""
+    ana, ben = three["ana"], three["ben"]
+    phone = links(three, ana, "phone", "phone")
+    take_changes(ana.device)
+    me = who_am_i(phone.device)
+    note_named_list(ana.id, Head(me.person.epoch + 1, bytes(32)), ana.device, own=True)
+    forged = shown_card(who_am_i(ben.device).card, ana.id, me.home.mailbox)
+    with ana.courier.playing(card=changed(lambda _: forged)):
+        fetch_messages(ana.device)
+    assert take_changes(ana.device) == ()
+    assert asked_in_vain(ana, ana) == 1

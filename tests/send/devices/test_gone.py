@@ -1,0 +1,45 @@
+"""A device that left its owner's list gets nothing that still waits here."""
+
+from contextlib import suppress
+
+from entrenous.base.errors import DiskFailed, EntrenousError
+from entrenous.device.sent_messages import Departure
+from entrenous.device.vault_tables import OUTBOX
+from entrenous.send.devices.own_devices import revoke_device
+from entrenous.send.flush import flush
+from entrenous.send.inbox import received_messages
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.status import sealed_copies
+from tests.send.send_device import SMALL, THERE, Room
+from tests.village.households import catch_up, links
+from tests.village.malicious_relay import failing
+
+
+def test_a_copy_that_waits_for_a_lost_device_does_not_leave() -> None:
+    """Nobody deleted its mailbox yet, so its thief would open it. It was tried, and no answer came,
+    so nobody says that it was refused.
+    """
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben", THERE)
+    ana.adds(ben)
+    catch_up(ben, ana, ben, ana)
+    phone = links(room, ben, "phone", "phone")
+    catch_up(ben, phone, ana, ben, phone, ana)
+    with ana.courier.playing(post=failing(DiskFailed())):
+        with suppress(EntrenousError):
+            ana.sends(SMALL, ben)
+        with ben.courier.playing(close_mailbox=failing(DiskFailed())):
+            revoke_device("phone", lost=True, sheet=None, device=ben.device)
+            with suppress(EntrenousError):
+                catch_up(ana)
+    assert len(contact_named("ben", ana.device).person.devices) == 1
+    flush(ana.device)
+    assert ana.device.vault.keys(OUTBOX) == ()
+    with suppress(EntrenousError):
+        catch_up(phone)
+    catch_up(ben)
+    assert received_messages(phone.device) == ()
+    (received,) = received_messages(ben.device)
+    copies = sealed_copies(ana.device.ledger.find(received.name), ana.device)
+    left = [copy.departure for copy in copies]
+    assert sorted(left) == sorted((Departure.ACKNOWLEDGED, Departure.TRIED))

@@ -1,0 +1,383 @@
+"""Devices that come along late, or never: each of these left somebody behind once, in a review."""
+
+from dataclasses import replace
+
+import pytest
+
+from entrenous.base.errors import NoSuchMailbox, RelayUnreachable, WrongToken
+from entrenous.base.limits import NEXT_HOME_DAYS, WINDOW_TOKENS
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.crypto.statements import heads_of
+from entrenous.device.identities import NO_TOKEN, lock_followed, who_am_i
+from entrenous.device.relay_lock_client import old_homes
+from entrenous.device.vault_tables import CONTACT, OUTBOX, WINDOW_OUT, peer_key, store_record
+from entrenous.send.devices.link_new_device import ask_to_link, look_new, same_here
+from entrenous.send.devices.link_nouns import MovedMeanwhile, NotLinkedHere
+from entrenous.send.devices.link_old_device import look_old, offer_link, same_on_both
+from entrenous.send.devices.linked_devices import siblings
+from entrenous.send.devices.move_device import ComesAlongFirst, cancel_move, move_device
+from entrenous.send.devices.next_mailbox import WaitsForDevices, come_along, next_homes
+from entrenous.send.devices.own_devices import Shut, revoke_device
+from entrenous.send.devices.own_key_bundle import still_to_close
+from entrenous.send.devices.sync_send import tell_siblings
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.letter import write
+from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.letter_nouns import WindowNote
+from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
+from entrenous.send.people.block import block_contact, unblock_contact
+from entrenous.send.people.circles import Circle, CircleId, circles, keep_circle
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.tokens.distribute import greet_devices
+from entrenous.send.tokens.issue import issue_range
+from entrenous.send.tokens.use import forget_tokens_of
+from entrenous.wire.key_bundle import read_card
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
+from tests.village.households import bare, catch_up, gets_ready, held, ids, in_touch, links
+from tests.village.malicious_relay import failing
+from tests.village.relay import village_relay
+from tests.village.world import LoadedDice
+
+ELSEWHERE = "http://127.0.0.1:7003"
+
+
+@pytest.fixture
+def town() -> Room:
+    """Ana with a laptop and a phone, Ben at her relay, Cleo at the other; and a third relay."""
+    room = town_of_three()
+    room.apps[ELSEWHERE] = relay_app(village_relay(ELSEWHERE, room.clock, LoadedDice(ELSEWHERE))[0])
+    phone = links(room, room["ana"], "phone", "phone")
+    catch_up(room["ben"], room["cleo"], room["ana"], phone, room["ben"], room["cleo"])
+    return room
+
+
+def some_days(*people: Person, rounds: int = 3) -> None:
+    for _ in range(rounds):
+        catch_up(*people)
+
+
+def all_is_well(*people: Person) -> bool:
+    return [take_undecryptable(one.device) for one in people] == [0] * len(people)
+
+
+def test_both_move_at_once(town: Room) -> None:
+    """Each late device hears of its own list and of the other person's in one fetch."""
+    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+    tablet = links(town, ben, "tablet", "tablet")
+    some_days(ben, tablet, ana, phone)
+    gets_ready(ana, phone)
+    gets_ready(ben, tablet)
+    for one in (ana, ben):
+        move_device(THERE, None, one.device)
+    catch_up(phone, tablet)
+    some_days(ana, ben, phone, tablet)
+    assert in_touch(ana, phone, ben, tablet)
+    assert all_is_well(ana, phone, ben, tablet)
+
+
+def test_a_device_that_had_no_token_left_for_somebody_is_told_of_by_them() -> None:
+    """The phone has used up what it was lent, while Ben was away."""
+    town = town_of_three()
+    ana, ben = town["ana"], town["ben"]
+    catch_up(ana, ben, ana)
+    phone = links(town, ana, "phone", "phone")
+    phone.sends(SMALL, ben)
+    gets_ready(ana, phone)
+    move_device(THERE, None, ana.device)
+    catch_up(phone, ana, phone)
+    some_days(ben, phone, ana)
+    assert in_touch(phone, ben)
+    ben.sends(SMALL, ana)
+    assert phone.received() == 1
+
+
+@pytest.mark.slow
+def test_who_has_used_up_a_window_gets_more_where_it_was(town: Room) -> None:
+    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+    device, left = phone.device, held(phone, ben)
+    for _ in range(left.until - left.next):
+        phone.sends(SMALL, ben)
+    gets_ready(ana, phone)
+    move_device(THERE, None, ana.device)
+    catch_up(phone, ana, phone)
+    assert device.vault.keys(OUTBOX)  # its hello to Ben waits
+    some_days(ben, phone, ana)
+    assert in_touch(phone, ben)
+    assert not device.vault.keys(OUTBOX)
+
+
+def test_the_leaders_hello_waits_for_a_token_and_is_not_lost(town: Room) -> None:
+    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+    gets_ready(ana, phone)
+    now = town.clock.now().replace(microsecond=0)
+    for number in range(WINDOW_TOKENS + 6):
+        name = CircleId(bytes([number]) * 16)
+        keep_circle(Circle(name, f"circle {number}", (ben.id,), now, frozenset()), ana.device.vault)
+    tell_siblings(ana.device)
+    flush(ana.device)
+    move_device(THERE, None, ana.device)
+    some_days(phone, ana)
+    assert phone.home[0] == THERE
+    assert len(circles(phone.device.vault)) == WINDOW_TOKENS + 6
+
+
+def test_a_further_device_is_linked_when_all_have_come_along(town: Room) -> None:
+    ana, phone = town["ana"], town["phone"]
+    gets_ready(ana, phone)
+    move_device(THERE, None, ana.device)
+    with pytest.raises(ComesAlongFirst, match="phone"):
+        links(town, ana, "tablet", "tablet")
+    some_days(phone, ana)
+    tablet = links(town, ana, "second tablet", "tablet")
+    some_days(phone, ana, tablet)
+    assert in_touch(ana, phone, tablet)
+
+
+def test_nothing_is_linked_where_the_new_device_made_no_mailbox(town: Room) -> None:
+    """The phone moves them while the pictures are compared beside the laptop, which looks into the
+    inbox before it signs anything.
+    """
+    ana, phone, tablet = town["ana"], town["phone"], bare(town, "tablet")
+    gets_ready(phone, ana)
+    here = offer_link(None, ana.device)
+    there = ask_to_link(here.code, "tablet", tablet.device)
+    here = look_old(here, ana.device)
+    there = look_new(there, tablet.device)
+    here, there = look_old(here, ana.device), same_here(there)
+    move_device(THERE, None, phone.device)
+    catch_up(ana)
+    moved = who_am_i(ana.device).person
+    with pytest.raises(MovedMeanwhile):
+        same_on_both(here, ana.device)
+    assert who_am_i(ana.device).person == moved
+    with pytest.raises(NotLinkedHere):
+        look_new(there, tablet.device)
+    some_days(phone, ana)
+    links(town, ana, "second tablet", "tablet")
+
+
+def test_a_late_device_and_one_that_somebody_links_meanwhile_meet(town: Room) -> None:
+    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+    gets_ready(ana, phone)
+    move_device(THERE, None, ana.device)
+    catch_up(ana, ben)
+    tablet = links(town, ben, "tablet", "tablet")
+    some_days(ben, tablet, ana)
+    some_days(phone, ana, tablet, ben)
+    assert in_touch(phone, tablet)
+
+
+def test_what_was_written_to_a_late_device_is_there_after_two_moves(town: Room) -> None:
+    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+    gets_ready(ana, phone)
+    move_device(THERE, None, ana.device)
+    catch_up(ben, ana)
+    ben.sends(SMALL, ana)
+    catch_up(phone, ana, phone)
+    for one in (ana, phone):
+        lock_followed(one.device)
+    gets_ready(ana, phone, url=ELSEWHERE)
+    move_device(ELSEWHERE, None, ana.device)
+    some_days(phone, ana, ben)
+    assert phone.received() == 1
+    assert phone.opens_newest().files
+    assert in_touch(ana, phone, ben)
+
+
+@pytest.mark.threat("stolen-device")
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_that_are_lost_on_the_way_both_are_shut(town: Room, *, turned: bool) -> None:
+    ana, phone = town["ana"], town["phone"]
+    tablet = links(town, ana, "tablet", "tablet")
+    some_days(phone, ana, tablet, rounds=2)
+    gets_ready(ana, phone, tablet)
+    (new,) = next_homes(phone.device)
+    move_device(THERE, None, ana.device)
+    if turned:
+        catch_up(phone)
+    for name in ("tablet", "phone"):
+        shut = revoke_device(name, lost=True, sheet=None, device=ana.device).shut
+        assert shut is Shut.DONE
+    assert still_to_close(ana.device) == ()
+    with pytest.raises(NoSuchMailbox):
+        phone.device.courier.waiting(THERE, new.home.mailbox, new.home.owner, 0)
+
+
+@pytest.mark.threat("stolen-device")
+def test_a_lost_device_deletes_no_mailbox_that_another_one_left(town: Room) -> None:
+    ana, phone = town["ana"], town["phone"]
+    gets_ready(ana, phone)
+    move_device(THERE, None, ana.device)
+    some_days(phone, ana)
+    (known,) = siblings(phone.device)
+    revoke_device("phone", lost=True, sheet=None, device=ana.device)
+    catch_up(ana)
+    assert len(known.homes) > 1
+    for home in known.homes:
+        with pytest.raises(WrongToken):
+            phone.device.courier.close_mailbox(home.relay_url, home.mailbox, home.close)
+    (old,) = old_homes(ana.device)
+    here = old.home
+    assert ana.device.courier.waiting(here.relay_url, here.mailbox, here.owner, 0) == []
+
+
+def test_where_she_does_not_go_the_others_are_not_ready_any_more(town: Room) -> None:
+    """She changes her mind twice: nothing is signed by what was told before the move."""
+    ana, phone = town["ana"], town["phone"]
+    gets_ready(ana, phone, url=ELSEWHERE)
+    gets_ready(ana, phone)
+    move_device(THERE, None, ana.device)
+    with pytest.raises(WaitsForDevices):
+        move_device(ELSEWHERE, None, ana.device)
+    some_days(phone, ana)
+    move_device(ELSEWHERE, None, ana.device)
+    some_days(phone, ana)
+    assert phone.home[0] == ELSEWHERE
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_what_was_told_before_a_loss_does_not_count(town: Room, *, offline: bool) -> None:
+    """The phone's word comes after the laptop revoked the tablet, and was written before it."""
+    ana, phone = town["ana"], town["phone"]
+    tablet = links(town, ana, "tablet", "tablet")
+    some_days(phone, ana, tablet, rounds=2)
+    with pytest.raises(WaitsForDevices):
+        move_device(THERE, None, ana.device)
+    if offline:
+        town.silence(HERE)
+    else:
+        catch_up(phone)
+    revoke_device("tablet", lost=True, sheet=None, device=ana.device)
+    if offline:
+        town.back(HERE)
+        catch_up(phone)
+    catch_up(ana)
+    with pytest.raises(WaitsForDevices):
+        move_device(THERE, None, ana.device)
+    some_days(phone, ana)
+    move_device(THERE, None, ana.device)
+    some_days(phone, ana)
+    assert phone.home[0] == THERE
+    assert in_touch(ana, phone)
+
+
+def test_a_mailbox_is_let_go_of_only_when_nobody_can_count_on_it(town: Room) -> None:
+    """The phone's lid closes before it has told that it is not ready any more."""
+    ana, phone = town["ana"], town["phone"]
+    gets_ready(ana, phone)
+    cancel_move(ana.device)
+    some_days(ana, phone)
+    town.clock.wind(days=NEXT_HOME_DAYS + 1)
+    come_along(phone.device)
+    catch_up(ana)
+    move_device(THERE, None, ana.device)
+    some_days(phone, ana)
+    assert phone.home[0] == THERE
+
+
+def test_a_relay_that_was_led_to_and_is_gone_is_not_asked_for_ever(town: Room) -> None:
+    ana, phone = town["ana"], town["phone"]
+    gets_ready(ana, phone, url=ELSEWHERE)
+    town.silence(ELSEWHERE)
+    gets_ready(ana, phone)
+    move_device(THERE, None, ana.device)
+    some_days(phone, ana)
+    town.clock.wind(days=31)
+    some_days(phone, ana)
+    assert [fetch_messages(one.device).problems for one in (ana, phone)] == [(), ()]
+
+
+def test_a_late_device_that_lets_somebody_in_again_is_heard_where_it_is(town: Room) -> None:
+    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+    gets_ready(ana, phone)
+    move_device(THERE, None, ana.device)
+    catch_up(ben, ana)
+    block_contact("ben", phone.device)
+    unblock_contact("ben", phone.device)
+    greet_devices(phone.device)
+    flush(phone.device)
+    catch_up(ben)
+    ben.sends(SMALL, ana)
+    some_days(phone, ana, ben)
+    assert phone.received() == 1
+    assert in_touch(ana, phone, ben)
+    assert all_is_well(ana, phone, ben)
+
+
+def test_what_a_sibling_lends_after_a_move_holds_where_they_are(town: Room) -> None:
+    """The phone lacked tokens for Ben's tablet when it heard that Ben had moved."""
+    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+    tablet = links(town, ben, "tablet", "tablet")
+    some_days(ben, tablet, ana)
+    key = peer_key(*ids(tablet))
+    spent = held(ana, tablet)
+    store_record(replace(spent, next=spent.until), WINDOW_OUT, key, ana.device.vault)
+    third = links(town, ana, "third", "third")
+    some_days(ben, third, ana, rounds=1)
+    gets_ready(ben, tablet)
+    move_device(THERE, None, ben.device)
+    catch_up(third, tablet, ben, ana)
+    some_days(ana, third, tablet, ben, phone)
+    assert in_touch(third, tablet)
+
+
+def test_whom_nobody_can_write_to_is_not_waited_for(town: Room) -> None:
+    """As an archive brings somebody: without a right to write to her."""
+    ana, phone = town["ana"], town["phone"]
+    known = contact_named("ben", ana.device)
+    forget_tokens_of(known.person.id, ana.device)
+    store_record(
+        replace(known, send_token=NO_TOKEN), CONTACT, known.person.id.hex(), ana.device.vault
+    )
+    gets_ready(ana, phone)
+    assert move_device(THERE, None, ana.device).letters == 0
+
+
+@pytest.mark.threat("stolen-device")
+def test_what_a_relay_had_not_heard_before_the_move_it_hears_after_it(town: Room) -> None:
+    """The token that deletes the old mailbox, after a loss."""
+    ana, phone = town["ana"], town["phone"]
+    tablet = links(town, ana, "tablet", "tablet")
+    some_days(phone, ana, tablet, rounds=2)
+    was = ana.home
+    known = next(one for one in siblings(tablet.device) if one.device == ids(ana)[1])
+    assert known.close is not None
+    with ana.courier.playing(set_close_token=failing(RelayUnreachable(host="relay"))):
+        revoke_device("tablet", lost=True, sheet=None, device=ana.device)
+        gets_ready(ana, phone)
+        move_device(THERE, None, ana.device)
+    some_days(phone, ana)
+    with pytest.raises(WrongToken):
+        tablet.device.courier.close_mailbox(HERE, was[1], known.close)
+
+
+def test_a_list_of_before_leads_nobody_to_her_own_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mallory's second list was there, her third is not; a letter of hers names the second."""
+    room = Room()
+    for url in ("https://a.example", "https://m.example", "https://n.example"):
+        room.apps[url] = relay_app(village_relay(url, room.clock, LoadedDice(url))[0])
+    ana, mallory = room.settles("ana", "https://a.example"), room.settles("m", "https://m.example")
+    mallory.adds(ana)
+    catch_up(ana, mallory, ana)
+    for url in (HERE, "https://n.example"):
+        move_device(url, None, mallory.device)
+        lock_followed(mallory.device)
+    catch_up(ana, mallory, ana)
+    me = who_am_i(mallory.device)
+    second = next(one for one in heads_of(read_card(me.card).lists) if one.epoch == 2)
+    before = replace(me, person=replace(me.person, epoch=2, head=second.digest))
+    to = addressee_of(*ids(ana), mallory.device)
+    assert to is not None
+    with mallory.device.vault.together():
+        window = issue_range(to.contact.person, to.key.device, mallory.device)
+        note = WindowNote(window.seed, window.first)
+        monkeypatch.setattr(write, "who_am_i", lambda _: before)
+        write_letter(note, to, plain_outer(mallory.device), mallory.device)
+    monkeypatch.undo()
+    flush(mallory.device)
+    catch_up(ana)
+    assert held(ana, mallory).place is None
+    assert (
+        take_undecryptable(ana.device) == 0
+    )  # it is passed over in silence, as such an address is

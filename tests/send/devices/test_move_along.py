@@ -1,0 +1,300 @@
+"""Ana moves with several devices: each comes along, and nobody is lost on the way."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from entrenous.base.errors import NoSuchMailbox, RelayUnreachable
+from entrenous.base.limits import NEXT_HOME_DAYS, OLD_HOME_DAYS
+from entrenous.device.identities import lock_followed, lock_to_follow, who_am_i
+from entrenous.device.lock_errors import DeviceShut
+from entrenous.device.relay_lock_client import begin_opening, old_homes
+from entrenous.device.vault_tables import CHORE, GREET_DEVICE, NEXT_HOME, OUTBOX
+from entrenous.send.devices.linked_devices import HomeIs, UnknownDevice, siblings
+from entrenous.send.devices.move_device import OtherDevicesFirst, cancel_move, move_device
+from entrenous.send.devices.next_mailbox import NotFollowed, WaitsForDevices, next_homes
+from entrenous.send.devices.own_devices import Shut, revoke_device
+from entrenous.send.devices.own_key_bundle import still_to_close
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.message.states import InboxState
+from entrenous.send.people.contact_history import take_changes
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.people.people_nouns import Moving
+from entrenous.send.recall import recall_message
+from entrenous.wire.relay_nouns import NoLock
+from tests.send.devices.test_link import sheet_of
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
+from tests.village.households import catch_up, gets_ready, links
+
+pytestmark = pytest.mark.slow
+
+ELSEWHERE = "https://relay.example"
+
+
+@pytest.fixture
+def town() -> Room:
+    """Ana with a laptop and a phone, Ben at her relay, Cleo at the other one."""
+    room = town_of_three()
+    ana, ben, cleo = (room[name] for name in ("ana", "ben", "cleo"))
+    links(room, ana, "phone", "phone")
+    catch_up(ben, cleo, ana, room["phone"], ben, cleo)
+    return room
+
+
+def moves(ana: Person, *others: Person, url: str = THERE) -> None:
+    """All of it, with the locks following as each vault's door would have them."""
+    gets_ready(ana, *others, url=url)
+    move_device(url, None, ana.device)
+    catch_up(*others, ana, *others)
+    for one in (ana, *others):
+        lock_followed(one.device)
+
+
+def waiting(*people: Person) -> Sequence[Sequence[str]]:
+    drawers = OUTBOX, CHORE, GREET_DEVICE, NEXT_HOME
+    return [key for one in people for name in drawers for key in one.device.vault.keys(name)]
+
+
+def all_is_well(*people: Person) -> bool:
+    return [take_undecryptable(one.device) for one in people] == [0] * len(people)
+
+
+def test_all_of_them_are_at_the_new_relay_and_are_written_to_there(town: Room) -> None:
+    ana, phone, ben, cleo = (town[name] for name in ("ana", "phone", "ben", "cleo"))
+    for one in (phone, ben):
+        take_changes(one.device)
+    moves(ana, phone)
+    catch_up(ben, cleo, ana, phone)
+    assert {one.home[0] for one in (ana, phone)} == {THERE}
+    heads = {who_am_i(one.device).person.head for one in (ana, phone)}
+    assert heads == {contact_named("ana", one.device).person.head for one in (ben, cleo)}
+    told = [one.moving for one in take_changes(phone.device)]
+    assert told == [Moving.READY, Moving.MOVED]
+    assert take_changes(ana.device) == take_changes(ben.device) == ()
+    town.silence(HERE)
+    cleo.sends(SMALL, ana)
+    for one in (ana, phone):
+        assert one.opens_newest().files
+        one.sends(SMALL, cleo)
+        assert cleo.opens_newest().files
+    town.back(HERE)
+    ben.sends(SMALL, ana)
+    assert [one.opens_newest().files != () for one in (ana, phone)] == [True, True]
+    catch_up(ana, phone, ben, cleo)
+    assert waiting(ana, phone, ben, cleo) == []
+    assert all_is_well(ana, phone, ben, cleo)
+
+
+def test_what_one_learns_after_the_move_reaches_the_others(town: Room) -> None:
+    ana, phone = town["ana"], town["phone"]
+    third = links(town, phone, "tablet", "tablet")
+    catch_up(ana, phone, third, ana, phone, third)
+    moves(ana, phone, third)
+    catch_up(ana, phone, third, ana, phone, third)
+    town.silence(HERE)
+    town.settles("dora", THERE).adds(phone)
+    catch_up(phone, ana, third)
+    assert [contact_named("dora", one.device).name for one in (ana, third)] == ["dora"] * 2
+    town.back(HERE)
+    assert all_is_well(ana, phone, third)
+
+
+def test_until_all_are_ready_nothing_has_changed(town: Room) -> None:
+    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+    before = who_am_i(ana.device)
+    with pytest.raises(WaitsForDevices, match="phone") as why:
+        move_device(THERE, None, ana.device)
+    assert THERE in str(why.value)
+    assert who_am_i(ana.device) == before
+    with pytest.raises(WaitsForDevices):
+        move_device(THERE, None, ana.device)
+    assert len(next_homes(ana.device)) == 1
+    ben.sends(SMALL, ana)
+    assert [one.opens_newest().files != () for one in (ana, phone)] == [True, True]
+    catch_up(ana)
+    move_device(THERE, None, ana.device)
+    assert ana.home[0] == THERE
+
+
+def test_one_that_is_late_gets_what_was_sent_meanwhile(town: Room) -> None:
+    ana, phone, ben, cleo = (town[name] for name in ("ana", "phone", "ben", "cleo"))
+    gets_ready(ana, phone)
+    move_device(THERE, None, ana.device)
+    catch_up(ben, cleo, ana)
+    ben.sends(SMALL, ana)  # the sender is not told that it waits, since one of hers has it
+    gone = cleo.sends(SMALL, ana).name
+    assert ana.received() == 2
+    assert recall_message(gone, cleo.device)
+    catch_up(ana)
+    town.clock.wind(days=3)
+    ben.sends(SMALL, ana)
+    catch_up(phone, ana, ben, cleo, phone)
+    assert phone.home[0] == THERE
+    states = [one.state for one in received_messages(phone.device)]
+    assert states.count(InboxState.WAITING) == 2
+    assert phone.opens_newest().files
+    catch_up(ana, phone, ben, cleo, ana, phone)
+    assert waiting(ana, phone, ben, cleo) == []
+    assert all_is_well(ana, phone, ben, cleo)
+
+
+def test_what_lies_in_the_old_mailbox_opens_on_each_and_it_is_let_go_of(town: Room) -> None:
+    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+    ben.sends(SMALL, ana)
+    gets_ready(ana, phone)
+    before = {one.name: one.home for one in (ana, phone)}
+    move_device(THERE, None, ana.device)
+    catch_up(ana, phone)
+    for one in (ana, phone):
+        assert one.opens_newest().files
+        assert lock_to_follow(one.device)
+        lock_followed(one.device)
+    town.clock.wind(days=OLD_HOME_DAYS + 1)
+    catch_up(ana, phone, ben)
+    for one in (ana, phone):
+        assert old_homes(one.device) == ()
+        with pytest.raises(NoSuchMailbox):
+            one.device.courier.waiting(*before[one.name], 0)
+    catch_up(ana, phone)
+    homes = [home.what for one in siblings(ana.device) for home in one.homes]
+    assert homes == [HomeIs.PRESENT]
+
+
+def test_a_move_can_be_called_off(town: Room) -> None:
+    ana, phone = town["ana"], town["phone"]
+    gets_ready(ana, phone)
+    made = [new.home for one in (ana, phone) for new in next_homes(one.device)]
+    assert cancel_move(ana.device) == THERE
+    assert cancel_move(ana.device) is None
+    catch_up(ana, phone, ana)
+    for _ in range(2):
+        town.clock.wind(days=NEXT_HOME_DAYS // 2)
+        catch_up(ana, phone, ana)
+    assert [next_homes(one.device) for one in (ana, phone)] == [(), ()]
+    for home in made:
+        with pytest.raises(NoSuchMailbox):
+            ana.device.courier.waiting(THERE, home.mailbox, home.owner, 0)
+    gets_ready(ana, phone)  # and begun anew
+    move_device(THERE, None, ana.device)
+    catch_up(phone)
+    assert phone.home[0] == THERE
+
+
+def test_it_is_called_off_on_one_while_the_other_moves(town: Room) -> None:
+    """Both lead; the phone's list is under way when the laptop changes its mind."""
+    ana, phone = town["ana"], town["phone"]
+    gets_ready(ana, phone)
+    take_changes(ana.device)
+    move_device(THERE, None, phone.device)
+    assert cancel_move(ana.device) == THERE
+    catch_up(ana, phone)
+    assert {one.home[0] for one in (ana, phone)} == {THERE}
+    assert [one.moving for one in take_changes(ana.device)] == [Moving.MOVED]
+    assert all_is_well(ana, phone)
+
+
+@pytest.mark.threat("stolen-device")
+@pytest.mark.parametrize("turned", [False, True])
+def test_one_that_is_lost_on_the_way_is_shut_wherever_it_is(town: Room, *, turned: bool) -> None:
+    """Its part of its lock is still at the old relay; its mailbox is listed at the new one."""
+    ana, phone = town["ana"], town["phone"]
+    gets_ready(ana, phone)
+    old, (new,) = phone.home, next_homes(phone.device)
+    move_device(THERE, None, ana.device)
+    if turned:
+        catch_up(phone, ana)
+    assert revoke_device("phone", lost=True, sheet=None, device=ana.device).shut is Shut.DONE
+    assert still_to_close(ana.device) == ()
+    for url, mailbox, owner in (old, (THERE, new.home.mailbox, new.home.owner)):
+        with pytest.raises(NoSuchMailbox):
+            phone.device.courier.waiting(url, mailbox, owner, 0)
+    with pytest.raises((NoLock, DeviceShut, NoSuchMailbox)):
+        phone.device.courier.allow_more_tries(old[0], old[1], new.home.close)
+
+
+def test_one_that_was_lost_before_knows_no_token_of_the_new_home(town: Room) -> None:
+    ana, phone = town["ana"], town["phone"]
+    tablet = links(town, ana, "tablet", "tablet")
+    catch_up(phone, ana, tablet)
+    gets_ready(ana, phone, tablet)
+    known = {new.home.mailbox for one in (ana, tablet) for new in next_homes(one.device)}
+    revoke_device("phone", lost=True, sheet=None, device=ana.device)
+    with pytest.raises(WaitsForDevices, match="tablet"):  # what it made before does not count
+        move_device(THERE, None, ana.device)
+    catch_up(tablet, ana)
+    move_device(THERE, None, ana.device)
+    catch_up(tablet, ana)
+    assert {one.home[0] for one in (ana, tablet)} == {THERE}
+    assert known.isdisjoint(one.home[1] for one in (ana, tablet))
+
+
+def test_a_list_that_has_us_where_we_made_no_mailbox_is_not_taken(town: Room) -> None:
+    ana, phone = town["ana"], town["phone"]
+    gets_ready(ana, phone)
+    before, ready = who_am_i(phone.device), phone.device.vault.get(NEXT_HOME, THERE)
+    phone.device.vault.drop(NEXT_HOME, THERE)
+    move_device(THERE, None, ana.device)
+    catch_up(phone)
+    assert who_am_i(phone.device) == before
+    assert ready is not None
+
+
+def test_a_silent_new_relay_only_delays_it(town: Room) -> None:
+    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+    with pytest.raises(WaitsForDevices):
+        move_device(THERE, None, ana.device)
+    town.silence(THERE)
+    catch_up(phone)
+    assert not any(new.made for new in next_homes(phone.device))
+    ben.sends(SMALL, ana)
+    assert phone.opens_newest().files
+    town.back(THERE)
+    catch_up(phone, ana)
+    move_device(THERE, None, ana.device)
+    town.silence(THERE)
+    with pytest.raises(RelayUnreachable):  # it is the phone's own by then
+        catch_up(phone)
+    assert phone.home[0] == THERE
+    town.back(THERE)
+    catch_up(phone, ana, ben)
+    ben.sends(SMALL, ana)
+    assert [one.opens_newest().files != () for one in (ana, phone)] == [True, True]
+    assert all_is_well(ana, phone, ben)
+
+
+def test_a_relay_on_this_machine_is_not_followed_to() -> None:
+    room = Room()
+    room.apps[ELSEWHERE] = room.apps[HERE]
+    ana = room.settles("ana", ELSEWHERE)
+    phone = links(room, ana, "phone", "phone")
+    with pytest.raises(WaitsForDevices):
+        move_device(THERE, None, ana.device)
+    assert [type(one) for one in fetch_messages(phone.device).problems] == [NotFollowed]
+    assert next_homes(phone.device) == ()
+
+
+def test_without_the_old_relay_the_others_would_not_hear_of_it(town: Room) -> None:
+    ana, phone = town["ana"], town["phone"]
+    sheet = sheet_of(ana)
+    gets_ready(ana, phone)
+    town.silence(HERE)
+    begin_opening(ana.device.vault)
+    with pytest.raises(OtherDevicesFirst, match="phone"):
+        move_device(THERE, sheet, ana.device)
+
+
+def test_two_moves_in_a_row(town: Room) -> None:
+    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+    moves(ana, phone)
+    catch_up(ana, phone, ben)
+    moves(phone, ana, url=HERE)
+    catch_up(phone, ana, ben, phone, ana)
+    assert {one.home[0] for one in (ana, phone)} == {HERE}
+    ben.sends(SMALL, ana)
+    assert [one.opens_newest().files != () for one in (ana, phone)] == [True, True]
+    assert waiting(ana, phone, ben) == []
+    with pytest.raises(UnknownDevice):
+        revoke_device("tablet", lost=False, sheet=None, device=ana.device)
+    assert all_is_well(ana, phone, ben)

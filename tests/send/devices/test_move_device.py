@@ -1,0 +1,431 @@
+"""Ana moves to another relay: nobody is lost, whatever the old one does."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from entrenous.base.errors import NoSuchMailbox, RelayUnreachable, WrongToken
+from entrenous.base.limits import GENERATION_MAX, OLD_HOME_DAYS, OLD_WINDOW_DAYS, WINDOW_DAYS
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.oprf import UNIFORM_BYTES, blind, draw_scalar
+from entrenous.device.identities import (
+    BadRelayAddress,
+    Home,
+    is_ready,
+    lock_followed,
+    lock_to_follow,
+    who_am_i,
+)
+from entrenous.device.lock_errors import NotConfirmed
+from entrenous.device.recovery_sheet import MasterAway
+from entrenous.device.relay_lock_client import begin_opening, old_homes
+from entrenous.device.vault_tables import GREET_DEVICE, WINDOW_OUT, load_record, peer_key
+from entrenous.send.devices.move_device import AlreadyThere, Moved, move_device
+from entrenous.send.devices.own_devices import take_master_away
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.inbox import received_messages
+from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.message.draft import WaitsInOutbox
+from entrenous.send.message.states import InboxState
+from entrenous.send.open import open_message
+from entrenous.send.people.block import block_contact, unblock_contact
+from entrenous.send.people.contact_history import take_changes
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.recall import recall_message
+from entrenous.send.tokens.issue import issued_ranges
+from entrenous.send.tokens.token_ranges import HeldWindow
+from entrenous.wire.key_bundle import read_card
+from entrenous.wire.relay_nouns import Opening, RelayLock, RolledBack, TokenBatch
+from tests.send.devices.test_link import sheet_of
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
+from tests.village.households import catch_up
+from tests.village.malicious_relay import failing
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def town() -> Room:
+    """Ana, and Ben at her relay; Cleo at the other one. All know Ana."""
+    return town_of_three()
+
+
+def moves(who: Person, url: str = THERE) -> Moved:
+    """Move, and have the vault's lock follow as its door would (device/relay_lock_client.py)."""
+    moved = move_device(url, None, who.device)
+    lock_followed(who.device)
+    return moved
+
+
+def home_of(who: Person) -> Home:
+    return who_am_i(who.device).home
+
+
+def all_is_well(*people: Person) -> bool:
+    return [take_undecryptable(one.device) for one in people] == [0] * len(people)
+
+
+def test_everybody_writes_to_the_new_relay_from_then_on(town: Room) -> None:
+    ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
+    before, (came_from, *_) = home_of(ana), ana.home
+    moved = moves(ana)
+    assert (moved.before, moved.relay_url, moved.letters) == (came_from, THERE, 0)
+    catch_up(ben, cleo, ana)
+    town.silence(HERE)
+    cleo.sends(SMALL, ana)
+    assert ana.opens_newest().files
+    ana.sends(SMALL, cleo)
+    assert cleo.opens_newest().files
+    town.back(HERE)
+    ben.sends(SMALL, ana)
+    assert not ana.device.courier.waiting(HERE, before.mailbox, before.owner, 0)
+    assert ana.opens_newest().files
+    for one in (ben, cleo):
+        known = contact_named("ana", one.device)
+        assert known.person.relay_url == THERE
+        assert known.person.head == who_am_i(ana.device).person.head
+    assert contact_named("ana", cleo.device).compared
+    assert take_changes(ben.device) == ()
+    assert all_is_well(ana, ben, cleo)
+
+
+def test_what_waits_at_the_old_relay_opens_and_can_be_taken_back(town: Room) -> None:
+    ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
+    kept = ben.sends(SMALL, ana).name
+    gone = ben.sends(SMALL, ana).name
+    sent = ana.sends(SMALL, cleo).name
+    catch_up(cleo)
+    moves(ana)
+    assert ana.received() == 2
+    recall_message(gone, ben.device)
+    catch_up(ana)
+    states = {one.name: one.state for one in received_messages(ana.device)}
+    assert states == {kept: InboxState.WAITING, gone: InboxState.TAKEN_BACK}
+    assert open_message(kept, ana.device).files
+    recall_message(sent, ana.device)
+    catch_up(cleo)
+    assert [one.state for one in received_messages(cleo.device)] == [InboxState.TAKEN_BACK]
+
+
+def test_who_has_not_heard_yet_reaches_the_old_mailbox_for_thirty_days(town: Room) -> None:
+    ana, ben = town["ana"], town["ben"]
+    before = home_of(ana)
+    moves(ana)
+    with ben.courier.playing(waiting=lambda *_: []):  # his relay keeps his letters back
+        for day in range(3):
+            ben.sends(SMALL, ana)
+            assert ana.received() == day + 1
+            assert ana.opens_newest().files
+            town.clock.wind(days=9)
+    ben.sends(SMALL, ana)
+    catch_up(ben)
+    ben.sends(SMALL, ana)
+    assert ana.received() == 5
+    town.clock.wind(days=4)
+    catch_up(ana)
+    assert old_homes(ana.device) == ()
+    with pytest.raises((NoSuchMailbox, WrongToken)):
+        ana.device.courier.waiting(HERE, before.mailbox, before.owner, 0)
+    ben.sends(SMALL, ana)
+    assert ana.opens_newest().files
+    assert all_is_well(ana, ben)
+
+
+def test_what_was_written_before_waits_for_the_old_relay_and_keeps_its_token(town: Room) -> None:
+    ana, cleo = town["ana"], town["cleo"]
+    town.silence(HERE)
+    with pytest.raises(WaitsInOutbox):
+        cleo.sends(SMALL, ana, days=20)
+    moves(ana)
+    catch_up(cleo, ana, cleo)
+    cleo.sends(SMALL, ana)  # what is written now does not wait for it
+    assert ana.opens_newest().files
+    town.clock.wind(days=OLD_WINDOW_DAYS + 1)
+    town.back(HERE)
+    catch_up(cleo)
+    assert ana.received() == 2
+    for one in received_messages(ana.device):
+        if one.state is InboxState.WAITING:
+            assert open_message(one.name, ana.device).files
+    assert all_is_well(ana, cleo)
+
+
+def test_an_old_relay_that_lies_holds_nobody_back(town: Room) -> None:
+    """It shows the old card to whoever asks, and says that nothing has come."""
+    ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
+    shown = ana.device.courier.card(*ana.home)
+    ana_before = home_of(ana)
+
+    def old_card(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
+        return shown if url == HERE else honest(url, *rest)
+
+    def nothing(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
+        return [] if rest[0] == ana_before.mailbox else honest(url, *rest)
+
+    with (
+        ben.courier.playing(card=old_card),
+        cleo.courier.playing(card=old_card),
+        ana.courier.playing(card=old_card, waiting=nothing),
+    ):
+        moves(ana)
+        catch_up(ben, cleo, ana, ben, cleo)
+        for one in (ben, cleo):
+            one.sends(SMALL, ana)
+            assert ana.opens_newest().files
+        assert [take_changes(one.device) for one in (ana, ben, cleo)] == [(), (), ()]
+    assert all_is_well(ana, ben, cleo)
+
+
+def test_a_link_from_before_leads_through_the_old_relay(town: Room) -> None:
+    ana, dora = town["ana"], town.settles("dora", THERE)
+    link = make_invite(ana.device)
+    moves(ana)
+    add_person(link, "ana", dora.device)
+    catch_up(ana)
+    assert fetch_messages(dora.device).came == 1
+    catch_up(ana)
+    assert contact_named("ana", dora.device).person.relay_url == THERE
+    town.silence(HERE)
+    dora.sends(SMALL, ana)
+    assert ana.opens_newest().files
+
+
+def test_who_blocked_her_while_she_moved_and_lets_her_in_again_in_time_is_told(town: Room) -> None:
+    """Her hello showed a token that was taken back; his comes to the mailbox that she left."""
+    ana, ben = town["ana"], town["ben"]
+    block_contact("ana", ben.device)
+    catch_up(ben, ana)
+    moves(ana)
+    catch_up(ana, ben)
+    town.clock.wind(hours=1)
+    unblock_contact("ana", ben.device)
+    flush(ben.device)
+    catch_up(ana)
+    assert not ana.device.vault.keys(GREET_DEVICE)
+    catch_up(ben, ana)
+    assert contact_named("ana", ben.device).person.relay_url == THERE
+    town.clock.wind(days=OLD_HOME_DAYS + 1)
+    catch_up(ana, ben)
+    ben.sends(SMALL, ana)
+    assert ana.opens_newest().files
+    assert [one.lists for one in take_changes(ben.device)] == []
+
+
+def test_who_was_not_told_is_told_again_once_a_day_while_she_writes(town: Room) -> None:
+    """A letter of hers may have been on its way while that which told her was."""
+    ana, cleo = town["ana"], town["cleo"]
+    with ana.courier.playing(post=failing(WrongToken())):
+        moves(ana)
+    seen = []
+    for _ in range(4):
+        cleo.sends(SMALL, ana)
+        with ana.courier.playing(post=failing(WrongToken())):
+            before = ana.courier.calls["post"]
+            catch_up(ana)
+            seen.append(ana.courier.calls["post"] > before)
+        town.clock.wind(hours=13)
+    assert seen == [False, False, True, False]
+    cleo.sends(SMALL, ana)
+    catch_up(ana, cleo)
+    assert contact_named("ana", cleo.device).person.relay_url == THERE
+
+
+def test_a_hello_that_had_not_left_is_said_again_with_its_invite(town: Room) -> None:
+    ana, dora = town["ana"], town.settles("dora", THERE)
+    link = make_invite(dora.device)
+    silent = failing(RelayUnreachable(relay=THERE))
+    with ana.courier.playing(post=silent), pytest.raises(RelayUnreachable):
+        add_person(link, "dora", ana.device)
+    moves(ana)
+    catch_up(dora, ana, dora)
+    dora.sends(SMALL, ana)
+    assert ana.opens_newest().files
+    assert contact_named("ana", dora.device).person.relay_url == THERE
+    assert all_is_well(ana, dora)
+
+
+def test_nothing_of_the_old_tokens_is_told_to_the_new_relay(town: Room) -> None:
+    ana, cleo = town["ana"], town["cleo"]
+    old = dict(issued_ranges(ana.device))
+    told = list[TokenBatch]()
+
+    def heard(honest: Callable[..., Any], *rest: Any) -> Any:
+        told.append(rest[-1])
+        return honest(*rest)
+
+    with ana.courier.playing(change_tokens=failing(RelayUnreachable(relay=HERE))):
+        block_contact("ben", ana.device)  # what he had is to be withdrawn, and not told
+        catch_up(ana)
+    with ana.courier.playing(change_tokens=heard):
+        moves(ana)
+        for _ in range(3):
+            town.clock.wind(days=OLD_WINDOW_DAYS)
+            catch_up(ana, cleo, ana)
+    (now,) = (window for _, window in issued_ranges(ana.device))
+    known = {lock for one in old.values() for lock in _locks(one.seed, 0, one.until)}
+    assert not known & {lock for batch in told for lock in (*batch.add, *batch.drop)}
+    whose = peer_key(cleo.id, who_am_i(cleo.device).key.device)
+    assert now.first == old[whose].until  # no two windows have an index in common
+    assert contact_named("ana", town["ben"].device).person.relay_url == HERE
+
+
+def _locks(seed: Secret, first: int, until: int) -> set[bytes]:
+    return {lock_of(send_token(seed, index)) for index in range(first, until)}
+
+
+def test_a_window_that_comes_late_by_the_old_mailbox_is_over(town: Room) -> None:
+    """Cleo replaced her window twice: Ana hears of the second one first."""
+    ana, cleo = town["ana"], town["cleo"]
+    peer = peer_key(ana.id, who_am_i(ana.device).key.device)
+    theirs = peer_key(cleo.id, who_am_i(cleo.device).key.device)
+    town.clock.wind(days=WINDOW_DAYS)
+    catch_up(cleo)  # one that waits at the old mailbox
+    with ana.courier.playing(waiting=lambda *_: []):
+        moves(ana)
+    catch_up(cleo)  # another one, since Ana's list changed
+    newest = dict(issued_ranges(cleo.device))[peer]
+
+    def late(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
+        return honest(url, *rest) if url == THERE else []
+
+    with ana.courier.playing(waiting=late):
+        catch_up(ana)
+    catch_up(ana)
+    held = load_record(HeldWindow, WINDOW_OUT, theirs, ana.device.vault)
+    assert held is not None
+    assert held.seed == newest.seed
+    assert all_is_well(ana, cleo)
+
+
+def test_a_new_relay_that_is_silent_changes_nothing(town: Room) -> None:
+    ana, ben = town["ana"], town["ben"]
+    before = home_of(ana), who_am_i(ana.device).person
+    town.silence(THERE)
+    with pytest.raises(RelayUnreachable):
+        move_device(THERE, None, ana.device)
+    assert (home_of(ana), who_am_i(ana.device).person) == before
+    ben.sends(SMALL, ana)
+    assert ana.opens_newest().files
+    town.back(THERE)
+    assert moves(ana).relay_url == THERE
+
+
+def test_moving_there_and_back_again(town: Room) -> None:
+    ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
+    moves(ana)
+    catch_up(ben, cleo, ana)
+    town.clock.wind(seconds=1)
+    moves(ana, HERE)
+    catch_up(ben, cleo, ana)
+    for one in (ben, cleo):
+        one.sends(SMALL, ana)
+        assert ana.opens_newest().files
+    assert len({one.home.mailbox for one in old_homes(ana.device)}) == 2
+    said = read_card(who_am_i(ana.device).card).newest.said
+    assert (said.epoch, said.relay_url) == (3, HERE)
+    assert all_is_well(ana, ben, cleo)
+
+
+def test_what_is_no_move(town: Room) -> None:
+    ana = town["ana"]
+    with pytest.raises(AlreadyThere):
+        move_device(f"{HERE}/", None, ana.device)
+    with pytest.raises(BadRelayAddress):
+        move_device("relay", None, ana.device)
+    sheet = sheet_of(ana)
+    take_master_away(ana.device)
+    with pytest.raises(MasterAway):
+        move_device(THERE, None, ana.device)
+    assert move_device(THERE, sheet, ana.device).relay_url == THERE
+    assert move_device(THERE, None, ana.device).before == HERE  # once more says the same
+
+
+def test_a_relay_that_is_gone_for_good_is_left_by_the_sheet(town: Room) -> None:
+    """The vault was opened without it, so this state is confirmed by the new relay."""
+    ana, cleo = town["ana"], town["cleo"]
+    sheet = sheet_of(ana)
+    town.silence(HERE)
+    begin_opening(ana.device.vault)
+    with pytest.raises(NotConfirmed):
+        move_device(THERE, None, ana.device)
+    move_device(THERE, sheet, ana.device)
+    assert is_ready(ana.device)
+    catch_up(cleo, ana)
+    cleo.sends(SMALL, ana)
+    assert ana.opens_newest().files
+
+
+def test_a_silent_old_relay_is_asked_once_an_hour(town: Room) -> None:
+    ana = town["ana"]
+    moves(ana)
+    lock_followed(ana.device)
+    asked = list[str]()
+
+    def counted(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
+        asked.append(url)
+        return honest(url, *rest)
+
+    town.silence(HERE)
+    with ana.courier.playing(waiting=counted):
+        for _ in range(4):
+            catch_up(ana)
+            town.clock.wind(minutes=20)
+        assert asked.count(HERE) == 2
+        town.clock.wind(days=2 * OLD_HOME_DAYS)
+        catch_up(ana, ana)
+        town.clock.wind(hours=1)  # until then her clock is odd
+        catch_up(ana, ana)
+        assert old_homes(ana.device) == ()  # it will not come back
+        asked.clear()
+        town.clock.wind(days=1)
+        catch_up(ana)
+        assert HERE not in asked
+
+
+@pytest.mark.threat("backups-revive")
+def test_no_copy_from_before_goes_on_at_the_old_relay(town: Room) -> None:
+    ana = town["ana"]
+    old = home_of(ana)
+    at_old = RelayLock(HERE, old.mailbox, old.owner)
+    ana.device.courier.make_lock(at_old, old.owner)
+    ana.device.courier.note_opened(HERE, old.mailbox, old.owner, Opening(1, bytes(16)))
+    move_device(THERE, None, ana.device)
+    catch_up(ana)
+    assert [one.overtaken for one in old_homes(ana.device)] == [False]  # it still opens by it
+    assert lock_to_follow(ana.device) is not None
+    lock_followed(ana.device)
+    catch_up(ana)
+    assert [one.overtaken for one in old_homes(ana.device)] == [True]
+    for generation in (2, GENERATION_MAX):
+        with pytest.raises(RolledBack):
+            ana.device.courier.note_opened(
+                HERE, old.mailbox, old.owner, Opening(generation, bytes(16))
+            )
+
+
+def test_the_old_mailbox_stays_while_the_vault_opens_by_it(town: Room) -> None:
+    ana = town["ana"]
+    old = home_of(ana)
+    move_device(THERE, None, ana.device)
+    town.clock.wind(days=OLD_HOME_DAYS + 1)
+    catch_up(ana)
+    assert ana.device.courier.waiting(HERE, old.mailbox, old.owner, 0) == []
+    lock_followed(ana.device)
+    catch_up(ana)
+    with pytest.raises((NoSuchMailbox, WrongToken)):
+        ana.device.courier.waiting(HERE, old.mailbox, old.owner, 0)
+
+
+def test_the_lock_at_the_new_relay_is_the_one_to_follow(town: Room) -> None:
+    ana = town["ana"]
+    move_device(THERE, None, ana.device)
+    lock = lock_to_follow(ana.device)
+    assert lock is not None
+    assert (lock.relay_url, lock.mailbox) == (THERE, home_of(ana).mailbox)
+    asked = blind(Secret(b"a passphrase"), draw_scalar(ana.device.dice.token(UNIFORM_BYTES)))
+    assert ana.device.courier.unlock(lock, asked).tries == 9

@@ -1,0 +1,72 @@
+"""A card at the relay has one of a few lengths, whatever is in it, and is read as it was."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.identifiers import MailboxId, PersonId
+from entrenous.base.limits import CARD_BYTES_MAX, PLAIN_CARD_BYTES_MAX, SHOWN_CARD_SIZES
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import seal_file, unseal_file
+from entrenous.device.identities import contacts, who_am_i
+from entrenous.send.devices.own_key_bundle import seen_card, shown_card
+from entrenous.send.people.people_nouns import NotTheirKeys
+from entrenous.wire.key_bundle import read_card
+from tests.send.send_device import HERE, Room
+from tests.village.households import links
+from tests.village.malicious_relay import changed
+
+WHO, WHERE = PersonId(bytes(range(32))), MailboxId(bytes(16))
+KEY = Secret(WHO)
+
+
+def inside(card: bytes) -> int:
+    """How many bytes are sealed; what age adds to them has a part of random length."""
+    return len(unseal_file(KEY, shown_card(card, WHO, WHERE), WHERE))
+
+
+@given(st.integers(0, PLAIN_CARD_BYTES_MAX))
+def test_it_has_one_of_a_few_lengths_and_is_read_as_it_was(size: int) -> None:
+    card = b"\xa7" + bytes(size - 1) if size else b""
+    shown = shown_card(card, WHO, WHERE)
+    assert seen_card(shown, WHO, WHERE) == card
+    assert inside(card) in SHOWN_CARD_SIZES
+    assert len(shown) <= CARD_BYTES_MAX
+
+
+@pytest.mark.threat("hostile-network")
+def test_neither_a_name_nor_a_second_device_shows(room: Room) -> None:
+    """Not until there are so many, or so many changes, that the next length is needed."""
+    people = [room.settles(name) for name in ("Al", "Maximiliane von und zu Ravensburg", "caro")]
+    links(room, people[-1], "phone", "phone")
+    cards = [who_am_i(one.device).card for one in people]
+    assert len({len(card) for card in cards}) == 3
+    assert [len(read_card(card).certificates) for card in cards] == [1, 1, 2]
+    assert {inside(card) for card in cards} == {SHOWN_CARD_SIZES[0]}
+
+
+def test_one_that_was_sealed_by_itself_is_read_still(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+    me = who_am_i(ben.device)
+    before = seal_file(Secret(me.person.id), me.card, me.home.mailbox)
+    with ana.courier.playing(card=changed(lambda _: before)):
+        ana.adds(ben)
+    (contact,) = contacts(ana.device)
+    assert (contact.person.id, contact.person.relay_url) == (ben.id, HERE)
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        b"",
+        b"\0\0",
+        (5).to_bytes(4, "big") + b"\xa7card",
+        ((5).to_bytes(4, "big") + b"\xa7card!").ljust(SHOWN_CARD_SIZES[0], b"\0"),
+        (SHOWN_CARD_SIZES[0]).to_bytes(4, "big").ljust(SHOWN_CARD_SIZES[0], b"\0"),
+        ((5).to_bytes(4, "big") + b"\xa7card").ljust(SHOWN_CARD_SIZES[0] + 1, b"\0"),
+    ],
+    ids=["nothing", "half a length", "no padding", "a word behind it", "too long", "another size"],
+)
+def test_what_is_padded_otherwise_is_not_taken(opened: bytes) -> None:
+    with pytest.raises(NotTheirKeys):
+        seen_card(seal_file(KEY, opened, WHERE), WHO, WHERE)

@@ -1,0 +1,162 @@
+"""A card that somebody shows cannot get round what is known of her lists."""
+
+from dataclasses import replace
+
+import pytest
+
+from entrenous.base.identifiers import MailboxId
+from entrenous.base.identity import (
+    BadSignature,
+    Card,
+    ForkedList,
+    ListedDevice,
+    ListStatement,
+    Speaks,
+    Trust,
+)
+from entrenous.crypto.identity_keys import new_signer
+from entrenous.crypto.statements import proof_of
+from entrenous.device.identities import OnThisMachine, who_am_i
+from entrenous.device.vault_tables import OUTBOX
+from entrenous.send.devices.device_lists import take_list
+from entrenous.send.devices.list_letters import tell_people_of_card
+from entrenous.send.devices.own_devices import revoke_device
+from entrenous.send.devices.own_key_bundle import certify, signed_card
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.inbox import received_messages
+from entrenous.send.letter.letter_nouns import CardNote, NobodyToAnswer
+from entrenous.send.letter.write import addressees, plain_outer, write_letter
+from entrenous.send.message.react import react
+from entrenous.send.people.keep_contacts import contact_named, keep_contact
+from entrenous.wire.key_bundle import read_card, write_card
+from tests.send.cards import NOON, after, identity_of, instead, issue_card
+from tests.send.send_device import SMALL, Person, Room
+from tests.village.households import catch_up, links
+
+pytestmark = pytest.mark.slow
+
+FAR = "https://far.test"
+
+
+def newest(household: Person) -> Card:
+    return read_card(who_am_i(household.device).card)
+
+
+def signed(by: Person, said: ListStatement, card: Card) -> bytes:
+    """A card with one list alone, signed by whoever has the master key."""
+    master = identity_of(by).master
+    assert master is not None
+    return write_card(signed_card(master, (said,), card.certificates))
+
+
+def test_a_fork_is_one_though_its_history_is_left_out(friends: Room) -> None:
+    """The thief of a device that had the master key begins behind what everybody knows, and lists
+    itself again.
+    """
+    ana, ben = friends["ana"], friends["ben"]
+    phone = links(friends, ana, "phone", "phone")
+    catch_up(ben, ana, phone, ben, ana)
+    stolen = newest(phone)
+    revoke_device("phone", lost=True, sheet=None, device=ana.device)
+    catch_up(ana, ben, ana, ben)
+    known = contact_named("ana", ben.device)
+    epoch = known.person.epoch + 1
+    for fields, why in (
+        ({"epoch": epoch, "previous": bytes(32)}, ForkedList),
+        ({"epoch": epoch, "previous": known.person.head}, BadSignature),
+        ({"epoch": epoch + 7}, BadSignature),
+    ):
+        card = signed(phone, instead(stolen.newest, **fields), stolen)
+        with pytest.raises(why):
+            take_list(known, card, ben.device)
+    assert contact_named("ana", ben.device) == known
+
+
+@pytest.mark.threat("stolen-device")
+def test_nobody_takes_the_place_of_a_listed_device(friends: Room) -> None:
+    """Who has Ben's master key lists a device of hers under his device's number: with every list
+    before it, with none but this one, and as if there had been others between.
+    """
+    ana, ben = friends["ana"], friends["ben"]
+    known, card = contact_named("ben", ana.device), newest(ben)
+    (listed,), master = card.newest.said.devices, identity_of(ben).master
+    assert master is not None
+    theirs = certify(master, new_signer(bytes(32)), listed.device, NOON)
+    place = ListedDevice(listed.device, proof_of(theirs), MailboxId(bytes(16)))
+    following = after(card.newest, devices=(place,))
+    later = instead(following, epoch=following.said.epoch + 7, previous=bytes(32))
+    for lists in ((*card.lists, following), (following,), (later,)):
+        with pytest.raises(BadSignature):
+            take_list(known, write_card(signed_card(master, lists, (theirs,))), ana.device)
+    assert contact_named("ben", ana.device) == known
+
+
+def test_nor_does_an_older_protocol_come_back_so(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    issue_card(ana, speaks=Speaks(3, 4))
+    known = take_list(contact_named("ana", ben.device), who_am_i(ana.device).card, ben.device)
+    card = newest(ana)
+    for epoch, previous in ((known.person.epoch + 1, known.person.head), (99, bytes(32))):
+        old = instead(card.newest, epoch=epoch, previous=previous, speaks=Speaks(1, 1))
+        with pytest.raises(BadSignature):
+            take_list(known, signed(ana, old, card), ben.device)
+
+
+def test_what_follows_what_is_known_is_proven_without_its_history(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    known = contact_named("ana", ben.device)
+    keep_contact(replace(known, trust=Trust.COMPARED), ben.device)
+    issue_card(ana)
+    card = newest(ana)
+    taken = take_list(
+        replace(known, trust=Trust.COMPARED), signed(ana, card.newest, card), ben.device
+    )
+    assert taken.compared
+    assert taken.person.epoch == known.person.epoch + 1
+
+
+def test_a_list_does_not_lead_to_a_program_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own relay is elsewhere, so hers is not here."""
+    monkeypatch.setattr("tests.send.send_device.HERE", FAR)
+    room = Room()
+    ana, ben = room.settles("ana", FAR), room.settles("ben", FAR)
+    ana.adds(ben)
+    catch_up(ben, ana, ben)
+    known = contact_named("ana", ben.device)
+    issue_card(ana, relay_url="http://127.0.0.1:6379")
+    with pytest.raises(OnThisMachine):
+        take_list(known, who_am_i(ana.device).card, ben.device)
+    (to,) = addressees(contact_named("ben", ana.device), ana.device)
+    write_letter(CardNote(who_am_i(ana.device).card), to, plain_outer(ana.device), ana.device)
+    flush(ana.device)
+    fetch_messages(ben.device)
+    assert contact_named("ana", ben.device).person.relay_url == FAR
+
+
+def test_another_persons_card_is_not_taken_for_hers(friends: Room) -> None:
+    """Nor looked at, where her lists contradict each other."""
+    ben = friends["ben"]
+    known = contact_named("ana", ben.device)
+    for one in (known, replace(known, forked=True)):
+        with pytest.raises(BadSignature, match="card"):
+            take_list(one, who_am_i(ben.device).card, ben.device)
+    assert contact_named("ana", ben.device) == known
+
+
+def test_nothing_but_comparing_goes_to_whose_lists_contradict_each_other(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    catch_up(ben, ana, ben)
+    frozen = replace(contact_named("ana", ben.device), forked=True, trust=Trust.UNKNOWN)
+    keep_contact(frozen, ben.device)
+    issue_card(ana)
+    assert take_list(frozen, who_am_i(ana.device).card, ben.device) == frozen
+    (received,) = received_messages(ben.device)
+    with pytest.raises(NobodyToAnswer):
+        react(received.name, "+", ben.device)
+    issue_card(ben)
+    tell_people_of_card(ben.device)
+    friends.clock.wind(days=100)  # every window of hers is due to be replaced
+    fetch_messages(ben.device)
+    assert ben.device.vault.keys(OUTBOX) == ()

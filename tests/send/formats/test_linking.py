@@ -1,0 +1,166 @@
+"""Codes and messages of a linking, and what siblings tell: one form each, strictly read."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
+from entrenous.base.identity import Trust
+from entrenous.base.secret import Secret
+from entrenous.send.devices.link_nouns import (
+    BadLink,
+    BadLinkCode,
+    Grant,
+    LinkAnswer,
+    LinkAsk,
+    LinkCode,
+    LinkGrant,
+    LinkMessage,
+    LinkShow,
+    LinkStop,
+    Offer,
+)
+from entrenous.send.devices.linked_devices import HomeIs, Introduced, Sibling, SiblingHome
+from entrenous.send.formats.linking import (
+    padded_link,
+    read_grant,
+    read_link_code,
+    read_link_message,
+    read_offer,
+    unpadded_link,
+    write_grant,
+    write_link_code,
+    write_link_message,
+    write_offer,
+)
+from entrenous.send.formats.sync_format import (
+    BadSync,
+    Shared,
+    SharedBlock,
+    SharedCircle,
+    SharedClose,
+    SharedContact,
+    SharedGone,
+    SharedHomes,
+    read_sync,
+    write_sync,
+)
+from entrenous.send.letter.letter_nouns import SyncNote, SyncTopic
+from entrenous.send.people.circles import CircleId
+from entrenous.send.tokens.token_ranges import LentToken
+
+DEVICE, MAILBOX, PERSON = DeviceId(b"d" * 16), MailboxId(b"m" * 16), PersonId(b"p" * 32)
+TOKEN, AT = Secret(b"t" * 32), datetime(2026, 11, 25, 12, tzinfo=UTC)
+CODE = LinkCode("https://relay.example", MAILBOX, TOKEN)
+LENT = (LentToken(0, TOKEN), LentToken(7, TOKEN))
+MESSAGES: list[LinkMessage] = [
+    LinkAsk(MAILBOX, TOKEN, b"h" * 32),
+    LinkAnswer(b"k" * 32, b"x" * 1216),
+    LinkShow(b"k" * 32, b"sealed"),
+    LinkGrant(b"sealed"),
+    LinkStop(b"p" * 32),
+]
+OFFER = Offer(
+    b"e" * 32, b"c" * 32, b"q" * 32, DEVICE, (1, 2, 9), b"x" * 1216, MAILBOX, TOKEN, "phone"
+)
+GRANT = Grant(
+    card=b"card",
+    master=Secret(b"s" * 64),
+    name="phone",
+    siblings=(
+        Introduced(Sibling(DEVICE, "laptop", TOKEN), LENT),
+        Introduced(Sibling(DeviceId(b"e" * 16), "tablet", None), ()),
+    ),
+    proof=b"w" * 32,
+)
+SHARED: list[Shared] = [
+    *(
+        SharedContact(PERSON, AT, "Ben", trust, AT, b"card", receipts, ((DEVICE, LENT),))
+        for trust in Trust
+        for receipts in (None, True, False)
+    ),
+    SharedGone(PERSON, AT),
+    SharedCircle(CircleId(b"c" * 16), AT, "friends", (PERSON,), AT),
+    SharedCircle(CircleId(b"c" * 16), AT, None, (), AT),
+    SharedClose(DEVICE, AT, "phone", TOKEN),
+    SharedBlock(PERSON, AT, False),
+    SharedHomes(
+        DEVICE,
+        AT,
+        tuple(
+            SiblingHome("https://relay.example", MailboxId(bytes([what]) * 16), TOKEN, what)
+            for what in HomeIs
+        ),
+    ),
+]
+
+
+def test_what_is_written_is_read() -> None:
+    assert read_link_code(write_link_code(CODE)) == CODE
+    for message in MESSAGES:
+        assert read_link_message(write_link_message(message)) == message
+    assert read_offer(write_offer(OFFER)) == OFFER
+    assert read_grant(write_grant(GRANT)) == GRANT
+    for shared in SHARED:
+        assert read_sync(write_sync(shared)) == shared
+
+
+@pytest.mark.parametrize("size", [0, 1, 900, 5000, 130_000])
+def test_messages_are_padded_to_sizes_of_letters(size: int) -> None:
+    padded = padded_link(bytes(size))
+    assert len(padded) in {1145 + 1024 * 2**power for power in range(1, 8)}
+    assert unpadded_link(padded) == bytes(size)
+
+
+def test_padding_that_is_not_zero_or_of_another_size_is_refused() -> None:
+    padded = padded_link(b"message")
+    for wrong in (padded[:-1], padded + b"\0", padded[:-1] + b"\1", b"\2" + padded[1:], b""):
+        with pytest.raises(BadLink):
+            unpadded_link(wrong)
+    with pytest.raises(ValueError, match="fits an envelope"):
+        padded_link(bytes(200_000))
+
+
+def test_a_mailbox_is_told_of_once() -> None:
+    home = SiblingHome("https://relay.example", MAILBOX, TOKEN, HomeIs.PRESENT)
+    for homes in ((), (home, replace(home, what=HomeIs.LEFT)), (home,) * 9):
+        with pytest.raises(ValueError, match="specification"):
+            write_sync(SharedHomes(DEVICE, AT, homes))
+
+
+@pytest.mark.threat("broken-formats")
+@given(st.binary(max_size=200))
+def test_noise_is_refused(noise: bytes) -> None:
+    for read, error in (
+        (read_link_message, BadLink),
+        (read_offer, BadLink),
+        (read_grant, BadLink),
+        (unpadded_link, BadLink),
+    ):
+        with pytest.raises(error):
+            read(noise)
+    with pytest.raises(BadLinkCode):
+        read_link_code(noise.decode("latin-1"))
+    for topic in SyncTopic:
+        with pytest.raises(BadSync):
+            read_sync(SyncNote(topic, noise))
+
+
+@given(st.integers(0, 400), st.integers(1, 255))
+def test_a_changed_byte_is_another_message_or_none(place: int, by: int) -> None:
+    for message in MESSAGES[:2]:
+        encoded = bytearray(write_link_message(message))
+        encoded[place % len(encoded)] ^= by
+        try:
+            assert read_link_message(bytes(encoded)) != message
+        except BadLink:
+            continue
+
+
+def test_names_that_hide_something_are_refused() -> None:
+    for name in ("", " x", "a\u202eb", "x" * 65):
+        with pytest.raises(ValueError, match="specification"):
+            write_offer(replace(OFFER, name=name))

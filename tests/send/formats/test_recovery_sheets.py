@@ -1,0 +1,78 @@
+"""Recovery sheets: they come back, and a slip of the pen is found."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.identifiers import MailboxId, PersonId
+from entrenous.base.secret import Secret
+from entrenous.device.recovery_sheet import NotASheet, RecoverySheet
+from entrenous.send.formats.identity_formats import read_sheet, write_sheet
+
+
+def of(size: int) -> st.SearchStrategy[bytes]:
+    return st.binary(min_size=size, max_size=size)
+
+
+sheets = st.builds(
+    RecoverySheet,
+    of(32).map(PersonId),
+    of(64).map(Secret),
+    st.just("https://relay.example"),
+    of(16).map(MailboxId),
+    of(32).map(Secret),
+    of(64).map(Secret),
+)
+SHEET = RecoverySheet(
+    PersonId(b"p" * 32),
+    Secret(b"m" * 64),
+    "https://relay.example",
+    MailboxId(b"M" * 16),
+    Secret(b"c" * 32),
+    Secret(b"o" * 64),
+)
+WRITTEN = write_sheet(SHEET)
+
+
+@given(sheets)
+def test_a_sheet_comes_back(sheet: RecoverySheet) -> None:
+    text = write_sheet(sheet)
+    assert read_sheet(text) == sheet
+    assert read_sheet("Keep this apart.\n\n" + text.replace("\n", "\r\n  ")) == sheet
+    assert max(map(len, text.splitlines())) <= 85
+
+
+@given(st.integers(21, len(WRITTEN) - 2), st.sampled_from("AQgw0-_"))
+def test_one_wrong_character_is_found(place: int, wrong: str) -> None:
+    if WRITTEN[place] in ("\n", wrong):
+        return
+    with pytest.raises(NotASheet, match="character"):
+        read_sheet(WRITTEN[:place] + wrong + WRITTEN[place + 1 :])
+
+
+@given(st.integers(0, len(WRITTEN) - 2))
+def test_half_a_sheet_is_none(length: int) -> None:
+    with pytest.raises(NotASheet):
+        read_sheet(WRITTEN[:length])
+
+
+@given(st.text(max_size=300) | st.text(max_size=99).map("entrenous-recovery:2:".__add__))
+def test_anything_else_is_none(noise: str) -> None:
+    with pytest.raises(NotASheet):
+        read_sheet(noise)
+
+
+def test_what_is_no_sheet_is_not_written() -> None:
+    with pytest.raises(ValueError, match="length"):
+        RecoverySheet(SHEET.person, Secret(b"m"), "", SHEET.mailbox, SHEET.close, SHEET.output)
+    with pytest.raises(ValueError, match="specification"):
+        write_sheet(
+            RecoverySheet(
+                *(SHEET.person, SHEET.master, "no address"),
+                *(SHEET.mailbox, SHEET.close, SHEET.output),
+            )
+        )
+
+
+def test_a_sheet_shows_nothing_by_accident() -> None:
+    assert "mmmm" not in repr(SHEET)

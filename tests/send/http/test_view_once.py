@@ -1,0 +1,340 @@
+"""A message that opens once is looked at in a real browser, and leaves nothing anywhere."""
+
+import base64
+import io
+import json
+import os
+import queue
+import socket
+import subprocess
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from entrenous.base.errors import TakenBack
+from entrenous.send.http import view_once
+from tests.send.commands.changed_sender import TO_BEN, seals
+from tests.send.commands.hostile_files import HTML, SHELL, honest
+from tests.send.commands.test_letters import Said, Street
+from tests.send.http.chromium import Browser, chromium
+
+pytestmark = pytest.mark.real
+
+KINDS = ("image/jpeg", "video/mp4", "audio/ogg")
+TEXT = "only for your eyes, 7 o'clock"
+VEILS = "document.querySelectorAll('.veil').length"
+SEEN = "getComputedStyle(document.querySelectorAll('.veil')[{at}].firstElementChild).visibility"
+LOADED = (
+    "[...document.images].every(one => one.complete && one.naturalWidth > 0) && "
+    "[...document.querySelectorAll('video, audio')].every(one => one.readyState >= 2)"
+)
+MIDDLE = (
+    "(() => {{ const veil = document.querySelectorAll('.veil')[{at}]; veil.scrollIntoView();"
+    " const box = veil.getBoundingClientRect();"
+    " return [box.x + box.width / 2, box.y + box.height / 2]; }})()"
+)
+
+
+@pytest.fixture
+def street(
+    street: Street, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Street:
+    """Where programs have a folder for temporary files that nobody else uses."""
+    temporary = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(view_once, "_PRESS_S", 60)  # a test that fails shall not wait for long
+    monkeypatch.setattr(view_once, "VIEW_S", 60)
+    return street
+
+
+class Looking:
+    """Ben's command, which waits for his browser; what is done meanwhile runs in a thread."""
+
+    def __init__(self, street: Street, name: str) -> None:
+        self._street, self._name = street, name
+        self._addresses = queue.Queue[str]()
+        street.monkeypatch.setenv("DISPLAY", ":9")
+        street.monkeypatch.setattr(webbrowser, "open", self._addresses.put)
+
+    def meanwhile(self, does: Callable[[str], object]) -> Said:
+        """What the command said; ``does`` is given the address that was opened."""
+        done: Future[object] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(does(self._addresses.get(timeout=60)))
+            except BaseException as error:  # noqa: BLE001 -- raised again below
+                done.set_exception(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        said = self._street.types("ben", "open", self._name)
+        thread.join()
+        done.result()
+        return said
+
+
+def once(street: Street, *more: str) -> str:
+    files = [(kind, honest()[kind]) for kind in KINDS]
+    return seals(street, files, "--once", *more, text=TEXT)
+
+
+def needles() -> list[bytes]:
+    """Pieces of what was sent, in every form in which a program could have put it down."""
+    found = [TEXT.encode(), TEXT.encode("utf-16-le"), json.dumps(TEXT).encode()]
+    for kind in KINDS:
+        data = honest()[kind]
+        pieces = [data[at : at + 32] for at in range(600, len(data) - 40, len(data) // 12)]
+        found += pieces
+        found += [base64.b64encode(data[600 + shift : 696 + shift]) for shift in range(3)]
+    with Image.open(io.BytesIO(honest()["image/jpeg"])) as image:
+        for mode in ("RGB", "RGBA"):
+            rows = np.asarray(image.convert(mode))
+            orders = (rows, rows[:, :, [2, 1, 0, *range(3, rows.shape[2])]])
+            found += [one[40, 20:36].tobytes() for one in orders]
+    return found
+
+
+def left(*folders: Path) -> list[Path]:
+    """The files in which anything of the message is."""
+    pieces = needles()
+    every = [path for folder in folders for path in folder.rglob("*")]
+    return [
+        path
+        for path in every
+        if path.is_file() and any(piece in path.read_bytes() for piece in pieces)
+    ]
+
+
+def seen(browser: Browser, at: int) -> str:
+    return str(browser.says(SEEN.format(at=at)))
+
+
+@pytest.mark.threat("view-once-left-behind")
+@pytest.mark.parametrize("leave", ["button", "shift"])
+def test_a_look_is_veiled_until_held_and_leaves_nothing(
+    street: Street, tmp_path_factory: pytest.TempPathFactory, leave: str
+) -> None:
+    name, profile = once(street), tmp_path_factory.mktemp("profile")
+
+    def looks(address: str) -> None:
+        with chromium(profile) as browser:
+            browser.goes(address)
+            assert browser.says("document.title") == "Page"
+            browser.says("document.getElementById('show').click()")
+            browser.until(f"{VEILS} === 4 && {LOADED}")
+            assert [seen(browser, at) for at in range(4)] == ["hidden"] * 4
+            for at in range(4):
+                middle = browser.says(MIDDLE.format(at=at))
+                veiled = browser.picture()
+                browser.mouse("mousePressed", middle)
+                assert [seen(browser, other) for other in range(4)] == [
+                    "visible" if other == at else "hidden" for other in range(4)
+                ]
+                assert browser.picture() != veiled
+                browser.mouse("mouseReleased", middle)
+                assert seen(browser, at) == "hidden"
+            if leave == "button":
+                browser.says("document.getElementById('leave').click()")
+            else:
+                for _ in range(3):
+                    browser.key("Shift")
+            browser.until("location.href === 'about:blank'")
+            assert browser.says("document.body.innerText") == ""
+
+    said = Looking(street, name).meanwhile(looks)
+    assert (said.status, TEXT in said.out + said.err) == (0, False)
+    assert left(street.folder, profile, Path(tempfile.gettempdir())) == []
+    assert "used up" in street.types("ben", "inbox").out
+    assert street.types("ben", "open", name).status == 3
+
+
+@pytest.mark.threat("view-once-left-behind")
+def test_without_scripts_it_is_shown_all_the_same(
+    street: Street, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    name, profile = once(street), tmp_path_factory.mktemp("profile")
+
+    def looks(address: str) -> None:
+        with chromium(profile, script=False) as browser:
+            browser.goes(address)
+            browser.press("#show")
+            veil = browser.finds(".veil")  # the text
+            veiled = browser.picture()
+            browser.mouse("mousePressed", veil)
+            assert browser.picture() != veiled
+            browser.mouse("mouseReleased", veil)
+            browser.press("#leave")
+            browser.loses("#leave")
+
+    said = Looking(street, name).meanwhile(looks)
+    assert said.status == 0
+    assert left(street.folder, profile, Path(tempfile.gettempdir())) == []
+    assert "used up" in street.types("ben", "inbox").out
+
+
+def test_the_search_finds_what_is_written_out(street: Street) -> None:
+    """Else the tests above would find nothing, whatever is there."""
+    name = once(street, "--allow-export")
+    assert left(street.folder, Path(tempfile.gettempdir())) == []
+    files = street.does("ben", "open", name, "--export", "--out", "kept")["files"]
+    assert sorted(left(street.folder)) == sorted(street.folder / file for file in files)
+
+
+@pytest.mark.threat("view-once-left-behind")
+def test_the_relay_is_not_asked_before_show_is_pressed(street: Street) -> None:
+    name, asked = once(street), list[str]()
+
+    def taken_back(*_: object) -> None:
+        asked.append(name)
+        raise TakenBack
+
+    def looks(address: str) -> None:
+        with httpx.Client() as client:
+            show = _show(client.get(address))
+            assert asked == []
+            answer = client.post(httpx.URL(address).join(show))
+            assert (answer.status_code, "took" in answer.text, TEXT in answer.text) == (
+                409,
+                True,
+                False,
+            )
+
+    with street.courier.playing(open_share=taken_back):
+        said = Looking(street, name).meanwhile(looks)
+    assert (said.status, asked) == (3, [name])
+
+
+def test_who_never_presses_show_has_opened_nothing(street: Street) -> None:
+    name = once(street)
+
+    def leaves(address: str) -> None:
+        with httpx.Client() as client:
+            end = _show(client.get(address)).replace("/show", "/end")
+            client.post(httpx.URL(address).join(end))
+
+    said = Looking(street, name).meanwhile(leaves)
+    assert (said.status, "was not opened" in said.err) == (3, True)
+    assert "waiting, opens once" in street.types("ben", "inbox").out
+
+
+def test_what_did_not_load_may_be_looked_at_again(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view_once, "_LOAD_S", 0.1)
+    name = once(street)
+    said = Looking(street, name).meanwhile(lambda address: _shown(address, files=0))
+    assert (said.status, "no opening that counts" in " ".join(said.err.split())) == (3, True)
+    monkeypatch.setattr(view_once, "_LOAD_S", 60)
+    assert Looking(street, name).meanwhile(lambda address: _shown(address, files=3)).status == 0
+    assert "used up" in street.types("ben", "inbox").out
+
+
+@pytest.mark.threat("view-once-left-behind")
+def test_strangers_get_nothing_from_the_address(street: Street) -> None:
+    name = once(street)
+
+    def tries(address: str) -> None:
+        url = urlsplit(address)
+        with httpx.Client(base_url=f"{url.scheme}://{url.netloc}") as client:
+            for headers in (
+                {"host": f"localhost:{url.port}"},
+                {"host": "rebound.example"},
+                {"sec-fetch-site": "cross-site"},
+                {"sec-fetch-site": "same-site"},
+            ):
+                assert client.get(url.path, headers=headers).status_code == 403
+            assert _as_nobody(url.port or 0, url.path) in {None, 403}
+            assert client.get("/").status_code == 404
+            cover = client.get(url.path)
+            assert cover.status_code == 200
+            assert client.get(url.path).status_code == 410
+            show = _show(cover)
+            shown = client.post(show)
+            assert TEXT.replace("'", "&#39;") in shown.text
+            assert client.post(show).status_code == 410
+            inside = show.removesuffix("/show")
+            files = [client.get(f"{inside}/{number}") for number in range(1, 5)]
+            assert [file.status_code for file in files] == [200, 200, 200, 404]
+            assert [file.content for file in files[:3]] == [honest()[kind] for kind in KINDS]
+            part = client.get(f"{inside}/2", headers={"range": "bytes=4-7"})
+            assert (part.status_code, part.content) == (206, honest()[KINDS[1]][4:8])
+            for answer in (cover, shown, *files, part):
+                assert answer.headers["cache-control"] == "no-store"
+                assert answer.headers["content-security-policy"].startswith("default-src 'none'; ")
+                assert "set-cookie" not in answer.headers
+            client.post(f"{inside}/end")
+
+    address = []
+    said = Looking(street, name).meanwhile(lambda one: (address.append(one), tries(one)))
+    assert said.status == 0
+    with socket.socket() as late, pytest.raises(ConnectionRefusedError):
+        late.connect(("127.0.0.1", urlsplit(address[0]).port))
+
+
+def test_a_file_that_no_sender_of_ours_makes_is_not_shown(street: Street) -> None:
+    name = seals(street, [("image/jpeg", b"\xff\xd8\xff\xe0" + SHELL + HTML)], "--once")
+
+    def looks(address: str) -> None:
+        with httpx.Client() as client:
+            answer = client.post(httpx.URL(address).join(_show(client.get(address))))
+            assert (answer.status_code, "script" in answer.text.split("</head>")[1]) == (409, False)
+
+    said = Looking(street, name).meanwhile(looks)
+    assert (said.status, "nothing of the message was shown" in " ".join(said.err.split())) == (
+        7,
+        True,
+    )
+
+
+@pytest.mark.threat("view-once-left-behind")
+@pytest.mark.parametrize("typed", [("--out", "kept"), ("--json",), ("--export", "--out", "kept")])
+def test_nothing_is_written_that_was_not_allowed(street: Street, typed: tuple[str, ...]) -> None:
+    name = once(street)
+    said = street.types("ben", "open", name, *typed)
+    assert (said.status, said.out, (street.folder / "kept").exists()) == (3, "", False)
+    assert f"entrenous open {name}" in said.err
+    assert left(street.folder) == []
+    assert "waiting, opens once" in street.types("ben", "inbox").out
+
+
+def test_what_is_allowed_is_said_to_go_with_once(street: Street) -> None:
+    assert street.types("ana", "send", "--text", "x", *TO_BEN, "--allow-export").status == 2
+
+
+def _show(cover: httpx.Response) -> str:
+    """Where the page's button leads."""
+    return cover.text.split('action="')[2].split('"')[0]
+
+
+def _shown(address: str, files: int) -> None:
+    """Press Show, and load so many of the files; then leave, if that was all of them."""
+    with httpx.Client() as client:
+        show = _show(client.get(address))
+        client.post(httpx.URL(address).join(show))
+        for number in range(1, files + 1):
+            client.get(httpx.URL(address).join(show.replace("show", str(number))))
+        if files:
+            client.post(httpx.URL(address).join(show.replace("show", "end")))
+
+
+def _as_nobody(port: int, path: str) -> int | None:
+    """What another user of this machine is answered; None where nobody can become one."""
+    if os.getuid():
+        return None
+    asks = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+    script = f"exec 3<>/dev/tcp/127.0.0.1/{port}; printf '{asks}' >&3; head -1 <&3"
+    answer = subprocess.run(
+        ["/bin/bash", "-c", script], user=65534, cwd="/", capture_output=True, check=True
+    )
+    return int(answer.stdout.split()[1])

@@ -1,0 +1,162 @@
+"""A letter that is written to a newer list of ours than we know waits here until we know it."""
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+import pytest
+
+from entrenous.base.errors import RelayUnreachable, WrongToken
+from entrenous.base.identity import Head
+from entrenous.base.limits import LATE_DAYS
+from entrenous.device.vault_tables import LATE, OUTBOX, WINDOW_OUT, peer_key, store_record
+from entrenous.send.devices.ask_for_lists import ask_for_named_lists, note_named_list
+from entrenous.send.devices.own_devices import revoke_device
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.message.states import InboxState
+from entrenous.send.people.contact_history import take_changes
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.recall import recall_message
+from tests.send.send_device import SMALL, THERE, Person, Room, town_of_three
+from tests.village.households import bare, catch_up, held, ids, link, links
+from tests.village.malicious_relay import failing
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def town() -> Room:
+    """Ana's laptop revoked her tablet, and has no token left for her phone; Ben has heard of the
+    new list, so the phone hears of it from him: first by the window that he gives it anew.
+    """
+    room = town_of_three()
+    ana, ben = room["ana"], room["ben"]
+    phone = links(room, ana, "phone", "phone")
+    tablet = links(room, ana, "tablet", "tablet")
+    catch_up(ben, phone, tablet, ana, ben, phone, tablet, ana)
+    left = held(ana, phone)
+    store_record(
+        replace(left, next=left.until), WINDOW_OUT, peer_key(*ids(phone)), ana.device.vault
+    )
+    revoke_device("tablet", lost=False, sheet=None, device=ana.device)
+    assert ana.device.vault.keys(OUTBOX)
+    catch_up(ben)
+    return room
+
+
+def shows_no_list(who: Person) -> AbstractContextManager[None]:
+    return who.courier.playing(card=failing(RelayUnreachable(host="relay")))
+
+
+def kept(who: Person) -> int:
+    return len(who.device.vault.keys(LATE))
+
+
+def test_it_opens_once_a_relay_has_shown_the_list(town: Room) -> None:
+    ben, phone = town["ben"], town["phone"]
+    name = ben.sends(SMALL, town["ana"]).name
+    assert phone.received() == 1
+    assert phone.opens_newest().files
+    assert (kept(phone), take_undecryptable(phone.device)) == (0, 0)
+    assert ben.device.ledger.find(name)
+
+
+def test_while_no_relay_shows_it_nothing_is_lost(town: Room) -> None:
+    ben, phone = town["ben"], town["phone"]
+    ben.sends(SMALL, town["ana"])
+    ben.sends(SMALL, town["ana"])
+    with shows_no_list(phone):
+        assert phone.received() == 0
+        assert phone.received() == 0
+    assert (kept(phone), take_undecryptable(phone.device)) == (3, 0)
+    town.clock.wind(days=1)
+    assert phone.received() == 2
+    first, second = received_messages(phone.device)
+    assert first.sent_at <= second.sent_at
+    assert (kept(phone), take_undecryptable(phone.device)) == (0, 0)
+
+
+def test_what_is_taken_back_meanwhile_opens_no_more(town: Room) -> None:
+    ben, phone = town["ben"], town["phone"]
+    name = ben.sends(SMALL, town["ana"]).name
+    with shows_no_list(phone):
+        fetch_messages(phone.device)
+        recall_message(name, ben.device)
+        fetch_messages(phone.device)
+    town.clock.wind(days=1)
+    fetch_messages(phone.device)
+    (received,) = received_messages(phone.device)
+    assert received.state is InboxState.TAKEN_BACK
+
+
+def test_after_a_week_it_counts_as_what_could_not_be_opened(town: Room) -> None:
+    ben, phone = town["ben"], town["phone"]
+    ben.sends(SMALL, town["ana"])
+    with shows_no_list(phone):
+        fetch_messages(phone.device)
+        town.clock.wind(days=LATE_DAYS + 1)
+        fetch_messages(phone.device)
+    assert (kept(phone), take_undecryptable(phone.device)) == (0, 2)
+    fetch_messages(phone.device)
+    assert phone.received() == 0
+
+
+@pytest.mark.parametrize("most", ["_LATE_MAX", "_OF_ONE_MAX"])
+def test_nobody_fills_the_vault_by_naming_lists(
+    town: Room, monkeypatch: pytest.MonkeyPatch, most: str
+) -> None:
+    monkeypatch.setattr(f"entrenous.send.letter.late.{most}", 1)
+    ben, phone = town["ben"], town["phone"]
+    ben.sends(SMALL, town["ana"])
+    ben.sends(SMALL, town["ana"])
+    with shows_no_list(phone):
+        fetch_messages(phone.device)
+    assert (kept(phone), take_undecryptable(phone.device)) == (1, 2)
+
+
+def test_one_who_fills_what_is_hers_keeps_out_nobody_else(
+    town: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.send.letter.arrivals._OF_ONE_MAX", 1)
+    ben, cleo, phone = town["ben"], town["cleo"], town["phone"]
+    fetch_messages(cleo.device)
+    ben.sends(SMALL, town["ana"])
+    with shows_no_list(phone):
+        fetch_messages(phone.device)
+        assert kept(phone) == 2  # of each of them the first, which tells of a window
+
+
+def test_a_device_that_we_have_not_heard_of_is_heard_later() -> None:
+    """Ben's relay was silent when Ana's laptop wanted to tell him of her new device."""
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben", THERE)
+    ana.adds(ben)
+    catch_up(ben, ana, ben)
+    room.silence(THERE)
+    new = bare(room, "new")
+    link(ana.device, new.device, "new")
+    for _ in range(3):
+        catch_up(new, ana)
+    room.back(THERE)
+    assert new.sends(SMALL, ben).devices == {"ben": 1}
+    with shows_no_list(ben):
+        assert ben.received() == 0
+        assert kept(ben) == 1
+    catch_up(ana, ben)
+    assert ben.received() == 1
+    assert (kept(ben), take_undecryptable(ben.device)) == (0, 0)
+
+
+def test_of_a_list_that_nobody_proved_to_have_named_nothing_is_told(town: Room) -> None:
+    """A stranger, or a thief of a revoked device, says that they are a new device of Ben's."""
+    ben, phone = town["ben"], town["phone"]
+    known = contact_named("ben", phone.device).person
+    named = Head(known.epoch + 7, bytes(32))
+    note_named_list(known.id, named, phone.device, own=False, proven=False)
+    with phone.courier.playing(card=failing(WrongToken())):
+        for _ in range(5):
+            ask_for_named_lists(phone.device)
+            town.clock.wind(days=1)
+    assert take_changes(phone.device) == ()
+    assert ben.received() == 0

@@ -1,0 +1,291 @@
+"""Receipts: to people whose keys were compared, a while later, signed, and for one copy only."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from entrenous.base.copies import ReceiptEvent
+from entrenous.base.identity import Trust
+from entrenous.device.identities import who_am_i
+from entrenous.device.sent_copies import Covered, Fate, fate_of
+from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.vault_tables import COVERED, OWED, RECEIPT, SEALED, load_records, store_record
+from entrenous.send.devices.device_lists import take_list
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.letter import receipt_batches
+from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.receipts_owed import OwedReceipt
+from entrenous.send.message.states import ExportForbidden
+from entrenous.send.open import open_message, open_message_to
+from entrenous.send.people.block import answer_receipts, block_contact, is_to_be_asked
+from entrenous.send.people.keep_contacts import contact_named, keep_contact, verify_contact
+from entrenous.send.recall import recall_message
+from entrenous.send.status import sent_messages
+from tests.send.room_text import writes
+from tests.send.send_device import Person, Room
+from tests.village.households import catch_up, links
+
+
+@pytest.fixture
+def both(friends: Room) -> Room:
+    """Ana and Ben, who compared their keys."""
+    verify_contact("ana", friends["ben"].device)
+    return friends
+
+
+def fates(who: Person) -> list[Fate]:
+    return [
+        fate_of(copy, one.message, who.device)
+        for one in sent_messages(who.device)
+        for copy in one.copies
+    ]
+
+
+def opens(who: Person, name: str) -> None:
+    fetch_messages(who.device)
+    open_message(name, who.device)
+
+
+def owed(who: Person) -> list[OwedReceipt]:
+    return list(load_records(OwedReceipt, OWED, who.device.vault))
+
+
+def test_a_sender_learns_what_became_of_it_signed_by_the_device(both: Room) -> None:
+    ana, ben = both["ana"], both["ben"]
+    name = writes(ana, "ben").name
+    fetch_messages(ben.device)
+    (due,) = owed(ben)
+    assert timedelta(minutes=1) <= due.due_at - both.clock.now() <= timedelta(minutes=15)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    (before,) = fates(ana)
+    assert (before.state, before.signed) == ("delivered", False)  # only its relay says so yet
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    assert fates(ana) == [Fate("delivered", both.clock.now() - timedelta(minutes=16), signed=True)]
+    opens(ben, name)
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    (after,) = fates(ana)
+    assert (after.state, after.signed) == ("opened", True)
+    assert after.at is not None
+    assert after.at.second == 0
+    assert owed(ben) == []
+
+
+def test_what_one_device_is_owed_goes_in_one_letter(both: Room) -> None:
+    ana, ben = both["ana"], both["ben"]
+    for _ in range(5):
+        writes(ana, "ben")
+    fetch_messages(ben.device)
+    assert len({one.due_at for one in owed(ben)}) == 1
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    assert fetch_messages(ana.device).came == 1
+    assert [fate.signed for fate in fates(ana)] == [True] * 5
+
+
+@pytest.mark.threat("receipt-probing")
+@pytest.mark.parametrize(
+    "who", ["not compared", "blocked", "two lists", "turned off", "forgets herself"]
+)
+def test_who_may_not_know_gets_no_reply_of_any_kind(friends: Room, who: str) -> None:
+    """Whatever she sends, and however often: nothing leaves Ben's device because of it."""
+    ana, ben = friends["ana"], friends["ben"]
+    if who != "not compared":
+        verify_contact("ana", ben.device)
+    if who == "two lists":
+        keep_contact(replace(contact_named("ana", ben.device), forked=True), ben.device)
+    device = replace(ben.device, receipts=who != "turned off")
+    names = [writes(ana, "ben").name for _ in range(3)]
+    if who == "blocked":
+        block_contact("ana", ben.device)
+        flush(ben.device)
+    before = ben.courier.calls["post"]
+    for name in names:
+        fetch_messages(device)
+        if who != "blocked":
+            open_message(name, device)
+        if who == "forgets herself":
+            unverify(ben)
+        friends.clock.wind(minutes=20)
+        fetch_messages(device)
+    assert ben.courier.calls["post"] == before
+    assert owed(ben) == []
+    assert {fate.signed for fate in fates(ana)} == {False}
+
+
+def unverify(who: Person) -> None:
+    """As when somebody's list changed and what was known of it could not be followed."""
+    contact = contact_named("ana", who.device)
+    store_record(
+        replace(contact, trust=Trust.UNKNOWN),
+        "contact-2",
+        contact.person.id.hex(),
+        who.device.vault,
+    )
+
+
+def changed_receipt(**fields: Any) -> Any:
+    """A receipt of Ben's that says something else than what it signs."""
+    honest = receipt_batches._signed
+
+    def lying(*arguments: Any) -> Any:
+        return replace(honest(*arguments), **fields)
+
+    return lying
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"message": bytes(16)},
+        {"marks": bytes(32)},
+        {"event": ReceiptEvent.OPENED},
+        {"leaf": bytes(32)},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_a_receipt_that_was_signed_for_something_else_is_refused(
+    both: Room, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
+) -> None:
+    ana, ben = both["ana"], both["ben"]
+    writes(ana, "ben")
+    fetch_messages(ben.device)
+    monkeypatch.setattr(receipt_batches, "_signed", changed_receipt(**fields))
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    assert take_undecryptable(ana.device) == 1
+    assert ana.device.vault.keys(RECEIPT) == ()
+
+
+def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ignored(
+    both: Room,
+) -> None:
+    ana, ben, caro = both["ana"], both["ben"], both.settles("caro")
+    ana.adds(caro)
+    writes(ana, "ben", "caro")
+    of_caro = next(
+        copy
+        for copy in load_records(SealedCopy, SEALED, ana.device.vault)
+        if copy.person == caro.id
+    )
+    fetch_messages(ben.device)
+    (mine,) = owed(ben)
+    key = ben.device.vault.keys(OWED)[0]
+    store_record(replace(mine, envelope=of_caro.envelope), OWED, key, ben.device.vault)
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    assert take_undecryptable(ana.device) == 1
+    store_record(replace(mine, envelope=bytes(16)), OWED, key, ben.device.vault)
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    assert take_undecryptable(ana.device) == 0
+    assert ana.device.vault.keys(RECEIPT) == ()
+
+
+def test_a_receipt_for_what_was_sent_otherwise_is_refused(both: Room) -> None:
+    """The sender changed afterwards what she says she had sent."""
+    ana, ben = both["ana"], both["ben"]
+    writes(ana, "ben")
+    (key,) = ana.device.vault.keys(COVERED)
+    (covered,) = load_records(Covered, COVERED, ana.device.vault)
+    store_record(replace(covered, manifest=bytes(32)), COVERED, key, ana.device.vault)
+    fetch_messages(ben.device)
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    assert take_undecryptable(ana.device) == 1
+    assert ana.device.vault.keys(RECEIPT) == ()
+
+
+def test_receipts_count_under_the_list_of_their_letter_though_a_newer_one_is_known(
+    both: Room,
+) -> None:
+    ana, ben = both["ana"], both["ben"]
+    writes(ana, "ben")
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    links(both, ben, "phone")
+    learns_of_newest_list(ana, ben)
+    fetch_messages(ana.device)
+    assert take_undecryptable(ana.device) == 0
+    assert [fate.signed for fate in fates(ana)] == [True]
+
+
+def learns_of_newest_list(who: Person, of: Person) -> None:
+    """As when she looks at his relay before his letters are read."""
+    with who.device.vault.together():
+        take_list(contact_named(of.name, who.device), who_am_i(of.device).card, who.device)
+
+
+def test_of_what_was_taken_back_that_is_what_is_shown(both: Room) -> None:
+    ana, ben = both["ana"], both["ben"]
+    name = writes(ana, "ben").name
+    recall_message(name, ana.device)
+    (fate,) = fates(ana)
+    assert fate == Fate("taken back", both.clock.now(), signed=False)
+    fetch_messages(ben.device)
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    assert owed(ben) == []
+
+
+@pytest.mark.threat("receipt-probing")
+@pytest.mark.parametrize("trust", Trust)
+@pytest.mark.parametrize("said", [None, False, True])
+def test_whom_receipts_are_owed_to(friends: Room, trust: Trust, *, said: bool | None) -> None:
+    """To compared people; to those known by link if that was the answer; to nobody unknown."""
+    ana, ben = friends["ana"], friends["ben"]
+    known = replace(contact_named("ana", ben.device), trust=trust, receipts=said)
+    keep_contact(known, ben.device)
+    asked = is_to_be_asked(ana.id, ben.device)
+    assert asked == (known if trust is Trust.BY_LINK and said is None else None)
+    opens(ben, writes(ana, "ben").name)
+    owes = trust is Trust.COMPARED or (trust is Trust.BY_LINK and said is True)
+    assert len(owed(ben)) == (2 if owes else 0)
+
+
+@pytest.mark.threat("receipt-probing")
+def test_what_was_answered_about_receipts_holds_on_every_device(friends: Room) -> None:
+    ben = friends["ben"]
+    phone = links(friends, ben, "phone")
+    assert is_to_be_asked(friends["ana"].id, phone.device) is not None
+    answer_receipts("ana", phone.device, wanted=True)
+    catch_up(phone, ben, phone)
+    assert contact_named("ana", ben.device).receipts is True
+    assert is_to_be_asked(friends["ana"].id, ben.device) is None
+
+
+@pytest.mark.parametrize("export", [False, True])
+def test_a_sender_is_told_that_what_opens_once_was_exported(both: Room, *, export: bool) -> None:
+    ana, ben = both["ana"], both["ben"]
+    name = writes(ana, "ben", opens=2, may_export=True).name
+    fetch_messages(ben.device)
+    open_message(name, ben.device)
+    open_message_to(name, lambda *_: None, ben.device, export=export)
+    both.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    (fate,) = fates(ana)
+    assert (fate.state, fate.signed) == ("opened and exported" if export else "opened", True)
+
+
+def test_what_may_not_be_exported_is_not_opened_for_that(both: Room) -> None:
+    ana, ben = both["ana"], both["ben"]
+    name = writes(ana, "ben", opens=1).name
+    fetch_messages(ben.device)
+    with pytest.raises(ExportForbidden):
+        open_message_to(name, lambda *_: None, ben.device, export=True)
+    assert ben.courier.calls["open_share"] == 0
+    assert open_message(name, ben.device)

@@ -1,0 +1,198 @@
+"""A relay is put back from a backup: what its people ended since is ended once more, by them."""
+
+import copy
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from entrenous.base.errors import NoSuchMailbox, RelayUnreachable, WrongToken
+from entrenous.base.identifiers import MessageName
+from entrenous.base.limits import EXPIRY_DAYS_MAX
+from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.relay import Relay
+from entrenous.carry.restore import close_after_restore
+from entrenous.device.identities import who_am_i
+from entrenous.device.sent_messages import Departure, SealedCopy
+from entrenous.device.vault_tables import CLOSED, RESTORED, SEALED, load_records, store_record
+from entrenous.send.devices.own_devices import overview, revoke_device
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.relay_tasks import repeat_after_restore
+from entrenous.send.message.draft import WaitsInOutbox
+from entrenous.send.people.block import block_contact
+from entrenous.send.recall import recall_message
+from entrenous.wire.relay_nouns import EnvelopeState
+from tests.in_memory.courier import at_once
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room
+from tests.village.households import catch_up, links
+from tests.village.malicious_relay import Honest
+from tests.village.relay import village_relay
+from tests.village.world import LoadedDice, WoundClock
+
+
+class Restored:
+    """A room whose relay can be put back to how it was."""
+
+    def __init__(self) -> None:
+        self.room = Room()
+        self.relay: Relay
+        self.relay, _ = village_relay(HERE, self.room.clock, LoadedDice("restored"))
+        self.room.apps[HERE] = relay_app(self.relay)
+        self.backup: object = None
+
+    def saves(self) -> None:
+        self.backup = copy.deepcopy(self.relay.mail)
+
+    def is_put_back(self) -> None:
+        self.room.clock.wind(hours=7)
+        vars(self.relay.mail).update(vars(copy.deepcopy(self.backup)))
+        at_once(close_after_restore(self.relay, frozenset(), with_shares=False))
+
+
+@pytest.mark.threat("backups-revive")
+def test_a_revoked_device_is_revoked_again() -> None:
+    town = Restored()
+    ana = town.room.settles("ana")
+    phone = links(town.room, ana, "phone", "phone")
+    known = who_am_i(ana.device).home.close
+    assert known is not None
+    town.saves()
+    revoke_device("phone", lost=True, sheet=None, device=ana.device)
+    url, mailbox, owner = phone.home
+    town.is_put_back()
+    assert phone.device.courier.waiting(url, mailbox, owner, 0) == []  # it is there again
+    fetch_messages(ana.device)
+    assert overview(ana.device).to_close == ()
+    with pytest.raises((NoSuchMailbox, WrongToken)):
+        phone.device.courier.waiting(url, mailbox, owner, 0)
+    with pytest.raises(WrongToken):  # what the thief knew deletes nothing
+        phone.device.courier.close_mailbox(url, ana.home[1], known)
+    town.room.clock.wind(hours=7)
+    fetch_messages(ana.device)
+
+
+def test_a_clock_that_is_ahead_when_it_is_put_back_keeps_nothing_from_being_repeated() -> None:
+    """That it was put back is heard of once."""
+    town = Restored()
+    ana, ben = town.room.settles("ana"), town.room.settles("ben")
+    ana.adds(ben)
+    name = ana.sends(SMALL, ben).name
+    town.saves()
+    recall_message(name, ana.device)
+    town.is_put_back()
+    right, before = ana.device, ana.courier.calls["withdraw"]
+    ahead = replace(right, clock=WoundClock(town.room.clock.moment + timedelta(days=400)))
+    fetch_messages(ahead)
+    fetch_messages(right)
+    assert ana.courier.calls["withdraw"] == before + 1
+
+
+def test_it_is_forgotten_in_time() -> None:
+    town = Restored()
+    ana = town.room.settles("ana")
+    phone = links(town.room, ana, "phone", "phone")
+    revoke_device("phone", lost=False, sheet=None, device=ana.device)
+    assert ana.device.vault.keys(CLOSED) == (phone.home[1].hex(),)
+    repeat_after_restore(ana.device)
+    town.saves()
+    town.room.clock.wind(days=EXPIRY_DAYS_MAX)
+    town.is_put_back()
+    fetch_messages(ana.device)
+    assert ana.device.vault.keys(CLOSED) == ()
+
+
+def asked(town: Room, who: Person, days: int = 2) -> list[str]:
+    """The relays whose status she asked for meanwhile; her home aside."""
+    urls = list[str]()
+
+    def note(honest: Honest, url: str) -> object:
+        urls.append(url)
+        return honest(url)
+
+    with who.courier.playing(status=note):
+        for _ in range(days):
+            town.clock.wind(hours=24)
+            fetch_messages(who.device)
+    assert urls.count(HERE) == days
+    return [url for url in urls if url != HERE]
+
+
+@pytest.fixture
+def apart() -> tuple[Room, Person, Person]:
+    """Ana, and Eve who runs her own relay; they know each other."""
+    town = Room()
+    ana, eve = town.settles("ana"), town.settles("eve", THERE)
+    ana.adds(eve)
+    catch_up(eve, ana, eve, ana)
+    return town, ana, eve
+
+
+def test_the_relay_of_somebody_else_does_not_hear_daily_of_us(
+    apart: tuple[Room, Person, Person],
+) -> None:
+    town, ana, eve = apart
+    ana.sends(SMALL, eve)
+    assert asked(town, ana) == []
+    block_contact("eve", ana.device)
+    assert asked(town, ana) == []
+
+
+def test_where_something_was_taken_back_is_asked_as_long_as_it_may_be_repeated(
+    apart: tuple[Room, Person, Person],
+) -> None:
+    """Also of somebody who is blocked: a picture that was taken back must stay so."""
+    town, ana, eve = apart
+    recall_message(ana.sends(SMALL, eve).name, ana.device)
+    block_contact("eve", ana.device)
+    assert asked(town, ana) == [THERE] * 2
+    town.clock.wind(days=EXPIRY_DAYS_MAX)
+    assert asked(town, ana) == []
+    assert ana.device.vault.keys(RESTORED) == (HERE,)
+
+
+def test_what_a_relay_calls_taken_back_is_no_reason_to_call_there(
+    apart: tuple[Room, Person, Person],
+) -> None:
+    town, ana, eve = apart
+    ana.sends(SMALL, eve)
+    (copy_,) = load_records(SealedCopy, SEALED, ana.device.vault)
+    said = replace(copy_, state=EnvelopeState.TAKEN_BACK)
+    store_record(said, SEALED, copy_.envelope.hex(), ana.device.vault)
+    assert asked(town, ana) == []
+
+
+def test_what_never_left_is_no_reason_to_call_there(apart: tuple[Room, Person, Person]) -> None:
+    town, ana, eve = apart
+    town.silence(THERE)
+    with pytest.raises(WaitsInOutbox) as waits:
+        ana.sends(SMALL, eve)
+    (copy_,) = load_records(SealedCopy, SEALED, ana.device.vault)
+    assert copy_.departure is Departure.WAITING
+    recall_message(MessageName(str(waits.value.facts["name"])), ana.device)
+    town.back(THERE)
+    assert asked(town, ana) == []
+
+
+def test_a_relay_that_is_silent_is_asked_again_an_hour_later(
+    apart: tuple[Room, Person, Person],
+) -> None:
+    town, ana, eve = apart
+    recall_message(ana.sends(SMALL, eve).name, ana.device)
+    calls = list[str]()
+
+    def silent(honest: Honest, url: str) -> object:
+        if url == HERE:
+            return honest(url)
+        calls.append(url)
+        raise RelayUnreachable(host=url)
+
+    town.clock.wind(hours=7)
+    with ana.courier.playing(status=silent):
+        for _ in range(3):
+            fetch_messages(ana.device)
+        assert len(calls) == 1
+        town.clock.wind(hours=1)
+        fetch_messages(ana.device)
+    assert len(calls) == 2
+    town.clock.wind(hours=1)
+    assert asked(town, ana, days=1) == [THERE]

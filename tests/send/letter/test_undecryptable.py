@@ -1,0 +1,93 @@
+"""Letters that could not be opened: told once, never kept, and never without end."""
+
+from typing import Any
+
+import pytest
+
+from entrenous.base.errors import DiskFull, EntrenousError
+from entrenous.base.identifiers import MessageId
+from entrenous.device.lock_errors import NotConfirmed, OfflineDevice
+from entrenous.device.vault_tables import ASIDE
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.letter.arrivals import ARRIVALS, count_undecryptable, take_undecryptable
+from entrenous.send.letter.letter_nouns import RecallNote
+from entrenous.send.letter.write import addressees, plain_outer, write_letter
+from entrenous.send.people.circles import CircleFull
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.people.people_nouns import NameTaken, UnknownPerson
+from entrenous.wire.relay_nouns import RolledBack
+from tests.send.send_device import SMALL, Room
+from tests.village.malicious_relay import Honest
+
+pytestmark = pytest.mark.slow
+
+
+def test_what_could_not_be_opened_is_told_once_and_not_kept(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+
+    def spoiled(honest: Honest, *arguments: Any) -> Any:
+        page = honest(*arguments)
+        for waiting in page:
+            object.__setattr__(waiting, "sealed", bytes(100_000))
+        return page
+
+    with ben.courier.playing(waiting=spoiled):
+        assert fetch_messages(ben.device).came == 1
+    assert [record for _, record in ben.device.vault.items(ASIDE)] == [b""]
+    assert take_undecryptable(ben.device) == 1
+    assert take_undecryptable(ben.device) == 0
+
+
+@pytest.mark.threat("letters-that-are-none")
+def test_nobody_fills_the_vault_with_what_is_no_letter(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.send.letter.arrivals._UNTOLD_MAX", 3)
+    for number in range(9):
+        count_undecryptable(f"{number}", room["ben"].device)
+    assert take_undecryptable(room["ben"].device) == 3
+
+
+def fails_on_recalls(friends: Room, why: EntrenousError, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ana writes Ben a recall, which fails as it arrives, and a message behind it."""
+    ana, ben = friends["ana"], friends["ben"]
+
+    def failing(*_: Any) -> None:
+        raise why
+
+    monkeypatch.setitem(ARRIVALS, RecallNote, failing)  # type: ignore[arg-type]
+    (to,) = addressees(contact_named("ben", ana.device), ana.device)
+    write_letter(RecallNote(MessageId(bytes(16))), to, plain_outer(ana.device), ana.device)
+    fetch_messages(ana.device)
+    ana.sends(SMALL, ben)
+
+
+@pytest.mark.parametrize(
+    "why", [NameTaken(name="ben"), CircleFull(), UnknownPerson(name="ben", known="nobody yet")]
+)
+def test_a_letter_that_is_refused_stops_none_behind_it(
+    friends: Room, why: EntrenousError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ben = friends["ben"]
+    fails_on_recalls(friends, why, monkeypatch)
+    fetch_messages(ben.device)
+    assert len(received_messages(ben.device)) == 1
+    assert take_undecryptable(ben.device) == 1
+    assert fetch_messages(ben.device).came == 0
+
+
+@pytest.mark.parametrize("why", [RolledBack(), OfflineDevice(), NotConfirmed(), DiskFull()])
+def test_what_is_wrong_with_the_device_itself_costs_no_letter(
+    friends: Room, why: EntrenousError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ben = friends["ben"]
+    fails_on_recalls(friends, why, monkeypatch)
+    with pytest.raises(type(why)):
+        fetch_messages(ben.device)
+    assert received_messages(ben.device) == ()
+    monkeypatch.undo()
+    assert fetch_messages(ben.device).came == 2
+    assert len(received_messages(ben.device)) == 1
+    assert take_undecryptable(ben.device) == 0

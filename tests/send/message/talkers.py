@@ -1,0 +1,60 @@
+"""Ana, Ben and Caro, whose devices open clips and sounds in this process; and small files."""
+
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
+from entrenous.base.identifiers import RecipientId
+from entrenous.device.device import Device
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.sound_reader import read_sound
+from entrenous.send.message.draft import Draft, Policy
+from tests.clips import wander, written
+from tests.send.send_device import SMALL, Person, Room
+from tests.village.world import photo
+
+FRIENDS = ("ben", "caro")
+
+
+def talkers() -> Room:
+    """Ana knows both others."""
+    room = Room()
+    for name in ("ana", *FRIENDS):
+        room.settles(name)
+    for name in FRIENDS:
+        room["ana"].adds(room[name])
+    for person in room.people.values():
+        person.device = all_kinds(person.device)
+    return room
+
+
+def all_kinds(device: Device) -> Device:
+    """The same device, which opens clips and sounds too."""
+    return replace(device, read_clip=read_clip, read_sound=read_sound)
+
+
+def to_friends(ana: Person, *files: bytes, **said: object) -> Draft:
+    """A draft to both, with the guard's questions answered."""
+    people = tuple(map(RecipientId, FRIENDS))
+    policy = Policy(ana.device.clock.now() + timedelta(days=7))
+    return replace(Draft(files or (SMALL,), people, policy, confirmed=frozenset(FRIENDS)), **said)
+
+
+@cache
+def clip() -> bytes:
+    """Two seconds of a hand-held camera, silent."""
+    return written(wander(size=(240, 180), seconds=2.0, fps=8), fps=8)
+
+
+@cache
+def note() -> bytes:
+    """Six seconds of something like a voice, as a telephone writes it."""
+    return coded(voice(6.0, 48_000), 48_000, "libopus", "ogg", 32_000)
+
+
+@cache
+def large() -> bytes:
+    """A photograph that its leak is found by."""
+    return photo(width_px=400)

@@ -1,0 +1,211 @@
+"""Every kind of message from end to end: to each a copy of their own, and trace names whose."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
+from entrenous.base.audio_video import FramesUnknown, SoundUnknown
+from entrenous.base.copies import Copy
+from entrenous.base.picture import NotAPicture, OnlyPicturesHaveASize
+from entrenous.crypto.hashing import mark_commitment
+from entrenous.device.sent_messages import Message
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import message_meant, name_meant, received_messages
+from entrenous.send.letter.letter_nouns import Content, FileRole
+from entrenous.send.message.draft import DoesNotPromise, Undone
+from entrenous.send.message.file_plan import plan_of
+from entrenous.send.message.transfer_progress import UNWATCHED, Counted, Stage
+from entrenous.send.people.circle_members import add_to_circle
+from entrenous.send.people.keep_contacts import contact_named, keep_contact
+from entrenous.send.send import send_message
+from entrenous.trace.trace_file import trace_file
+from entrenous.wire.receipt import write_mark
+from tests.clips import beside, wander, written
+from tests.send.message.talkers import FRIENDS, clip, large, note, talkers, to_friends
+from tests.send.send_device import Room
+
+pytestmark = pytest.mark.slow
+
+Opened = Mapping[str, Content]
+
+
+def sent(room: Room, *files: bytes, **said: object) -> tuple[Message, Opened]:
+    """What the ledger says of a message to both, and what each of them opened."""
+    ana = room["ana"]
+    send_message(to_friends(ana, *files, **said), ana.device)
+    message = list(ana.device.ledger.messages())[-1]
+    return message, {name: room[name].opens_newest() for name in FRIENDS}
+
+
+@pytest.fixture(scope="module")
+def mixed() -> tuple[Room, Message, Opened]:
+    """A clip, a picture and a voice note in one message, with a caption."""
+    room = talkers()
+    return room, *sent(room, clip(), large(), note(), caption="all of it")
+
+
+def unwatched() -> Counted:
+    return Counted(Stage.PREPARING, 0, UNWATCHED)
+
+
+def copies_by_place(message: Message) -> dict[int | None, tuple[Copy, ...]]:
+    every = (*message.sounds, *message.clips, *message.pictures)
+    return {one.place: one.copies for one in every}
+
+
+def test_a_message_may_hold_all_kinds_in_any_order(mixed: tuple[Room, Message, Opened]) -> None:
+    _, message, opened = mixed
+    for content in opened.values():
+        assert [(file.media_type, file.role) for file in content.files] == [
+            ("video/mp4", FileRole.CLIP),
+            ("image/jpeg", FileRole.PICTURE),
+            ("audio/ogg", FileRole.VOICE),
+        ]
+        assert content.caption == "all of it"
+    assert [len(message.clips), len(message.pictures), len(message.sounds)] == [1, 1, 1]
+    assert sorted(copies_by_place(message), key=str) == [1, 2, 3]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [1, 2, 3], ids=["clip", "picture", "voice note"])
+def test_everybody_gets_a_copy_of_their_own_and_trace_names_it(
+    mixed: tuple[Room, Message, Opened], place: int
+) -> None:
+    room, message, opened = mixed
+    files = {name: opened[name].files[place - 1].data for name in FRIENDS}
+    assert len({*files.values(), clip(), large(), note()}) == 5
+    trace = trace_file(files["caro"], room["ana"].device).trace
+    assert trace.verdict.named == ("caro",)
+    assert trace.message == message.name
+
+
+@pytest.mark.slow
+def test_the_letter_commits_to_the_mark_of_every_file(
+    mixed: tuple[Room, Message, Opened],
+) -> None:
+    room, message, _ = mixed
+    (received,) = received_messages(room["ben"].device)
+    assert received.manifest is not None
+    copies = copies_by_place(message)
+    mine = [next(copy for copy in copies[place] if copy.to == "ben") for place in (1, 2, 3)]
+    assert received.manifest.marks == tuple(
+        mark_commitment(write_mark(message.id, place, copy)) for place, copy in enumerate(mine, 1)
+    )
+
+
+def test_a_text_alone_is_a_message() -> None:
+    room = talkers()
+    text = "Tonight at eight.\n" + "a" * 16_000
+    message, opened = sent(room, files=(), text=text)
+    assert [(content.files, content.caption) for content in opened.values()] == [((), text)] * 2
+    assert (message.pictures, message.clips, message.sounds) == ((), (), ())
+    assert message.caption == text
+
+
+def test_an_answer_names_the_message_and_a_circle_its_circle() -> None:
+    room = talkers()
+    ana, ben = room["ana"], room["ben"]
+    first, _ = sent(room)
+    room.clock.wind(seconds=1)
+    circle = add_to_circle("both", list(FRIENDS), ana.device)
+    reply = message_meant(first.name, ana.device)
+    draft = to_friends(ana, reply=reply, circles=(circle.id,), confirmed=frozenset(["both"]))
+    send_message(draft, ana.device)
+    fetch_messages(ben.device)
+    answer = received_messages(ben.device)[-1]
+    assert answer.manifest is not None
+    assert (answer.manifest.reply, answer.manifest.circle) == (reply, circle.id)
+    assert name_meant(reply, ben.device) == first.name
+    assert message_meant(first.name, ben.device) == reply
+    assert name_meant(reply, ana.device) == first.name
+
+
+def test_a_message_to_more_than_one_circle_names_none() -> None:
+    room = talkers()
+    ana, ben = room["ana"], room["ben"]
+    ids = tuple(add_to_circle(f"with {name}", [name], ana.device).id for name in FRIENDS)
+    names = frozenset(f"with {name}" for name in FRIENDS)
+    send_message(to_friends(ana, circles=ids, confirmed=names), ana.device)
+    fetch_messages(ben.device)
+    (received,) = received_messages(ben.device)
+    assert received.manifest is not None
+    assert received.manifest.circle is None
+
+
+def test_a_clip_without_frames_is_a_voice_note() -> None:
+    room = talkers()
+    sound = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
+    plan = plan_of((sound,), None, room["ana"].device, unwatched())
+    assert [(shape.media_type, shape.role) for shape in plan.shapes] == [
+        ("audio/mp4", FileRole.VOICE)
+    ]
+
+
+def test_a_size_is_for_pictures_alone() -> None:
+    device = talkers()["ana"].device
+    with pytest.raises(OnlyPicturesHaveASize):
+        plan_of((note(),), 400, device, unwatched())
+    assert plan_of((note(), large()), 400, device, unwatched()).shapes[1].role is FileRole.PICTURE
+
+
+def test_one_bad_file_stops_all_of_it_before_anything_is_kept() -> None:
+    room = talkers()
+    ana = room["ana"]
+    with pytest.raises(NotAPicture):
+        send_message(to_friends(ana, large(), b"not a picture"), ana.device)
+    assert list(ana.device.ledger.messages()) == []
+    assert ana.vault._files == {}
+
+
+def test_a_clip_whose_sound_is_not_read_is_not_sent_silent() -> None:
+    room = talkers()
+    ana = room["ana"]
+    surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)
+    with pytest.raises(SoundUnknown) as told:
+        send_message(to_friends(ana, large(), beside(clip(), surround)), ana.device)
+    assert told.value.file == 1
+    assert list(ana.device.ledger.messages()) == []
+
+
+def test_a_clip_whose_pictures_are_not_read_is_not_sent_as_a_voice_note() -> None:
+    room = talkers()
+    ana = room["ana"]
+    film = written(wander(seconds=0.5), codec="ffv1", container="matroska")
+    heard = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
+    with pytest.raises(FramesUnknown) as told:
+        send_message(to_friends(ana, beside(film, heard, container="matroska")), ana.device)
+    assert told.value.file == 0
+    assert list(ana.device.ledger.messages()) == []
+
+
+def test_it_is_called_off_with_all_that_was_kept_of_it() -> None:
+    room = talkers()
+    ana = room["ana"]
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with ana.courier.playing(bring_blob=stopped), pytest.raises(Undone):
+        send_message(to_friends(ana, note()), ana.device)
+    assert ana.vault._files == {}
+    assert list(ana.device.ledger.messages()) == []
+
+
+@pytest.mark.threat("view-once-bypass")
+def test_once_goes_only_to_programs_that_promise_it() -> None:
+    room = talkers()
+    ana = room["ana"]
+    old = contact_named("caro", ana.device)
+    (key,) = old.person.devices
+    person = replace(old.person, devices=(replace(key, enforces=(2, 3)),))
+    keep_contact(replace(old, person=person), ana.device)
+    draft = to_friends(ana)
+    once = replace(draft, policy=replace(draft.policy, opens=1))
+    with pytest.raises(DoesNotPromise, match="caro: the program there") as told:
+        send_message(once, ana.device)
+    assert "ben" not in str(told.value)
+    assert list(ana.device.ledger.messages()) == []
+    assert send_message(draft, ana.device).devices == {"ben": 1, "caro": 1}

@@ -1,0 +1,124 @@
+"""Who is blocked does nothing here any more, and is not told."""
+
+from contextlib import suppress
+
+import pytest
+
+from entrenous.base.errors import DiskFailed, EntrenousError
+from entrenous.device.identities import contacts
+from entrenous.device.vault_tables import GREET_DEVICE, OUTBOX, WINDOW_IN
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.inbox import received_messages
+from entrenous.send.letter.relay_tasks import has_tokens_to_withdraw
+from entrenous.send.message.draft import NotToAll
+from entrenous.send.message.states import InboxState
+from entrenous.send.people.block import block_contact, unblock_contact
+from entrenous.send.people.compare_keys import compare_keys, comparing_with
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import contact_named, forget_contact
+from entrenous.send.people.people_nouns import YouBlocked
+from entrenous.send.recall import recall_message
+from tests.send.send_device import SMALL, THERE, Room
+from tests.village.households import catch_up, links
+from tests.village.malicious_relay import failing
+
+
+@pytest.mark.threat("receipt-probing")
+def test_what_was_on_its_way_has_no_effect(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    compare_keys("ben", ana.device)
+    flush(ana.device)
+    assert block_contact("ANA", ben.device).name == "ana"
+    assert fetch_messages(ben.device).came == 2
+    assert received_messages(ben.device) == ()
+    assert comparing_with(ana.id, ben.device) is None
+
+
+def test_their_relay_lets_them_write_no_more_and_again_when_unblocked(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    block_contact("ana", ben.device)
+    assert flush(ben.device).problems == ()
+    assert not has_tokens_to_withdraw(ben.device)
+    with pytest.raises(NotToAll):
+        ana.sends(SMALL, ben)
+    assert not unblock_contact("ana", ben.device).blocked
+    flush(ben.device)
+    fetch_messages(ana.device)
+    ana.sends(SMALL, ben)
+    assert ben.received() == 1
+
+
+def test_a_link_of_ours_does_not_let_them_in(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    link = make_invite(ben.device)
+    block_contact("ana", ben.device)
+    flush(ben.device)
+    forget_contact("ben", ana.device)
+    add_person(link, "ben", ana.device)
+    fetch_messages(ben.device)
+    assert [(one.name, one.blocked) for one in contacts(ben.device)] == [("ana", True)]
+    assert fetch_messages(ana.device).came == 0, "they are not told"
+
+
+def test_that_they_take_something_back_is_heeded(friends: Room) -> None:
+    """To block somebody is no way to keep what they want back."""
+    ana, ben = friends["ana"], friends["ben"]
+    sent = ana.sends(SMALL, ben)
+    ben.received()
+    recall_message(sent.name, ana.device)
+    block_contact("ana", ben.device)
+    fetch_messages(ben.device)
+    (received,) = received_messages(ben.device)
+    assert received.state is InboxState.TAKEN_BACK
+
+
+def test_no_comparing_is_begun_with_them_and_their_link_lets_them_in(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    block_contact("ben", ana.device)
+    with pytest.raises(YouBlocked):
+        compare_keys("ben", ana.device)
+    assert not add_person(make_invite(ben.device), "ben", ana.device).blocked
+
+
+def test_unblocking_who_is_not_blocked_changes_nothing(friends: Room) -> None:
+    ana = friends["ana"]
+    before = contact_named("ben", ana.device)
+    assert unblock_contact("ben", ana.device) == before
+    assert flush(ana.device).left == 0
+
+
+def test_what_waits_for_them_does_not_leave_but_what_takes_back(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    sent = ana.sends(SMALL, ben)
+    ben.received()
+    with ana.courier.playing(post=failing(DiskFailed())):
+        with suppress(EntrenousError):
+            ana.sends(SMALL, ben)
+        recall_message(sent.name, ana.device)
+        block_contact("ben", ana.device)
+    flush(ana.device)
+    assert ana.device.vault.keys(OUTBOX) == ()
+    assert ben.received() == 1
+    (received,) = received_messages(ben.device)
+    assert received.state is InboxState.TAKEN_BACK
+
+
+def test_who_waits_to_be_greeted_is_not(room: Room) -> None:
+    """A new device of ours has yet to say hello to her when another one blocks her."""
+    ana, eve = room["ana"], room.settles("eve", THERE)
+    ana.adds(eve)
+    catch_up(eve, ana, eve, ana)
+    room.silence(THERE)  # for as long as she likes: it is her own relay
+    phone = links(room, ana, "phone", "phone")
+    catch_up(ana, phone, ana, phone)
+    assert phone.device.vault.keys(GREET_DEVICE)
+    room.clock.wind(seconds=2)
+    block_contact("eve", ana.device)
+    catch_up(ana, phone, ana, phone)
+    assert contact_named("eve", phone.device).blocked
+    room.back(THERE)
+    catch_up(phone, eve)
+    assert phone.device.vault.keys(WINDOW_IN, eve.id.hex()) == ()
+    assert len(contact_named("ana", eve.device).person.devices) == 1

@@ -1,0 +1,49 @@
+"""A message to a circle of many people, each with a mailbox: a copy and an envelope each."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from entrenous.base.identifiers import RecipientId
+from entrenous.carry.relay_rows import HeldBlob
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter import prekeys
+from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.people.circle_members import add_to_circle, recipients
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.send import send_message
+from tests.in_memory.courier import at_once
+from tests.send.send_device import HERE, Person, Room
+from tests.sizes import size
+
+PEOPLE = size(64, 256)  # 256 is the most
+
+
+def city() -> tuple[Room, Person, list[Person]]:
+    """Ana, and all whom she calls by one name."""
+    room = Room()
+    ana = room.settles("ana")
+    people = [room.settles(f"friend {number}") for number in range(PEOPLE)]
+    for one in people:
+        add_person(make_invite(one.device), one.name, ana.device)
+    fetch_messages(ana.device)
+    add_to_circle("city", [one.name for one in people], ana.device)
+    return room, ana, people
+
+
+def test_each_of_many_people_gets_a_copy_of_her_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a text: marks are for pictures, and what they cost `python -m bench.send` measures."""
+    monkeypatch.setattr(prekeys, "ONE_TIME_KEYS", 2)  # fifty for each take longer than all else
+    room, ana, people = city()
+    going, until = recipients(["city"], ana.device), ana.device.clock.now() + timedelta(days=1)
+    draft = Draft((), going.people, Policy(until), text="hello", confirmed=frozenset({"city"}))
+    sent = send_message(replace(draft, circles=going.circles), ana.device)
+    assert sent.devices == {RecipientId(one.name): 1 for one in people}
+
+    view = room.relays[HERE].mail
+    blobs = at_once(view.look(lambda rows: rows.find(HeldBlob)))
+    assert len({blob.envelope for blob in blobs}) == PEOPLE
+    assert len({blob.sha256 for blob in blobs}) == len(blobs)
+    for one in people[:: PEOPLE // 8]:
+        assert one.opens_newest().caption == "hello"

@@ -1,0 +1,234 @@
+"""Two people compare seven signs, and whoever stands in between is seen."""
+
+from dataclasses import replace
+
+import pytest
+
+from entrenous.crypto.short_auth_string import ShortString, public_of
+from entrenous.device.identities import keep_identity
+from entrenous.device.vault_tables import CONTACT
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.letter.letter_nouns import CompareStep
+from entrenous.send.letter.sessions import have_session
+from entrenous.send.letter.write import addressees, plain_outer, write_letter
+from entrenous.send.people.block import rename_contact
+from entrenous.send.people.compare_keys import (
+    agree,
+    compare_keys,
+    comparing_with,
+    disagree,
+    keep_comparing,
+    string_with,
+)
+from entrenous.send.people.keep_contacts import contact_named, keep_contact
+from entrenous.send.people.people_nouns import NotComparedYet, NothingToCompare, Stage
+from tests.send.cards import identity_of
+from tests.send.send_device import Person, Room
+from tests.village.households import links
+
+pytestmark = pytest.mark.slow
+
+
+def looks(*people: Person) -> None:
+    for one in people:
+        fetch_messages(one.device)
+
+
+def stage(of: Person, name: str) -> Stage:
+    found = compare_keys(name, of.device)
+    flush(of.device)
+    return found.stage
+
+
+def compared(ana: Person, ben: Person, theirs: str = "ben", ours: str = "ana") -> None:
+    """Both have run the command until there is something to compare."""
+    assert stage(ana, theirs) is Stage.BEGUN
+    looks(ben)
+    assert stage(ben, ours) is Stage.ANSWERED
+    looks(ana, ben)
+    assert stage(ana, theirs) is stage(ben, ours) is Stage.READY
+
+
+def verified(of: Person, name: str) -> bool:
+    return contact_named(name, of.device).compared
+
+
+def test_both_see_the_same_and_are_verified_when_both_said_so(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    assert not verified(ben, "ana")
+    compared(ana, ben)
+    assert string_with("ben", ana.device) == string_with("ana", ben.device)
+    assert not agree("ana", ben.device).compared, "one side alone says nothing yet"
+    flush(ben.device)
+    looks(ana)
+    assert agree("ben", ana.device).compared
+    flush(ana.device)
+    looks(ben)
+    assert verified(ben, "ana")
+    with pytest.raises(NothingToCompare):
+        string_with("ana", ben.device)
+
+
+def test_nothing_is_shown_or_agreed_to_before_both_keys_are_there(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    for early in (string_with, agree):
+        with pytest.raises(NothingToCompare):
+            early("ben", ana.device)
+    assert stage(ana, "ben") is Stage.BEGUN
+    looks(ben)
+    assert stage(ben, "ana") is Stage.ANSWERED
+    for early in (string_with, agree):
+        with pytest.raises(NotComparedYet):
+            early("ana", ben.device)
+
+
+@pytest.mark.threat("receipt-probing")
+def test_who_does_not_answer_sends_nothing(friends: Room) -> None:
+    """That a request arrived is no answer: nobody learns when Ben looks into his inbox."""
+    ana, ben = friends["ana"], friends["ben"]
+    stage(ana, "ben")
+    looks(ben)
+    assert fetch_messages(ana.device).came == 0
+
+
+@pytest.mark.threat("identity-misbinding")
+def test_whoever_stands_in_between_is_seen(room: Room) -> None:
+    """Mallory is "ben" to Ana and "ana" to Ben, and passes every step on."""
+    ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory")
+    for one, name in ((ana, "ben"), (ben, "ana")):
+        one.adds(mallory)
+        rename_contact("mallory", name, one.device)
+    compared(ana, mallory)
+    shown = [string_with("ben", ana.device)]
+    compared(ben, mallory, theirs="ana", ours="ben")
+    shown.append(string_with("ana", ben.device))
+    assert shown[0].signs != shown[1].signs
+    assert shown[0].numbers != shown[1].numbers
+    assert not disagree("ben", ana.device).compared
+    with pytest.raises(NothingToCompare):
+        agree("ben", ana.device)
+
+
+def says(who: Person, name: str, step: CompareStep) -> None:
+    """Their device writes a step that their program would not."""
+    (to,) = addressees(contact_named(name, who.device), who.device)
+    have_session(to, who.device)
+    write_letter(step, to, plain_outer(who.device), who.device)
+    flush(who.device)
+
+
+def test_a_key_that_is_not_the_promised_one_ends_it(friends: Room) -> None:
+    """Else whoever begins could try keys until the signs fit."""
+    ana, ben = friends["ana"], friends["ben"]
+    stage(ana, "ben")
+    looks(ben)
+    stage(ben, "ana")
+    begun = comparing_with(ben.id, ana.device)
+    assert begun is not None
+    says(ana, "ben", CompareStep(begun.transaction, 3, b"k" * 32))
+    looks(ben)
+    assert comparing_with(ana.id, ben.device) is None
+
+
+@pytest.mark.threat("identity-misbinding")
+def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Room) -> None:
+    """Who begins has promised her key, and would choose her list until the signs fit."""
+    ana, ben = friends["ana"], friends["ben"]
+    stage(ana, "ben")
+    looks(ben)
+    stage(ben, "ana")
+    begun, answered = comparing_with(ben.id, ana.device), comparing_with(ana.id, ben.device)
+    assert begun is not None
+    assert answered is not None
+    identity = identity_of(ana)
+    assert identity.person is not None
+    shown = set[ShortString]()
+    for head in (b"h" * 32, b"i" * 32):
+        another = replace(identity.person, epoch=identity.person.epoch + 1, head=head)
+        keep_identity(replace(identity, person=another), ana.device)
+        says(ana, "ben", CompareStep(begun.transaction, 3, public_of(begun.private)))
+        looks(ben)
+        shown.add(string_with("ana", ben.device))
+        keep_comparing(ana.id, answered, ben.device)
+    keep_identity(identity, ana.device)
+    looks(ana)
+    assert shown == {string_with("ben", ana.device)}
+
+
+def test_a_device_that_is_linked_meanwhile_changes_no_sign(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    stage(ana, "ben")
+    links(friends, ana, "phone")
+    looks(ben)
+    stage(ben, "ana")
+    looks(ana, ben)
+    assert string_with("ben", ana.device) == string_with("ana", ben.device)
+
+
+@pytest.mark.parametrize("key", [bytes(32), b"short"])
+def test_a_key_that_is_none_ends_it(friends: Room, key: bytes) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    stage(ana, "ben")
+    begun = comparing_with(ben.id, ana.device)
+    assert begun is not None
+    says(ben, "ana", CompareStep(begun.transaction, 2, key))
+    looks(ana)
+    assert comparing_with(ben.id, ana.device) is None
+
+
+def test_a_wrong_word_ends_it_and_verifies_nobody(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    compared(ana, ben)
+    begun = comparing_with(ben.id, ana.device)
+    assert begun is not None
+    says(ana, "ben", CompareStep(begun.transaction, 4, bytes(32)))
+    looks(ben)
+    assert comparing_with(ana.id, ben.device) is None
+    assert not verified(ben, "ana")
+
+
+def test_what_is_out_of_order_or_of_another_comparing_means_nothing(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    compared(ana, ben)
+    before = comparing_with(ana.id, ben.device)
+    assert before is not None
+    for step in (2, 3):
+        says(ana, "ben", CompareStep(before.transaction, step, b"k" * 32))
+    for step in (1, 2, 3, 4):
+        says(ana, "ben", CompareStep(bytes(16), step, b"k" * 32))
+    looks(ben)
+    assert comparing_with(ana.id, ben.device) == before
+
+
+def test_when_both_begin_they_go_on_with_one(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    assert stage(ana, "ben") is stage(ben, "ana") is Stage.BEGUN
+    looks(ana, ben)
+    assert {stage(ana, "ben"), stage(ben, "ana")} == {Stage.BEGUN, Stage.ANSWERED}
+    looks(ana, ben)
+    looks(ana, ben)
+    shown: list[ShortString] = [string_with("ben", ana.device), string_with("ana", ben.device)]
+    assert shown[0] == shown[1]
+
+
+def test_it_runs_out_after_a_day(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    compared(ana, ben)
+    first = string_with("ben", ana.device)
+    friends.clock.wind(hours=25)
+    with pytest.raises(NothingToCompare):
+        string_with("ben", ana.device)
+    compared(ana, ben)
+    assert string_with("ben", ana.device) != first
+
+
+def test_a_stranger_cannot_begin(friends: Room) -> None:
+    ana, caro = friends["ana"], friends.settles("caro")
+    caro.adds(ana)
+    contact = contact_named("caro", ana.device)
+    stage(caro, "ana")
+    ana.device.vault.drop(CONTACT, contact.person.id.hex())
+    looks(ana)
+    keep_contact(contact, ana.device)
+    assert comparing_with(caro.id, ana.device) is None

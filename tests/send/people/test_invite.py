@@ -1,0 +1,605 @@
+"""Invites: whoever is added by one is who the link names, or nobody is added."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from entrenous.base.errors import EntrenousError, RelayUnreachable, TooMany, WrongToken
+from entrenous.base.identifiers import DeviceId
+from entrenous.base.identity import BadCard, ForkedList, Head, OldList, Trust
+from entrenous.base.limits import EXPIRY_DAYS_MAX, INVITE_DAYS
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import lock_of
+from entrenous.device.identities import OnThisMachine, contacts, who_am_i
+from entrenous.device.lock_errors import OfflineDevice
+from entrenous.device.vault_tables import GREET, INVITE
+from entrenous.send.devices.device_lists import fork_of, freeze, thaw
+from entrenous.send.devices.own_key_bundle import seen_card, shown_card
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.people.contact_history import take_changes
+from entrenous.send.people.invite import add_person, greet, make_invite
+from entrenous.send.people.keep_contacts import contact_named, forget_contact, keep_contact
+from entrenous.send.people.people_nouns import (
+    BadInvite,
+    BadName,
+    NameTaken,
+    NotTheirKeys,
+    ThatIsYou,
+    TwoLists,
+)
+from entrenous.send.set_up import set_up
+from entrenous.send.tokens.use import keep_first_token, lend_tokens, may_write_now, token_for
+from entrenous.wire.key_bundle import read_card, write_card
+from entrenous.wire.text import is_on_this_machine
+from tests.in_memory.vault import MemoryVault
+from tests.send.cards import another_device, becomes, identity_of, issue_card
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room
+from tests.village.households import catch_up
+from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+def link_of(data: bytes) -> str:
+    return "entrenous:1:" + base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def showing(of: Person, change: Callable[[bytes], bytes]) -> Trick:
+    """A relay that has an invite too, and so can open her card and seal another in its place."""
+    mailbox = who_am_i(of.device).home.mailbox
+    return changed(
+        lambda shown: shown_card(change(seen_card(shown, of.id, mailbox)), of.id, mailbox)
+    )
+
+
+def nobody_was_added(who: Person) -> bool:
+    return contacts(who.device) == ()
+
+
+def test_both_know_each_other_by_link_and_only_who_compared_has_compared_keys(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+    add_person(make_invite(ben.device), "ben", ana.device)
+    fetch_messages(ben.device)
+    (of_ana,), (of_ben,) = contacts(ana.device), contacts(ben.device)
+    assert (of_ana.name, of_ana.trust, of_ana.person.id) == ("ben", Trust.BY_LINK, ben.id)
+    assert (of_ben.name, of_ben.trust, of_ben.person.id) == ("ana", Trust.BY_LINK, ana.id)
+    ana.compares(ben)
+    assert contact_named("ben", ana.device).trust is Trust.COMPARED
+    assert contact_named("ana", ben.device).trust is Trust.BY_LINK
+
+
+def test_afterwards_neither_writes_with_the_invites_token(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    (lock,) = (key for key, _ in ben.device.vault.items(INVITE))
+    for one, other in ((ana, "ben"), (ben, "ana")):
+        contact = contact_named(other, one.device)
+        token = token_for(contact, contact.person.devices[0].device, one.device)
+        assert lock_of(token).hex() != lock
+
+
+@pytest.mark.parametrize("place", [0, 10, 13, 40, 80, -3, -1])
+def test_a_link_with_a_wrong_letter_adds_nobody(room: Room, place: int) -> None:
+    ana = room["ana"]
+    link = make_invite(room["ben"].device)
+    wrong = "A" if link[place] != "A" else "B"
+    spoiled = link[:place] + wrong + link[place:][1:]
+    with pytest.raises(EntrenousError):
+        add_person(spoiled, "ben", ana.device)
+    assert nobody_was_added(ana)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.text(max_size=200) | st.binary(max_size=200).map(link_of))
+def test_whatever_is_pasted_is_a_link_or_is_refused_by_name(room: Room, pasted: str) -> None:
+    with pytest.raises(BadInvite):
+        add_person(pasted, "ben", room["ana"].device)
+
+
+def test_a_link_may_be_pasted_with_space_around_it(room: Room) -> None:
+    add_person(f"  {make_invite(room['ben'].device)}\n", "ben", room["ana"].device)
+    assert not nobody_was_added(room["ana"])
+
+
+def test_ones_own_link_is_recognised(room: Room) -> None:
+    ana = room["ana"]
+    with pytest.raises(ThatIsYou):
+        add_person(make_invite(ana.device), "me", ana.device)
+    assert nobody_was_added(ana)
+
+
+@pytest.mark.parametrize("name", ["", " ben", "ben\n", "b\u202en", "x" * 65, "-b"])
+def test_a_name_that_is_none_is_refused(room: Room, name: str) -> None:
+    with pytest.raises(BadName):
+        add_person(make_invite(room["ben"].device), name, room["ana"].device)
+    assert nobody_was_added(room["ana"])
+
+
+@pytest.mark.parametrize("name", ["ben", "BEN", "b\u200den"])
+def test_a_name_that_is_taken_is_refused_and_the_first_keeps_it(friends: Room, name: str) -> None:
+    ana, caro = friends["ana"], friends.settles("caro")
+    with pytest.raises(NameTaken):
+        add_person(make_invite(caro.device), name, ana.device)
+    assert [(one.name, one.person.id) for one in contacts(ana.device)] == [
+        ("ben", friends["ben"].id)
+    ]
+    ana.adds(caro)
+    assert caro.received() == 0
+
+
+@pytest.mark.threat("server-adds-device")
+def test_a_relay_that_swaps_the_card_is_found_out(room: Room) -> None:
+    """Somebody who stands in between shows their own, perfectly valid card."""
+    ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory")
+    hers = who_am_i(mallory.device).card
+    with ana.courier.playing(card=showing(ben, lambda _: hers)), pytest.raises(NotTheirKeys):
+        add_person(make_invite(ben.device), "ben", ana.device)
+    assert nobody_was_added(ana)
+    assert ana.courier.calls["claim_prekeys"] == 0
+
+
+@pytest.mark.parametrize("place", [0, 2, 30, 200, 2500, -4000, -3000, -1])
+def test_a_card_with_a_bit_turned_is_refused(room: Room, place: int) -> None:
+    ana, ben = room["ana"], room["ben"]
+    inside = showing(ben, lambda card: flipped(card, place))
+    outside = changed(lambda shown: flipped(shown, place))
+    for spoiled in (inside, outside):
+        with (
+            ana.courier.playing(card=spoiled),
+            pytest.raises((BadCard, NotTheirKeys)),
+        ):
+            add_person(make_invite(ben.device), "ben", ana.device)
+    assert nobody_was_added(ana)
+
+
+def test_what_lies_at_the_relay_says_neither_who_nor_what_keys(room: Room) -> None:
+    ben = room["ben"]
+    me = who_am_i(ben.device)
+    shown = room.honest.card(HERE, me.home.mailbox, me.home.owner)
+    for telling in (b"ben", me.person.master.ed25519, me.person.master.mldsa65[:32], me.person.id):
+        assert telling not in shown
+
+
+def test_a_card_that_is_hers_but_for_one_signature_is_refused(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+    card = read_card(who_am_i(ben.device).card)
+    for half in (slice(0, 64), slice(64, None)):
+        signature = bytearray(card.signature)
+        signature[half] = bytes(len(signature[half]))
+        forged = write_card(replace(card, signature=bytes(signature)))
+        with (
+            ana.courier.playing(card=showing(ben, lambda _, forged=forged: forged)),
+            pytest.raises(NotTheirKeys),
+        ):
+            add_person(make_invite(ben.device), "ben", ana.device)
+    assert nobody_was_added(ana)
+
+
+def test_an_invite_admits_only_so_many_letters(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES", 1)
+    ana, ben, caro = room["ana"], room["ben"], room.settles("caro")
+    link = make_invite(ben.device)
+    add_person(link, "ben", ana.device)
+    with pytest.raises(WrongToken):
+        add_person(link, "ben", caro.device)
+    assert nobody_was_added(caro)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    ana.sends(SMALL, ben)  # with a token of her own by now
+    assert ben.received() == 1
+
+
+def test_who_is_added_again_is_still_written_to_as_before(
+    friends: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And uses up no place of a stranger's."""
+    monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES", 1)
+    ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
+    link = make_invite(ben.device)
+    for _ in range(2):
+        add_person(link, "ben", ana.device)
+        ana.sends(SMALL, ben)
+    add_person(link, "ben", caro.device)
+    assert ben.received() == 2
+
+
+def test_who_has_forgotten_us_is_written_to_by_the_new_invite(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    forget_contact("ana", ben.device)
+    fetch_messages(ben.device)
+    add_person(make_invite(ben.device), "ben", ana.device)
+    ana.sends(SMALL, ben)
+    assert ben.received() == 1
+    fetch_messages(ana.device)
+    ben.sends(SMALL, ana)
+    assert ana.received() == 1
+
+
+def test_who_used_the_last_place_of_an_invite_may_write_once_it_was_answered(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES", 1)
+    ana, ben, caro = room["ana"], room["ben"], room.settles("caro")
+    link = make_invite(ben.device, people=2)
+    of_ana = add_person(link, "ben", ana.device)
+    assert may_write_now(of_ana, ana.device)
+    of_caro = add_person(link, "ben", caro.device)
+    assert not may_write_now(of_caro, caro.device)
+    with caro.courier.playing(card=failing(RelayUnreachable(host="relay"))):
+        assert may_write_now(of_caro, caro.device)  # nobody knows
+    fetch_messages(ben.device)
+    fetch_messages(caro.device)
+    assert may_write_now(of_caro, caro.device)
+
+
+@pytest.mark.parametrize(("days", "holds"), [(29, True), (30, False)])
+def test_an_invite_ends_after_thirty_days(room: Room, days: int, *, holds: bool) -> None:
+    ana, ben = room["ana"], room["ben"]
+    link = make_invite(ben.device)
+    room.clock.wind(days=days)
+    if holds:
+        add_person(link, "ben", ana.device)
+    else:
+        with pytest.raises(WrongToken):
+            add_person(link, "ben", ana.device)
+    assert nobody_was_added(ana) is not holds
+
+
+def test_nobody_is_added_when_the_relay_is_away(room: Room) -> None:
+    ana = room["ana"]
+    link = make_invite(room["ben"].device)
+    room.silence(HERE)
+    with pytest.raises(RelayUnreachable):
+        add_person(link, "ben", ana.device)
+    assert nobody_was_added(ana)
+    room.back(HERE)
+    add_person(link, "ben", ana.device)
+
+
+def test_added_once_more_somebody_is_renamed_and_stays_one_person(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    add_person(make_invite(ben.device), "benjamin", ana.device)
+    (contact,) = contacts(ana.device)
+    assert contact.name == "benjamin"
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    ben.sends(SMALL, ana)
+    assert ana.received() == 1
+
+
+def test_added_again_keys_that_were_compared_still_are_and_others_are_known_by_link(
+    friends: Room,
+) -> None:
+    ben, ana = friends["ben"], friends["ana"]
+    add_person(make_invite(ana.device), "ana", ben.device)
+    assert contact_named("ana", ben.device).trust is Trust.BY_LINK
+    add_person(make_invite(ben.device), "ben", ana.device)
+    assert contact_named("ben", ana.device).trust is Trust.COMPARED
+    forgotten = replace(contact_named("ana", ben.device), trust=Trust.UNKNOWN)
+    keep_contact(forgotten, ben.device)
+    assert add_person(make_invite(ana.device), "ana", ben.device).trust is Trust.BY_LINK
+
+
+def test_forgotten_and_added_again_both_can_write(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    for _ in range(2):
+        ana.sends(SMALL, ben)
+        ben.sends(SMALL, ana)
+    before = ben.received(), ana.received()
+    forget_contact("ben", ana.device)
+    ana.adds(ben)
+    ana.sends(SMALL, ben)
+    ben.sends(SMALL, ana)
+    assert (ben.received(), ana.received()) == (before[0] + 1, before[1] + 1)
+
+
+def test_forgotten_by_the_other_and_added_by_her_again(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ben.sends(SMALL, ana)
+    assert ana.received() == 1
+    forget_contact("ana", ben.device)
+    ben.adds(ana)
+    ana.sends(SMALL, ben)
+    ben.sends(SMALL, ana)
+    assert (ana.received(), ben.received()) == (2, 1)
+
+
+def test_somebody_forgotten_can_no_longer_reach_the_inbox(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    forget_contact("ana", ben.device)
+    ana.sends(SMALL, ben)
+    assert ben.received() == 0
+    caro = friends.settles("caro")
+    caro.adds(ben)
+    caro.sends(SMALL, ben)  # what lies aside stops nobody
+    assert ben.received() == 1
+
+
+@pytest.mark.threat("forgotten-writes-on")
+def test_who_was_forgotten_is_not_known_again_by_greeting(friends: Room) -> None:
+    """A greeting of a new session, which his relay lets through: without an invite, no."""
+    ana, ben = friends["ana"], friends["ben"]
+    forget_contact("ana", ben.device)
+    of_ben = contact_named("ben", ana.device)
+    forget_contact("ben", ana.device)
+    keep_contact(of_ben, ana.device)
+    greet(of_ben, None, ana.device)
+    fetch_messages(ana.device)
+    with ben.courier.playing(withdraw_token=lambda *_: None):
+        assert fetch_messages(ben.device).came == 1
+    assert contacts(ben.device) == ()
+    assert take_undecryptable(ben.device) == 0  # nothing was lost on Ben
+    link = make_invite(ben.device)
+    add_person(link, "ben", ana.device)
+    fetch_messages(ben.device)
+    assert [contact.name for contact in contacts(ben.device)] == ["ana"]
+
+
+LOOPBACK = ["http://127.0.0.1:7002", "https://localhost", "https://127.1:22", "https://[::1]:8443"]
+
+
+def moves_to(url: str, who: Person) -> None:
+    """Somebody whose own relay is at another address than she set up with."""
+    identity = identity_of(who)
+    assert identity.home is not None
+    assert identity.person is not None
+    home, person = replace(identity.home, relay_url=url), replace(identity.person, relay_url=url)
+    becomes(who, replace(identity, home=home, person=person))
+
+
+@pytest.mark.threat("own-machine")
+@pytest.mark.parametrize("url", LOOPBACK)
+def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(room: Room, url: str) -> None:
+    """Mallory's card says that her relay is a program beside Ben's."""
+    ben, mallory = room["ben"], room.settles("mallory")
+    far = "https://relay.example"
+    room.apps[far] = room.apps[HERE]
+    moves_to(far, ben)
+    issue_card(mallory, same_epoch=True, relay_url=url)
+    add_person(make_invite(ben.device), "ben", mallory.device)
+    asked: list[str] = []
+
+    def noted(honest: Honest, where: str, *arguments: Any) -> Any:
+        asked.append(where)
+        return honest(where, *arguments)
+
+    with ben.courier.playing(**dict.fromkeys(("claim_prekeys", "post", "card"), noted)):
+        assert fetch_messages(ben.device).came == 1
+    assert asked == []
+    assert contacts(ben.device) == ()
+
+
+@pytest.mark.threat("own-machine")
+@pytest.mark.parametrize("url", LOOPBACK)
+def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
+    room: Room, url: str
+) -> None:
+    ana, ben = room["ana"], room["ben"]
+    far = "https://relay.example"
+    room.apps[far] = room.apps[url] = room.apps[HERE]
+    link = make_invite(ben.device)
+    moves_to(far, ana)
+    with pytest.raises(OnThisMachine):
+        add_person(link, "ben", ana.device)
+    assert ana.courier.calls["card"] == 0
+    moves_to(far, ben)
+    lured = issue_card(ben, same_epoch=True, relay_url=url)
+    with ana.courier.playing(card=showing(ben, lambda _: lured)), pytest.raises(OnThisMachine):
+        add_person(make_invite(ben.device), "ben", ana.device)
+    assert nobody_was_added(ana)
+    assert ana.courier.calls["claim_prekeys"] == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        *((url, True) for url in LOOPBACK),
+        *((f"https://{host}/", True) for host in ("LOCALHOST.", "a.localhost", "0.0.0.0", "[::]")),
+        *((f"https://{host}", True) for host in ("2130706433", "0x7f.1", "[::ffff:127.0.0.1]")),
+        ("https://%31%32%37.0.0.1", True),
+        *((f"https://{host}", False) for host in ("relay.example", "10.0.0.1", "[2001:db8::1]")),
+        *((f"https://{host}", False) for host in ("localhost.example", "127.example", "[::1")),
+    ],
+)
+def test_which_addresses_are_this_machine(url: str, *, here: bool) -> None:
+    assert is_on_this_machine(url) is here
+
+
+@pytest.mark.threat("server-adds-device")
+def test_a_newer_card_replaces_the_older_one_and_never_the_other_way_round(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    old = who_am_i(ben.device).card
+    new = issue_card(ben, name="Benjamin")
+    with ana.courier.playing(card=showing(ben, lambda _: new)):
+        add_person(make_invite(ben.device), "ben", ana.device)
+    assert contact_named("ben", ana.device).person.epoch == 2
+    with ana.courier.playing(card=showing(ben, lambda _: old)), pytest.raises(OldList):
+        add_person(make_invite(ben.device), "ben", ana.device)
+    assert contact_named("ben", ana.device).person.name == "Benjamin"
+
+
+def test_another_card_of_the_same_epoch_is_refused(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    other = issue_card(ben, same_epoch=True, name="Another")
+    further = issue_card(ben)
+    for forked in (other, further):
+        with ana.courier.playing(card=showing(ben, lambda _, now=forked: now)):  # noqa: SIM117
+            with pytest.raises(ForkedList):
+                add_person(make_invite(ben.device), "ben", ana.device)
+    assert contact_named("ben", ana.device).person.name == "ben"
+
+
+def freeze_ben(friends: Room) -> None:
+    """Ana heard of another list of Ben's than the one that she knows."""
+    ana, ben = friends["ana"], friends["ben"]
+    freeze(fork_of(ben.id, Head(1, bytes(32))), ana.device)
+    take_changes(ana.device)
+
+
+@pytest.mark.threat("server-adds-device")
+def test_no_link_leads_to_another_list_of_whose_lists_contradict_each_other(friends: Room) -> None:
+    """Until they compared, or she is forgotten; nor is her name changed by it."""
+    ana, ben = friends["ana"], friends["ben"]
+    fetch_messages(ben.device)
+    link = make_invite(ben.device)
+    freeze_ben(friends)
+    frozen = contact_named("ben", ana.device)
+    issue_card(ben)
+    with pytest.raises(TwoLists, match="entrenous person forget ben"):
+        add_person(link, "benjamin", ana.device)
+    assert contacts(ana.device) == (frozen,)
+    assert fetch_messages(ben.device).came == 0
+    forget_contact("ben", ana.device)
+    assert add_person(link, "ben", ana.device).trust is Trust.BY_LINK
+
+
+@pytest.mark.threat("server-adds-device")
+def test_nor_is_she_greeted_when_she_uses_a_link_of_ours_before_they_agree(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    fetch_messages(ben.device)
+    freeze_ben(friends)
+    add_person(make_invite(ana.device), "ana", ben.device)
+    fetch_messages(ana.device)
+    assert fetch_messages(ben.device).came == 0
+    keep_contact(thaw(contact_named("ben", ana.device), ana.device), ana.device)
+    fetch_messages(ana.device)
+    assert fetch_messages(ben.device).came > 0
+    assert ana.device.vault.keys(GREET) == ()
+
+
+def test_a_hello_with_an_old_card_changes_nothing(friends: Room) -> None:
+    """As from a device that is no longer on the newest card."""
+    ana, ben = friends["ana"], friends["ben"]
+    first = identity_of(ben)
+    issue_card(ben)
+    greet(contact_named("ana", ben.device), None, ben.device)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    known = contact_named("ben", ana.device)
+    assert known.person.epoch == 2
+    becomes(ben, first)
+    greet(contact_named("ana", ben.device), None, ben.device)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    assert contact_named("ben", ana.device) == known
+
+
+def test_a_guest_whose_relay_is_away_holds_up_nobody(room: Room) -> None:
+    ana, ben, caro = room["ana"], room["ben"], room.settles("caro", THERE)
+    add_person(make_invite(ben.device), "ben", caro.device)
+    add_person(make_invite(ben.device), "ben", ana.device)
+    ana.sends(SMALL, ben)
+    room.silence(THERE)
+    assert ben.received() == 1
+    assert {contact.name for contact in contacts(ben.device)} == {"ana", "caro"}
+    room.back(THERE)
+    fetch_messages(ben.device)
+    fetch_messages(caro.device)
+    caro.sends(SMALL, ben)
+    ben.sends(SMALL, caro)
+    assert (ben.received(), caro.received()) == (2, 1)
+
+
+def with_a_way_to(key: DeviceId, of: Person, who: Person) -> None:
+    """As if another device of who writes had been given a token for this one."""
+    keep_first_token(of.id, key, Secret(bytes(range(32))), who.device)
+
+
+def test_a_guest_whose_relay_is_nowhere_stops_nothing_and_is_greeted_in_time(room: Room) -> None:
+    """Her card names a device that can only be written to with the help of a relay that is away."""
+    ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory", THERE)
+    issue_card(mallory, same_epoch=True, further=(another_device(mallory),))
+    add_person(make_invite(ben.device), "ben", mallory.device)
+    with_a_way_to(another_device(mallory).certificate.device, mallory, ben)
+    add_person(make_invite(ben.device), "ben", ana.device)
+    ana.sends(SMALL, ben)
+    room.silence(THERE)
+    assert ben.received() == 1
+    assert len(list(ben.device.vault.items(GREET))) == 1
+    room.back(THERE)
+    with ben.courier.playing(claim_prekeys=failing(TooMany(retry_after_s=60))):
+        fetch_messages(ben.device)
+    assert len(list(ben.device.vault.items(GREET))) == 1
+
+
+def test_a_guest_whose_keys_are_no_good_is_not_greeted_for_ever(room: Room) -> None:
+    ben, mallory = room["ben"], room.settles("mallory", THERE)
+    issue_card(mallory, same_epoch=True, further=(another_device(mallory),))
+    add_person(make_invite(ben.device), "ben", mallory.device)
+    with_a_way_to(another_device(mallory).certificate.device, mallory, ben)
+
+    def of_the_first_device(honest: Honest, *arguments: Any) -> Any:
+        me, (url, _, token, _) = who_am_i(mallory.device), arguments
+        return honest(url, me.home.mailbox, token, me.key.device)
+
+    with ben.courier.playing(claim_prekeys=of_the_first_device):
+        fetch_messages(ben.device)
+    assert [contact.name for contact in contacts(ben.device)] == ["mallory"]
+    assert ben.courier.calls["claim_prekeys"] == 1
+    assert list(ben.device.vault.items(GREET)) == []
+
+
+def test_a_token_is_registered_before_the_letter_that_carries_it_leaves(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+    order: list[str] = []
+
+    def noting(call: str) -> Any:
+        def trick(honest: Honest, *arguments: Any) -> Any:
+            order.append(call)
+            return honest(*arguments)
+
+        return trick
+
+    with ana.courier.playing(change_tokens=noting("token"), post=noting("letter")):
+        add_person(make_invite(ben.device), "ben", ana.device)
+    assert order == ["token", "letter"]
+
+
+def test_an_invite_is_not_shown_when_the_relay_did_not_register_it(room: Room) -> None:
+    ben = room["ben"]
+    down = failing(RelayUnreachable(host="x"))
+    with ben.courier.playing(register_token=down), pytest.raises(RelayUnreachable):
+        make_invite(ben.device)
+    assert list(ben.device.vault.items(INVITE)) == []
+
+
+def test_a_device_without_a_relay_invites_nobody(room: Room) -> None:
+    device = replace(room["ana"].device, vault=MemoryVault())
+    set_up("ana", None, device)
+    for what in (lambda: make_invite(device), lambda: fetch_messages(device)):
+        with pytest.raises(OfflineDevice):
+            what()
+
+
+def test_an_old_invite_lets_nobody_in_by_a_borrowed_token(friends: Room) -> None:
+    """A relay refuses its own token by then; one that a contact lends comes through."""
+    ana, ben, eve = friends["ana"], friends["ben"], friends.settles("eve", THERE)
+    catch_up(ben, ana, ben)
+    old, lock = make_invite(ana.device), ana.device.vault.keys(INVITE)
+    catch_up(ana)
+    friends.clock.wind(days=INVITE_DAYS + EXPIRY_DAYS_MAX + 1)
+    catch_up(ana, ben, ana, ben)
+    friends.clock.wind(hours=1)  # until then her clock is odd
+    lent, home = iter(lend_tokens(ana.id, who_am_i(ana.device).key.device, 4, ben.device)), ana.home
+    token = next(lent).token
+
+    def shows(honest: Honest, url: str, mailbox: Any, _: Any, *more: Any) -> Any:
+        return honest(url, mailbox, token, *more)
+
+    def posts(honest: Honest, url: str, own: Any, envelope: Any) -> Any:
+        return honest(url, token if envelope.mailbox == home[1] else own, envelope)
+
+    with eve.courier.playing(card=shows, claim_prekeys=shows, post=posts):
+        add_person(old, "ana", eve.device)
+    fetch_messages(ana.device)
+    assert [one.name for one in contacts(ana.device)] == ["ben"]
+    make_invite(ana.device)
+    assert not set(lock) & set(ana.device.vault.keys(INVITE)), "it is forgotten"

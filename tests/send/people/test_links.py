@@ -1,0 +1,376 @@
+"""Links that get into other hands: whoever comes by one is announced and never counts as compared.
+
+The stranger is Mallory: she has seen a link that Ana made for Ben, or puts one of her own in the
+place of Ben's.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import permutations
+
+import pytest
+
+from entrenous.base.errors import WrongToken
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.identity import Trust
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import lock_of
+from entrenous.device.identities import contacts, who_am_i
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.guard import warn_about
+from entrenous.send.letter.letter_nouns import LinkUsed
+from entrenous.send.message.draft import Draft, GuardSaysStop, Policy
+from entrenous.send.people.compare_keys import agree, compare_keys, safety_number, string_with
+from entrenous.send.people.invite import add_person, come_too_late, make_invite, take_link_notices
+from entrenous.send.people.keep_contacts import (
+    contact_named,
+    contact_of,
+    forget_contact,
+    verify_contact,
+)
+from entrenous.send.people.people_nouns import LinkEvent, LinkNotice, NameTaken
+from entrenous.send.send import send_message
+from tests.send.send_device import SMALL, Person, Room
+from tests.village.households import catch_up, links
+
+pytestmark = [pytest.mark.threat("link-in-other-hands"), pytest.mark.slow]
+
+
+@dataclass
+class Party:
+    """Ana, who makes the link, and those who come by it."""
+
+    room: Room
+    guests: dict[str, Person] = field(default_factory=dict)
+
+    @property
+    def ana(self) -> Person:
+        return self.room["ana"]
+
+    def comes(self, name: str, link: str) -> Person:
+        """Somebody adds Ana by a link; her device has not seen it yet."""
+        guest = self.guests.get(name) or self.room.settles(name)
+        self.guests[name] = guest
+        add_person(link, "ana", guest.device)
+        return guest
+
+    def hears(self) -> list[LinkNotice]:
+        """What Ana is told now."""
+        fetch_messages(self.ana.device)
+        return list(take_link_notices(self.ana.device))
+
+
+@pytest.fixture
+def party() -> Party:
+    room = Room()
+    room.settles("ana")
+    return Party(room)
+
+
+def draft(to: str, who: Person, confirmed: Sequence[str] = ()) -> Draft:
+    policy = Policy(who.device.clock.now() + timedelta(days=1))
+    return Draft((SMALL,), (RecipientId(to),), policy, confirmed=frozenset(confirmed))
+
+
+def guard_speaks(to: str, who: Person) -> str:
+    """Why the guard stops a picture to this person; empty if it does not."""
+    return "; ".join(doubt.why for doubt in warn_about(draft(to, who), who.device))
+
+
+def nobody_is_compared(*who: Person) -> bool:
+    return not any(one.compared for person in who for one in contacts(person.device))
+
+
+@pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
+@pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "both before ana looks"])
+def test_of_two_who_use_one_link_one_comes_in_and_all_three_are_told(
+    party: Party, order: tuple[str, str], *, at_once: bool
+) -> None:
+    link = make_invite(party.ana.device, name="Ben")
+    first = party.comes(order[0], link)
+    told = [] if at_once else party.hears()
+    second = party.comes(order[1], link)
+    told += party.hears()
+
+    joined, refused = told
+    assert (joined.event, joined.name, joined.called) == (LinkEvent.JOINED, "Ben", order[0])
+    assert joined.device == who_am_i(first.device).key.device
+    assert joined.at == party.room.clock.moment
+    assert joined.meant_for == refused.meant_for == "Ben"
+    assert (refused.event, refused.called, refused.before) == (
+        *(LinkEvent.REFUSED, order[1]),
+        ("Ben",),
+    )
+    assert refused.device == who_am_i(second.device).key.device
+    (known,) = contacts(party.ana.device)
+    assert (known.name, known.person.id) == ("Ben", first.id)
+    assert known.trust is Trust.UNKNOWN, "nobody can say which of both was meant"
+
+    fetch_messages(second.device)
+    (late,) = take_link_notices(second.device)
+    assert (late.event, late.name) == (LinkEvent.TOO_LATE, "ana")
+    assert contacts(second.device) == ()
+    fetch_messages(first.device)
+    assert take_link_notices(first.device) == ()
+    assert nobody_is_compared(party.ana, first, second)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
+def test_the_guard_never_gets_used_to_somebody_whose_link_was_used_twice(
+    party: Party, order: tuple[str, str]
+) -> None:
+    link = make_invite(party.ana.device, name="ben")
+    first = party.comes(order[0], link)
+    party.hears()
+    for _ in range(5):
+        party.ana.sends(SMALL, Person("ben", first.device, first.vault, first.courier))
+        party.room.clock.wind(minutes=1)
+    assert guard_speaks("ben", party.ana) == "", "nothing was odd until now"
+    party.comes(order[1], link)
+    party.hears()
+    for _ in range(5):
+        assert "ben's keys are unknown" in guard_speaks("ben", party.ana)
+        with pytest.raises(GuardSaysStop):
+            send_message(draft("ben", party.ana), party.ana.device)
+        send_message(draft("ben", party.ana, ["ben"]), party.ana.device)
+        party.room.clock.wind(minutes=1)
+
+
+def test_the_guard_asks_once_before_the_first_picture_where_nobody_came_after(
+    party: Party,
+) -> None:
+    """The stranger used the link, and Ben never tries."""
+    party.comes("mallory", make_invite(party.ana.device, name="ben"))
+    (joined,) = party.hears()
+    assert (joined.name, joined.called) == ("ben", "mallory")
+    assert "you know ben by link only" in guard_speaks("ben", party.ana)
+    assert contact_named("ben", party.ana.device).trust is Trust.BY_LINK
+
+
+@pytest.mark.parametrize("people", [2, 3])
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_a_link_for_several_lets_in_as_many_and_announces_each(
+    party: Party, people: int, place: int
+) -> None:
+    """The stranger comes as the first, among them, or after the last."""
+    link = make_invite(party.ana.device, people=people)
+    guests = [f"guest{number}" for number in range(people)]
+    guests.insert(place, "mallory")
+    for name in guests:
+        party.comes(name, link)
+    told = party.hears()
+    came, late = guests[:people], guests[people:]
+    assert [one.called for one in told if one.event is LinkEvent.JOINED] == came
+    assert [one.called for one in told if one.event is LinkEvent.REFUSED] == late
+    assert {one.name for one in contacts(party.ana.device)} == set(came)
+    for name in came:
+        assert "by link only" in guard_speaks(name, party.ana)
+    for name in late:
+        fetch_messages(party.guests[name].device)
+        assert [one.event for one in take_link_notices(party.guests[name].device)] == [
+            LinkEvent.TOO_LATE
+        ]
+    assert nobody_is_compared(party.ana, *party.guests.values())
+
+
+def test_two_who_call_themselves_alike_are_told_apart_at_once_and_before_the_first_picture(
+    party: Party,
+) -> None:
+    """The stranger calls herself Ben too, and came first."""
+    link = make_invite(party.ana.device, people=2)
+    for seat in ("seat 1", "seat 2"):
+        guest = party.room.settles("Ben")
+        party.guests[seat] = guest
+        add_person(link, "ana", guest.device)
+    first, second = party.hears()
+    assert (first.name, first.alike) == ("Ben", ())
+    assert (second.name, second.alike) == ("Ben 2", ("Ben",))
+    for name, other in (("Ben", "Ben 2"), ("Ben 2", "Ben")):
+        assert f"{name} is easily taken for {other}" in guard_speaks(name, party.ana)
+
+
+@pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
+def test_on_a_linked_device_it_is_announced_too_and_what_is_in_doubt_is_so_there(
+    party: Party, order: tuple[str, str]
+) -> None:
+    phone = links(party.room, party.ana, "phone")
+    party.room.clock.wind(minutes=1)
+    link = make_invite(party.ana.device, name="ben")
+    first = party.comes(order[0], link)
+    party.hears()
+    catch_up(phone, party.ana, phone)
+    (elsewhere,) = take_link_notices(phone.device)
+    assert (elsewhere.event, elsewhere.name, elsewhere.called) == (
+        *(LinkEvent.ELSEWHERE, "ben"),
+        order[0],
+    )
+    assert elsewhere.device == who_am_i(first.device).key.device
+    assert contact_named("ben", phone.device).trust is Trust.BY_LINK
+    assert "by link only" in guard_speaks("ben", phone)
+    party.comes(order[1], link)
+    party.hears()
+    catch_up(phone, party.ana, phone)
+    assert contact_named("ben", phone.device).trust is Trust.UNKNOWN
+    assert "ben's keys are unknown" in guard_speaks("ben", phone)
+    assert nobody_is_compared(party.ana, phone, *party.guests.values())
+
+
+def test_a_device_that_is_linked_later_is_not_told_of_everybody(party: Party) -> None:
+    party.comes("ben", make_invite(party.ana.device))
+    party.hears()
+    party.room.clock.wind(minutes=1)
+    phone = links(party.room, party.ana, "phone")
+    catch_up(party.ana, phone, party.ana, phone)
+    assert [one.trust for one in contacts(phone.device)] == [Trust.BY_LINK]
+    assert take_link_notices(phone.device) == ()
+
+
+def swapped(party: Party) -> tuple[Person, Person]:
+    """Ben's link is on its way to Ana; whoever carries it puts another one in its place, and uses
+    Ben's: so Mallory is Ben to Ana, and Ana to Ben. Returns Ben and Mallory.
+    """
+    ben, mallory = party.room.settles("ben"), party.room.settles("ben")
+    bens = make_invite(ben.device, name="ana")
+    hers = make_invite(mallory.device, name="ana")
+    add_person(hers, "ben", party.ana.device)
+    add_person(bens, "ben", mallory.device)
+    for one in (ben, mallory, party.ana):
+        fetch_messages(one.device)
+    return ben, mallory
+
+
+def test_a_swapped_link_never_counts_as_compared_is_announced_and_asked_about(
+    party: Party,
+) -> None:
+    ben, mallory = swapped(party)
+    of_ana, of_ben = contact_named("ben", party.ana.device), contact_named("ana", ben.device)
+    assert (of_ana.person.id, of_ben.person.id) == (mallory.id, mallory.id)
+    assert of_ana.trust is of_ben.trust is Trust.BY_LINK
+    (joined,) = take_link_notices(ben.device)
+    assert (joined.event, joined.name, joined.called) == (LinkEvent.JOINED, "ana", "ben")
+    for who, name in ((party.ana, "ben"), (ben, "ana")):
+        assert f"you know {name} by link only" in guard_speaks(name, who)
+
+
+def test_comparing_finds_a_swapped_link_in_each_way(party: Party) -> None:
+    ben, mallory = swapped(party)
+    assert safety_number("ben", party.ana.device) != safety_number("ana", ben.device)
+    compare_keys("ben", party.ana.device)
+    compare_keys("ana", ben.device)
+    catch_up(party.ana, ben, mallory)
+    ours = who_am_i(party.ana.device).person.id
+    of_mallory = contact_of(ours, mallory.device)
+    assert of_mallory is not None
+    for name in (of_mallory.name, "ben"):
+        compare_keys(name, mallory.device)
+    catch_up(mallory, party.ana, ben, mallory)
+    assert string_with("ben", party.ana.device) != string_with("ana", ben.device)
+    agree("ben", mallory.device)
+    agree(of_mallory.name, mallory.device)
+    catch_up(mallory, party.ana, ben)
+    assert nobody_is_compared(party.ana, ben)
+
+
+@pytest.mark.parametrize("from_", ["relay", "stranger"])
+def test_who_came_by_another_link_is_not_forgotten_by_a_word_that_it_was_used(
+    party: Party, from_: str
+) -> None:
+    """Whoever can write to somebody cannot make her forget a third, nor herself once greeted."""
+    link = make_invite(party.ana.device)
+    ben = party.comes("ben", link)
+    party.hears()
+    fetch_messages(ben.device)
+
+    known = contact_named("ana", ben.device)
+    lock = Secret(bytes(32)) if from_ == "stranger" else known.send_token
+
+    come_too_late(LinkUsed(lock_of(lock)), known, ben.device)
+    assert contacts(ben.device) == (known,)
+    assert take_link_notices(ben.device) == ()
+
+
+def test_a_stranger_who_tries_again_and_again_is_told_of_once(party: Party) -> None:
+    link = make_invite(party.ana.device, name="ben")
+    party.comes("ben", link)
+    party.hears()
+    for _ in range(3):
+        mallory = party.comes("mallory", link)
+        assert len(party.hears()) in {0, 1}
+        fetch_messages(mallory.device)
+    assert [one.event for one in take_link_notices(mallory.device)] == [LinkEvent.TOO_LATE]
+    assert [one.name for one in contacts(party.ana.device)] == ["ben"]
+
+
+def test_who_was_forgotten_does_not_come_back_by_the_same_link(party: Party) -> None:
+    """Ana found the stranger out, and makes a new link, by which Ben comes in."""
+    link = make_invite(party.ana.device, name="ben")
+    mallory = party.comes("mallory", link)
+    ben = party.comes("ben", link)
+    party.hears()
+    fetch_messages(ben.device)
+    forget_contact("ben", party.ana.device)
+    forget_contact("ana", mallory.device)
+    party.comes("mallory", link)
+    assert LinkEvent.JOINED not in {one.event for one in party.hears()}
+    assert contacts(party.ana.device) == ()
+    party.comes("ben", make_invite(party.ana.device, name="ben"))
+    (joined,) = party.hears()
+    assert (joined.event, joined.called) == (LinkEvent.JOINED, "ben")
+    fetch_messages(ben.device)
+    party.ana.sends(SMALL, ben)
+    assert ben.received() == 1
+
+
+def test_keys_that_were_compared_stay_so_when_the_link_is_used_again(party: Party) -> None:
+    link = make_invite(party.ana.device, name="ben")
+    party.comes("ben", link)
+    party.hears()
+    verify_contact("ben", party.ana.device)
+    party.comes("mallory", link)
+    (refused,) = party.hears()
+    assert refused.event is LinkEvent.REFUSED
+    assert contact_named("ben", party.ana.device).compared
+
+
+def test_a_link_for_somebody_is_not_made_under_a_name_that_is_taken(party: Party) -> None:
+    party.comes("ben", make_invite(party.ana.device))
+    party.hears()
+    for name in ("ben", "BEN"):
+        with pytest.raises(NameTaken):
+            make_invite(party.ana.device, name=name)
+
+
+def test_a_name_that_was_given_away_meanwhile_is_numbered_and_said_to_be_alike(
+    party: Party,
+) -> None:
+    link = make_invite(party.ana.device, name="ben")
+    party.comes("ben", make_invite(party.ana.device))
+    party.hears()
+    party.comes("mallory", link)
+    (joined,) = party.hears()
+    assert (joined.name, joined.meant_for, joined.alike) == ("ben 2", "ben", ("ben",))
+
+
+def refuses(make: Callable[[], str]) -> bool:
+    with pytest.raises(ValueError, match="a link is for"):
+        make()
+    return True
+
+
+def test_a_link_is_for_one_to_64_people_and_with_a_name_for_one(party: Party) -> None:
+    device = party.ana.device
+    assert refuses(lambda: make_invite(device, people=0))
+    assert refuses(lambda: make_invite(device, people=65))
+    assert refuses(lambda: make_invite(device, name="ben", people=2))
+
+
+def test_when_its_letters_are_used_up_the_relay_refuses_the_link(
+    party: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES", 1)
+    link = make_invite(party.ana.device)
+    party.comes("ben", link)
+    with pytest.raises(WrongToken, match="ended or been used"):
+        party.comes("mallory", link)

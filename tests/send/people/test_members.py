@@ -1,0 +1,214 @@
+"""Circles: one name for several people, each of whom gets a copy of their own."""
+
+from dataclasses import replace
+
+import pytest
+
+from entrenous.base.identifiers import PersonId
+from entrenous.device.vault_tables import CONTACT
+from entrenous.send.conversations import conversation_of
+from entrenous.send.guard import require_answers, warn_about
+from entrenous.send.message.draft import ConfirmsNobody, Draft, GuardSaysStop, Undone
+from entrenous.send.message.transfer_progress import TransferWatch
+from entrenous.send.people.block import block_contact
+from entrenous.send.people.circle_members import (
+    add_to_circle,
+    circle_named,
+    people_in,
+    recipients,
+    remove_from_circle,
+)
+from entrenous.send.people.circles import (
+    Circle,
+    CircleFull,
+    CircleId,
+    EmptyCircle,
+    NobodyInReach,
+    NotInCircle,
+    UnknownCircle,
+    circles,
+)
+from entrenous.send.people.keep_contacts import (
+    contact_named,
+    forget_contact,
+    free_name,
+    keep_contact,
+)
+from entrenous.send.people.people_nouns import BadName, NameTaken, UnknownPerson, YouBlocked
+from entrenous.send.send import Posted, send_message
+from tests.send.cards import NOON
+from tests.send.send_device import SMALL, Person, Room
+from tests.send.test_guard import draft
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def family(friends: Room) -> Room:
+    """Ana, who knows Ben and Caro, and calls both her family."""
+    ana = friends["ana"]
+    ana.adds(friends.settles("caro"))
+    add_to_circle("family", ["ben", "caro"], ana.device)
+    return friends
+
+
+def to_family(ana: Person, *confirmed: str) -> Draft:
+    going = recipients(["family"], ana.device)
+    return replace(draft(ana, *going.people, confirmed=confirmed), circles=going.circles)
+
+
+def sends(ana: Person) -> Posted:
+    return send_message(to_family(ana, "Family"), ana.device)
+
+
+def test_a_circle_is_found_by_name_and_its_people_each_once(family: Room) -> None:
+    ana = family["ana"]
+    going = recipients(["ben", "FAMILY", "Caro"], ana.device)
+    assert going.people == ("ben", "caro")
+    assert going.circles == (circle_named("Family", ana.device).id,)
+    with pytest.raises(UnknownPerson):
+        recipients(["familie"], ana.device)
+    with pytest.raises(UnknownCircle, match="family"):
+        circle_named("familie", ana.device)
+
+
+def test_names_of_people_and_circles_are_told_apart(family: Room) -> None:
+    ana = family["ana"]
+    with pytest.raises(NameTaken):
+        add_to_circle("BEN", ["caro"], ana.device)
+    with pytest.raises(NameTaken):
+        keep_contact(replace(contact_named("ben", ana.device), name="Family"), ana.device)
+    assert free_name("family", ana.device) == "family 2", "so a stranger can't call herself that"
+    with pytest.raises(BadName):
+        add_to_circle(" ", ["caro"], ana.device)
+
+
+def test_people_come_and_go(family: Room) -> None:
+    ana = family["ana"]
+    assert remove_from_circle("family", ["ben"], ana.device) is not None
+    with pytest.raises(NotInCircle, match="ben is not in family"):
+        remove_from_circle("family", ["ben"], ana.device)
+    with pytest.raises(EmptyCircle):
+        remove_from_circle("family", ["caro"], ana.device)
+    add_to_circle("family", ["ben"], ana.device)
+    assert [one.name for one in people_in(circle_named("family", ana.device), ana.device)] == [
+        "ben",
+        "caro",
+    ]
+    forget_contact("ben", ana.device)
+    assert len(circle_named("family", ana.device).people) == 1
+    forget_contact("caro", ana.device)
+    assert circles(ana.device.vault) == ()
+
+
+def test_a_circle_holds_256_people() -> None:
+    people = tuple(PersonId(number.to_bytes(32)) for number in range(257))
+    Circle(CircleId(bytes(16)), "city", people[:256], NOON)
+    with pytest.raises(CircleFull, match="257 people"):
+        Circle(CircleId(bytes(16)), "city", people, NOON)
+    with pytest.raises(ValueError, match="ascending"):
+        Circle(CircleId(bytes(16)), "city", people[1::-1], NOON)
+
+
+def test_a_circle_is_asked_about_by_its_own_name_and_once_for_all(family: Room) -> None:
+    ana = family["ana"]
+    (doubt,) = warn_about(to_family(ana), ana.device)
+    assert (doubt.who, doubt.answer) == ("family", "family")
+    for reason in ("goes to 2 people", "first message to ben", "first message to caro"):
+        assert reason in doubt.why
+    with pytest.raises(ConfirmsNobody, match="goes to family"):  # its name, not everybody's
+        require_answers(to_family(ana, "yes"), ana.device)
+    for wrong in ("ben", "yes"):
+        with pytest.raises((GuardSaysStop, ConfirmsNobody)):
+            require_answers(to_family(ana, wrong), ana.device)
+    assert sends(ana).devices == {"ben": 1, "caro": 1}
+    (again,) = warn_about(to_family(ana), ana.device)
+    assert again.why == "family is a circle: this goes to 2 people"
+
+
+def test_within_its_conversation_it_is_not(family: Room) -> None:
+    ana = family["ana"]
+    of_all = conversation_of(sends(ana).name, ana.device)
+    assert warn_about(replace(to_family(ana), within=of_all), ana.device) == ()
+    alone = send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
+    of_ben = conversation_of(alone.name, ana.device)
+    (doubt,) = warn_about(replace(to_family(ana), within=of_ben), ana.device)
+    assert f"family is not the conversation of {alone.name}" in doubt.why
+
+
+def test_who_is_new_in_it_is_named(family: Room) -> None:
+    ana = family["ana"]
+    sends(ana)
+    ana.adds(family.settles("zoe"))
+    add_to_circle("family", ["zoe"], ana.device)
+    (doubt,) = warn_about(to_family(ana), ana.device)
+    assert "zoe is new in family" in doubt.why
+    sends(ana)
+    (again,) = warn_about(to_family(ana), ana.device)
+    assert "new in" not in again.why
+
+
+def test_who_is_blocked_is_passed_over(family: Room) -> None:
+    ana = family["ana"]
+    block_contact("ben", ana.device)
+    assert recipients(["family"], ana.device).people == ("caro",)
+    with pytest.raises(YouBlocked, match="blocked ben"):
+        require_answers(draft(ana, "ben"), ana.device)
+
+
+@pytest.mark.threat("wrong-recipient")
+def test_who_is_new_in_a_circle_still_is_when_a_message_was_called_off(friends: Room) -> None:
+    ana, caro = friends["ana"], friends.settles("caro")
+    ana.adds(caro)
+    ana.sends(SMALL, friends["ben"], caro)
+    add_to_circle("family", ["ben"], ana.device)
+
+    def to_family(undo_s: int = 0) -> Draft:
+        going = recipients(["family"], ana.device)
+        made = draft(ana, *going.people, confirmed=("family",))
+        return replace(made, circles=going.circles, undo_s=undo_s)
+
+    def says_so() -> bool:
+        (doubt,) = warn_about(to_family(), ana.device)
+        return "caro is new in family" in doubt.why
+
+    send_message(to_family(), ana.device)
+    add_to_circle("family", ["caro"], ana.device)
+    assert says_so()
+
+    def stops(_until: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Undone):
+        send_message(to_family(undo_s=10), ana.device, TransferWatch(wait=stops))
+    assert says_so()
+    send_message(to_family(), ana.device)
+    assert not says_so()
+
+
+def not_told(who: Person, name: str) -> None:
+    """As on a device that was told of the circle, and not of somebody in it yet."""
+    person = contact_named(name, who.device).person.id
+    who.device.vault.drop(CONTACT, person.hex())
+
+
+def test_who_is_left_out_since_this_device_does_not_know_her_is_counted(family: Room) -> None:
+    ana = family["ana"]
+    not_told(ana, "caro")
+    assert recipients(["family"], ana.device).people == ("ben",)
+    (doubt,) = warn_about(to_family(ana), ana.device)
+    assert "this goes to 1 person" in doubt.why
+    assert "1 person in it is not known on this device yet, and will get nothing" in doubt.why
+    of_ben = conversation_of(
+        send_message(draft(ana, "ben", confirmed=("ben",)), ana.device).name, ana.device
+    )
+    (doubt,) = warn_about(replace(to_family(ana), within=of_ben), ana.device)
+    assert "not known on this device" in doubt.why
+
+
+def test_of_a_circle_that_reaches_nobody_it_is_said(family: Room) -> None:
+    ana = family["ana"]
+    block_contact("ben", ana.device)
+    not_told(ana, "caro")
+    with pytest.raises(NobodyInReach, match="Nobody in family"):
+        recipients(["FAMILY"], ana.device)

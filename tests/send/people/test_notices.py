@@ -1,0 +1,62 @@
+"""That keys changed is noted once, with the moment, and told once."""
+
+from dataclasses import replace
+
+from entrenous.base.identifiers import DeviceId, MailboxId
+from entrenous.base.identity import Trust
+from entrenous.send.devices.device_lists import left_behind
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.people.contact_history import note_change, take_changes
+from entrenous.send.people.invite import greet
+from entrenous.send.people.keep_contacts import contact_named
+from tests.send.cards import another_device, issue_card
+from tests.send.send_device import Room
+
+
+def test_a_card_with_another_device_is_told_of(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    issue_card(ana, further=(another_device(ana),))
+    greet(contact_named("ben", ana.device), None, ana.device)
+    flush(ana.device)
+    fetch_messages(ben.device)
+    assert contact_named("ana", ben.device).changed_at == friends.clock.now()
+    (changed,) = take_changes(ben.device)
+    assert (changed.name, changed.came, changed.went, changed.in_doubt) == ("ana", 1, 0, False)
+    assert changed.at == friends.clock.now()
+    assert take_changes(ben.device) == ()
+
+
+def test_the_same_card_is_no_news(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    greet(contact_named("ben", ana.device), None, ana.device)
+    flush(ana.device)
+    fetch_messages(ben.device)
+    assert take_changes(ben.device) == ()
+    assert contact_named("ana", ben.device).changed_at is None
+
+
+def test_other_keys_under_one_number_are_another_device(friends: Room) -> None:
+    """One that only moved is the same."""
+    ana = friends["ana"]
+    before = contact_named("ben", ana.device)
+    (key,) = before.person.devices
+    for changed, count in (
+        (replace(key, ed25519=bytes(32)), 1),
+        (replace(key, curve25519=bytes(32)), 1),
+        (replace(key, mailbox=MailboxId(bytes(16))), 0),
+    ):
+        after = replace(before.person, devices=(changed,))
+        note_change(before, replace(before, person=after), ana.device)
+        assert [(one.came, one.went) for one in take_changes(ana.device)] == [(1, 1)] * count
+        assert left_behind(before.person, after) == (key.device,) * count
+
+
+def test_devices_that_went_and_doubts_are_counted(friends: Room) -> None:
+    ana = friends["ana"]
+    before = contact_named("ben", ana.device)
+    key = replace(before.person.devices[0], device=DeviceId(bytes(16)))
+    after = replace(before, person=replace(before.person, devices=(key,)), trust=Trust.UNKNOWN)
+    assert note_change(before, after, ana.device).changed_at is not None
+    (changed,) = take_changes(ana.device)
+    assert (changed.came, changed.went, changed.in_doubt) == (1, 1, True)

@@ -1,0 +1,253 @@
+"""Who is known: by names that are told apart as people tell them apart."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.errors import RelayUnreachable, WrongToken
+from entrenous.base.identifiers import PersonId
+from entrenous.base.identity import Trust
+from entrenous.crypto.hashing import sha256
+from entrenous.crypto.key_derivation import send_token
+from entrenous.device.identities import as_seen, contacts
+from entrenous.device.vault_tables import (
+    CONTACT,
+    OWN_KEY,
+    PEER,
+    WINDOW_OUT,
+    load_record,
+    load_records,
+    store_record,
+)
+from entrenous.send.devices.linked_devices import free_device_name
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import Flushed, flush
+from entrenous.send.letter.letter_nouns import Peer
+from entrenous.send.letter.relay_tasks import has_tokens_to_withdraw
+from entrenous.send.message.draft import NotToAll, WaitsInOutbox
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import (
+    contact_named,
+    contact_of,
+    forget_contact,
+    free_name,
+    keep_contact,
+    verify_contact,
+)
+from entrenous.send.people.people_nouns import NameTaken, UnknownPerson
+from entrenous.send.people.similar_names import resembles
+from entrenous.send.send import send_message
+from entrenous.send.status import sent_messages
+from entrenous.send.tokens.token_ranges import HeldWindow
+from entrenous.wire.text import is_name, numbered
+from tests.send.send_device import HERE, SMALL, Person, Room
+from tests.send.test_guard import draft
+from tests.village.malicious_relay import failing
+
+pytestmark = pytest.mark.slow
+
+
+def test_people_are_found_by_name_whatever_its_case_and_by_id(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    for name in ("ben", "BEN", "Ben"):
+        assert contact_named(name, ana.device).person.id == ben.id
+    assert contact_of(ben.id, ana.device) == contact_named("ben", ana.device)
+    assert contact_of(bytes(32), ana.device) is None
+    with pytest.raises(UnknownPerson, match="ben"):
+        contact_named("ben2", ana.device)
+    with pytest.raises(UnknownPerson, match="nobody yet"):
+        contact_named("ben", friends.settles("caro").device)
+
+
+def test_who_mistypes_a_name_is_shown_a_few_the_likest_first(friends: Room) -> None:
+    """Not everybody she knows: it ends up in logs, and in pictures of screens."""
+    ana = friends["ana"].device
+    ben = contact_named("ben", ana)
+    for name in ("Ada", "Dora", "Emil", "Ben Okri", "Fanny", "Gil"):
+        keep_contact(
+            replace(ben, name=name, person=replace(ben.person, id=PersonId(sha256(name.encode())))),
+            ana,
+        )
+    with pytest.raises(UnknownPerson) as refused:
+        contact_named("Ben Ocri", ana)
+    assert "to: Ben Okri, " in str(refused.value)
+    assert " and 2 more (all of them: entrenous person list)" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["zoé", "ZOE\u0301", "zo\u200dé"])
+def test_one_name_has_many_spellings_and_one_person(friends: Room, name: str) -> None:
+    ana, caro = friends["ana"], friends.settles("caro")
+    ana.adds(caro)
+    keep_contact(replace(contact_named("ben", ana.device), name="zoé"), ana.device)
+    assert contact_named(name, ana.device).person.id == friends["ben"].id
+    with pytest.raises(NameTaken):
+        keep_contact(replace(contact_named("caro", ana.device), name=name), ana.device)
+    assert free_name(name, ana.device) == f"{name} 2"
+
+
+def test_a_free_name_is_free_and_the_wanted_one_if_it_can_be(friends: Room) -> None:
+    ana = friends["ana"]
+    assert free_name("caro", ana.device) == "caro"
+    assert free_name("-ben", ana.device) == "ben 2", "a command would take it for an option"
+    assert free_name("Ben", ana.device) == "Ben 2"
+    keep_contact(replace(contact_named("ben", ana.device), name="ben 2"), ana.device)
+    assert free_name("Ben", ana.device) == "Ben"
+
+
+@given(st.text("ab é\u200d", min_size=1, max_size=64).filter(is_name), st.integers(2, 10**6))
+def test_a_name_with_a_number_is_still_a_name(name: str, number: int) -> None:
+    assert is_name(numbered(name, number))
+    assert numbered(name, number).endswith(f" {number}")
+    assert name.startswith(numbered(name, number).removesuffix(f" {number}"))
+
+
+def test_free_names_are_none_too_long(friends: Room) -> None:
+    ana, longest = friends["ana"], "b" * 64
+    keep_contact(replace(contact_named("ben", ana.device), name=longest), ana.device)
+    assert free_name(longest, ana.device) == "b" * 62 + " 2"
+    assert free_device_name(longest, [longest]) == "b" * 62 + " 2"
+
+
+def test_her_own_name_is_free_to_somebody(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    assert free_name("Ben", ana.device, ben.id) == "Ben"
+
+
+def test_who_keeps_her_name_is_kept_though_another_has_it(friends: Room) -> None:
+    """As an earlier version may have left them: her letters are not to fail for it."""
+    ana, caro = friends["ana"], friends.settles("caro")
+    ana.adds(caro)
+    known = contact_named("caro", ana.device)
+    store_record(replace(known, name="ben"), CONTACT, caro.id.hex(), ana.device.vault)
+    keep_contact(replace(known, name="ben", trust=Trust.UNKNOWN), ana.device)
+    assert [one.name for one in contacts(ana.device)] == ["ben", "ben"]
+
+
+def test_a_strangers_name_takes_nobodys_place(friends: Room) -> None:
+    """Somebody who calls herself "ben" writes to Ana, who knows a Ben."""
+    ana, ben = friends["ana"], friends["ben"]
+    other_ben = friends.settles("ben")
+    other_ben.adds(ana)
+    assert [(one.name, one.compared) for one in contacts(ana.device)] == [
+        ("ben", True),
+        ("ben 2", False),
+    ]
+    assert contact_named("ben", ana.device).person.id == ben.id
+
+
+def test_comparing_is_noted_for_that_person_alone(friends: Room) -> None:
+    ben = friends["ben"]
+    friends.settles("caro").adds(ben)
+    verify_contact("ana", ben.device)
+    assert {one.name: one.compared for one in contacts(ben.device)} == {"ana": True, "caro": False}
+
+
+def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
+    ana = friends["ana"]
+    ((whose, _),) = ana.device.vault.items(PEER)
+    peer = load_record(Peer, PEER, whose, ana.device.vault)
+    assert peer is not None
+    assert (len(peer.sessions), len(peer.mine)) == (1, 1)
+    assert forget_contact("BEN", ana.device).name == "ben"
+    assert contacts(ana.device) == ()
+    left = load_record(Peer, PEER, whose, ana.device.vault)
+    assert left is not None
+    assert (left.sessions, left.mine, left.sent) == ((), (), peer.sent)
+    assert ana.device.vault.get(OWN_KEY, peer.mine[0].hex()) is None
+    with pytest.raises(UnknownPerson):
+        forget_contact("ben", ana.device)
+
+
+def window_of(who: Person) -> HeldWindow:
+    """What somebody may write to the one device that she knows with."""
+    (held,) = load_records(HeldWindow, WINDOW_OUT, who.device.vault)
+    return held
+
+
+@pytest.mark.threat("forgotten-writes-on")
+def test_who_is_forgotten_can_write_no_more_however_often_they_were_greeted(
+    friends: Room,
+) -> None:
+    """Also with tokens of an earlier greeting; and nobody else loses theirs."""
+    ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
+    caro.adds(ben)
+    first = window_of(ana)
+    ana.adds(ben)
+    second = window_of(ana)
+    assert first.seed is not None
+    assert second.seed is not None
+    assert first.seed != second.seed
+    forget_contact("ana", ben.device)
+    assert flush(ben.device).problems == ()
+    url, mailbox, _ = ben.home
+    for seed, until in ((first.seed, first.until), (second.seed, second.until)):
+        for index in range(until):
+            with pytest.raises(WrongToken):
+                friends.honest.card(url, mailbox, send_token(seed, index))
+    with pytest.raises(NotToAll):
+        ana.sends(SMALL, ben)
+    caro.sends(SMALL, ben)
+    assert ben.received() == 1
+
+
+def test_a_relay_that_is_away_hears_of_it_later(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    friends.silence(HERE)
+    forget_contact("ana", ben.device)
+    assert flush(ben.device).problems
+    assert has_tokens_to_withdraw(ben.device)
+    friends.back(HERE)
+    flush(ben.device)
+    assert not has_tokens_to_withdraw(ben.device)
+    with pytest.raises(NotToAll):
+        ana.sends(SMALL, ben)
+
+
+def test_a_token_that_waits_to_be_given_is_not_given_to_who_is_forgotten(room: Room) -> None:
+    ana, ben = room["ana"], room["ben"]
+    away = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(post=away, change_tokens=away), pytest.raises(RelayUnreachable):
+        add_person(make_invite(ben.device), "ben", ana.device)
+    forget_contact("ben", ana.device)
+    assert flush(ana.device) == Flushed(0, {}, ())
+    assert fetch_messages(ben.device).came == 0
+
+
+@given(st.text(max_size=20))
+def test_what_is_seen_is_settled(name: str) -> None:
+    assert as_seen(as_seen(name)) == as_seen(name)
+
+
+@pytest.mark.threat("wrong-recipient")
+def test_what_waits_for_somebody_forgotten_does_not_leave(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    with pytest.raises(WaitsInOutbox):
+        send_message(replace(draft(ana, "ben", confirmed=("ben",)), undo_s=10), ana.device)
+    forget_contact("ben", ana.device)
+    friends.clock.wind(seconds=11)
+    fetch_messages(ana.device)
+    assert ben.received() == 0
+    assert sent_messages(ana.device)[0].copies[0].fate == "refused"
+
+
+UNSEEN = ["͏", "ᅟ", "᠋", "឴", "⠀", "ㅤ", "️", "󠄁"]
+
+
+@pytest.mark.threat("wrong-recipient")
+@pytest.mark.parametrize("unseen", UNSEEN, ids=ascii)
+def test_a_name_with_what_nobody_sees_is_that_name(friends: Room, unseen: str) -> None:
+    ana = friends["ana"]
+    fake = friends.settles(f"b{unseen}e{unseen}n")
+    fake.adds(ana)
+    fetch_messages(ana.device)
+    (other,) = [one.name for one in contacts(ana.device) if one.name != "ben"]
+    assert as_seen(other) == "ben 2"
+    assert resembles("ben", fake.name)
+
+
+def test_somebody_whose_name_cannot_be_seen_gets_one(friends: Room) -> None:
+    friends.settles("\u3164").adds(friends["ana"])
+    fetch_messages(friends["ana"].device)
+    assert "nameless" in [one.name for one in contacts(friends["ana"].device)]

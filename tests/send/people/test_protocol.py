@@ -1,0 +1,73 @@
+"""Nothing is sealed that its reader could not read: who speaks no protocol with us gets nothing."""
+
+import pytest
+
+from entrenous.base.errors import UPDATE
+from entrenous.base.identity import Speaks
+from entrenous.device.identities import who_am_i
+from entrenous.device.vault_tables import OUTBOX
+from entrenous.send.devices.device_lists import take_list
+from entrenous.send.message.react import react
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.people.people_nouns import TheyAreTooOld, WeAreTooOld
+from entrenous.send.send import send_message
+from tests.send.cards import issue_card
+from tests.send.send_device import SMALL, Room
+from tests.send.test_guard import draft
+
+
+def speaks(name: str, said: Speaks, room: Room) -> None:
+    """From now on, and Ana has heard of it."""
+    ana, other = room["ana"].device, room[name]
+    issue_card(other, speaks=said)
+    take_list(contact_named(name, ana), who_am_i(other.device).card, ana)
+
+
+@pytest.mark.threat("downgrade")
+@pytest.mark.parametrize("others", [(), ("caro",)])
+def test_nothing_is_sealed_for_who_speaks_only_newer_protocols(
+    friends: Room, others: tuple[str, ...]
+) -> None:
+    ana = friends["ana"]
+    for name in others:
+        ana.adds(friends.settles(name))
+    speaks("ben", Speaks(3, 4), friends)
+    before = ana.vault._files.copy(), ana.device.vault.keys(OUTBOX)
+    with pytest.raises(WeAreTooOld) as why:
+        send_message(draft(ana, *others, "ben", confirmed=("ben", *others)), ana.device)
+    said = " ".join(str(why.value).split())
+    assert said.startswith("ben speaks protocol 3 to 4; this Entrenous speaks 2. Update it: ")
+    assert UPDATE in said
+    assert (ana.vault._files, ana.device.vault.keys(OUTBOX)) == before
+    assert list(ana.device.ledger.messages()) == []
+    assert [friends[name].received() for name in ("ben", *others)] == [0] * (1 + len(others))
+
+
+@pytest.mark.threat("downgrade")
+def test_nor_for_who_speaks_only_older_ones(friends: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists never go back, so it is our own program that is another one meanwhile."""
+    ours = "entrenous.send.people.keep_contacts.SPEAKS"
+    ana = friends["ana"]
+    monkeypatch.setattr(ours, Speaks(3, 4))
+    with pytest.raises(TheyAreTooOld, match="ben speaks protocol 2 to 2") as why:
+        send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
+    assert UPDATE in str(why.value)
+    assert friends["ben"].received() == 0
+
+
+@pytest.mark.parametrize("said", [Speaks(2, 2), Speaks(2, 9)])
+def test_one_protocol_in_common_is_enough(friends: Room, said: Speaks) -> None:
+    speaks("ben", said, friends)
+    friends["ana"].sends(SMALL, friends["ben"])
+    assert friends["ben"].received() == 1
+
+
+def test_a_reaction_passes_over_who_could_not_read_it(friends: Room) -> None:
+    ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
+    ana.adds(caro)
+    both = ana.sends(SMALL, ben, caro).name
+    alone = ana.sends(SMALL, ben).name
+    speaks("ben", Speaks(3, 3), friends)
+    assert react(both, "!", ana.device).to == ("caro",)
+    with pytest.raises(WeAreTooOld):
+        react(alone, "!", ana.device)

@@ -1,0 +1,51 @@
+"""The safety number: one for each pair of people, whoever looks."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from entrenous.device.identities import contacts
+from entrenous.device.lock_errors import OfflineDevice
+from entrenous.send.people.compare_keys import safety_number
+from entrenous.send.people.people_nouns import UnknownPerson
+from entrenous.send.set_up import set_up
+from tests.in_memory.vault import MemoryVault
+from tests.send.send_device import Room
+
+pytestmark = pytest.mark.slow
+
+
+def test_both_sides_see_the_same_sixty_digits(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    number = safety_number("ben", ana.device)
+    assert number == safety_number("ana", ben.device)
+    assert re.fullmatch(r"(\d{5} ){11}\d{5}", number)
+    assert number == safety_number("BEN", ana.device)
+
+
+def test_every_pair_has_its_own(friends: Room) -> None:
+    ana, caro = friends["ana"], friends.settles("caro")
+    caro.adds(ana)
+    caro.adds(friends["ben"])
+    numbers = {
+        safety_number(name, one.device)
+        for one in friends.people.values()
+        for name in (contact.name for contact in contacts(one.device))
+    }
+    assert len(numbers) == 3
+    groups = [group for number in numbers for group in number.split()]
+    assert len(set(groups)) > 30  # digits, not a pattern
+
+
+def test_there_is_none_with_nobody(room: Room) -> None:
+    with pytest.raises(UnknownPerson):
+        safety_number("ben", room["ana"].device)
+
+
+def test_there_is_none_on_a_device_without_keys(room: Room) -> None:
+
+    device = replace(room["ana"].device, vault=MemoryVault())
+    set_up("ana", None, device)
+    with pytest.raises(OfflineDevice):
+        safety_number("ben", device)

@@ -1,0 +1,41 @@
+"""A picture that Ben has, with words that name Ben, on its way to somebody else."""
+
+from dataclasses import replace
+
+import pytest
+
+from entrenous.send.guard import warn_about
+from tests.send.send_device import Person, Room
+from tests.send.test_guard import draft
+from tests.village.world import photo
+
+SMALL = photo(width_px=160)  # a square: sizes and looks are judged here
+
+ASTRONAUT = photo(width_px=200)
+
+
+def asked(sender: Person, to: str, words: str, picture: bytes = ASTRONAUT) -> bool:
+    going = replace(draft(sender, to), files=(picture,), caption=words)
+    return any("who got this picture" in one.why for one in warn_about(going, sender.device))
+
+
+@pytest.fixture
+def three(friends: Room) -> Room:
+    """Ana has sent the picture to Ben, and knows Caro."""
+    friends["ana"].adds(friends.settles("caro"))
+    friends["ana"].sends(SMALL, friends["ben"])
+    return friends
+
+
+def test_words_for_another_who_has_the_picture_are_asked_about(three: Room) -> None:
+    """Also when it was scaled meanwhile."""
+    for words in ("For you, Ben!", "ben: as promised", "dear BEN"):
+        assert asked(three["ana"], "caro", words)
+
+
+def test_other_words_pictures_and_recipients_are_not(three: Room) -> None:
+    ana = three["ana"]
+    assert not asked(ana, "caro", "on a bench, being bendable")
+    assert not asked(ana, "caro", "For you, Ben!", photo("coffee", width_px=200))
+    assert not asked(ana, "ben", "For you, Ben!")
+    assert not asked(ana, "caro", "For you, Zoe!")

@@ -1,0 +1,113 @@
+"""Names that are easily taken for each other."""
+# ruff: noqa: RUF001 - letters that look like others are what this is about
+
+import unicodedata
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.guard.names import LOOKS
+from entrenous.send.people.similar_names import _distance, mixes_alphabets, resembles, similar_forms
+
+
+def one_slip_from(word: str, letters: str) -> set[str]:
+    """Everything that one letter more, less or other, or two swapped, makes of a word."""
+    cuts = [(word[:at], word[at:]) for at in range(len(word) + 1)]
+    less = {a + b[1:] for a, b in cuts if b}
+    more = {a + letter + b for a, b in cuts for letter in letters}
+    other = {a + letter + b[1:] for a, b in cuts if b for letter in letters}
+    swapped = {a + b[1] + b[0] + b[2:] for a, b in cuts if len(b) > 1}
+    return less | more | other | swapped | {word}
+
+
+def test_the_distance_is_how_many_slips_there_are() -> None:
+    words = ["".join(word) for size in range(5) for word in product("ab", repeat=size)]
+    for word in words:
+        near = one_slip_from(word, "ab")
+        further = {two for one in near for two in one_slip_from(one, "ab")}
+        for other in words:
+            assert (_distance(word, other) <= 1) == (other in near)
+            assert (_distance(word, other) <= 2) == (other in further)
+
+
+@given(st.text(max_size=12), st.text(max_size=12))
+def test_resemblance_is_mutual_and_everybody_resembles_themselves(one: str, other: str) -> None:
+    assert resembles(one, one)
+    assert resembles(one, other) == resembles(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *[("Zoé", "ZOE\u0301"), ("ana", "a\u200dn\u200da"), ("Straße", "STRASSE"), ("fin", "ﬁn")],
+        *[("Ben", "Вен"), ("Ben", "Веn"), ("ben", "вен"), ("Ana", "Ана"), ("Peter", "Ρeter")],
+        *[("Bill", "B1l1"), ("Iris", "lris"), ("Otto", "0tt0"), ("Arnold", "Amold")],
+        *[("Zoë", "Zoe"), ("Jürgen", "Jurgen"), ("Νίκος", "Nikos")],
+    ],
+)
+def test_what_looks_the_same_resembles(one: str, other: str) -> None:
+    assert resembles(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *[("Stephen", "Steven"), ("Katherine", "Catharine"), ("Jennifer", "Jenifr")],
+        *[("Sam", "Samuel"), ("Sam O.", "Samuel Okri"), ("Al", "Albert"), ("Ben", "Ben 2")],
+    ],
+)
+def test_a_slip_for_six_letters_and_a_short_form_resemble(one: str, other: str) -> None:
+    assert resembles(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *[("Ana", "Eva"), ("Carol", "Karen"), ("Maria", "Marta K."), ("Linda", "Sandra")],
+        *[
+            ("Sam Jones", "Samuel Okri"),
+            ("Sam K.", "Samuel"),
+            ("Ben Adam", "Ben Okri"),
+            ("Mark K.", "Mary"),
+        ],
+        *[("Анна", "Олег"), ("山田", "田中"), ("A", "Albert")],
+    ],
+)
+def test_what_nobody_takes_for_another_does_not(one: str, other: str) -> None:
+    assert not resembles(one, other)
+
+
+@pytest.mark.parametrize(("letter", "look"), [(a, b) for a, all_ in LOOKS.items() for b in all_])
+def test_a_letter_has_the_form_of_what_it_looks_like(letter: str, look: str) -> None:
+    known = set(similar_forms(letter)) & set(similar_forms(look))
+    assert known or unicodedata.name(look).startswith("CHEROKEE")
+
+
+@pytest.mark.parametrize(
+    ("name", "mixed"),
+    [
+        *[("Веn", True), ("Аna Okri", True), ("Νikos", True), ("Ben Вен", False)],
+        *[("Вен", False), ("Ben 2", False), ("Ben-Вен", True), ("田中さん", False), ("", False)],
+    ],
+)
+def test_a_word_in_two_alphabets_is_found(name: str, mixed: bool) -> None:  # noqa: FBT001
+    assert mixes_alphabets(name) is mixed
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        *[("王伟", "王芳", False), ("王伟", "李伟", False), ("王伟", "王伟", True)],
+        *[("김철", "김민", False), ("王小明", "王小红", True), ("王小明", "王大红", False)],
+        *[("김민수", "김민서", True), ("김민수", "박민지", False), ("あい", "あお", False)],
+        *[("王伟", "王伟明", True), ("Bo", "Jo", True), ("王", "李", False)],
+    ],
+)
+def test_in_two_syllables_another_one_is_another_name(
+    one: str,
+    other: str,
+    alike: bool,  # noqa: FBT001
+) -> None:
+    assert resembles(one, other) is alike

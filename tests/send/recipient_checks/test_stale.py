@@ -1,0 +1,67 @@
+"""A device of which nothing was heard for three weeks, from it or from its relay."""
+
+from entrenous.base.errors import RelayUnreachable
+from entrenous.send.fetch import fetch_messages
+from tests.send.send_device import SMALL, Room
+from tests.send.test_guard import doubts
+from tests.village.malicious_relay import failing
+
+SILENT = {"ben": "a device of ben was not heard of for 22 days"}
+
+
+def test_a_silent_device_is_asked_about_once_in_three_weeks(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    friends.clock.wind(days=22)
+    assert doubts(ana, "ben") == SILENT
+    ana.sends(SMALL, ben)
+    friends.clock.wind(days=5)
+    assert doubts(ana, "ben") == {}
+    friends.clock.wind(days=17)
+    assert "ben was not heard of for 44 days" in doubts(ana, "ben")["ben"]
+
+
+def test_a_letter_is_a_sign_of_life(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    friends.clock.wind(days=20)
+    ben.sends(SMALL, ana)
+    fetch_messages(ana.device)
+    friends.clock.wind(days=20)
+    assert doubts(ana, "ben") == {}
+
+
+def test_so_is_a_fresh_prekey_at_its_relay(friends: Room) -> None:
+    """Ben only ever looks; his program renews his prekeys."""
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    friends.clock.wind(days=15)
+    fetch_messages(ben.device)
+    friends.clock.wind(days=10)
+    assert doubts(ana, "ben") == {}
+
+
+def test_a_relay_that_is_away_proves_no_life(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    friends.clock.wind(days=22)
+    with ana.courier.playing(claim_prekeys=failing(RelayUnreachable(host="x"))):
+        assert doubts(ana, "ben") == SILENT
+
+
+def test_its_relay_is_asked_once_a_day_at_most(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    friends.clock.wind(days=22)
+    claims = []
+
+    def counted(*arguments: object) -> object:
+        claims.append(arguments)
+        raise RelayUnreachable(host="x")
+
+    with ana.courier.playing(claim_prekeys=counted):
+        for _ in range(3):
+            doubts(ana, "ben")
+        friends.clock.wind(hours=25)
+        doubts(ana, "ben")
+    assert len(claims) == 2

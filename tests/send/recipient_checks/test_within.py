@@ -1,0 +1,152 @@
+"""Who is in a conversation, by one of its messages."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from entrenous.base.identifiers import MessageId, MessageName
+from entrenous.base.secret import Secret
+from entrenous.device.identities import who_am_i
+from entrenous.device.sent_messages import UnknownMessage
+from entrenous.send.clock_sanity import this_second
+from entrenous.send.conversations import conversation_of, names_in
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.guard import warn_about
+from entrenous.send.inbox import received_messages
+from entrenous.send.letter.letter_nouns import PersonHead
+from entrenous.send.letter.sessions import with_sessions
+from entrenous.send.letter.write import addressees, write_letter
+from entrenous.send.message.draft import Draft, GuardSaysStop, Policy
+from entrenous.send.message.make import Sending, seal_content
+from entrenous.send.people.circle_members import add_to_circle
+from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.recall import recall_message
+from entrenous.send.send import send_message
+from tests.send.send_device import SMALL, Person, Room
+from tests.send.test_guard import draft
+
+pytestmark = pytest.mark.slow
+
+
+def test_everybody_who_has_a_message_but_us(friends: Room) -> None:
+    ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
+    ana.adds(caro)
+    sent = ana.sends(SMALL, ben, caro)
+    assert conversation_of(sent.name, ana.device).people == {ben.id, caro.id}
+    assert names_in(conversation_of(sent.name, ana.device), ana.device) == ["ben", "caro"]
+    fetch_messages(ben.device)
+    (received,) = received_messages(ben.device)
+    conversation = conversation_of(received.name, ben.device)
+    assert conversation.people == {ana.id, caro.id}
+    assert names_in(conversation, ben.device) == ["ana"], "Ben does not know Caro"
+
+
+def test_of_one_that_was_taken_back_its_sender_is_known(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    sent = ana.sends(SMALL, ben)
+    fetch_messages(ben.device)
+    recall_message(sent.name, ana.device)
+    fetch_messages(ben.device)
+    (received,) = received_messages(ben.device)
+    assert conversation_of(received.name, ben.device).people == {ana.id}
+
+
+def test_a_message_that_is_not_there_has_none(friends: Room) -> None:
+    with pytest.raises(UnknownMessage):
+        conversation_of("7-lunar-otter", friends["ana"].device)
+
+
+def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> str:
+    """A changed program sends a message to one person alone, and names others in its audience."""
+    knows = contact_named(reader.name, sender.device)
+    (to,) = with_sessions(addressees(knows, sender.device), sender.device)
+    people = [knows.person, *(who_am_i(one.device).person for one in others)]
+    heads = [PersonHead(one.id, one.epoch, one.head) for one in people]
+    sending = Sending(
+        MessageId(sender.device.dice.token(16)),
+        MessageName("7-lunar-otter"),
+        this_second(sender.device),
+        Policy(sender.device.clock.now() + timedelta(days=1)),
+        tuple(sorted((one.id, one.devices[0].device) for one in people)),
+        tuple(sorted(heads, key=lambda head: head.person)),
+        Secret(bytes(32)),
+    )
+    sealed = seal_content((), "How do I look?", to, sending, sender.device)
+    with sender.device.vault.together():
+        write_letter(sealed.manifest, to, sealed.outer, sender.device)
+    flush(sender.device)
+    fetch_messages(reader.device)
+    return received_messages(reader.device)[-1].name
+
+
+def answer(sender: Person, name: str) -> Draft:
+    """To all who have that message, as ``--reply`` without ``--to``."""
+    belongs = conversation_of(name, sender.device)
+    return replace(draft(sender, *names_in(belongs, sender.device)), within=belongs)
+
+
+@pytest.fixture
+def three() -> Room:
+    """Ana writes to her boss, and to Cleo."""
+    room = Room()
+    ana, boss, cleo = (room.settles(name) for name in ("ana", "boss", "cleo"))
+    for one in (boss, cleo):
+        ana.adds(one)
+        for _ in range(3):
+            ana.sends(SMALL, one)
+        one.received()
+    return room
+
+
+@pytest.mark.threat("wrong-recipient")
+def test_whom_a_sender_names_gets_no_answer_unasked(three: Room) -> None:
+    ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
+    name = says_that_they_have_it(cleo, ana, boss)
+    before = boss.received()
+    (doubt,) = warn_about(answer(ana, name), ana.device)
+    assert (doubt.who, doubt.answer) == ("boss", "boss")
+    assert doubt.why == f"this goes to boss too, who as cleo says got {name}"
+    with pytest.raises(GuardSaysStop):
+        send_message(answer(ana, name), ana.device)
+    assert boss.received() == before
+    to_cleo = replace(draft(ana, "cleo"), within=conversation_of(name, ana.device))
+    assert not warn_about(to_cleo, ana.device)
+
+
+@pytest.mark.slow
+@pytest.mark.threat("wrong-recipient")
+def test_of_many_it_is_asked_once(three: Room) -> None:
+    ana, cleo = three["ana"], three["cleo"]
+    others = [three.settles(f"friend {number}") for number in range(7)]
+    for one in others:
+        ana.adds(one)
+        for _ in range(3):
+            ana.sends(SMALL, one)
+    name = says_that_they_have_it(cleo, ana, *others)
+    (doubt,) = [one for one in warn_about(answer(ana, name), ana.device) if "as cleo" in one.why]
+    assert "friend 0, friend 1, friend 2, friend 3, friend 4 and 2 more too" in doubt.why
+    once = replace(answer(ana, name), confirmed=frozenset({doubt.answer}))
+    assert doubt not in [one for one in warn_about(once, ana.device) if one.who != doubt.who]
+
+
+def test_whom_we_wrote_to_together_or_keep_in_one_circle_are_no_surprise(three: Room) -> None:
+    ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
+    name = says_that_they_have_it(cleo, ana, boss)
+    add_to_circle("office", ["boss", "cleo"], ana.device)
+    assert not warn_about(answer(ana, name), ana.device)
+
+
+def test_nor_are_they_after_the_first_answer(three: Room) -> None:
+    ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
+    first = answer(ana, says_that_they_have_it(cleo, ana, boss))
+    send_message(replace(first, confirmed=frozenset({"boss"})), ana.device)
+    assert not warn_about(answer(ana, says_that_they_have_it(cleo, ana, boss)), ana.device)
+
+
+def test_our_own_message_needs_nobodys_word(three: Room) -> None:
+    ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
+    sent = ana.sends(SMALL, boss, cleo)
+    assert conversation_of(sent.name, ana.device).told_by is None
+    assert not warn_about(answer(ana, sent.name), ana.device)

@@ -1,0 +1,113 @@
+"""A clock that is wrong, and messages that say they are from another time."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from entrenous.base.errors import NoSuchBlob, NoSuchEnvelope
+from entrenous.base.identifiers import MessageId, MessageName
+from entrenous.base.secret import Secret
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.inbox import received_messages
+from entrenous.send.letter.letter_nouns import PersonHead
+from entrenous.send.letter.sessions import with_sessions
+from entrenous.send.letter.write import addressees, write_letter
+from entrenous.send.message.draft import Policy
+from entrenous.send.message.make import Sending, seal_content
+from entrenous.send.message.states import InboxState, NotThereYet, OddClock
+from entrenous.send.open import open_message
+from entrenous.send.people.keep_contacts import contact_named
+from tests.send.send_device import SMALL, Room
+from tests.village.malicious_relay import failing
+
+pytestmark = pytest.mark.slow
+
+FAR = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_clock_that_is_once_wrong_removes_nothing(friends: Room, *, opened: bool) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    fetch_messages(ben.device)
+    if opened:
+        open_message(name, ben.device)
+    right = friends.clock.moment
+    friends.clock.moment = right + timedelta(days=400)
+    fetch_messages(ben.device)
+    assert [one.state for one in received_messages(ben.device)] == [
+        InboxState.OPENED if opened else InboxState.WAITING
+    ]
+    if opened:
+        with pytest.raises(OddClock, match="Check the date"):
+            open_message(name, ben.device)
+    friends.clock.moment = right
+    fetch_messages(ben.device)
+    assert open_message(name, ben.device).files
+
+
+def test_who_was_away_for_more_than_a_month_is_believed_an_hour_later(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = ana.sends(SMALL, ben).name
+    fetch_messages(ben.device)
+    open_message(name, ben.device)
+    friends.clock.wind(days=40)
+    for minutes in (0, 30, 29):
+        friends.clock.wind(minutes=minutes)
+        fetch_messages(ben.device)
+        assert received_messages(ben.device)[0].state is InboxState.OPENED
+    friends.clock.wind(minutes=1)
+    fetch_messages(ben.device)
+    (ended,) = received_messages(ben.device)
+    assert (ended.state, ended.key, ended.kept) == (InboxState.EXPIRED, None, ())
+
+
+def test_whose_clock_was_ahead_from_the_start_is_believed(friends: Room) -> None:
+    """And so is one that is set back: then nothing is over."""
+    ana, ben = friends["ana"], friends["ben"]
+    fetch_messages(ben.device)
+    friends.clock.wind(days=-10)
+    ana.sends(SMALL, ben)
+    for _ in range(4):
+        fetch_messages(ben.device)
+        friends.clock.wind(days=10)
+    fetch_messages(ben.device)
+    assert received_messages(ben.device)[0].state is InboxState.EXPIRED
+
+
+@pytest.mark.parametrize("end", [None, FAR])
+def test_a_message_from_the_far_future_ends_as_any_other(
+    friends: Room, end: datetime | None
+) -> None:
+    """A changed program's: its end would be after the last day that there is."""
+    ana, ben = friends["ana"], friends["ben"]
+    knows = contact_named("ben", ana.device)
+    (to,) = with_sessions(addressees(knows, ana.device), ana.device)
+    sending = Sending(
+        MessageId(bytes(16)),
+        MessageName("7-lunar-otter"),
+        FAR,
+        Policy(friends.clock.now() + timedelta(hours=1)),
+        ((ben.id, to.key.device),),
+        (PersonHead(ben.id, knows.person.epoch, knows.person.head),),
+        Secret(bytes(32)),
+    )
+    sealed = seal_content((), "hello", to, sending, ana.device)
+    with ana.device.vault.together():
+        write_letter(replace(sealed.manifest, expires_at=end), to, sealed.outer, ana.device)
+    flush(ana.device)
+    fetch_messages(ben.device)
+    (one,) = received_messages(ben.device)
+    assert one.sent_at <= friends.clock.now()
+    assert one.expires_at is not None
+    assert one.expires_at - friends.clock.now() <= timedelta(days=31)
+    friends.clock.wind(days=20)
+    fetch_messages(ben.device)
+    with ben.courier.playing(open_share=failing(NoSuchEnvelope()), blob=failing(NoSuchBlob())):
+        with pytest.raises(NotThereYet):
+            open_message(one.name, ben.device)
+        friends.clock.wind(days=20)
+        fetch_messages(ben.device)
+        assert received_messages(ben.device)[0].state is InboxState.EXPIRED

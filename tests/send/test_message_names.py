@@ -1,0 +1,206 @@
+"""Names of messages: new ones are new, and a stranger's is used only if it is a name."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from entrenous.base.errors import RelayUnreachable
+from entrenous.base.identifiers import FIRST, SECOND, MessageName, RecipientId
+from entrenous.device.device import Device
+from entrenous.device.vault_tables import INBOX, INBOX_NAME, SELF, load_records
+from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import free_message_name, new_name, received_messages, remove_received
+from entrenous.send.message.draft import Undone, WaitsInOutbox
+from entrenous.send.message.states import Received
+from entrenous.send.message.transfer_progress import TransferWatch
+from entrenous.send.open import open_message
+from entrenous.send.recall import recall_message
+from entrenous.send.send import send_message
+from tests.archive.boxes import exported, fresh_device, imported
+from tests.in_memory.vault import MemoryVault
+from tests.send.room_text import writes
+from tests.send.send_device import SMALL, Person, Room
+from tests.send.test_guard import draft
+from tests.village.malicious_relay import failing
+
+
+def test_a_new_name_is_nobodys_not_even_a_received_ones(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    sent = ana.sends(SMALL, ben).name
+    fetch_messages(ben.device)
+
+    class Same:
+        def token(self, size: int) -> bytes:
+            return bytes([FIRST.index(first), SECOND.index(second), int(number) - 1])[:size]
+
+    number, first, second = sent.split("-")
+    for one in (ana, ben):
+        name = new_name(replace(one.device, dice=Same()))
+        assert name == f"{int(number) + 1}-{first}-{second}"
+
+
+def agrees(device: Device) -> bool:
+    """Whether what is indexed here is what a look at every message says: of each name that is
+    taken the next number that is not is given.
+    """
+    sent = [message.name for message in device.ledger.messages()]
+    came = [received.name for received in load_records(Received, INBOX, device.vault)]
+    indexed = [
+        f"{number}-{words}"
+        for key in device.vault.keys(INBOX_NAME)
+        for words, number, _ in [key.split(" ", 2)]
+    ]
+    assert sorted(indexed) == sorted(came)
+    taken = {*sent, *came}
+    for name in taken:
+        number, words = name.split("-", 1)
+        free = int(number)
+        while f"{free}-{words}" in taken:
+            free += 1
+        if free_message_name(name, device) != f"{free}-{words}":
+            return False
+    return True
+
+
+def calls_off(ana: Person) -> None:
+    """Ana writes, and changes her mind before it leaves."""
+
+    def changes_her_mind(_until: datetime) -> None:
+        raise KeyboardInterrupt
+
+    held = replace(draft(ana, "ben", confirmed=("ben",)), undo_s=10)
+    with suppress(Undone):
+        send_message(held, ana.device, TransferWatch(wait=changes_her_mind))
+
+
+def is_cut_off(ana: Person) -> None:
+    """Her relay is away; then she takes back what has not left."""
+    with (
+        ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
+        suppress(WaitsInOutbox),
+    ):
+        writes(ana, "ben")
+    *_, last = ana.device.ledger.messages()
+    recall_message(last.name, ana.device)
+
+
+def marks_half(ana: Person) -> None:
+    """Marked for somebody, and stopped before anybody had it."""
+    copies = mark_copies(SMALL, [RecipientId("x"), RecipientId("y")], None, ana.device)
+    next(copies)
+    copies.close()
+
+
+def test_whatever_becomes_of_messages_names_are_taken_as_a_look_at_all_of_them_says(
+    friends: Room,
+) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    first = writes(ana, "ben").name
+    fetch_messages(ben.device)
+    new_name(ana.device)
+    open_message(first, ben.device)
+    calls_off(ana)
+    assert agrees(ana.device)
+    is_cut_off(ana)
+    marks_half(ana)
+    assert agrees(ana.device)
+    once, removed, back = (writes(ana, "ben", opens=1).name for _ in range(3))
+    recall_message(back, ana.device)
+    fetch_messages(ben.device)
+    open_message(once, ben.device)
+    remove_received(removed, ben.device)
+    friends.clock.wind(days=8)
+    assert {one.state.value for one in received_messages(ben.device)} > {"expired", "used up"}
+    for who in (ana, ben):
+        assert agrees(who.device)
+    tar, other = exported(ben.device), fresh_device(friends)
+    for _ in range(2):
+        imported(tar, other)
+        assert agrees(other)
+    imported(exported(ana.device), other)
+    assert agrees(other)
+    assert len({one.name for one in received_messages(other)} & {first}) == 1
+    assert first not in {one.name for one in other.ledger.messages()}
+
+
+def test_what_came_before_there_was_an_index_is_in_it(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = writes(ana, "ben").name
+    fetch_messages(ben.device)
+    for key in ben.device.vault.keys(INBOX_NAME):
+        ben.device.vault.drop(INBOX_NAME, key)
+    ben.device.vault.drop(SELF, "inbox-names-indexed")
+    writes(ana, "ben")
+    fetch_messages(ben.device)
+    assert name in {one.name for one in received_messages(ben.device)}
+    assert agrees(ben.device)
+
+
+def test_a_letter_that_comes_reads_no_other_message(
+    friends: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    writes(ana, "ben")
+    fetch_messages(ben.device)
+    writes(ana, "ben")
+    items, read = MemoryVault.items, list[str]()
+
+    def counted(vault: MemoryVault, drawer: str) -> Iterator[tuple[str, bytes]]:
+        found = list(items(vault, drawer))
+        read.extend(drawer for _ in found)
+        return iter(found)
+
+    monkeypatch.setattr(MemoryVault, "items", counted)
+    fetch_messages(ben.device)
+    assert not {INBOX, "message", INBOX_NAME} & set(read)
+    monkeypatch.undo()
+    assert ben.received() == 2
+
+
+def test_a_received_message_keeps_its_name_unless_it_is_taken(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    assert free_message_name(MessageName("7-lunar-otter"), ben.device) == "7-lunar-otter"
+    posted = ana.sends(SMALL, ben)
+    fetch_messages(ben.device)
+    assert received_messages(ben.device)[0].name == posted.name
+    number, words = posted.name.split("-", 1)
+    assert free_message_name(posted.name, ben.device) == f"{int(number) + 1}-{words}"
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "../../../etc/passwd",
+        "1-a/b-c",
+        "--help",
+        "-1-lunar-otter",
+        "0-lunar-otter",
+        "7-lunar",
+        "7-lunar-otter\n",
+        "7-Lunar-Otter",
+        "\uff19-lunar-otter",
+        "9" * 5000 + "-lunar-otter",
+        ".",
+        "con",
+        "7-lunar-otter-1",
+    ],
+)
+def test_a_strangers_odd_name_is_not_used(room: Room, wanted: str) -> None:
+    name = free_message_name(MessageName(wanted), room["ben"].device)
+    number, first, second = name.split("-")
+    assert number.isdigit()
+    assert (first in FIRST, second in SECOND) == (True, True)
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(min_size=1, max_size=64))
+def test_no_name_leads_out_of_a_folder(room: Room, wanted: str) -> None:
+    name = free_message_name(MessageName(wanted), room["ben"].device)
+    assert set(name) <= set("0123456789abcdefghijklmnopqrstuvwxyz-")
+    assert name[0].isdigit()

@@ -1,0 +1,34 @@
+"""When a message ends, as a relay sees it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.limits import EXPIRY_DAYS_MAX
+from entrenous.send.clock_sanity import open_until
+from tests.send.send_device import Room
+from tests.village.world import WoundClock
+
+moments = st.integers(0, 366 * 86_400).map(
+    lambda s: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=s)
+)
+
+
+@pytest.fixture(scope="module")
+def room() -> Room:
+    room = Room()
+    room.settles("ana")
+    return room
+
+
+@given(moments, st.integers(1, EXPIRY_DAYS_MAX))
+def test_it_ends_at_a_whole_hour_near_what_was_asked(room: Room, now: datetime, days: int) -> None:
+    until = open_until(days, replace(room["ana"].device, clock=WoundClock(now)))
+    assert (until.minute, until.second, until.microsecond) == (0, 0, 0)
+    assert abs(until - now - timedelta(days=days)) <= timedelta(hours=1)
+    assert until <= now + timedelta(days=EXPIRY_DAYS_MAX)
+    if days < EXPIRY_DAYS_MAX:
+        assert until > now + timedelta(days=days)

@@ -1,0 +1,273 @@
+"""Windows of send tokens: each token once, more in time, replaced and taken back."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from entrenous.base.errors import RelayUnreachable, WrongToken
+from entrenous.base.identifiers import PersonId
+from entrenous.base.limits import WINDOW_AHEAD_MAX, WINDOW_FIRST_MAX, WINDOW_LOW, WINDOW_TOKENS
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.key_derivation import send_token
+from entrenous.device.identities import who_am_i
+from entrenous.device.vault_tables import (
+    BATCH,
+    WINDOW_IN,
+    WINDOW_OLD,
+    WINDOW_OUT,
+    load_records,
+    store_record,
+)
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.inbox import received_messages
+from entrenous.send.letter.letter_nouns import CardNote, WindowNote
+from entrenous.send.letter.write import addressees, plain_outer, write_letter
+from entrenous.send.message.draft import WaitsInOutbox
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import contact_named, forget_contact
+from entrenous.send.tokens.issue import note_token_used, queue_registration, register_tokens
+from entrenous.send.tokens.token_ranges import GivenWindow, HeldWindow
+from entrenous.send.tokens.use import lend_tokens, take_lent, token_for
+from entrenous.wire.relay_nouns import TokenBatch
+from tests.send.cards import issue_card
+from tests.send.room_text import writes
+from tests.send.send_device import Person, Room
+from tests.village.households import catch_up
+from tests.village.malicious_relay import Honest, failing
+
+pytestmark = pytest.mark.slow
+
+
+def given(who: Person) -> GivenWindow:
+    """What the one device that she knows may write to her with."""
+    (window,) = load_records(GivenWindow, WINDOW_IN, who.device.vault)
+    return window
+
+
+def held(who: Person) -> HeldWindow:
+    """What she may write to the one device that she knows with."""
+    (window,) = load_records(HeldWindow, WINDOW_OUT, who.device.vault)
+    return window
+
+
+def posted() -> tuple[list[Secret], Any]:
+    """The tokens that her letters show, from now on, and the trick that hears of them."""
+    shown: list[Secret] = []
+
+    def trick(honest: Honest, url: str, token: Secret, envelope: Any) -> Any:
+        shown.append(token)
+        return honest(url, token, envelope)
+
+    return shown, trick
+
+
+def told_batches() -> tuple[list[TokenBatch], Any]:
+    told: list[TokenBatch] = []
+
+    def trick(honest: Honest, *arguments: Any) -> Any:
+        told.append(arguments[-1])
+        return honest(*arguments)
+
+    return told, trick
+
+
+def test_each_letter_shows_the_next_token_and_says_which(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    shown, trick = posted()
+    with ana.courier.playing(post=trick):
+        for _ in range(3):
+            writes(ana, "ben")
+    seed = held(ana).seed
+    assert seed is not None
+    assert shown == [send_token(seed, index) for index in range(3)]
+    assert (held(ana).next, given(ben).unseen) == (3, 0)
+    fetch_messages(ben.device)
+    assert given(ben).unseen == 3
+    for token in shown:
+        with pytest.raises(WrongToken):  # once, and never again
+            friends.honest.card(*ben.home[:2], token)
+
+
+def test_who_has_few_left_is_told_of_more_so_that_nobody_ever_waits(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    told, trick = told_batches()
+    with ben.courier.playing(change_tokens=trick):
+        for _ in range(3):
+            for _ in range(WINDOW_TOKENS - 1):
+                writes(ana, "ben")
+            fetch_messages(ben.device)
+            fetch_messages(ana.device)
+    assert len(received_messages(ben.device)) == 3 * (WINDOW_TOKENS - 1)
+    assert len(told) == 3
+    assert {len(batch.add) for batch in told} == {128}  # of one person, so it could be of two
+    assert given(ben).told - given(ben).unseen >= WINDOW_LOW
+
+
+def test_who_has_none_left_waits_until_the_other_has_looked(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    for _ in range(WINDOW_TOKENS):
+        writes(ana, "ben")
+    for _ in range(2):
+        with pytest.raises(WaitsInOutbox, match="leaves by itself after that"):
+            writes(ana, "ben")
+    fetch_messages(ben.device)
+    assert len(received_messages(ben.device)) == WINDOW_TOKENS
+    fetch_messages(ana.device)
+    assert flush(ana.device).stayed == {}
+    fetch_messages(ben.device)
+    assert len(received_messages(ben.device)) == WINDOW_TOKENS + 2
+
+
+def test_a_window_is_replaced_after_its_days_and_holds_for_a_week_more(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    before = held(ana)
+    assert before.seed is not None
+    friends.clock.wind(days=91)
+    fetch_messages(ben.device)
+    friends.honest.card(*ben.home[:2], token=send_token(before.seed, before.next))
+    fetch_messages(ana.device)
+    fetch_messages(ben.device)
+    after = held(ana)
+    assert after.seed != before.seed
+    assert after.next >= before.until  # so an index says whose it is
+    friends.clock.wind(days=8)
+    fetch_messages(ben.device)
+    fetch_messages(ben.device)
+    assert ben.device.vault.keys(WINDOW_OLD) == ()
+    for index in range(before.until):
+        with pytest.raises(WrongToken):
+            friends.honest.card(*ben.home[:2], send_token(before.seed, index))
+    writes(ana, "ben")
+    assert ben.received() == 1
+
+
+@pytest.mark.parametrize("ahead", [timedelta(), timedelta(days=400)])
+def test_what_waited_while_its_window_ended_leaves_with_a_token_of_the_new_one(
+    friends: Room, ahead: timedelta
+) -> None:
+    """Also where the clock was far ahead when that one was noted."""
+    ana, ben = friends["ana"], friends["ben"]
+    away = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(post=away), pytest.raises(WaitsInOutbox):
+        writes(ana, "ben")
+    friends.clock.wind(days=91)
+    # The letter itself expired long ago at its relay's; what matters is the token that it shows.
+    fetch_messages(ben.device)
+    with ana.courier.playing(post=away):
+        fetch_messages(ana.device)
+    now = held(ana)
+    assert now.old is not None
+    noted = replace(now, old=replace(now.old, lapses_at=now.old.lapses_at + ahead))
+    store_record(noted, WINDOW_OUT, ana.device.vault.keys(WINDOW_OUT)[0], ana.device.vault)
+    friends.clock.wind(days=8)
+    fetch_messages(ben.device)
+    shown, trick = posted()
+    with ana.courier.playing(post=trick):
+        flush(ana.device)
+    seed = held(ana).seed
+    assert seed is not None
+    assert shown[0] in [send_token(seed, index) for index in range(held(ana).until)]
+
+
+@pytest.mark.threat("forgotten-writes-on")
+def test_added_again_after_being_forgotten_one_writes_by_the_new_invite(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    forget_contact("ana", ben.device)
+    flush(ben.device)
+    add_person(make_invite(ben.device), "ben", ana.device)
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    writes(ana, "ben")
+    writes(ben, "ana")
+    assert (ana.received(), ben.received()) == (1, 1)
+
+
+def test_a_batch_whose_answer_was_lost_goes_again_in_the_same_bytes(room: Room) -> None:
+    """Of two that differ in their padding only, the padding could be told."""
+    ana, ben = room["ana"], room["ben"]
+    told: list[TokenBatch] = []
+
+    def heard_and_lost(honest: Honest, *arguments: Any) -> Any:
+        told.append(arguments[-1])
+        honest(*arguments)
+        raise RelayUnreachable(host="x")
+
+    link = make_invite(ben.device)
+    with ana.courier.playing(change_tokens=heard_and_lost):
+        for _ in range(2):
+            with pytest.raises(RelayUnreachable):
+                add_person(link, "ben", ana.device)
+    fetch_messages(ana.device)
+    assert told[0] == told[1]
+    assert ana.device.vault.keys(BATCH) == ()
+    assert fetch_messages(ben.device).came >= 1
+
+
+def test_a_first_window_is_registered_together_with_tokens_for_others(friends: Room) -> None:
+    ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
+    before = given(ben)
+    told, trick = told_batches()
+    with ben.courier.playing(change_tokens=trick):
+        caro.adds(ben)
+    (batch,) = told
+    assert len(batch.add) == 128
+    assert list(batch.add) == sorted(batch.add)  # a lock is a hash: in no order of its own
+    fresh = [lock_of(send_token(before.seed, before.until + place)) for place in range(4)]
+    assert set(fresh) <= set(batch.add)
+    assert ana.id != caro.id
+
+
+def test_what_is_registered_ahead_does_not_grow_without_end(friends: Room) -> None:
+    ben = friends["ben"]
+    (whose,) = ben.device.vault.keys(WINDOW_IN)
+    for number in range(60):
+        queue_registration(
+            given(ben), range(10_000, 10_001), PersonId(bytes([number] * 32)), ben.device
+        )
+        register_tokens(ben.device)
+    assert given(ben).until - given(ben).unseen == WINDOW_AHEAD_MAX
+    assert whose in ben.device.vault.keys(WINDOW_IN)
+
+
+def test_an_index_that_was_never_given_says_nothing(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    key = contact_named("ana", ben.device).person.devices[0].device
+    for index in (None, WINDOW_TOKENS, 2**63, -1):
+        note_token_used(ana.id, key, index, ben.device)
+    assert given(ben).unseen == 0
+    note_token_used(ana.id, key, 5, ben.device)
+    note_token_used(ana.id, key, 3, ben.device)  # late, or called off
+    assert given(ben).unseen == 6
+
+
+def test_a_token_that_was_lent_is_used_once_and_by_its_borrower(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    contact = contact_named("ben", ana.device)
+    key = contact.person.devices[0].device
+    lent = lend_tokens(contact.person.id, key, 2, ana.device)
+    assert [one.index for one in lent] == [0, 1]
+    assert token_for(contact, key, ana.device) != lent[0].token
+    other = friends.settles("ana's other")
+    take_lent(contact.person.id, key, lent, other.device)
+    assert token_for(contact, key, other.device) == lent[0].token
+    friends.honest.card(*ben.home[:2], lent[1].token)
+
+
+def test_nobody_begins_a_window_where_no_letter_can_follow(friends: Room) -> None:
+    """Each fetch tells her of a window when lists change: none may end at a letter to her."""
+    ana, eve = friends["ana"], friends["ben"]
+    catch_up(eve, ana, eve)
+    (to,) = addressees(contact_named("ana", eve.device), eve.device)
+    last = WindowNote(Secret(b"s" * 32), WINDOW_FIRST_MAX)
+    write_letter(last, to, plain_outer(eve.device), eve.device)
+    for _ in range(3):
+        issue_card(eve)
+        card = CardNote(who_am_i(eve.device).card)
+        write_letter(card, to, plain_outer(eve.device), eve.device)
+        flush(eve.device)
+        fetch_messages(ana.device)
+    assert WINDOW_FIRST_MAX < held(ana).next < WINDOW_FIRST_MAX + WINDOW_TOKENS

@@ -1,0 +1,63 @@
+"""Strangers who want a server to hold much for them."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+import httpx
+
+from tests.serving.certificates import Pair
+
+#: Of each, a line could be written, and each costs a stranger a packet.
+MALFORMED = (
+    b"rubbish\r\n\r\n",
+    b"GET /\xff HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nA b: c\r\n\r\n",
+    b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+    b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+)
+_SOCKETS_BYTES = 16 << 20  # that the system may hold of what was sent and not read
+
+
+def connected(url: str, pair: Pair | None, receive_buffer: int = 0) -> socket.socket:
+    """One who is connected there, in TLS if there is a certificate."""
+    raw = socket.socket()
+    if receive_buffer:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    raw.settimeout(20)
+    raw.connect(("127.0.0.1", httpx.URL(url).port or 0))
+    if pair is None:
+        return raw
+    context = ssl.create_default_context(cafile=str(pair.cert))
+    return context.wrap_socket(raw, server_hostname="localhost")
+
+
+def assert_refuses_endless_heads(url: str, pair: Pair | None) -> None:
+    """Whoever sends one is told so, and cannot go on."""
+    for start, piece in (
+        (b"GET / HTTP/1.1\r\nHost: a\r\n", b"X: a\r\n" * 10_000),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"a" * 60_000),
+        (b"GET /", b"a" * 60_000),
+        (b"", b"\r\n" * 30_000),
+    ):
+        with connected(url, pair) as one:
+            one.sendall(start + piece[:40_000])
+            assert one.recv(100).startswith(b"HTTP/1.1 431 ")
+            assert sum(map(len, _taken(one, piece))) < _SOCKETS_BYTES
+
+
+def send_malformed(url: str) -> None:
+    """Each, and wait until it was answered."""
+    for said in MALFORMED:
+        with connected(url, None) as one:
+            one.sendall(said)
+            assert one.recv(1000).startswith(b"HTTP/1.1 4")
+
+
+def _taken(one: socket.socket, piece: bytes) -> Iterator[bytes]:
+    try:
+        while True:
+            one.sendall(piece)
+            yield piece
+    except OSError:
+        return

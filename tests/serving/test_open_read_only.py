@@ -1,0 +1,36 @@
+"""A look at a relay's database leaves no file behind and sees what is there."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.identifiers import MailboxId
+from entrenous.carry.mailbox import create_mailbox
+from entrenous.serving.host_checks import open_read_only
+from tests.carry.relays import Post, WoundClock, disk_relay
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+
+def count(mail: Path) -> int:
+    with open_read_only(mail) as rows:
+        found: int = rows.execute("SELECT count(*) FROM held_mailbox").fetchone()[0]
+        return found
+
+
+def test_of_a_relay_that_runs(tmp_path: Path) -> None:
+    post = Post()
+    with disk_relay(tmp_path, WoundClock()) as relay:
+        for number in range(3):
+            box = MailboxId(post.dice.token(16))
+            asyncio.run(create_mailbox(box, bytes(32), relay))
+            assert count(tmp_path / "mail.db") == number + 1
+
+
+def test_of_one_that_does_not(tmp_path: Path) -> None:
+    with disk_relay(tmp_path, WoundClock()):
+        pass
+    assert count(tmp_path / "mail.db") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["blobs", "mail.db"]

@@ -1,0 +1,65 @@
+"""What a relay writes down: events, statuses, size classes; never an address."""
+
+import io
+import json
+import logging
+
+import pytest
+
+from entrenous.serving.server_process import HOOKS, OURS, LogKind, start_hooks_log, start_log
+
+
+def answer(log: logging.Logger) -> None:
+    said = {"event": "get_blob", "status": 200, "size_bits": 23}
+    log.info("%s %d size<=2^%d", *said.values(), extra={"said": said})
+
+
+def library() -> None:
+    """As asyncio and uvicorn do: with a peer in the message, and an error."""
+    why = ConnectionResetError("peer 203.0.113.7 went away")
+    logging.getLogger("asyncio").error("lost %s", "203.0.113.7:4711", exc_info=why)
+
+
+def lines(kind: LogKind) -> list[str]:
+    stream = io.StringIO()
+    start_log(kind, stream)
+    answer(logging.getLogger(OURS))
+    library()
+    return stream.getvalue().splitlines()
+
+
+def test_a_line_is_an_object() -> None:
+    first, second = (json.loads(line) for line in lines(LogKind.JSON))
+    assert set(first) == {"at", "level", "event", "status", "size_bits"}
+    assert (first["event"], first["status"], first["level"]) == ("get_blob", 200, "info")
+    assert first["at"].endswith("Z")
+    assert (second["from"], second["kind"]) == ("asyncio", "ConnectionResetError")
+
+
+def test_a_line_is_a_sentence() -> None:
+    first, second = lines(LogKind.TEXT)
+    assert first == "info get_blob status=200 size_bits=23"
+    assert second == "error library from=asyncio kind=ConnectionResetError"
+
+
+def test_errors_only() -> None:
+    assert lines(LogKind.ERRORS) == ["error library from=asyncio kind=ConnectionResetError"]
+
+
+@pytest.mark.parametrize("kind", LogKind)
+def test_what_a_library_says_of_a_peer_is_not_written(kind: LogKind) -> None:
+    assert "203.0.113.7" not in "\n".join(lines(kind))
+
+
+def test_what_a_gate_says_to_a_hook_is_one_line_as_the_page_shows() -> None:
+    stream = io.StringIO()
+    start_hooks_log(stream)
+    said = {"event": "upload", "decision": "let through"}
+    for tell in (logging.getLogger(HOOKS).info, logging.getLogger(HOOKS).warning):
+        tell("upload decision=%(decision)s", said, extra={"said": said})
+    library()
+    assert stream.getvalue().splitlines() == [
+        "INFO entrenous.hooks upload decision=let through",
+        "WARNING entrenous.hooks upload decision=let through",
+        "error library from=asyncio kind=ConnectionResetError",
+    ]

@@ -1,0 +1,143 @@
+"""What is written in TLS and not read is counted, stays in order, and comes whole."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from entrenous.serving.connection_limits import PORTION_BYTES, PortionedWriter
+from entrenous.serving.http_server import listening
+from entrenous.serving.tls import Certificate
+from tests.carry.relays import CountingDice
+from tests.serving.certificates import Pair, certificate
+
+DATA = CountingDice().token(3_000_000)
+NOT_COUNTED = 1 << 20  # a portion or two, and what lies in both sockets
+
+
+class Below:
+    """A transport of TLS, and how many writes it has room for."""
+
+    def __init__(self, room: int) -> None:
+        self.room, self.said, self.closed = room, b"", False
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        assert high == PORTION_BYTES
+
+    def write(self, data: memoryview) -> None:
+        assert 0 < len(data) <= PORTION_BYTES
+        assert not self.closed
+        self.said, self.room = self.said + bytes(data), self.room - 1
+
+    def get_write_buffer_size(self) -> int:
+        return 7
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def abort(self) -> None:
+        self.closed = True
+
+    pause_reading = resume_reading = get_extra_info = close
+
+
+def test_it_goes_on_where_it_was_and_closes_behind_the_last_byte() -> None:
+    below = Below(3)
+    one = PortionedWriter(below, lambda: below.room <= 0)
+    one.write(DATA[:10])
+    one.write(DATA[10:200_000])
+    one.write(DATA[200_000:300_000])
+    assert below.said == DATA[: 10 + 2 * PORTION_BYTES]
+    assert one.get_write_buffer_size() == 300_000 - len(below.said) + 7
+    one.close()
+    assert (one.is_closing(), below.closed) == (True, False)
+    below.room = 99
+    one.go_on()
+    assert (below.said, below.closed) == (DATA[:300_000], True)
+    assert one.get_write_buffer_size() == 7
+
+
+def test_of_what_is_ended_nothing_more_is_written() -> None:
+    below = Below(1)
+    one = PortionedWriter(below, lambda: below.room <= 0)
+    one.write(DATA)
+    one.abort()
+    below.room = 99
+    one.go_on()
+    assert (len(below.said), one.get_write_buffer_size(), one.is_closing()) == (65536, 7, True)
+
+
+class Server(asyncio.Protocol):
+    """Writes to whoever comes, and closes."""
+
+    def __init__(self) -> None:
+        self.full, self.lost = False, asyncio.Event()
+
+    def connection_made(self, transport: Any) -> None:
+        self.portions = PortionedWriter(transport, lambda: self.full)
+        self.portions.write(DATA[:1_000_000])
+        self.portions.write(DATA[1_000_000:])
+        self.portions.close()
+
+    def pause_writing(self) -> None:
+        self.full = True
+
+    def resume_writing(self) -> None:
+        self.full = False
+        self.portions.go_on()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.lost.set()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_real_connection_says_how_much_is_not_read(
+    tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    pair = certificate(tmp_path)
+
+    async def story() -> None:
+        server = Server()
+        with listening("127.0.0.1", 0) as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+            context = Certificate(pair.cert, pair.key).context
+            serving = await asyncio.get_running_loop().create_server(
+                lambda: server, sock=taken, ssl=context
+            )
+            with await asyncio.to_thread(connected, taken.getsockname()[1], pair) as reader:
+                await asyncio.sleep(0)
+                assert server.portions.get_write_buffer_size() > len(DATA) - NOT_COUNTED
+                assert await asyncio.to_thread(read_all, reader) == DATA
+            await asyncio.wait_for(server.lost.wait(), 20)
+            assert server.portions.get_write_buffer_size() == 0
+            serving.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(story())
+
+
+def connected(port: int, pair: Pair) -> ssl.SSLSocket:
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.settimeout(20)
+    raw.connect(("127.0.0.1", port))
+    context = ssl.create_default_context(cafile=str(pair.cert))
+    reader = context.wrap_socket(raw, server_hostname="localhost")
+    assert reader.recv(1) == DATA[:1]
+    return reader
+
+
+def read_all(reader: ssl.SSLSocket) -> bytes:
+    came = DATA[:1]
+    while chunk := reader.recv(1 << 16):
+        came += chunk
+    return came

@@ -1,0 +1,142 @@
+"""The pictures in a mail, wherever they stand in it."""
+
+import base64
+import contextlib
+import quopri
+from email.message import EmailMessage
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.stop.client.uploaded_files import MAIL_PARTS_MAX, MailFile, NotAMail, media_in
+from tests.connectors.running_gates import FINE, HELD
+
+
+def message() -> EmailMessage:
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "a@example.org", "b@example.org", "Hello"
+    mail.set_content("words")
+    return mail
+
+
+def test_one_by_one() -> None:
+    inner = message()
+    inner.add_attachment(HELD, maintype="image", subtype="jpeg")
+    mail = message()
+    mail.add_alternative("<p>words</p>", subtype="html")
+    mail.add_attachment(FINE, maintype="image", subtype="jpeg", filename="x.jpg")
+    mail.add_attachment(b"sound", maintype="audio", subtype="ogg")
+    mail.add_attachment(inner)
+    media = [MailFile(data, says_media=True) for data in (FINE, b"sound", HELD)]
+    assert media_in(mail.as_bytes()) == media
+
+
+def test_a_picture_that_calls_itself_something_else() -> None:
+    mail = message()
+    mail.add_attachment(FINE, maintype="application", subtype="pdf")
+    mail.add_attachment(b"%PDF-1.7", maintype="application", subtype="pdf", filename="x.pdf")
+    assert media_in(mail.as_bytes()) == [MailFile(FINE), MailFile(b"%PDF-1.7")]
+
+
+CODED = base64.encodebytes(FINE)
+SPLIT = b"--e\r\n\r\nwords\r\n--e--\r\n"
+
+
+def part(coding: bytes, body: bytes, kind: bytes = b"image/jpeg", more: bytes = b"") -> bytes:
+    head = b"From: a\r\nContent-Type: " + kind + b"; name=a.jpg\r\n" + more
+    return head + b"Content-Transfer-Encoding: " + coding + b"\r\n\r\n" + body
+
+
+@pytest.mark.parametrize("coding", [b"base64", b"BASE64", b"base64 ", b"\tBase64\t"])
+def test_base64(coding: bytes) -> None:
+    for body in (CODED, CODED.replace(b"\n", b"\r\n") + b"\r\n", CODED[:9] + b" " + CODED[9:]):
+        assert media_in(part(coding, body)) == [MailFile(FINE, says_media=True)]
+
+
+@pytest.mark.parametrize("coding", [b"7bit", b"8bit", b"Binary", b"quoted-printable"])
+def test_the_other_encodings(coding: bytes) -> None:
+    body = quopri.encodestring(FINE) if coding == b"quoted-printable" else FINE
+    ((file),) = media_in(part(coding, body))
+    assert file.untrusted_data is not None
+    assert file.untrusted_data.startswith(FINE[:7])
+
+
+@pytest.mark.parametrize("kind", [b"image/jpeg", b"application/octet-stream", b"text/plain"])
+@pytest.mark.parametrize(
+    ("coding", "body", "more"),
+    [
+        (b"base64;", CODED, b""),
+        (b"base64 (x)", CODED, b""),
+        (b'"base64"', CODED, b""),
+        (b"x-uuencode", CODED, b""),
+        (b"", CODED, b""),
+        (b"base64", CODED, b"Content-Transfer-Encoding: 7bit\r\n"),
+        (b"7bit", CODED, b"Content-Transfer-Encoding: base64\r\n"),
+        (b"base64", CODED, b"Content-Type: text/plain\r\n"),
+        (b"base64", CODED.rstrip(b"=\n") + b"A", b""),
+        (b"base64", CODED.rstrip(b"=\n") + b"AA===", b""),
+        (b"base64", b"*" + CODED, b""),
+        (b"base64", CODED.rstrip() + b"=\n" + CODED, b""),
+        (b"base64", CODED + b"-- \na footer\n", b""),
+    ],
+)
+def test_what_mail_programs_mend_each_in_its_way(
+    kind: bytes, coding: bytes, body: bytes, more: bytes
+) -> None:
+    (file,) = media_in(part(coding, body, kind, more))
+    assert file.untrusted_data is None
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        b"Content-Type: multipart/mixed\r\n\r\n--e\r\n\r\n" + CODED,
+        b"Content-Type: multipart/mixed; boundary=e\r\n\r\n" + CODED,
+        b"Content-Transfer-Encoding: base64\r\nContent-Type: multipart/mixed; boundary=e\r\n\r\n"
+        + SPLIT,
+        b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n" + CODED,
+        b"Content-Type: message/partial; id=a; number=1\r\n\r\nSubject: a\r\n\r\n" + CODED,
+    ],
+)
+def test_parts_that_cant_be_told_apart(mail: bytes) -> None:
+    assert MailFile(None) in media_in(b"From: a\r\n" + mail)
+
+
+def test_one_odd_part_hides_no_other() -> None:
+    mail = b"From: a\r\nContent-Type: multipart/mixed; boundary=e\r\n\r\n--e\r\n"
+    mail += part(b"base64;", CODED) + b"\r\n--e\r\n" + part(b"base64", CODED) + b"\r\n--e--\r\n"
+    assert media_in(mail) == [MailFile(None, says_media=True), MailFile(FINE, says_media=True)]
+
+
+@given(st.binary(min_size=1, max_size=300))
+def test_what_a_mail_program_writes_is_read(data: bytes) -> None:
+    mail = message()
+    mail.add_attachment(data, maintype="image", subtype="jpeg")
+    assert media_in(mail.as_bytes()) == [MailFile(data, says_media=True)]
+
+
+def test_words_alone() -> None:
+    assert media_in(message().as_bytes()) == []
+
+
+@pytest.mark.parametrize("data", [b"", b"\r\n\r\nwords", FINE])
+def test_no_mail(data: bytes) -> None:
+    with pytest.raises(NotAMail):
+        media_in(data)
+
+
+def test_too_many_parts() -> None:
+    mail = message()
+    mail.make_mixed()
+    for _ in range(MAIL_PARTS_MAX + 1):
+        mail.attach(EmailMessage())
+    with pytest.raises(NotAMail):
+        media_in(mail.as_bytes())
+
+
+@given(st.binary(max_size=500))
+def test_noise(data: bytes) -> None:
+    for mail in (data, b"Content-Type: multipart/mixed; boundary=e\r\n\r\n--e\r\n" + data):
+        with contextlib.suppress(NotAMail):
+            media_in(mail)

@@ -1,0 +1,171 @@
+"""Media is told by its first bytes, also of kinds that a gate does not read."""
+
+import gzip
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from entrenous.stop.client.uploaded_files import is_media
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"\xff\xd8\xff\xe0",
+        b"\x89PNG\r\n\x1a\n",
+        b"GIF89a",
+        b"RIFF\0\0\0\0WEBPVP8 ",
+        b"\0\0\0\x18ftypmp42\0\0\0\0",
+        b"\0\0\0\x1cftypavif\0\0\0\0",
+        b"\x1aE\xdf\xa3",
+        b"OggS",
+        b"ID3\x04",
+        b"RIFF\0\0\0\0WAVEfmt ",
+        b"\xff\x0a",
+        b"\0\0\0\x0cJXL \r\n\x87\n",
+        b"\0\0\0\x0cjP  \r\n\x87\n",
+        b"8BPS\0\1",
+        b'<?xml version="1.0"?>\n<!-- drawn -->\n<SVG xmlns="...">',
+        b"\0\0\1\xba",
+        b"G" + bytes(187) + b"G" + bytes(187),
+        b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
+    ],
+)
+def test_media(start: bytes) -> None:
+    assert is_media(start)
+
+
+def pictures() -> dict[str, bytes]:
+    """One picture as every kind that Pillow writes, but PDF, which is a document."""
+    noise = Image.effect_noise((48, 32), 60)
+    modes = {"XBM": "1", "MSP": "1", "BLP": "P"}
+    made: dict[str, bytes] = {}
+    for kind in ("PPM", "TGA", "PCX", "DDS", "SGI", "ICNS", "DIB", "EPS", "MSP", "XBM"):
+        made[kind] = _saved(noise.convert(modes.get(kind, "RGB")), kind)
+    for kind in (
+        "BMP",
+        "TIFF",
+        "WEBP",
+        "GIF",
+        "PNG",
+        "JPEG",
+        "JPEG2000",
+        "ICO",
+        "BLP",
+        "QOI",
+        "MPO",
+    ):
+        made[kind] = _saved(noise.convert(modes.get(kind, "RGB")), kind)
+    made["TGA map"] = _saved(noise.convert("P"), "TGA")
+    made["TGA rle"] = _saved(noise.convert("RGBA"), "TGA", compression="tga_rle")
+    made["PGM"], made["PFM"] = _saved(noise, "PPM"), _saved(noise.convert("F"), "PPM")
+    return made
+
+
+def _saved(picture: Image.Image, kind: str, **more: str) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **more)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", pictures())
+def test_every_kind_that_pillow_writes(kind: str) -> None:
+    assert is_media(pictures()[kind])
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n",
+        b"v/1\1\2\0\0\0",
+        (bytes(4) + b"G" + bytes(187)) * 5,
+        (b"G" + bytes(203)) * 5,
+        b"Image type: L image\r\nImage size (x*y): 1*1\r\n" + bytes(9),
+        b"P3 # drawn\n2 2",
+        b"P6\n#" + b"x" * 2000,
+        b"P5" + b" " * 2000,
+        b"/* XPM */\nstatic char *a[] = {",
+        b"/* by hand */\n#define a_width 16\n",
+        b"FORM\0\0\1\0ILBMBMHD",
+        b"\0\0\0\1\x67\x42",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n",
+        b"\1\0\0\0" + bytes(36) + b" EMF",
+        bytes(128) + b"DICM",
+    ],
+)
+def test_media_that_pillow_does_not_write(start: bytes) -> None:
+    assert is_media(start)
+
+
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="data:image/jpeg;base64,AAAA"/></svg>'
+LONG = b"<!--" + b"x" * 1100 + b"-->"
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        SVG,
+        b"\xef\xbb\xbf" + SVG,
+        b'<?xml version="1.0"?>' + LONG + SVG,
+        LONG + SVG,
+        b" " * 1100 + SVG,
+        b"<?xml-stylesheet " + b"x" * 1100 + b"?>" + SVG,
+        b"<!DOCTYPE a [" + b"<!ENTITY b 'c'>" * 100 + b"]>" + SVG,
+        SVG.replace(b"svg", b"a:svg", 1),
+        b"<" + b"a" * 1100 + SVG.replace(b"<", b":"),
+    ],
+)
+@pytest.mark.parametrize("code", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
+def test_drawings(drawing: bytes, code: str) -> None:
+    data = drawing if code == "utf-8" else drawing.decode().encode(code)
+    assert is_media(data)
+    assert is_media(gzip.compress(data))
+
+
+def test_drawings_whose_compressed_start_says_nothing() -> None:
+    empty = b"\0\0\0\xff\xff" * 300  # deflate's blocks without content
+    assert is_media(gzip.compress(b"")[:10] + empty + gzip.compress(SVG)[10:])
+    assert is_media(gzip.compress(b"") + gzip.compress(SVG))
+    assert is_media(b"\x1f\x8b\x08\x08" + bytes(6) + b"name" * 300)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b'<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom">' + b"x" * 2000,
+        b"<!DOCTYPE html><!-- words --><html><body>" + b"x" * 2000,
+        gzip.compress(b'<?xml version="1.0"?><feed>' + bytes(range(256)) * 20, mtime=0),
+        gzip.compress(b"report.txt" + bytes(90) + b"words" * 500, mtime=0),
+        bytes(2000),
+        bytes(range(256)) * 9,
+        gzip.compress(bytes(200_000), mtime=0),
+        b"<3",
+        b"<!--",
+        b"< less",
+        b"MAC address",
+        b"DDS is fine",
+        b"P1 is urgent",
+        b"P2 3 of them",
+        b"Image type: square",
+        b"Danman",
+        b" ",
+        b"\n\n",
+    ],
+)
+def test_documents(start: bytes) -> None:
+    assert not is_media(start)
+
+
+@pytest.mark.parametrize(
+    "start", [b"", b"%PDF-1.7", b"PK\3\4", b"hello", b'{"a": 1}', b"<html><body>"]
+)
+def test_no_media(start: bytes) -> None:
+    assert not is_media(start)
+
+
+@given(st.binary(max_size=2000))
+def test_noise(start: bytes) -> None:
+    assert is_media(start) is is_media(start[:1024])

@@ -1,0 +1,120 @@
+"""What a body brings; what two readers could read in two ways is not read."""
+
+import contextlib
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.stop.client.uploaded_files import PARTS_MAX, Unreadable, uploads_in
+from tests.connectors.running_gates import FINE
+
+FORM = "multipart/form-data; boundary=edge"
+NAMED = b'Content-Disposition: form-data; name="f"; filename="x.jpg"\r\n'
+FIELD = b'Content-Disposition: form-data; name="f"\r\n'
+
+
+def form(*parts: tuple[bytes, bytes], edge: bytes = b"edge") -> bytes:
+    each = [b"--" + edge + b"\r\n" + head + b"\r\n" + data + b"\r\n" for head, data in parts]
+    return b"".join(each) + b"--" + edge + b"--\r\n"
+
+
+def test_files_and_fields() -> None:
+    body = form((FIELD, b"words"), (NAMED + b"Content-Type: image/jpeg\r\n", FINE), (NAMED, b"pdf"))
+    assert uploads_in(body, FORM) == [FINE, b"pdf"]
+
+
+@pytest.mark.parametrize(
+    ("head", "data"),
+    [
+        (FIELD, FINE),  # a picture in a field that calls itself text
+        (FIELD + b"Content-Type: application/octet-stream\r\n", b"anything"),
+        (b"Content-Type: image/png\r\n", b"anything"),
+        (b"Content-Disposition: form-data; name=f; FILENAME*=utf-8''x\r\n", b"anything"),
+        (b"X-Own: 1\r\n", FINE),
+    ],
+)
+def test_a_file_by_any_of_its_signs(head: bytes, data: bytes) -> None:
+    assert uploads_in(form((head, data)), FORM) == [data]
+
+
+def test_an_empty_file_field_brings_none() -> None:
+    assert uploads_in(form((NAMED, b""), (FIELD, b"")), FORM) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "files"),
+    [
+        (b"", "image/jpeg", 0),
+        (FINE, "image/jpeg", 1),
+        (FINE, "", 1),
+        (FINE, "application/json", 1),
+        (FINE, "text/plain", 1),
+        (b"abc", "application/octet-stream", 1),
+        (b'{"status": "hello"}', "application/json", 0),
+        (b'{"status": "hello"}', "application/activity+json; charset=utf-8", 0),
+        (b"status=hello", "application/x-www-form-urlencoded", 0),
+    ],
+)
+def test_a_body_that_is_no_form(body: bytes, kind: str, files: int) -> None:
+    assert uploads_in(body, kind) == [body] * files
+
+
+GOOD = form((NAMED, FINE))
+INNER = b"--edge\r\n" + NAMED + b"\r\n" + FINE
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (GOOD, "multipart/form-data"),
+        (GOOD, "multipart/form-data; boundary=edge; boundary=other"),
+        (GOOD, "multipart/form-data; boundary=edge; boundary*=utf-8''other"),
+        (GOOD, "multipart/form-data; boundary=" + "e" * 71),
+        (GOOD, "multipart/mixed; boundary=edge"),
+        (GOOD[:-4], FORM),
+        (GOOD[: len(GOOD) // 2], FORM),
+        (b"before\r\n" + GOOD, FORM),
+        (GOOD + INNER + b"\r\n--edge--\r\n", FORM),  # some read on behind the end
+        (form((FIELD, b"words" + INNER)), FORM),  # some find a delimiter in the midst of a line
+        (form((NAMED + b"Content-Transfer-Encoding: base64\r\n", b"/9j/")), FORM),
+        (form((NAMED + b"Content-Type: multipart/mixed; boundary=b\r\n", b"x")), FORM),
+        (form((FIELD + NAMED, b"words")), FORM),  # one header twice
+        (form((b'X: 1\n\nContent-Disposition: form-data; name="f"\r\n', b"words")), FORM),
+    ],
+)
+def test_what_is_not_certain_is_not_read(body: bytes, kind: str) -> None:
+    with pytest.raises(Unreadable):
+        uploads_in(body, kind)
+
+
+def test_compressed_and_too_many_parts() -> None:
+    with pytest.raises(Unreadable):
+        uploads_in(FINE, "image/jpeg", "gzip")
+    assert uploads_in(FINE, "image/jpeg", "identity") == [FINE]
+    with pytest.raises(Unreadable):
+        uploads_in(form(*[(FIELD, b"x")] * (PARTS_MAX + 1)), FORM)
+
+
+@given(st.lists(st.binary(max_size=200).filter(lambda one: b"--edge" not in one), max_size=5))
+def test_every_file_comes_out_as_it_went_in(files: Sequence[bytes]) -> None:
+    body = form(*[(NAMED, data) for data in files])
+    assert uploads_in(body, FORM) == [data for data in files if data]
+
+
+@given(st.binary(max_size=400), st.text(max_size=60))
+def test_noise(body: bytes, kind: str) -> None:
+    for declared in (kind, FORM):
+        with contextlib.suppress(Unreadable):
+            assert all(data in body for data in uploads_in(body, declared))
+
+
+@given(st.data())
+def test_damaged_headers_never_hide_a_picture(data: st.DataObject) -> None:
+    """Whatever one byte becomes: the picture is asked about, or the form is not read."""
+    body = bytearray(form((FIELD, b"words"), (NAMED, FINE)))
+    where = data.draw(st.integers(body.rindex(NAMED) - 1, body.index(FINE) - 1))
+    body[where] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(Unreadable):
+        assert any(FINE in one for one in uploads_in(bytes(body), FORM))

@@ -1,0 +1,189 @@
+"""The device's client of a gate: never in the clear, and nothing that a gate says is believed."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.stop.client.registration_client import HttpBankClient, bank_client
+from entrenous.stop.nouns import (
+    BadAnswer,
+    GateBusy,
+    GateRefused,
+    GateUnreachable,
+    NoConnection,
+    NotAGate,
+    NotPrivate,
+)
+
+CLAIM = ClaimId("c" * 32)
+
+
+def gate_that(answer: httpx.Response) -> HttpBankClient:
+    transport = httpx.MockTransport(lambda _request: answer)
+    return HttpBankClient("https://gate.example", httpx.Client(transport=transport))
+
+
+def gate_that_answers(
+    status: int, content: bytes, kind: str = "application/json"
+) -> HttpBankClient:
+    return gate_that(httpx.Response(status, content=content, headers={"content-type": kind}))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://gate.example",
+        "http://192.168.0.7:80",
+        "http://127.0.0.1.example",
+        "http://[2001:db8::1]",
+        "http://localhost@gate.example",
+    ],
+)
+def test_nothing_is_sent_in_the_clear(url: str) -> None:
+    with pytest.raises(NotPrivate), bank_client(url):
+        pass
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://127.0.0.1",
+        "gate.example",
+        "https://",
+        "http://[",
+        "",
+        "https://x:abc/",
+        "https://gate.example:99999999/",
+        f"https://{'a' * 64}.example",
+        "https://a..b",
+        "https://gate.example/\x00",
+    ],
+)
+def test_what_is_no_address_is_named(url: str) -> None:
+    with pytest.raises(NotAGate), bank_client(url) as gate:
+        gate.status(CLAIM)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://gate.example/", "http://127.0.0.1:7802", "http://localhost:1", "http://[::1]:7802"],
+)
+def test_https_or_this_machine(url: str) -> None:
+    with bank_client(url) as gate:
+        assert gate.url == url.rstrip("/")
+
+
+def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a .netrc read: what goes to a gate goes there only, by TLS 1.3 or newer."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.1:3128")
+    with bank_client("https://gate.example") as gate:
+        assert isinstance(gate, HttpBankClient)
+        assert not gate._http.trust_env
+        assert gate._http._mounts == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>",
+        b"{}",
+        b'{"schema":"entrenous/claim/1","claim":"","kind":"pdq","state":"waiting"}',
+        b'{"schema":"entrenous/claim/1","claim":"x","kind":"pdq","state":"perhaps"}',
+        b'{"schema":"other/1","claim":"x","kind":"pdq","state":"waiting"}',
+    ],
+)
+def test_an_answer_of_another_form(content: bytes) -> None:
+    with pytest.raises(BadAnswer, match=r"https://gate\.example"):
+        gate_that_answers(200, content).status(CLAIM)
+
+
+@pytest.mark.parametrize(
+    ("content", "taken"),
+    [
+        (b'{"schema":"entrenous/gate-status/1","state":"serving"}', None),  # an earlier gate
+        (b'{"embedding":null}', None),
+        (b'{"embedding":["a-network"]}', None),
+        (b"<html>", None),
+        (b'{"embedding":"a-network"}', "a-network"),
+    ],
+)
+def test_a_gate_names_the_network_that_it_compares_by(content: bytes, taken: str | None) -> None:
+    assert gate_that_answers(200, content).embedding_taken() == taken
+
+
+def test_a_gate_that_fails_names_none_and_is_not_sent_one() -> None:
+    with pytest.raises(GateUnreachable):
+        gate_that_answers(500, b'{"embedding":"a-network"}').embedding_taken()
+
+
+def test_an_answer_that_never_ends_is_cut_off() -> None:
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        while sent < 100_000_000:
+            sent += 16_000
+            yield bytes(16_000)
+
+    with pytest.raises(BadAnswer):
+        gate_that(httpx.Response(200, content=endless())).status(CLAIM)
+    assert sent < 200_000
+
+
+def test_a_redirect_is_not_followed() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(302, headers={"location": "http://elsewhere.example/"})
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    with pytest.raises(GateRefused, match="status 302"):  # no gate leads anybody elsewhere
+        HttpBankClient("https://gate.example", client).status(CLAIM)
+    assert asked == [f"https://gate.example/v1/claims/{CLAIM}"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_busy(status: int) -> None:
+    with pytest.raises(GateBusy):
+        gate_that_answers(status, b"").status(CLAIM)
+
+
+def test_a_refusal_is_passed_on_without_control_characters() -> None:
+    problem = b'{"type":"urn:x:y","detail":"no\\u001b[31m thanks"}'
+    with pytest.raises(GateRefused, match=r"no\[31m thanks"):
+        gate_that_answers(409, problem, "application/problem+json").status(CLAIM)
+
+
+def test_a_broken_server() -> None:
+    with pytest.raises(GateUnreachable):
+        gate_that_answers(500, b"").status(CLAIM)
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (httpx.ConnectError("refused, or a certificate"), NoConnection),
+        (httpx.ConnectTimeout("nobody there"), NoConnection),
+        (httpx.ReadTimeout("it was sent"), GateUnreachable),
+        (httpx.WriteError("some of it was sent"), GateUnreachable),
+    ],
+)
+def test_a_connection_that_was_never_made_is_told_from_a_lost_answer(
+    problem: httpx.HTTPError, said: type[GateUnreachable]
+) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        raise problem
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    with pytest.raises(GateUnreachable) as told:
+        HttpBankClient("https://gate.example", client).status(CLAIM)
+    assert type(told.value) is said
+
+
+def test_a_server_that_knows_no_such_method_is_no_gate() -> None:
+    with pytest.raises(GateRefused, match="status 501"):
+        gate_that_answers(501, b"").status(CLAIM)

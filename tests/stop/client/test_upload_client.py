@@ -1,0 +1,387 @@
+"""Whatever a gate does, what nobody has looked at is held, by a name of its own."""
+
+import logging
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.environment import BadSetting
+from entrenous.base.secret import Secret
+from entrenous.stop.client.gate_answer import (
+    GateAnswer,
+    GateReason,
+    GateVerdict,
+    account_of,
+    read_reply,
+    strictest,
+)
+from entrenous.stop.client.upload_client import AsyncGateClient, GateClient
+from tests.connectors.running_gates import CASE, FINE, HELD, REFUSED, Scripted, decided, setting
+
+MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(64)
+PDF = b"%PDF-1.7\n" + bytes(64)
+
+
+def both(gate: Scripted, data: bytes) -> GateAnswer:
+    """The answer of the client for threads, which is that of the one for loops as well."""
+    answer = gate.client().ask(data)
+    assert anyio.run(gate.async_client().ask, data) == answer
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [(FINE, GateVerdict.LET_THROUGH), (HELD, GateVerdict.HOLD), (REFUSED, GateVerdict.REFUSE)],
+)
+def test_the_gates_decision_and_its_case(data: bytes, said: GateVerdict) -> None:
+    gate = Scripted()
+    assert both(gate, data) == GateAnswer(said, GateReason.GATE, CASE)
+    assert gate.asked == [data, data]
+    for head in gate.heads:
+        assert head["authorization"] == "Bearer operator-token"
+        assert head["content-length"] == str(len(data))
+
+
+def test_whose_it_is_leaves_as_a_hash() -> None:
+    gate = Scripted()
+    gate.client().ask(FINE, account="@ana:house.example")
+    anyio.run(gate.async_client().ask, FINE, None, "@ana:house.example")
+    gate.client().ask(FINE, account="@ben:house.example")
+    gate.client().ask(FINE, account="\udcff\n" + "x" * 1000)
+    gate.client().ask(FINE)
+    elsewhere = Scripted(token=Secret(b"another-token"))
+    elsewhere.client().ask(FINE, account="@ana:house.example")
+    said = [head.get("entrenous-account") for head in gate.heads + elsewhere.heads]
+    ana, again, ben, odd, nobody, her_elsewhere = said
+    assert ana == again
+    assert nobody is None
+    assert len({ana, ben, odd, her_elsewhere}) == 4
+    for one in (ana, ben, odd, her_elsewhere):
+        assert one is not None
+        assert re.fullmatch(r"[\w-]{22}", one, re.ASCII)
+        assert "ana" not in one
+
+
+def test_what_comes_in_pieces_is_sent_in_pieces() -> None:
+    gate = Scripted()
+    pieces = [FINE[:5], b"", FINE[5:], bytes(70_000)]
+    assert gate.client().ask(iter(pieces)).said is GateVerdict.LET_THROUGH
+    assert gate.asked == [b"".join(pieces)]
+    assert gate.heads[0]["transfer-encoding"] == "chunked"
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (400, GateReason.MALFORMED),
+        (401, GateReason.WRONG_TOKEN),
+        (403, GateReason.WRONG_TOKEN),
+        (404, GateReason.MALFORMED),
+        (408, GateReason.SLOW),
+        (413, GateReason.TOO_LARGE),
+        (429, GateReason.BUSY),
+        (500, GateReason.AWAY),
+        (503, GateReason.AWAY),
+        (204, GateReason.MALFORMED),
+        (302, GateReason.MALFORMED),
+    ],
+)
+def test_every_other_status_is_held(status: int, why: GateReason) -> None:
+    gate = Scripted(lambda _: httpx.Response(status, headers={"Location": "https://x.example/"}))
+    assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, why)
+
+
+@pytest.mark.parametrize(
+    ("facts", "again_s"),
+    [
+        ({"retry_after_s": 1500}, 1500),
+        ({}, 3600),
+        ({"retry_after_s": 86_400}, 3600),
+        ({"retry_after_s": -1}, 3600),
+        ({"retry_after_s": True}, 3600),
+    ],
+)
+def test_an_account_at_its_limit_is_no_fault_of_the_gate(
+    facts: object, again_s: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    problem = {"type": "urn:entrenous:unreachable:too-many-uploads", "facts": facts}
+    gate = Scripted(lambda _: httpx.Response(429, json=problem))
+    with caplog.at_level("INFO", "entrenous.hooks"):
+        assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.ACCOUNT, again_s=again_s)
+    assert {record.levelname for record in caplog.records} == {"INFO"}
+
+
+def test_what_only_resembles_it_is_busy() -> None:
+    problem = {"type": "urn:entrenous:unreachable:too-many-uploads", "facts": 3}
+    gate = Scripted(lambda _: httpx.Response(429, json=problem))
+    assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.BUSY)
+
+
+@pytest.mark.parametrize(
+    ("problem", "why"),
+    [
+        (httpx.ConnectError("no"), GateReason.AWAY),
+        (httpx.RemoteProtocolError("what"), GateReason.AWAY),
+        (httpx.ReadTimeout("when"), GateReason.SLOW),
+        (httpx.PoolTimeout("when"), GateReason.SLOW),
+    ],
+)
+def test_no_answer_at_all_is_held(problem: Exception, why: GateReason) -> None:
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise problem
+
+    assert both(Scripted(fail), FINE) == GateAnswer(GateVerdict.HOLD, why)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{}", b"[]", b"null", b"\xff", b"[" * 60_000, b" " * 70_000),
+        b'{"schema":"entrenous/decision/1","decision":"let through"}',
+        b'{"schema":"entrenous/decision/1","decision":"let through","case":7}',
+        b'{"schema":"entrenous/decision/1","decision":"let through","case":"a\\r\\nb"}',
+        b'{"schema":"entrenous/decision/1","decision":["let through"],"case":"a"}',
+        b'{"schema":"entrenous/decision/2","decision":"let through","case":"a"}',
+        b'{"schema":"entrenous/decision/1","decision":"perhaps","case":"a"}',
+    ],
+)
+def test_an_answer_that_is_not_understood_is_held(body: bytes) -> None:
+    gate = Scripted(lambda _: httpx.Response(200, content=body))
+    assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.MALFORMED)
+
+
+@given(st.integers(100, 999), st.binary(max_size=300))
+def test_noise_lets_nothing_through(status: int, body: bytes) -> None:
+    assert read_reply(status, body).said is GateVerdict.HOLD
+
+
+def test_an_uploaders_token_is_noticed_for_it_is_not_told_what_is_held() -> None:
+    gate = Scripted(lambda _: decided("let through", appeal="This picture was received. ..."))
+    assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.WRONG_TOKEN)
+
+
+def test_too_large_is_not_asked_about_or_given_up() -> None:
+    gate = Scripted(upload_bytes_max=100)
+    large = FINE + bytes(100)
+    assert gate.client().ask(iter([large[:60], large[60:]])) == GateAnswer(
+        GateVerdict.HOLD, GateReason.TOO_LARGE
+    )
+    assert anyio.run(gate.async_client().ask, large) == GateAnswer(
+        GateVerdict.HOLD, GateReason.TOO_LARGE
+    )
+    assert gate.asked == []
+
+
+@pytest.mark.parametrize(
+    ("data", "choices", "expected"),
+    [
+        (MP4, {}, GateAnswer(GateVerdict.HOLD, GateReason.OTHER_MEDIA)),
+        (MP4, {"other_media": "pass"}, GateAnswer(GateVerdict.LET_THROUGH, GateReason.OTHER_MEDIA)),
+        (PDF, {}, GateAnswer(GateVerdict.LET_THROUGH, GateReason.OTHER_FILE)),
+        (PDF, {"other_files": "hold"}, GateAnswer(GateVerdict.HOLD, GateReason.OTHER_FILE)),
+        (b"", {}, GateAnswer(GateVerdict.LET_THROUGH, GateReason.OTHER_FILE)),
+    ],
+)
+def test_what_is_no_picture(data: bytes, choices: dict[str, Any], expected: GateAnswer) -> None:
+    assert both(Scripted(**choices), data) == expected
+
+
+@pytest.mark.parametrize("shadow", [False, True])
+def test_what_is_published_all_the_same_is_said_beforehand(
+    *, shadow: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Scripted(shadow=shadow)
+    caplog.set_level("INFO", "entrenous.hooks")
+    held, listed = (gate.client().ask(HELD, publishes_held=held) for held in (False, True))
+    anyio.run(partial(gate.async_client().ask, HELD, publishes_held=True))
+    said = [head.get("entrenous-publishes") for head in gate.heads]
+    assert said == (["all"] * 3 if shadow else [None, "held", "held"])
+    assert [one.listed for one in (held, listed)] == [shadow, True]
+    assert [one.acts is GateVerdict.HOLD for one in (held, listed)] == [not shadow, False]
+    assert caplog.text.count("published=True") == 2 + shadow
+
+
+@pytest.mark.parametrize("more", [{"published": 1}, {"published": "true"}, {"published": None}])
+def test_only_a_plain_word_of_the_gate_lets_a_held_one_pass(more: dict[str, object]) -> None:
+    answer = Scripted(lambda _: decided("hold", **more)).client().ask(FINE, publishes_held=True)
+    assert (answer.acts, answer.listed) == (GateVerdict.HOLD, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "whose"),
+    [
+        ("ana", "8.8.8.8", "ana"),
+        ("", "8.8.8.8", "network\0008.8.8.8/32"),
+        (None, "2001:4860:4860:7::8888", "network\0002001:4860:4860:7::/64"),
+        ("", "::ffff:8.8.8.8", "network\0008.8.8.8/32"),
+        *((None, near, "") for near in ("127.0.0.1", "10.0.0.7", "::1", "fe80::1", "", None)),
+        (None, "testclient", ""),
+    ],
+)
+def test_whose_account_is_not_known_counts_by_the_address(
+    name: str | None, address: str | None, whose: str
+) -> None:
+    """Not by that of a server in front, which everybody comes through."""
+    assert account_of(name, address) == whose
+
+
+def test_how_a_case_stands() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        case = request.url.path.rpartition("/")[2]
+        return httpx.Response(200 if case != "none" else 404, json={"state": case})
+
+    client = Scripted(answer).client()
+    told = {case: client.state_of(case) for case in ("waiting", "released", "none", "odd", "a/b")}
+    assert told == {"waiting": "waiting", "released": "released", "none": "", "odd": "", "a/b": ""}
+    assert Scripted(lambda _: httpx.Response(200, text="[")).client().state_of("1") == ""
+
+
+def test_what_came_as_media_is_no_other_file() -> None:
+    client = Scripted(lambda _: httpx.Response(415)).client()
+    assert client.ask(b"/9j/4AAQ", says_media=True) == GateAnswer(
+        GateVerdict.HOLD, GateReason.OTHER_MEDIA
+    )
+    assert client.ask(b"/9j/4AAQ") == GateAnswer(GateVerdict.LET_THROUGH, GateReason.OTHER_FILE)
+
+
+def test_shadow_asks_logs_and_lets_through(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "entrenous.hooks")
+    answer = both(Scripted(shadow=True), REFUSED)
+    assert (answer.said, answer.acts) == (GateVerdict.REFUSE, GateVerdict.LET_THROUGH)
+    expected = f"upload decision=refuse why=gate case={CASE} would=- shadow=True"
+    assert caplog.messages == [expected, expected]
+
+
+def test_what_banks_in_shadow_would_have_done_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "entrenous.hooks")
+    secret = "AAECAwQFBgcICQoLDA0ODw"
+    gate = Scripted(lambda _: decided("let through", shadow="refuse", secret=secret))
+    answer = both(gate, FINE)
+    assert (answer.acts, answer.would, answer.secret) == (
+        GateVerdict.LET_THROUGH,
+        GateVerdict.REFUSE,
+        secret,
+    )
+    assert f"upload decision=let through why=gate case={CASE} would=refuse" in caplog.text
+    assert secret not in caplog.text + repr(answer)
+
+
+@pytest.mark.parametrize("more", [{"shadow": "perhaps"}, {"secret": 7}, {"secret": "a\r\nb"}])
+def test_odd_members_are_held(more: dict[str, object]) -> None:
+    gate = Scripted(lambda _: decided("let through", **more))
+    assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.MALFORMED)
+
+
+@pytest.mark.parametrize(
+    ("reference", "sent"),
+    [("post-17", "post-17"), ("", None), ("a\r\nb", None), ("ü", None), ("x" * 201, None)],
+)
+def test_the_platforms_own_name_for_an_upload(reference: str, sent: str | None) -> None:
+    gate = Scripted()
+    assert gate.client().ask(FINE, reference).said is GateVerdict.LET_THROUGH
+    assert gate.heads[0].get("entrenous-reference") == sent
+
+
+def test_the_log_says_what_fails_and_nothing_of_the_upload(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "entrenous.hooks")
+    both(Scripted(lambda _: httpx.Response(503, text="secret words")), FINE)
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    assert set(caplog.messages) == {
+        "upload decision=hold why=gate-away case=- would=- shadow=False"
+    }
+
+
+def test_the_strictest_of_several() -> None:
+    fine, held, no = (GateAnswer(said) for said in GateVerdict)
+    assert strictest([fine, no, held]) is no
+    assert strictest([fine, held, fine]) is held
+    assert strictest([]) is None
+
+
+def test_a_file_of_authorities_that_is_none(tmp_path: Any) -> None:
+    (tmp_path / "ca.pem").write_bytes(b"no certificates")
+    for kind in (GateClient, AsyncGateClient):
+        with pytest.raises(BadSetting, match="ca_file"):
+            kind(setting(ca_file=str(tmp_path / "ca.pem")))
+
+
+def test_the_token_is_in_no_repr() -> None:
+    assert "operator-token" not in repr(setting(token=Secret(b"operator-token")))
+
+
+@contextmanager
+def port_that(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server of one connection that does not speak as it should."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def once() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                serve(connection)
+
+        thread = threading.Thread(target=once)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread.join()
+
+
+def _silent(line: socket.socket) -> None:
+    while line.recv(65536):
+        pass
+
+
+def _dripping(line: socket.socket) -> None:
+    line.recv(65536)
+    try:
+        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        for _ in range(100):
+            line.sendall(b" ")
+            time.sleep(0.05)
+    except OSError:
+        pass
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("serve", [_silent, _dripping])
+def test_a_slow_gate_costs_no_more_than_the_budget(serve: Callable[[socket.socket], None]) -> None:
+    with port_that(serve) as url:
+        client = GateClient(setting(url, budget_s=0.4))
+        begun = time.monotonic()
+        assert client.ask(FINE) == GateAnswer(GateVerdict.HOLD, GateReason.SLOW)
+        assert time.monotonic() - begun < 1.5
+        client.close()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("serve", [_silent, _dripping])
+def test_nor_in_a_loop(serve: Callable[[socket.socket], None]) -> None:
+    async def ask(url: str) -> GateAnswer:
+        client = AsyncGateClient(setting(url, budget_s=0.4))
+        answer = await client.ask(FINE)
+        await client.aclose()
+        return answer
+
+    with port_that(serve) as url:
+        begun = time.monotonic()
+        assert anyio.run(ask, url) == GateAnswer(GateVerdict.HOLD, GateReason.SLOW)
+        assert time.monotonic() - begun < 1.5
+
+
+@pytest.mark.real
+def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    assert GateClient(setting(url)).ask(FINE) == GateAnswer(GateVerdict.HOLD, GateReason.AWAY)

@@ -1,0 +1,207 @@
+"""``entrenous gate bank|partner|audit ...``: what the operator types, on a real database."""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.cli import run
+from entrenous.stop.store.open_gate import open_platform
+
+pytestmark = pytest.mark.slow
+
+KEY = "0b" * 32
+
+
+@pytest.fixture
+def gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Types a command about a gate; its exit status and what it prints."""
+    with open_platform(tmp_path / "gate"):
+        pass
+
+    def typed(*words: str) -> tuple[int, str]:
+        status = run(["gate", *words, "--data", str(tmp_path / "gate")], {})
+        return status, capsys.readouterr().out
+
+    return typed
+
+
+def test_banks_and_their_policies(gate: Any) -> None:
+    status, said = gate("bank", "list", "--json")
+    banks = json.loads(said)["banks"]
+    assert (status, [bank["bank"] for bank in banks]) == (0, ["people", "released"])
+    words = ("--radius", "24", "--shadow", "--on-confirmed", "hold", "--json")
+    status, said = gate("bank", "policy", "people", *words)
+    expected = {
+        "schema": "entrenous/bank/1", "bank": "people", "radius": 24, "shadow": True,
+        "on_claimed": "hold", "on_confirmed": "hold",
+    }  # fmt: skip
+    assert (status, json.loads(said)) == (0, expected)
+    assert "shadow" in gate("bank", "list")[1]
+    status, said = gate("bank", "policy", "people", "--live")
+    assert said == "people: within 24 bits; claimed: hold, confirmed: hold\n"
+
+
+def test_a_list_comes_into_a_bank_that_is_in_shadow_from_its_first_hash_on(
+    gate: Any, tmp_path: Path
+) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_text(KEY + "\n")
+    words = ("bank", "import", str(listed), "--confirmed", "--bank")
+    status, said = gate(*words, "trial", "--shadow")
+    assert (status, "trial: within 31 bits" in said, "in shadow" in said) == (0, True, True)
+    assert gate(*words, "trial", "--shadow")[0] == 0
+    gate("bank", "policy", "trial", "--live")
+    assert gate(*words, "trial", "--shadow")[0] == 3  # it acts: nobody's hash comes in unseen
+    banks = {one["bank"]: one for one in json.loads(gate("bank", "list", "--json")[1])["banks"]}
+    assert banks["trial"]["shadow"] is False
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_a_list_without_a_hash_makes_no_bank(gate: Any, tmp_path: Path, text: str) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    assert gate("bank", "import", str(tmp_path / "list.csv"), "--bank", "trial")[0] == 7
+    assert gate("bank", "import", str(tmp_path), "--bank", "trial")[0] == 3
+    assert "trial" not in gate("bank", "list")[1]
+
+
+def test_what_was_let_through_before_is_compared_again_when_wanted(
+    gate: Any, tmp_path: Path
+) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_text(KEY + "\n")
+    gate("bank", "import", str(listed), "--bank", "list", "--no-look-back")
+    assert json.loads(gate("status", "--json")[1])["look_backs"] == 0
+    status, said = gate("bank", "policy", "list", "--look-back")
+    assert status == 0
+    assert said.endswith(
+        "1 claims are compared with what was let through before, while the gate runs.\n"
+    )
+    assert json.loads(gate("status", "--json")[1])["look_backs"] == 1
+    said = gate("bank", "policy", "list", "--shadow", "--look-back", "--json")[1]
+    assert json.loads(said)["look_backs_due"] == 0
+
+
+@pytest.mark.threat("claim-censors")
+def test_the_operator_ends_a_claim_that_was_made_to_harm_others(gate: Any, tmp_path: Path) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_text(KEY + "\n")
+    gate("bank", "import", str(listed), "--bank", "list", "--confirmed", "--no-look-back")
+
+    def fitting() -> list[Any]:
+        (asked,) = json.loads(gate("index", "lookup", KEY, "--json")[1])["hashes"]
+        return list(asked["matches"])
+
+    (match,) = fitting()
+    claim = match["claim"]
+    status, said = gate("bank", "suspend", claim)
+    assert (status, said) == (
+        0,
+        f"Claim {claim} is suspended: nothing is held or refused for it.\n",
+    )
+    assert json.loads(gate("bank", "suspend", claim, "--json")[1]) == {
+        "schema": "entrenous/claim/1", "claim": claim, "kind": "pdq", "state": "suspended",
+    }  # fmt: skip
+    assert fitting() == []
+    assert gate("bank", "suspend", "nobody")[0] == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (("people", "--on-claimed", "refuse"), 3),
+        (("people", "--radius", "32"), 3),
+        (("nothing", "--shadow"), 4),
+        (("people", "--on-claimed", "perhaps"), 2),
+    ],
+)
+def test_policies_that_cannot_be(gate: Any, words: tuple[str, ...], status: int) -> None:
+    before = gate("bank", "list", "--json")
+    assert gate("bank", "policy", *words)[0] == status
+    assert gate("bank", "list", "--json") == before
+
+
+def test_the_help_offers_only_what_can_be(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["gate", "bank", "policy", "--help"], {}) == 0
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if "--on-claimed" in one]
+    assert "[let through|hold]" in line
+    assert "refuse" not in line
+
+
+def test_a_list_and_looking_back(gate: Any, tmp_path: Path) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_text("0f" * 32 + "\nno\n")
+    status, said = gate("bank", "import", str(listed), "--bank", "lists", "--look-back", "--json")
+    assert status == 0
+    assert json.loads(said) | {"refused": []} == {
+        "schema": "entrenous/import/1", "accepted": 1, "refused": [], "already": 0,
+        "looked_back": 0,
+    }  # fmt: skip
+    assert gate("bank", "import", str(listed), "--bank", "lists")[1].startswith(
+        "0 hashes were added to bank lists; 1 were there already."
+    )
+
+
+def test_a_list_with_a_byte_order_mark_loses_nothing(gate: Any, tmp_path: Path) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_text("0f" * 32 + "\n" + "1f" * 32 + "\n", encoding="utf-8-sig")
+    said = gate("bank", "import", str(listed), "--bank", "lists")[1]
+    assert said == "2 hashes were added to bank lists.\n"
+
+
+@pytest.mark.parametrize("data", [("0f" * 32 + "\n").encode("utf-16"), bytes(range(256)) * 9])
+def test_a_file_that_is_no_list_is_said_to_be_none(gate: Any, tmp_path: Path, data: bytes) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_bytes(data)
+    assert gate("bank", "import", str(listed), "--bank", "lists") == (7, "")
+    assert [one["bank"] for one in json.loads(gate("bank", "list", "--json")[1])["banks"]] == [
+        "people", "released",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("bank", ["people", "released", "", "two\nlines"])
+def test_a_list_needs_a_bank_of_its_own(gate: Any, tmp_path: Path, bank: str) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_text("0f" * 32)
+    before = gate("bank", "list", "--json")
+    assert gate("bank", "import", str(listed), "--bank", bank, "--confirmed") == (3, "")
+    assert gate("bank", "list", "--json") == before
+
+
+def test_platforms_whose_opinions_count(gate: Any) -> None:
+    assert gate("partner", "add", "another", KEY)[0] == 0
+    status, said = gate("partner", "list", "--json")
+    assert json.loads(said)["partners"] == [{"name": "another", "key": KEY}]
+    assert (status, gate("partner", "list")[1]) == (0, f"another: {KEY}\n")
+    for name, key in (("other", KEY), ("another", "0c" * 32)):
+        assert gate("partner", "add", name, key)[0] == 3  # neither renamed nor doubled
+    assert gate("partner", "add", "another", KEY)[0] == 0
+    assert gate("partner", "add", "other", "0c" * 32)[0] == 0
+    assert gate("partner", "drop", "other")[0] == 0
+    assert gate("partner", "drop", KEY)[0] == 0
+    assert gate("partner", "drop", KEY)[0] == 4
+    assert gate("partner", "drop", "another")[0] == 4
+    assert gate("partner", "add", "another", "0b")[0] == 7
+
+
+def test_the_log_is_verified_and_a_change_is_found(gate: Any, tmp_path: Path) -> None:
+    gate("bank", "policy", "people", "--shadow")
+    status, said = gate("audit", "verify", "--json")
+    head = json.loads(said)["head"]
+    assert (status, json.loads(said)["rows"]) == (0, 3)
+    gate("bank", "policy", "people", "--live")
+    assert gate("audit", "verify", "--head", head)[0] == 0
+    assert gate("audit", "verify", "--head", "3:" + "00" * 32)[0] == 5
+    assert gate("audit", "verify", "--head", "nothing")[0] == 7
+    with sqlite3.connect(tmp_path / "gate" / "bank.db") as db:
+        db.execute("UPDATE audit SET details = '{}' WHERE number = 3")
+    db.close()
+    assert gate("audit", "verify")[0] == 5
+
+
+@pytest.mark.parametrize("toml", ["claims_per_hour = 0", 'database = "mysql"', "x = 1", "]["])
+def test_settings_that_cannot_be_used(gate: Any, tmp_path: Path, toml: str) -> None:
+    (tmp_path / "gate" / "gate.toml").write_text(toml)
+    assert gate("bank", "list")[0] in (3, 7)

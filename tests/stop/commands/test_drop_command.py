@@ -1,0 +1,114 @@
+"""``entrenous gate drop`` where something is wrong here: nothing is refused, so no mail bounces.
+
+What a gate that answers makes of it: tests/real/test_hooks_drop.py.
+"""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from entrenous.cli import run
+
+pytestmark = pytest.mark.slow
+
+AWAY = "http://127.0.0.1:9"
+MAIL = b"From: a@example.org\r\nContent-Type: image/jpeg\r\n\r\n\xff\xd8\xff"
+Drop = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Path:
+    path = tmp_path / "operator.token"
+    path.write_text("operator-token")
+    return path
+
+
+@pytest.fixture
+def drop(token: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Drop:
+    """The command; its exit status, what it prints, and what it hints."""
+    monkeypatch.delenv("ENTRENOUS_GATE_TOKEN", raising=False)
+
+    def call(
+        *words: str, gate: str = AWAY, token_file: Path | None = token
+    ) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(MAIL)))
+        shown = [] if token_file is None else ["--token-file", str(token_file)]
+        status = run(["gate", "drop", *words, "--gate", gate, *shown], {})
+        said = capsys.readouterr()
+        return status, said.out, " ".join(said.err.split())
+
+    return call
+
+
+def put(folder: Path, name: str) -> Path:
+    path = folder / name
+    path.write_bytes(b"\xff\xd8\xff")
+    return path
+
+
+def test_a_setting_that_is_wrong_is_to_be_tried_again_later(drop: Drop, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.token"
+    empty.touch()
+    for status, said, hint in (
+        drop("--mail", token_file=tmp_path / "no.token"),
+        drop("--mail", token_file=empty),
+        drop("--mail", token_file=None),
+        drop("--mail", gate="http://gate.example"),
+    ):
+        assert (status, said) == (6, "")
+        assert hint.startswith("The setting ")
+
+
+def test_a_setting_of_a_device_that_is_wrong_is_none_of_its_business(
+    drop: Drop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_PATIENCE", "long")
+    assert drop(str(tmp_path / "nothing.jpg"))[0] == 4
+
+
+def test_a_missing_file_and_a_wrong_command_line_keep_their_statuses(
+    drop: Drop, tmp_path: Path
+) -> None:
+    assert drop(str(tmp_path / "nothing.jpg"))[0] == 4
+    assert drop("--mail", str(tmp_path / "nothing.jpg"))[0] == 2
+
+
+def test_a_quarantine_that_cannot_be_used_is_said_before_anything_is_asked(
+    drop: Drop, tmp_path: Path, token: Path
+) -> None:
+    file = put(tmp_path, "a.jpg")
+    status, said, hint = drop(str(file), "--quarantine", str(token / "kept"))
+    assert (status, said, file.exists()) == (6, "", True)
+    assert "Nothing was changed" in hint
+
+
+def test_a_quarantine_on_another_file_system_is_said_before_anything_is_asked(
+    drop: Drop, tmp_path: Path
+) -> None:
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is one file system here")
+    file = put(tmp_path, "a.jpg")
+    with TemporaryDirectory(dir=memory) as kept:
+        status, said, hint = drop(str(file), "--quarantine", kept)
+        assert (status, said, file.exists()) == (6, "", True)
+        assert "another file system" in hint
+        assert not list(Path(kept).iterdir())
+
+
+@pytest.mark.real
+def test_what_could_not_be_moved_is_said_and_the_others_are_asked_about(
+    drop: Drop, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    first, second = put(tmp_path, "a" * 251 + ".jpg"), put(tmp_path, "b.jpg")
+    put(kept, first.name)  # with a number, its name would be longer than any may be
+    status, said, hint = drop(str(first), str(second), "--quarantine", str(kept))
+    assert status == 6
+    assert said == "".join(f"{file}: hold  gate away\n" for file in (first, second))
+    assert (first.exists(), second.exists()) == (True, False)
+    assert "could not be moved" in hint

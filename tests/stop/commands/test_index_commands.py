@@ -1,0 +1,129 @@
+"""``entrenous gate index lookup | status | rebuild``."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.fingerprint.nouns import VIDEO_KIND, BadFingerprint, FramePrint, VideoPrint
+from entrenous.stop.commands.gate_index import join
+from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.registration import ClaimEvent, Registration
+from entrenous.stop.store.open_gate import open_platform
+from tests.stop.index.brute_force import flipped
+from tests.stop.index.index_banks import fresh, register
+
+pytestmark = pytest.mark.slow
+
+ONE, PART, OTHER = fresh(3, 4)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "gate"
+    with open_platform(folder) as (platform, _):
+        register(platform.bank, "a1", ONE, parts=(PART,))
+    return folder
+
+
+def typed(*words: str) -> Result:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    join(app)
+    return CliRunner().invoke(app, ["index", *words])
+
+
+def answer(*words: str) -> dict[str, Any]:
+    said = typed(*words, "--json")
+    assert said.exception is None or isinstance(said.exception, SystemExit), said.exception
+    told: dict[str, Any] = json.loads(said.stdout)
+    return told
+
+
+def test_a_lookup_says_distance_bank_and_state(data: Path) -> None:
+    near = flipped(ONE, range(0, 62, 2))
+    told = answer("lookup", near.hex(), OTHER.hex(), PART.hex().upper(), "--data", str(data))
+    assert told["schema"] == "entrenous/lookup/1"
+    match = {"bank": "people", "claim": "a1", "state": "waiting"}
+    assert told["hashes"] == [
+        {"hex": near.hex(), "matches": [{**match, "distance": 31, "part": False}]},
+        {"hex": OTHER.hex(), "matches": []},
+        {"hex": PART.hex(), "matches": [{**match, "distance": 0, "part": True}]},
+    ]
+
+
+def test_no_match_is_exit_status_1_and_32_bits_are_none(data: Path) -> None:
+    far = flipped(ONE, range(32)).hex()
+    assert typed("lookup", far, "--data", str(data)).exit_code == 1
+    assert typed("lookup", ONE.hex(), "--data", str(data)).exit_code == 0
+
+
+def test_people_read_sentences(data: Path) -> None:
+    said = typed("lookup", ONE.hex(), "--data", str(data)).stdout
+    assert "1 match" in said
+    assert "0 bits: waiting claim a1 in bank people" in said
+
+
+def test_a_frame_is_a_part_and_is_told_once(data: Path) -> None:
+    """However often the video shows it."""
+    frames = VideoPrint(tuple(FramePrint(at_ms, OTHER, 90) for at_ms in (0, 500)))
+    with open_platform(data) as (platform, _):
+        film = replace(platform.bank.claim(ClaimId("a1")), id=ClaimId("v1"), kind=VIDEO_KIND)
+        platform.bank.register(Registration(film, video=frames))
+    (told,) = answer("lookup", OTHER.hex(), "--data", str(data))["hashes"]
+    assert [(one["claim"], one["part"]) for one in told["matches"]] == [("v1", True)]
+
+
+def test_a_withdrawn_claim_is_not_found(data: Path) -> None:
+    with open_platform(data) as (platform, _):
+        claim = platform.bank.claims_on({1})[0][1]
+        platform.bank.move(claim.id, ClaimEvent.WITHDRAW)
+    assert answer("lookup", ONE.hex(), "--data", str(data))["hashes"][0]["matches"] == []
+
+
+@pytest.mark.parametrize("text", ["", "12", "g" * 64, "0" * 63, "0" * 66])
+def test_what_is_no_fingerprint_is_refused(data: Path, text: str) -> None:
+    assert isinstance(typed("lookup", text, "--data", str(data)).exception, BadFingerprint)
+
+
+def test_status_and_rebuild(data: Path) -> None:
+    told = answer("status", "--data", str(data))
+    assert (told["schema"], told["whole"], told["parts"]) == ("entrenous/index/1", 1, 1)
+    assert 0 <= told["age_s"] < 60
+    assert answer("status", "--data", str(data))["file_was"] == "sound"
+    assert not told["withdrawn_waiting"]
+    with open_platform(data) as (platform, _):
+        claim = platform.bank.claims_on({1})[0][1]
+        platform.bank.move(claim.id, ClaimEvent.WITHDRAW)
+    assert answer("rebuild", "--data", str(data))["whole"] == 0
+    told = answer("status", "--data", str(data))
+    assert (told["whole"], told["in_base"], told["withdrawn_waiting"]) == (0, 0, False)
+
+
+def test_status_says_that_a_file_was_damaged(data: Path) -> None:
+    with open_platform(data) as (platform, _):
+        FileIndex(data / "index", platform.bank)
+    base = data / "index" / "base"
+    base.write_bytes(base.read_bytes()[:-1])
+    assert answer("status", "--data", str(data))["file_was"] == "damaged"
+    assert answer("status", "--data", str(data))["file_was"] == "sound"
+    assert "was sound" in typed("status", "--data", str(data)).stdout
+
+
+def test_the_index_is_divided_as_the_settings_say(data: Path) -> None:
+    """Also for a gate that serves; the files of another division are gone."""
+    (data / "gate.toml").write_text("index_shards = 3\n")
+    assert answer("status", "--data", str(data))["shards"] == 3
+    with open_platform(data, serves=True) as (platform, _):
+        assert len(platform.index.near([ONE], part=False)) == 1
+    assert {path.name for path in (data / "index").glob("base*")} == {
+        f"base-{number}-of-3" for number in range(3)
+    }
+    (data / "gate.toml").unlink()
+    typed("rebuild", "--data", str(data))
+    assert [path.name for path in (data / "index").glob("base*")] == ["base"]

@@ -1,0 +1,124 @@
+"""A busy gate has judges beside itself; a quiet one, or one that was told so, has none."""
+
+import os
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import skimage.data
+
+from entrenous.base.picture import NotAPicture
+from entrenous.stop.commands.gate_run import judge_command
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.judge.judge_pool import READY, SIZE, read_answer, write_judge_request
+from entrenous.stop.protect import protect_picture
+from entrenous.stop.store.open_gate import open_platform
+from entrenous.stop.upload_record import Decision, Outcome
+from tests.stop.commands.gates import PATIENCE_S, Running, running
+from tests.stop.platform_for_tests import NearGate, a_device, jpeg, picture
+from tests.village.world import photo
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this asks Linux for children"),
+]
+
+PHOTO = photo(width_px=300)
+
+
+def judges_of(gate: int) -> set[int]:
+    children = Path(f"/proc/{gate}/task/{gate}/children").read_text().split()
+    return {int(child) for child in children if b"judge" in _command(int(child))}
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def ignores_sigterm(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    (ignored,) = (line for line in status.splitlines() if line.startswith("SigIgn"))
+    return bool(int(ignored.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def all_of(gate: Running, count: int) -> set[int]:
+    """The statuses of so many uploads, four at a time."""
+    with ThreadPoolExecutor(4) as crowd:
+        return set(crowd.map(lambda _: gate.bring(PHOTO).status_code, range(count)))
+
+
+def until_there_are(count: int, gate: Running) -> set[int]:
+    """Several uploads at a time, until there are so many judges."""
+    deadline = time.monotonic() + PATIENCE_S
+    while len(there := judges_of(gate.pid)) < count:
+        assert time.monotonic() < deadline
+        assert all_of(gate, 4) == {200}
+    return there
+
+
+def test_a_busy_gate_has_judges_replaces_them_and_takes_them_along(tmp_path: Path) -> None:
+    with running(tmp_path / "gate", "--judges", "2") as gate:
+        assert all_of(gate, 1) == {200}
+        assert not judges_of(gate.pid)
+        first = until_there_are(2, gate)
+        deadline = time.monotonic() + PATIENCE_S
+        for judge in first:
+            while not ignores_sigterm(judge):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            os.kill(judge, signal.SIGTERM)  # as a service manager does, who stops the gate, too
+        assert all_of(gate, 8) == {200}
+        assert judges_of(gate.pid) == first
+        victim = min(first)
+        os.kill(victim, signal.SIGKILL)
+        deadline = time.monotonic() + PATIENCE_S
+        while len(judges_of(gate.pid) - {victim}) < 2:
+            assert time.monotonic() < deadline
+            assert all_of(gate, 4) <= {200, 429}  # 429: it was at work on that one
+        last = judges_of(gate.pid)
+    assert not any(_command(judge) for judge in first | last)
+
+
+def asked(judge: subprocess.Popen[bytes], upload: bytes, reference: str) -> Decision:
+    assert judge.stdin is not None
+    assert judge.stdout is not None
+    judge.stdin.write(b"".join(write_judge_request(upload, reference)))
+    judge.stdin.flush()
+    (size,) = SIZE.unpack(judge.stdout.read(SIZE.size))
+    return read_answer(judge.stdout.read(size))
+
+
+def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
+    data, hers = tmp_path / "gate", skimage.data.astronaut()
+    with open_platform(data) as (platform, _):
+        protect_picture(
+            picture(hers), adult=True, parts=False, gate=NearGate(platform), device=a_device()
+        )
+        told = judge_upload(jpeg(hers), platform)
+    given = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(judge_command(data, slow_look=False), **given) as judge:  # type: ignore[call-overload]
+        assert judge.stdout.read(len(READY)) == READY
+        held = asked(judge, jpeg(hers), "post 17")
+        passed = asked(judge, jpeg(skimage.data.coffee()), "")
+        with pytest.raises(NotAPicture):
+            asked(judge, b"GIF no more", "")
+        judge.stdin.close()
+        assert judge.wait(PATIENCE_S) == 0
+    assert (held.outcome, held.matches) == (Outcome.HOLD, told.matches)
+    assert held.secret is not None
+    assert passed.outcome is Outcome.LET_THROUGH
+    with open_platform(data) as (platform, _):
+        assert platform.reviews.review(held.case).reference == "post 17"
+        assert platform.reviews.due().slow_looks == 0  # it was told to want none
+
+
+def test_one_that_was_told_so_has_none(tmp_path: Path) -> None:
+    with running(tmp_path / "gate", "--judges", "0") as gate:
+        assert all_of(gate, 12) == {200}
+        assert not judges_of(gate.pid)

@@ -1,0 +1,70 @@
+"""What a newer Entrenous wrote is left as it is, and an update is what helps: not another try."""
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.errors import UPDATE
+from entrenous.cli import run
+from entrenous.stop.store.open_gate import exchange_of, open_platform
+
+OF_EXCHANGES = [
+    ("exchange", "list"),
+    ("exchange", "fetch"),
+    ("exchange", "partner", "add", "other"),
+    ("exchange", "partner", "list"),
+]
+OF_THE_GATE = [("status",), ("bank", "list"), ("review",), *OF_EXCHANGES]
+
+
+def newer(data: Path, table: str) -> list[str]:
+    """All that a gate's database holds, once ``table`` says that it is a newer one's."""
+    with open_platform(data) as (platform, _):
+        exchange_of(platform)
+    with closing(sqlite3.connect(data / "bank.db")) as db:
+        with db:
+            assert db.execute(f"UPDATE {table} SET version = 99").rowcount == 1
+            db.execute("DROP TABLE exchange_record")  # is made anew where it may be
+        return list(db.iterdump())
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [("schema_version", words) for words in OF_THE_GATE]
+    + [("exchange_schema_version", words) for words in OF_EXCHANGES],
+    ids=lambda it: it if isinstance(it, str) else " ".join(it),
+)
+def test_it_is_said_and_nothing_is_touched(
+    tmp_path: Path, table: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = newer(tmp_path, table)
+    assert run(["gate", *words, "--data", str(tmp_path)], {}) == 3
+    is_newer(capsys.readouterr().err)
+    with closing(sqlite3.connect(tmp_path / "bank.db")) as db:
+        assert list(db.iterdump()) == before
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("table", ["schema_version", "exchange_schema_version"])
+def test_a_gate_does_not_start_on_it(tmp_path: Path, table: str) -> None:
+    newer(tmp_path, table)
+    program = [sys.executable, "-m", "entrenous", "gate", "run", "--listen", "127.0.0.1:0"]
+    done = subprocess.run(
+        [*program, "--data", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 3
+    is_newer(done.stderr)
+
+
+def is_newer(said: str) -> None:
+    words = " ".join(said.split())
+    assert "The gate's database was written by a newer Entrenous, so it was not touched." in words
+    assert words.endswith(f"Update Entrenous: {UPDATE}")

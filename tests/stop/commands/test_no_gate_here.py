@@ -1,0 +1,55 @@
+"""A folder that was mistyped is no gate, and does not become one."""
+
+from pathlib import Path
+
+import pytest
+
+from entrenous.cli import run
+from tests.stop.index.index_banks import fresh
+
+(HASH,) = (bits.hex() for bits in fresh(1, 4))
+COMMANDS = [
+    ("status",),
+    ("bank", "list"),
+    ("bank", "policy", "people", "--shadow"),
+    ("audit", "verify"),
+    ("index", "lookup", HASH),
+    ("index", "status"),
+    ("index", "rebuild"),
+    ("partner", "list"),
+    ("partner", "add", "Other", "0b" * 32),
+    ("exchange", "list"),
+    ("exchange", "fetch"),
+    ("exchange", "partner", "add", "other"),
+    ("slow-look",),
+    ("try", __file__),
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words[:2]))
+@pytest.mark.parametrize("folder", ["missing", "empty"])
+def test_it_is_said_and_nothing_is_made(
+    tmp_path: Path, words: tuple[str, ...], folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    data = tmp_path / folder
+    assert run(["gate", *words, "--data", str(data)], {}) == 4
+    said = capsys.readouterr()
+    assert said.err.startswith(f"There is no gate in {data}")
+    assert said.out == ""
+    assert list(tmp_path.rglob("*")) == [tmp_path / "empty"]
+
+
+def test_settings_alone_are_a_gate_that_has_not_run_yet(tmp_path: Path) -> None:
+    (tmp_path / "gate.toml").touch()
+    assert run(["gate", "bank", "list", "--data", str(tmp_path)], {}) == 0
+
+
+def test_a_list_makes_one_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, data = tmp_path / "list.txt", tmp_path / "gate"
+    file.write_text(HASH)
+    words = ["gate", "bank", "import", str(file), "--bank", "mine", "--data", str(data)]
+    assert run(words, {}) == 0
+    assert capsys.readouterr().out.startswith(f"There was no gate in {data}, so one was made.\n")
+    assert run(words, {}) == 0
+    assert "no gate" not in capsys.readouterr().out

@@ -1,0 +1,79 @@
+"""Commands that look nothing up leave the index's file alone, however it is."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from entrenous.cli import run
+from tests.stop.index.index_banks import fresh
+
+pytestmark = pytest.mark.slow
+
+HASH, OTHER = (bits.hex() for bits in fresh(2, 4))
+Typed = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Typed:
+    """Types a command of a gate that has one listed hash; its exit status and what it prints."""
+
+    def type_(*words: str) -> tuple[int, str]:
+        status = run(["gate", *words, "--data", str(tmp_path / "gate")], {})
+        return status, capsys.readouterr().out
+
+    listed = tmp_path / "list.csv"
+    listed.write_text(HASH)
+    type_("bank", "import", str(listed), "--bank", "listed")
+    return type_
+
+
+@pytest.fixture
+def base(typed: Typed, tmp_path: Path) -> Path:
+    """The index's file, damaged."""
+    assert typed("index", "lookup", HASH)[0] == 0
+    path = tmp_path / "gate" / "index" / "base"
+    path.write_bytes(path.read_bytes()[:-1])
+    return path
+
+
+COMMANDS = [
+    ("bank", "list"),
+    ("bank", "policy", "listed", "--shadow"),
+    ("partner", "add", "Other", "0b" * 32),
+    ("partner", "list"),
+    ("audit", "verify"),
+    ("exchange", "partner", "add", "other", "--bank", "listed"),
+    ("exchange", "list"),
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words[:2]))
+def test_a_damaged_file_is_neither_read_nor_mended(
+    typed: Typed, base: Path, words: tuple[str, ...]
+) -> None:
+    damaged, before = base.read_bytes(), base.stat()
+    base.chmod(0)  # root may read it all the same: then what it holds and its times tell
+    assert typed(*words)[0] == 0
+    base.chmod(0o600)
+    after = base.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert base.read_bytes() == damaged
+
+
+def test_an_import_does_not_touch_it_and_the_next_look_up_mends_it(
+    typed: Typed, base: Path, tmp_path: Path
+) -> None:
+    damaged = base.read_bytes()
+    (tmp_path / "more.csv").write_text(OTHER)
+    assert typed("bank", "import", str(tmp_path / "more.csv"), "--bank", "listed")[0] == 0
+    assert base.read_bytes() == damaged
+    said = json.loads(typed("index", "lookup", HASH, OTHER, "--json")[1])
+    assert [len(one["matches"]) for one in said["hashes"]] == [1, 1]
+    assert json.loads(typed("index", "status", "--json")[1])["file_was"] == "sound"
+
+
+def test_without_a_look_up_there_is_no_index(typed: Typed, tmp_path: Path) -> None:
+    assert typed("bank", "list")[0] == 0
+    assert not (tmp_path / "gate" / "index").exists()

@@ -1,0 +1,319 @@
+"""``entrenous protect`` from a real vault at a real gate: files, and messages that were sent."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import skimage.data
+from starlette.applications import Starlette
+
+from bench.sounds.material import voice
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.secret import Secret
+from entrenous.respond import client as outside
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.platform import Platform
+from entrenous.stop.registration import ClaimState
+from entrenous.stop.store.open_gate import open_platform
+from tests.clips import wander, written
+from tests.send.commands.test_letters import Said, Street
+from tests.send.message.talkers import note
+from tests.stop.http.conftest import URL, Direct
+from tests.stop.http.test_registration_requests import decision
+from tests.stop.platform_for_tests import png
+from tests.trace.test_trace_file import with_sound
+from tests.village.world import photo
+
+pytestmark = pytest.mark.slow
+
+GATE = ("--gate", URL)
+FFMPEG = shutil.which("ffmpeg")
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    with open_platform(tmp_path / "gate") as (platform, _):
+        yield platform
+
+
+def the_gate(platform: Platform) -> Starlette:
+    return gate_app(platform, GateAccess(Secret(b"operator-token")))
+
+
+@pytest.fixture
+def web(platform: Platform) -> Iterator[httpx.Client]:
+    """The platform's own way to its gate."""
+    with httpx.Client(transport=Direct(the_gate(platform)), base_url=URL) as client:
+        yield client
+
+
+@pytest.fixture
+def street(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    platform: Platform,
+) -> Iterator[Street]:
+    """Ana, who can ask a gate on a real SQLite file."""
+    app = the_gate(platform)
+    monkeypatch.setattr(outside, "new_client", lambda **_: httpx.Client(transport=Direct(app)))
+    monkeypatch.setenv("ENTRENOUS_UNDO", "0")
+    street = Street(tmp_path, monkeypatch, capsys)
+    (tmp_path / "talk.mp4").write_bytes(
+        with_sound(written(wander(seconds=1.5)), voice(6.0)[:, None])
+    )
+    (tmp_path / "note.ogg").write_bytes(note())
+    street.settles("ana")
+    yield street
+    monkeypatch.undo()
+
+
+def at_the_gate(platform: Platform, name: str) -> tuple[str, ClaimState]:
+    claim = platform.bank.claim(ClaimId(name))
+    return claim.kind, claim.state
+
+
+@pytest.mark.real
+def test_a_video_is_registered_with_its_sound_listed_and_withdrawn(
+    street: Street,
+    platform: Platform,
+) -> None:
+    said = street.types("ana", "protect", "talk.mp4", *GATE, "--json")
+    assert said.status == 0, said
+    made = json.loads(said.out)
+    assert made == {
+        "schema": "entrenous/claim/1",
+        "claim": made["claim"],
+        "kind": "pdq-video",
+        "state": "waiting",
+        "gate": URL,
+    }
+    before, after = said.err.index("--no-sound"), said.err.index("moments, and of its sound")
+    assert before < after
+    assert at_the_gate(platform, made["claim"]) == ("pdq-video", ClaimState.WAITING)
+    assert (
+        f"{made['claim']}  video, waiting  at {URL}\n"
+        == street.types("ana", "protect", "--list").out
+    )
+    told = street.does("ana", "unprotect", made["claim"])
+    assert (told["kind"], told["state"]) == ("pdq-video", "withdrawn")
+    assert at_the_gate(platform, made["claim"]) == ("pdq-video", ClaimState.WITHDRAWN)
+
+
+def test_the_same_file_again_is_the_claim_that_is_there(street: Street, platform: Platform) -> None:
+    first = street.does("ana", "protect", "talk.mp4", *GATE)
+    again = street.types("ana", "protect", "talk.mp4", *GATE, "--json")
+    assert (again.status, json.loads(again.out)) == (0, first)
+    assert "registered this there already" in again.err
+    assert platform.bank.counts().claims == 1
+    street.does("ana", "unprotect", first["claim"])
+    assert street.does("ana", "protect", "talk.mp4", *GATE)["claim"] != first["claim"]
+
+
+def test_one_that_nobody_confirmed_can_be_taken_off_the_list(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("no answer")
+
+    monkeypatch.setattr(
+        outside, "new_client", lambda **_: httpx.Client(transport=httpx.MockTransport(lost))
+    )
+    assert street.types("ana", "protect", "talk.mp4", *GATE).status == 6
+    (asked,) = street.does("ana", "protect", "--list")["claims"]
+    away = street.types("ana", "unprotect", asked["claim"])
+    assert (away.status, "--forget" in away.err) == (6, True)
+    told = street.types("ana", "unprotect", asked["claim"], "--forget")
+    assert (told.status, told.out.count(asked["claim"])) == (0, 2)
+    assert street.does("ana", "protect", "--list")["claims"] == []
+
+
+def test_a_silent_platform_is_asked_once_and_the_others_all_the_same(
+    street: Street, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each question waits for half a minute, and nothing else can use the vault meanwhile."""
+    app, other, asked = the_gate(platform), "https://other.test", list[str]()
+    silent = [street.does("ana", "protect", one, *GATE) for one in ("note.ogg", "beach.jpg")]
+    answers = street.does("ana", "protect", "talk.mp4", "--gate", other)
+
+    def one_is_silent(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        if request.url.host == httpx.URL(URL).host:
+            raise httpx.ReadTimeout("no answer")
+        return Direct(app).handle_request(request)
+
+    over = httpx.MockTransport(one_is_silent)
+    monkeypatch.setattr(outside, "new_client", lambda **_: httpx.Client(transport=over))
+    told = street.types("ana", "protect", "--list", "--ask", "--json")
+    assert sorted(asked) == sorted({httpx.URL(URL).host, "other.test"})
+    assert f"2 claims at {URL} are shown as they stood before." in told.err
+    shown = {one["claim"]: one["state"] for one in json.loads(told.out)["claims"]}
+    assert shown == {one["claim"]: one["state"] for one in (*silent, answers)}
+
+
+def test_where_the_platform_is_silent_it_is_said_that_the_claim_still_holds(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = street.does("ana", "protect", "note.ogg", *GATE)["claim"]
+
+    def silent(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("down", request=request)
+
+    with monkeypatch.context() as down:
+        nobody = httpx.MockTransport(silent)
+        down.setattr(outside, "new_client", lambda **_: httpx.Client(transport=nobody))
+        said = street.types("ana", "unprotect", claim)
+    assert (said.status, f"{claim} is still registered there" in said.err) == (6, True)
+    assert street.does("ana", "unprotect", claim)["state"] == "withdrawn"
+
+
+@pytest.mark.real
+@pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not here (Debian: ffmpeg)")
+def test_a_registered_video_is_held_when_somebody_posts_it_smaller(
+    street: Street, web: httpx.Client
+) -> None:
+    small, bare = street.folder / "small.webm", street.folder / "bare.m4a"
+    asked = (str(FFMPEG), "-v", "error", "-i", "talk.mp4")
+    smaller = ("-vf", "scale=240:-2", "-c:v", "libvpx", "-b:v", "200k", "-an", str(small))
+    for how in (smaller, ("-vn", "-c:a", "aac", "-b:a", "48k", str(bare))):
+        subprocess.run((*asked, *how), check=True, timeout=60)
+    claim = street.does("ana", "protect", "talk.mp4", *GATE)["claim"]
+    for posted in (small, bare):
+        assert decision(web, posted.read_bytes()) == "hold"
+    street.does("ana", "unprotect", claim)
+    for posted in (small, bare):
+        assert decision(web, posted.read_bytes()) == "let through"
+
+
+@pytest.mark.real
+def test_without_sound_and_a_sound_alone(
+    street: Street,
+    platform: Platform,
+) -> None:
+    said = street.types("ana", "protect", "talk.mp4", *GATE, "--no-sound", "--whole-only")
+    assert "and nothing of its sound" in said.err
+    assert "--no-sound" not in said.err
+    assert said.out.endswith(f"take it back at any time: entrenous unprotect {_first(said)}\n")
+    sound = street.types("ana", "protect", "note.ogg", *GATE)
+    assert "a tune can be guessed" in sound.err
+    assert at_the_gate(platform, _first(sound))[0] == "chromaprint"
+    refused = street.types("ana", "protect", "note.ogg", *GATE, "--no-sound")
+    assert (refused.status, "nothing was" in " ".join(refused.err.split())) == (3, True)
+    kinds = [one["kind"] for one in street.does("ana", "protect", "--list")["claims"]]
+    assert kinds == ["pdq-video", "chromaprint"]
+
+
+def test_an_embedding_goes_along_only_where_there_is_a_network(
+    street: Street,
+    platform: Platform,
+) -> None:
+    (street.folder / "beach.png").write_bytes(png(skimage.data.astronaut()))
+    said = street.types("ana", "protect", "beach.png", *GATE, "--embedding", "--json")
+    assert "fuller likeness can be guessed" in " ".join(said.err.split())
+    if platform.likeness is None:  # without the extra
+        assert (said.status, said.out) == (3, "")
+        assert "pip install -e '.[embedding]'" in said.err
+        assert platform.bank.counts().claims == 0
+        return
+    made = json.loads(said.out)
+    assert [one.claim for one in platform.bank.embeddings(0)] == [made["claim"]]
+    street.does("ana", "unprotect", made["claim"])
+    assert platform.bank.embedding_count() == 0
+
+
+def test_somebody_under_18_is_shown_another_door_before_anything_is_opened(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ENTRENOUS_PASSPHRASE")
+    for words in (("talk.mp4", *GATE), ("talk.mp4",), ()):
+        said = street.types("ana", "protect", *words, "--under-18")
+        assert (said.status, said.out) == (3, "")
+        assert "takeitdown.ncmec.org" in said.err
+
+
+@pytest.mark.real
+def test_what_was_sent_is_registered_by_the_message(
+    street: Street,
+    platform: Platform,
+) -> None:
+    street.settles("ben")
+    street.adds("ana", "ben")
+    to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
+    (street.folder / "beach.jpg").write_bytes(photo(width_px=240))
+    name = street.does("ana", "send", "note.ogg", "beach.jpg", *to_ben)["message"]
+    by_sender = street.does("ana", "protect", "--message", name, *GATE)
+    assert by_sender["schema"] == "entrenous/claims/1"
+    assert [one["kind"] for one in by_sender["claims"]] == ["chromaprint", "pdq"]
+    for one in by_sender["claims"]:
+        assert at_the_gate(platform, one["claim"]) == (one["kind"], ClaimState.WAITING)
+
+    part = street.types("ana", "protect", "--message", name, *GATE, "--no-sound", "--json")
+    assert (part.status, [one["kind"] for one in json.loads(part.out)["claims"]]) == (3, ["pdq"])
+    assert "File 1 of the message was left out." in part.err
+
+    street.types("ben", "inbox")
+    closed = street.types("ben", "protect", "--message", name, *GATE)
+    assert (closed.status, "not opened here yet" in closed.err) == (3, True)
+    assert street.does("ben", "inbox")["messages"][0]["state"] == "waiting"
+    street.does("ben", "open", name)
+    (sound, picture) = street.does("ben", "protect", "--message", name, *GATE)["claims"]
+    assert (sound["kind"], picture["kind"]) == ("chromaprint", "pdq")
+
+
+@pytest.mark.real
+def test_each_kind_of_file_is_asked_about_once_and_no_leaves_those_out(
+    street: Street, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (street.folder / "beach.jpg").write_bytes(photo(width_px=240))
+    street.settles("ben")
+    street.adds("ana", "ben")
+    to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
+    files = ("note.ogg", "beach.jpg", "note.ogg")
+    name = street.does("ana", "send", *files, *to_ben)["message"]
+    answers, asked = iter([True, False, True]), list[str]()
+
+    def answered(question: str, **_: object) -> bool:
+        asked.append(question)
+        return next(answers)
+
+    monkeypatch.setattr("typer.confirm", answered)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    said = street.types("ana", "protect", "--message", name, *GATE, "--json")
+    assert (said.status, len(asked)) == (3, 3)  # of age; a sound; a picture
+    assert [one["kind"] for one in json.loads(said.out)["claims"]] == ["pdq"]
+    assert [f"File {number} of the message" in said.err for number in (1, 2, 3)] == [
+        True,
+        False,
+        True,
+    ]
+    assert platform.bank.counts().claims == 1
+
+
+def test_messages_with_nothing_to_register(street: Street) -> None:
+    street.settles("ben")
+    street.adds("ana", "ben")
+    to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
+    words = street.does("ana", "send", "--text", "hello", *to_ben)["message"]
+    nothing = street.types("ana", "protect", "--message", words, *GATE)
+    assert (nothing.status, "nothing was registered" in nothing.err) == (3, True)
+    assert street.types("ana", "protect", "--message", "no-such-one", *GATE).status == 4
+    for wrong in (("beach.jpg", "--message", words), (), ("beach.jpg",)):
+        given = wrong if wrong == ("beach.jpg",) else (*wrong, *GATE)
+        assert street.types("ana", "protect", *given).status == 2
+
+
+def test_a_flat_picture_is_said_plainly(street: Street) -> None:
+    (street.folder / "fog.png").write_bytes(png(np.full((200, 200, 3), 90, np.uint8)))
+    said = street.types("ana", "protect", "fog.png", *GATE)
+    assert (said.status, said.out, "so little detail" in said.err) == (3, "", True)
+
+
+def _first(said: Said) -> Any:
+    return said.out.split()[1]

@@ -1,0 +1,63 @@
+"""A gate makes slow looks by itself, in a process beside it; a command makes those that are due."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import skimage.data
+
+from entrenous.device.client.http_courier import new_client
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.protect import protect_picture
+from entrenous.stop.store.open_gate import open_platform
+from tests.stop.commands.gates import PATIENCE_S, Running, running
+from tests.stop.judge.test_deferred_views import on_a_page
+from tests.stop.platform_for_tests import NearGate, a_device, jpeg, picture
+
+pytestmark = pytest.mark.real
+
+
+def brought(gate: Running) -> Any:
+    """Her claim, and a screenshot that the first looks let through."""
+    hers = skimage.data.astronaut()
+    with new_client() as client:
+        bank = HttpBankClient(gate.url, client)
+        protect_picture(picture(hers), adult=True, parts=False, gate=bank, device=a_device())
+    return gate.bring(jpeg(on_a_page(hers)), "post 17").json()
+
+
+def test_a_running_gate_finds_it_after_its_answer(tmp_path: Path) -> None:
+    with running(tmp_path / "gate") as gate:
+        answer = brought(gate)
+        assert answer["decision"] == "let through"
+        deadline = time.monotonic() + PATIENCE_S
+        while not (found := gate.ask("/v1/reviews/published")["cases"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert [(one["case"], one["found"], one["reference"]) for one in found] == [
+            (answer["case"], "slow look", "post 17")
+        ]
+
+
+def test_what_a_gate_left_is_made_by_a_command(tmp_path: Path) -> None:
+    data, hers = tmp_path / "gate", skimage.data.astronaut()
+    with open_platform(data) as (platform, _):
+        gate = NearGate(platform)
+        protect_picture(picture(hers), adult=True, parts=False, gate=gate, device=a_device())
+        case = judge_upload(jpeg(on_a_page(hers)), platform).case
+    program = [sys.executable, "-m", "entrenous", "gate", "slow-look", "--data", str(data)]
+    for made in (1, 0):
+        said = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+        assert said == f"Slow looks that were made: {made}.\n"
+    with open_platform(data) as (platform, _):
+        assert [one.case for one in platform.reviews.published("", 9)] == [case]
+
+
+def test_a_gate_that_makes_none_keeps_nothing(tmp_path: Path) -> None:
+    with running(tmp_path / "gate", "--no-slow-look") as gate:
+        assert brought(gate)["decision"] == "let through"
+        assert gate.ask("/v1/status")["slow_looks"] == {"waiting": 0, "skipped": 0}

@@ -1,0 +1,84 @@
+"""As many processes as are set make slow looks beside a gate; they share what is due."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import skimage.data
+import sqlalchemy as sa
+
+from entrenous.stop.commands import gate_run
+from entrenous.stop.store.engine import glancing, open_engine
+from entrenous.stop.store.postgres import open_postgres_engine
+from entrenous.stop.store.schema import UPLOAD
+from tests.stop.commands.gates import PATIENCE_S, running
+from tests.stop.platform_for_tests import jpeg
+
+pytestmark = pytest.mark.real
+
+_UPLOADS = 12
+
+
+def slow_lookers(gate: int) -> list[int]:
+    """The processes that a running gate has for it."""
+    children = (task / "children" for task in Path(f"/proc/{gate}/task").iterdir())
+    return [int(pid) for one in children for pid in one.read_text().split() if looks_slowly(pid)]
+
+
+def looks_slowly(pid: str) -> bool:
+    with suppress(OSError):
+        return b"slow-look" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return False
+
+
+def until(told: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not told():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def uploads() -> Iterator[bytes]:
+    """No two alike."""
+    hers = skimage.data.astronaut()
+    for number in range(_UPLOADS):
+        yield jpeg(hers[number * 8 : 400 + number * 8, number * 5 : 400 + number * 5])
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_two_look_once_at_each_upload(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("postgres").fresh() if kind == "postgres" else ""
+    database = f'database = "{url}"\n' if url else ""
+    (tmp_path / "gate.toml").write_text(f"{database}slow_look_processes = 2\n")
+    with running(tmp_path) as gate:
+        until(lambda: len(slow_lookers(gate.pid)) == 2)
+        for upload in uploads():
+            assert gate.bring(upload).json()["decision"] == "let through"
+        engine = open_postgres_engine(url) if url else open_engine(tmp_path / "bank.db")
+        until(lambda: all(state is None for state, _ in looked(engine)))
+        assert [times for _, times in looked(engine)] == [1] * _UPLOADS
+        engine.dispose()
+        two = slow_lookers(gate.pid)
+    assert len(two) == 2
+    assert not any(map(looks_slowly, map(str, two)))
+
+
+def looked(engine: sa.Engine) -> list[tuple[str | None, int]]:
+    """Of each upload what is due, and how often it was taken."""
+    with glancing(engine) as db:
+        rows = db.execute(sa.select(UPLOAD.c.slow_look, UPLOAD.c.slow_looks_taken)).all()
+    return [(row[0], row[1]) for row in rows]
+
+
+@pytest.mark.parametrize(("there", "run"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8), (999, 64)])
+def test_without_a_setting_it_is_one_for_each_two_processors(
+    there: int, run: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_run, "processors", lambda: there)
+    assert gate_run._slow_looks_at_once(tmp_path) == run
+    (tmp_path / "gate.toml").write_text("slow_look_processes = 5\n")
+    assert gate_run._slow_looks_at_once(tmp_path) == 5

@@ -1,0 +1,168 @@
+"""``entrenous gate status``: figures in words, and what needs somebody."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.cli import run
+from entrenous.fingerprint.nouns import Match
+from entrenous.stop.commands.gate_status import NO_APPEAL, join
+from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.nouns import PEOPLE, Bank
+from entrenous.stop.review import add_reviewer
+from entrenous.stop.store.open_gate import open_platform
+from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
+from tests.stop.index.index_banks import fresh, register
+
+TRIAL = BankName("trial")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "gate"
+    with open_platform(folder) as (platform, _):
+        register(platform.bank, "a1", *fresh(2, 4))
+    (folder / "gate.toml").write_text('appeal_url = "https://a.example/appeal"\n')
+    return folder
+
+
+def typed(data: Path, *words: str) -> str:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    join(app)
+    said = CliRunner().invoke(app, ["status", "--data", str(data), *words])
+    assert said.exit_code == 0, said.exception
+    return said.stdout
+
+
+def answer(data: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(typed(data, "--json"))
+    return told
+
+
+def held(data: Path, hours: float, upload: bytes | None = None) -> str:
+    with open_platform(data) as (platform, _):
+        at = platform.clock.now() - timedelta(hours=hours)
+        decision = Decision(Outcome.HOLD, "3f9a-70c2-b11e", ())
+        platform.reviews.record(Review(decision, at, ReviewState.WAITING), upload)
+    return decision.case
+
+
+def test_a_sound_gate_says_that_nothing_is_wrong(data: Path) -> None:
+    with open_platform(data) as (platform, _):
+        FileIndex(data / "index", platform.bank)
+    held(data, 23)
+    said = typed(data)
+    assert "Claims (pdq): 1 waiting." in said
+    assert "1 reviews wait for a person, the oldest for 23 h." in said
+    assert "The index's file is sound, written 0 h ago." in said
+    assert "Nothing is wrong." in said
+    told = answer(data)
+    assert told["schema"] == "entrenous/gate-standing/1"
+    assert told["claims"] == [{"kind": "pdq", "state": "waiting", "count": 1}]
+    assert (told["hashes"], told["reviews"], told["wrong"]) == (2, 1, [])
+
+
+def test_a_gate_without_a_link_to_appeal_is_said(data: Path) -> None:
+    (data / "gate.toml").unlink()
+    assert any("set appeal_url in gate.toml" in line for line in answer(data)["wrong"])
+
+
+def test_pictures_whose_key_is_gone_are_said(data: Path) -> None:
+    """And no longer once its line is back, beside that of the key which was made since."""
+    held(data, 1, b"a picture")
+    told = "1 of the pictures that have waited longest cannot be opened"
+    assert not any("cannot be opened" in line for line in answer(data)["wrong"])
+    key = data / "held.key"
+    old = key.read_bytes()
+    key.unlink()
+    assert any(line.startswith(told) for line in answer(data)["wrong"])
+    key.write_bytes(key.read_bytes() + old)
+    assert not any("cannot be opened" in line for line in answer(data)["wrong"])
+
+
+def test_a_review_that_waits_for_more_than_a_day_is_said(data: Path) -> None:
+    with open_platform(data) as (platform, _):
+        FileIndex(data / "index", platform.bank)
+    held(data, 25)
+    said = typed(data)
+    assert "The oldest review has waited 25 hours; look at it before 48 are over." in said
+    assert "Nothing is wrong" not in said
+
+
+def test_two_persons_of_whom_one_is_known_are_said(data: Path) -> None:
+    with open_platform(data) as (platform, _):
+        FileIndex(data / "index", platform.bank)
+    (data / "gate.toml").write_text("confirmers = 2\n")
+    assert "Two persons have to confirm, and only the operator is known" in typed(data)
+    with open_platform(data) as (platform, _):
+        add_reviewer("ana", platform)
+    assert answer(data)["wrong"] == [NO_APPEAL]
+
+
+def test_a_damaged_and_a_missing_index_are_said_and_left_alone(data: Path) -> None:
+    (missing,) = answer(data)["wrong"]
+    assert missing == "The index has no file yet: a gate that starts on this folder makes it."
+    base = data / "index" / "base"
+    with open_platform(data) as (platform, _):
+        FileIndex(data / "index", platform.bank)
+    harmed = base.read_bytes()[:-64]
+    base.write_bytes(harmed)
+    assert "The index's file is damaged." in typed(data)
+    assert base.read_bytes() == harmed
+
+
+@pytest.mark.parametrize("words", [("status",), ("index", "status")])
+def test_what_is_no_file_is_said_in_our_words(
+    data: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "index" / "base").mkdir(parents=True)
+    run(["gate", *words, "--data", str(data)], {})
+    said = capsys.readouterr().err
+    assert str(data / "index") in said
+    assert "fault in Entrenous" not in said
+
+
+def test_shadow_is_told_by_bank_and_distance(data: Path) -> None:
+    with open_platform(data) as (platform, _):
+        platform.bank.set_bank(Bank(TRIAL, shadow=True))
+        for number, (bank, bits) in enumerate([(TRIAL, 5), (TRIAL, 4), (TRIAL, 30), (PEOPLE, 0)]):
+            match = Match(bank, ClaimId("x"), bits, "as it is")
+            decision = Decision(Outcome.LET_THROUGH, f"{number}", (match,), Outcome.REFUSE)
+            at = platform.clock.now()
+            platform.reviews.record(Review(decision, at, ReviewState.CLOSED), None)
+    line = "In shadow, trial would have done this in 30 days: refuse 3 (4 bits: 2, 30 bits: 1)."
+    assert line in typed(data)
+    cells = [(cell["distance"], cell["count"]) for cell in answer(data)["shadow"]]
+    assert cells == [(4, 2), (30, 1)]
+
+
+def test_what_others_may_read_is_said(data: Path) -> None:
+    with open_platform(data) as (platform, _):
+        FileIndex(data / "index", platform.bank)
+    (data / "gate.toml").touch(0o644)
+    (data / "operator.token").chmod(0o640)
+    (data / "index" / "base").chmod(0o604)
+    assert answer(data)["wrong"] == []  # nobody else may enter
+    data.chmod(0o755)
+    said = f"Others may read or change index/base, operator.token: chmod -R go= {data}"
+    assert answer(data)["wrong"] == [said]
+    assert said in typed(data)
+
+
+def test_a_disk_without_room_is_said_and_holds_uploads_without_their_bytes(data: Path) -> None:
+    settings = data / "gate.toml"
+    settings.write_text(f"{settings.read_text()}free_mb_min = {1 << 40}\n")
+    case = held(data, 0)
+    with open_platform(data) as (platform, _):
+        platform.reviews.keep(case, b"a large upload", 20)
+        assert not platform.reviews.review(case).has_bytes
+    assert any(f"Less than {1 << 40:,} MB are free" in line for line in answer(data)["wrong"])
+    settings.write_text(f"{settings.read_text()}".replace(f"{1 << 40}", "0"))
+    assert not any("are free" in line for line in answer(data)["wrong"])

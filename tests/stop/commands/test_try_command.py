@@ -1,0 +1,102 @@
+"""``entrenous gate try``: a dry run on a real database, with the decoder in its jail."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
+from entrenous.cli import run
+from tests.clips import wander, written
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Any:
+    """Writes a picture made from a photograph; its path."""
+    plain = np.asarray(skimage.data.astronaut())
+
+    def written(name: str, change: Any = lambda pixels: pixels) -> str:
+        file, held = tmp_path / f"{name}.jpg", io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(change(plain))).save(held, "JPEG", quality=85)
+        file.write_bytes(held.getvalue())
+        return str(file)
+
+    return written
+
+
+@pytest.fixture
+def gate(tmp_path: Path, capsys: pytest.CaptureFixture[str], photo: Any) -> Any:
+    """A gate with the photograph in a list that the platform stands behind; types a command."""
+    run(["fingerprint", photo("registered"), "--json"], {})
+    listed = tmp_path / "list.csv"
+    listed.write_text(json.loads(capsys.readouterr().out)["hex"] + "\n")
+    data = ["--data", str(tmp_path / "gate")]
+    run(["gate", "bank", "import", str(listed), "--bank", "site", "--confirmed", *data], {})
+    capsys.readouterr()
+
+    def typed(*words: str) -> tuple[int, str]:
+        return run(["gate", *words, *data], {}), capsys.readouterr().out
+
+    return typed
+
+
+def in_a_collage(pixels: Any) -> Any:
+    """Beside and above other pictures."""
+    cat = np.asarray(skimage.data.chelsea())
+    other = np.resize(cat[:300, :400], (300, 400, 3)).repeat(2, 0).repeat(2, 1)[:512, :512]
+    upper = np.concatenate([other, pixels], axis=1)
+    return np.concatenate([upper, np.fliplr(upper[::-1])], axis=0)
+
+
+def test_a_mirrored_picture_would_be_refused_and_is_not_kept(gate: Any, photo: Any) -> None:
+    status, said = gate("try", photo("mirrored", np.fliplr), "--json")
+    told = json.loads(said)
+    (match,) = told["matches"]
+    assert (status, told["schema"], told["decision"]) == (0, "entrenous/decision/1", "refuse")
+    assert (match["bank"], match["how"], match["distance"] <= 12) == ("site", "mirror", True)
+    assert told["ms"] > 0
+    assert told["would"] is None
+
+
+def test_a_collage_takes_the_slow_look_and_is_held(gate: Any, photo: Any) -> None:
+    collage = photo("collage", in_a_collage)
+    assert json.loads(gate("try", collage, "--json")[1])["decision"] == "let through"
+    told = json.loads(gate("try", collage, "--deep", "--json")[1])
+    assert told["decision"] == "hold"
+    assert "larger picture" in told["matches"][0]["how"]
+
+
+def test_in_shadow_it_says_what_it_would_do(gate: Any, photo: Any) -> None:
+    gate("bank", "policy", "site", "--shadow")
+    _, said = gate("try", photo("same"))
+    assert said.startswith("It would be answered: let through.\n  Without shadow mode: refuse.\n")
+
+
+def test_what_is_no_picture_is_said(gate: Any, tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("not a picture")
+    assert gate("try", str(words), "--json")[0] == 7
+
+
+@pytest.mark.real
+def test_a_clip_and_a_sound_are_looked_at_in_a_jail(gate: Any, tmp_path: Path) -> None:
+    """The registered photograph, shown in a film: held at most, although it was listed."""
+    film, note, broken = (tmp_path / name for name in ("film.jpg", "note", "broken.mp4"))
+    plain = np.asarray(skimage.data.astronaut())
+    film.write_bytes(written([*wander("coffee", size=(512, 512), seconds=1.0), *[plain] * 18]))
+    note.write_bytes(coded(voice(6.0), 16_000, "libopus", "ogg", 24_000, 48_000))
+    broken.write_bytes(film.read_bytes()[:-3000])
+    told = json.loads(gate("try", str(film), "--json")[1])
+    assert (told["decision"], told["matches"][0]["bank"]) == ("hold", "site")
+    assert "half seconds" in told["matches"][0]["how"]
+    assert json.loads(gate("try", str(note), "--json")[1])["decision"] == "let through"
+    told = json.loads(gate("try", str(broken), "--json")[1])
+    assert (told["decision"], told["matches"]) == ("hold", [])

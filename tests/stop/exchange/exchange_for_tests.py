@@ -1,0 +1,131 @@
+"""An exchange and a bank on a real SQLite file, a feed in memory, a clock that one winds."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+from entrenous.base.environment import Clock, SystemDice
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.base.secret import Secret
+from entrenous.stop.banks import prepare_banks
+from entrenous.stop.exchange_nouns import ExchangePartner
+from entrenous.stop.exchange_serving import (
+    PartnerOpinions,
+    PartnerSubmissions,
+    add_partner,
+    partner_with,
+)
+from entrenous.stop.exchange_stores import Exchange
+from entrenous.stop.nouns import PEOPLE, Bank
+from entrenous.stop.platform import Platform
+from entrenous.stop.registration import Change, ClaimState
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine
+from entrenous.stop.store.exchange_partners import SqlPartnerStore, SqlSourceStore
+from entrenous.stop.store.exchange_served import SqlServedStore, prepare_tables
+from tests.stop.platform_for_tests import WoundClock
+
+
+def bits(number: int) -> bytes:
+    """A hash like no other one."""
+    return hashlib.sha256(f"picture {number}".encode()).digest()
+
+
+@dataclass
+class MemoryFeed:
+    """Claims in their newest state, as a bank store tells of them."""
+
+    clock: Clock
+    newest: dict[ClaimId, Change] = field(default_factory=dict)
+    last: int = 0
+
+    def changes(self, after: int, limit: int) -> tuple[Change, ...]:
+        found = [change for change in self.newest.values() if change.number > after]
+        return tuple(found[:limit])
+
+    def put(
+        self,
+        claim: str,
+        *hashes: bytes,
+        bank: BankName = PEOPLE,
+        state: ClaimState = ClaimState.WAITING,
+        kind: str = "pdq",
+    ) -> ClaimId:
+        self.last += 1
+        name = ClaimId(claim)
+        self.newest.pop(name, None)  # dictionaries keep the order of the newest
+        now = self.clock.now()
+        self.newest[name] = Change(self.last, now, name, bank, kind, state, hashes)
+        return name
+
+    def move(self, claim: str, state: ClaimState) -> None:
+        known = self.newest[ClaimId(claim)]
+        hashes = () if state is ClaimState.WITHDRAWN else known.hashes
+        self.put(claim, *hashes, bank=known.bank, state=state)
+
+    def withdraw(self, claim: str) -> None:
+        self.move(claim, ClaimState.WITHDRAWN)
+
+
+@dataclass
+class Room:
+    clock: WoundClock
+    feed: MemoryFeed
+    bank: SqlBankStore
+    platform: Platform
+    exchange: Exchange
+    file: Path
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def partner(
+        self, name: str = "friends", *banks: BankName, submits: bool = False
+    ) -> tuple[ExchangePartner, str]:
+        key = add_partner(name, banks or (PEOPLE,), self.exchange, submits=submits)
+        return partner_with(key, self.exchange), key.reveal().decode()
+
+    def again(self, key: str) -> ExchangePartner:
+        return partner_with(Secret(key.encode()), self.exchange)
+
+    def lies_on_disk(self, secret: bytes) -> bool:
+        """Whether these bytes are anywhere in the database's files."""
+        return any(secret in path.read_bytes() for path in self.file.parent.glob("bank.db*"))
+
+
+@contextmanager
+def open_room(folder: Path, clock: WoundClock | None = None) -> Iterator[Room]:
+    clock = clock or WoundClock()
+    engine = open_engine(folder / "bank.db")
+    prepare_tables(engine)
+    bank, feed = SqlBankStore(engine, clock), MemoryFeed(clock)
+    prepare_banks(bank)
+    platform = Platform(clock, SystemDice(), bank, *_unused())
+    partners = SqlPartnerStore(engine)
+    exchange = Exchange(
+        "our-gate",
+        clock,
+        SystemDice(),
+        feed,
+        partners,
+        SqlServedStore(engine),
+        SqlSourceStore(engine),
+        PartnerOpinions(clock, partners),
+        PartnerSubmissions(platform),
+    )
+    yield Room(clock, feed, bank, platform, exchange, folder / "bank.db")
+    engine.dispose()
+
+
+def with_claims_in_bank(room: Room) -> Exchange:
+    """The exchange whose feed is the bank itself."""
+    return replace(room.exchange, feed=room.bank)
+
+
+def _unused() -> tuple[None, None, None]:
+    """Exchanges look at no picture and hold no upload."""
+    return cast("tuple[None, None, None]", (None,) * 3)
+
+
+__all__ = ["PEOPLE", "Bank", "MemoryFeed", "Room", "bits", "open_room", "with_claims_in_bank"]

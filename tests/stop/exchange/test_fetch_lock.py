@@ -1,0 +1,35 @@
+"""Two fetches of one source at the same time: the second says so and ends."""
+
+import pytest
+import sqlalchemy as sa
+
+from entrenous.stop.exchange_nouns import FetchRuns
+from entrenous.stop.store.exchange_partners import source_lock
+from entrenous.stop.store.postgres import open_postgres_engine
+from tests.postgres import Cluster
+from tests.stop.exchange.exchange_for_tests import Room
+
+
+def test_one_at_a_time_in_a_file(room: Room) -> None:
+    _one_at_a_time(room.exchange.sources.engine)  # type: ignore[attr-defined]
+
+
+@pytest.mark.real
+def test_one_at_a_time_in_postgresql(postgres: Cluster) -> None:
+    engine = open_postgres_engine(postgres.fresh())
+    try:
+        _one_at_a_time(engine)
+    finally:
+        engine.dispose()
+
+
+def _one_at_a_time(engine: sa.Engine) -> None:
+    with source_lock(engine, "charity"):
+        with pytest.raises(FetchRuns, match="charity"), source_lock(engine, "charity"):
+            pass
+        with source_lock(engine, "another"):
+            pass
+    with pytest.raises(ZeroDivisionError), source_lock(engine, "charity"):
+        raise ZeroDivisionError
+    with source_lock(engine, "charity"):
+        pass

@@ -1,0 +1,69 @@
+"""What a source or a partner brings is looked back for, like a person's claim."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.base.environment import SystemDice
+from entrenous.base.identifiers import BankName
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.media.picture_reader import read_picture
+from entrenous.stop.banks import prepare_banks
+from entrenous.stop.exchange_fetch import fetch_source
+from entrenous.stop.exchange_nouns import Page, Record, Source, SourceKind
+from entrenous.stop.exchange_serving import add_partner, partner_with
+from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.judge.look_back import look_back_due
+from entrenous.stop.platform import Platform
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.open_gate import exchange_of
+from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.upload_record import Found
+from tests.stop.exchange.test_fetch import Script
+from tests.stop.platform_for_tests import WoundClock, jpeg, picture
+from tests.stop.store.bank_stores import KINDS, engine_of
+
+SOURCE = Source("charity", SourceKind.STOPNCII, "https://charity.example/v1", BankName("theirs"))
+
+
+@pytest.fixture(params=KINDS)
+def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platform]:
+    engine, clock = engine_of(request.param, request, tmp_path), WoundClock()
+    bank = SqlBankStore(engine, clock)
+    prepare_banks(bank)
+    index, reviews = FileIndex(tmp_path / "index", bank), SqlReviewQueue(engine, clock)
+    yield Platform(clock, SystemDice(), bank, index, reviews, read_picture)
+    engine.dispose()
+
+
+def waits(platform: Platform, case: str, bank: str) -> None:
+    assert platform.reviews.waiting() == 0
+    assert look_back_due(platform) == 1
+    review = platform.reviews.next()
+    assert review is not None
+    assert (review.case, review.found, review.reference) == (case, Found.LOOK_BACK, "post 17")
+    assert [match.bank for match in review.decision.matches] == [bank]
+    assert look_back_due(platform) == 0
+
+
+def test_what_was_let_through_before_a_fetch_waits_after_it(platform: Platform, hers: Any) -> None:
+    case = judge_upload(jpeg(hers), platform, "post 17").case
+    exchange = exchange_of(platform)
+    exchange.sources.add(SOURCE)
+    page = Page((Record("k", 1, (fingerprint(picture(hers)).bits,)),), "1")
+    fetch_source(SOURCE, Script([page]), exchange, platform)
+    waits(platform, case, "theirs")
+    fetch_source(SOURCE, Script([page]), exchange, platform)  # brings nothing new
+    assert platform.reviews.due().look_backs == 0
+
+
+def test_and_before_a_partner_submitted_it(platform: Platform, hers: Any) -> None:
+    case = judge_upload(jpeg(hers), platform, "post 17").case
+    exchange = exchange_of(platform)
+    key = add_partner("friends", [BankName("people")], exchange, submits=True)
+    partner = partner_with(key, exchange)
+    exchange.submissions.submit(partner, [fingerprint(picture(hers)).bits])
+    waits(platform, case, "from-friends")

@@ -1,0 +1,64 @@
+"""What exchanges keep, on the real PostgreSQL as on SQLite."""
+
+import pytest
+import sqlalchemy as sa
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.stop.exchange_nouns import Checkpoint, Known, Mark, Source, SourceKind
+from entrenous.stop.registration import Stance
+from entrenous.stop.store.exchange_partners import SqlPartnerStore, SqlSourceStore
+from entrenous.stop.store.exchange_served import SERVED_HASH, SqlServedStore, prepare_tables
+from entrenous.stop.store.postgres import open_postgres_engine
+from tests.postgres import Cluster
+from tests.stop.exchange.exchange_for_tests import PEOPLE, MemoryFeed, bits
+from tests.stop.platform_for_tests import WoundClock
+
+pytestmark = pytest.mark.real
+
+
+def test_partners_tombstones_and_sources(postgres: Cluster) -> None:
+    engine = open_postgres_engine(postgres.fresh())
+    try:
+        for _ in range(2):
+            prepare_tables(engine)
+        _tombstones(engine)
+        _sources(engine)
+    finally:
+        engine.dispose()
+
+
+def _tombstones(engine: sa.Engine) -> None:
+    clock = WoundClock()
+    feed, partners, served = MemoryFeed(clock), SqlPartnerStore(engine), SqlServedStore(engine)
+    partners.add("friends", [PEOPLE], submits=False, key=bytes(32))
+    partner = partners.with_key(bytes(32))
+    assert partner is not None
+    claim = feed.put("hers", bits(1))
+    for mark in (Mark(5, 1), Mark(5, 9), Mark(9, 2)):
+        served.add_mark(mark, 0)
+    assert [mark.number for mark in served.marks_over(0, 2)] == [1, 2]
+    for before_s in (50, 40):
+        served.settle(before_s)
+    served.add_mark(Mark(20, 3), 0)
+    assert served.newest_mark() == Mark(50, 3)
+    served.remember(partner, feed.changes(0, 9), 1)
+    partners.say(partner, {claim: Stance.DISPUTED}, clock.now())
+    assert [one.stance for one in partners.said([claim])] == [Stance.DISPUTED]
+    feed.withdraw("hers")
+    served.follow(feed, 2)
+    assert served.told_of(partner, [claim])[claim].hashes == (bits(1),)
+    served.has_read(partner, 2)
+    with engine.connect() as db:
+        assert db.execute(sa.select(SERVED_HASH)).all() == []
+
+
+def _sources(engine: sa.Engine) -> None:
+    sources, clock = SqlSourceStore(engine), WoundClock()
+    sources.add(Source("charity", SourceKind.NCMEC, "https://x.example", BankName("theirs")))
+    known = [Known(bits(n), 1, 2**40, bits(0), ClaimId(f"c{n}")) for n in range(1200)]
+    at = Checkpoint(1, anew=True, token="a", begun_at=clock.now())
+    for _ in range(2):
+        sources.keep("charity", known, at)
+    assert (sources.checkpoint("charity"), sources.live("charity")) == (at, 1200)
+    assert len(sources.known("charity", [one.key_sha256 for one in known])) == 1200
+    assert len(sources.unseen("charity", 2)) == 1200

@@ -1,0 +1,26 @@
+"""What partners are given, and what they are not."""
+
+from dataclasses import replace
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
+from entrenous.stop.exchange_serving import slice_for
+from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.registration import Claim, ClaimState, Registration
+from tests.stop.exchange.exchange_for_tests import Room, bits
+
+
+def test_videos_and_sounds_are_given_to_no_partner(room: Room) -> None:
+    partner, _ = room.partner("tuki")
+    picture = Claim(ClaimId("p"), PEOPLE, ClaimState.WAITING, "pdq", 90, room.clock.now())
+    film = replace(picture, id=ClaimId("v"), kind=VIDEO_KIND)
+    sound = replace(picture, id=ClaimId("s"), kind=SOUND_KIND)
+    frames = VideoPrint((FramePrint(0, bits(1), 90), FramePrint(500, bits(2), 90)))
+    room.bank.register(
+        Registration(film, video=frames, sound=SoundPrint(bytes(80))),
+        Registration(sound, sound=SoundPrint(bytes(84))),
+        Registration(picture, (bits(1),)),
+    )
+    room.bank.extend([film.id], bits(3), confirmed=True)  # a still of it that a reviewer confirmed
+    page = slice_for(partner, 0, 10, 10, room.bank)
+    assert [(one.claim, one.hashes) for one in page.changes] == [("p", (bits(1),))]

@@ -1,0 +1,115 @@
+"""A gate on a real SQLite file, asked over ASGI without a socket."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import skimage.data
+from starlette.applications import Starlette
+
+from entrenous.base.environment import SystemDice
+from entrenous.base.secret import Secret
+from entrenous.media.picture_reader import read_picture
+from entrenous.stop.banks import prepare_banks
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.gate_settings import read_gate_settings
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.nouns import GateLimits
+from entrenous.stop.platform import Platform
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine
+from entrenous.stop.store.review_queue import SqlReviewQueue
+
+URL = "http://127.0.0.1:7802"
+SETTINGS = b'appeal_url = "https://platform.example/appeal"'
+
+
+class WoundClock:
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def wind(self, **by: float) -> None:
+        self.moment += timedelta(**by)
+
+
+@pytest.fixture
+def clock() -> WoundClock:
+    return WoundClock()
+
+
+@pytest.fixture
+def platform(tmp_path: Path, clock: WoundClock) -> Iterator[Platform]:
+    engine = open_engine(tmp_path / "gate.sqlite")
+    bank = SqlBankStore(engine, clock)
+    prepare_banks(bank)
+    yield Platform(
+        clock=clock,
+        dice=SystemDice(),
+        bank=bank,
+        index=FileIndex(tmp_path / "index", bank),
+        reviews=SqlReviewQueue(engine, clock),
+        read_picture=read_picture,
+        limits=GateLimits(claims_per_hour=4, held_per_hash=3),
+    )
+    engine.dispose()
+
+
+@pytest.fixture
+def access() -> GateAccess:
+    return GateAccess(
+        operator=Secret(b"operator-token"),
+        uploader=Secret(b"uploader-token"),
+        upload_bytes_max=1_000_000,
+        appeal_url=read_gate_settings(SETTINGS).front.appeal_url,
+    )
+
+
+class Direct(httpx.BaseTransport):
+    """Hands requests to the application itself: all of HTTP but the socket."""
+
+    def __init__(self, app: Starlette) -> None:
+        self.app = app
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return anyio.run(self._ask, request)
+
+    async def _ask(self, request: httpx.Request) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app)) as client:
+            answer = await client.request(
+                request.method, request.url, content=request.read(), headers=request.headers
+            )
+            return httpx.Response(
+                answer.status_code, headers=answer.headers, content=answer.content
+            )
+
+
+@pytest.fixture
+def web(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+    with httpx.Client(transport=Direct(gate_app(platform, access)), base_url=URL) as client:
+        yield client
+
+
+@pytest.fixture
+def device_gate(platform: Platform, access: GateAccess) -> Iterator[HttpBankClient]:
+    """The device's own client."""
+    with httpx.Client(transport=Direct(gate_app(platform, access))) as client:
+        yield HttpBankClient(URL, client)
+
+
+@pytest.fixture(scope="session")
+def hers() -> Any:
+    return skimage.data.astronaut()
+
+
+@pytest.fixture(scope="session")
+def another() -> Any:
+    return skimage.data.coffee()

@@ -1,0 +1,259 @@
+"""Uploads by account and hour: beyond the limit nobody is told anything more, hit or miss."""
+
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.requests import Request
+
+from entrenous import cli
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.secret import Secret
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.http import access as counting
+from entrenous.stop.http.access import Accounts, GateAccess, Role, TooManyUploads
+from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.platform import Platform
+from entrenous.stop.protect import protect_picture
+from entrenous.stop.registration import ClaimEvent
+from tests.stop.commands.gates import running, within_an_hour
+from tests.stop.http.conftest import URL, Direct, WoundClock
+from tests.stop.platform_for_tests import a_device, jpeg, picture
+
+pytestmark = pytest.mark.slow
+
+OPERATOR = {"Authorization": "Bearer operator-token"}
+UPLOADER = {"Authorization": "Bearer uploader-token"}
+NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+ANA, BEN = {**OPERATOR, "Entrenous-Account": "ana"}, {**OPERATOR, "Entrenous-Account": "ben"}
+
+
+@pytest.fixture
+def access(access: GateAccess) -> GateAccess:
+    return replace(access, uploads_per_account=4, refused_per_account=2)
+
+
+def registered(gate: HttpBankClient, pixels: Any) -> ClaimId:
+    asked = protect_picture(picture(pixels), adult=True, parts=False, gate=gate, device=a_device())
+    return asked.claim
+
+
+@pytest.fixture
+def waiting(device_gate: HttpBankClient, hers: Any) -> bytes:
+    """An upload that is held."""
+    registered(device_gate, hers)
+    return jpeg(hers)
+
+
+@pytest.fixture
+def confirmed(device_gate: HttpBankClient, platform: Platform, hers: Any) -> bytes:
+    """An upload that is refused."""
+    platform.bank.move(registered(device_gate, hers), ClaimEvent.CONFIRM)
+    return jpeg(hers)
+
+
+def bring(web: httpx.Client, data: bytes, headers: dict[str, str]) -> httpx.Response:
+    return web.post("/v1/uploads", files={"file": ("x", data)}, headers=headers)
+
+
+def said(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
+    return answer.status_code, answer.content, sorted(answer.headers.items())
+
+
+@pytest.mark.threat("probing-registered")
+@pytest.mark.parametrize("who", [ANA, UPLOADER])
+def test_beyond_the_limit_hit_and_miss_are_answered_alike(
+    web: httpx.Client, clock: WoundClock, waiting: bytes, another: Any, who: dict[str, str]
+) -> None:
+    hit, miss = waiting, jpeg(another)
+    clock.wind(minutes=20)
+    assert [bring(web, data, who).status_code for data in (hit, hit, miss, hit)] == [200] * 4
+    late = [bring(web, data, who) for data in (hit, miss, b"no picture")]
+    assert said(late[0]) == said(late[1]) == said(late[2])
+    assert (late[0].status_code, late[0].headers["retry-after"]) == (429, "2400")
+    problem = late[0].json()
+    assert problem["type"] == "urn:entrenous:unreachable:too-many-uploads"
+    assert "Try again in 40 minutes" in problem["detail"]
+    assert "here: https://platform.example/appeal" in problem["detail"]
+    assert bring(web, miss, BEN).status_code == 200
+    clock.wind(hours=1)
+    assert bring(web, hit, who).status_code == 200
+
+
+@pytest.mark.threat("probing-registered")
+def test_few_refusals_are_enough(web: httpx.Client, confirmed: bytes, another: Any) -> None:
+    told = [bring(web, confirmed, ANA) for _ in range(3)]
+    assert [answer.status_code for answer in told] == [200, 200, 429]
+    assert said(bring(web, jpeg(another), ANA)) == said(told[-1])
+    assert bring(web, confirmed, BEN).json()["decision"] == "refuse"
+
+
+def test_held_ones_count_like_those_that_passed(web: httpx.Client, waiting: bytes) -> None:
+    """Else whoever sends one again and again would be told by the limit what it is."""
+    answers = [bring(web, waiting, UPLOADER).status_code for _ in range(5)]
+    assert answers == [200] * 4 + [429]
+
+
+def test_whose_account_nobody_knows_has_more_refusals(web: httpx.Client, confirmed: bytes) -> None:
+    """A platform that names no account counts for itself; here they are one."""
+    assert {bring(web, confirmed, OPERATOR).status_code for _ in range(6)} == {200}
+
+
+@pytest.mark.threat("probing-registered")
+def test_but_not_without_end(
+    web: httpx.Client, confirmed: bytes, another: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uploads that fit nothing are not bounded, for these are those of everybody."""
+    monkeypatch.setattr(counting, "_NOBODY_TIMES", 2)
+    assert {bring(web, jpeg(another), OPERATOR).status_code for _ in range(6)} == {200}
+    told = [bring(web, confirmed, OPERATOR) for _ in range(5)]
+    assert [answer.status_code for answer in told] == [200] * 4 + [429]
+    assert said(bring(web, jpeg(another), OPERATOR)) == said(told[-1])
+    assert bring(web, confirmed, ANA).json()["decision"] == "refuse"
+
+
+@pytest.mark.threat("shadow-acts")
+def test_in_shadow_nothing_is_told_so_nothing_is_counted(
+    web: httpx.Client, confirmed: bytes
+) -> None:
+    """Else what comes beyond a limit would be published unseen, and be on no list."""
+    shadow = {**ANA, "Entrenous-Publishes": "all"}
+    told = [bring(web, confirmed, shadow).json() for _ in range(6)]
+    assert {(one["decision"], one["published"]) for one in told} == {("refuse", True)}
+    listed = web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"]
+    assert {one["case"] for one in listed} == {one["case"] for one in told}
+    assert bring(web, confirmed, ANA).json()["decision"] == "refuse"
+    assert bring(web, confirmed, {**UPLOADER, "Entrenous-Publishes": "all"}).json()["appeal"]
+    assert len(web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"]) == 6
+
+
+@pytest.mark.parametrize("word", ["", "nothing", "everything", "All", "held,all"])
+def test_what_is_published_is_said_in_one_word(web: httpx.Client, another: Any, word: str) -> None:
+    answer = bring(web, jpeg(another), {**OPERATOR, "Entrenous-Publishes": word})
+    assert (answer.status_code, answer.json()["title"]) == (400, "Bad publishes")
+    assert bring(web, jpeg(another), {**UPLOADER, "Entrenous-Publishes": word}).status_code == 200
+
+
+def test_what_an_uploader_says_of_herself_is_not_looked_at(web: httpx.Client, another: Any) -> None:
+    odd = [{**UPLOADER, "Entrenous-Account": name} for name in "abcde"]
+    answers = [bring(web, jpeg(another), headers).status_code for headers in odd]
+    assert answers == [200] * 4 + [429]
+    assert bring(web, b"x", {**UPLOADER, "Entrenous-Account": " "}).status_code == 429
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "x" * 129, "\xe9", "a\tb"])
+def test_an_account_is_short_and_plain(web: httpx.Client, another: Any, name: str) -> None:
+    headers = {**OPERATOR, "Entrenous-Account": name.encode("latin-1")}
+    answer = web.post("/v1/uploads", files={"file": ("x", jpeg(another))}, headers=headers)
+    assert (answer.status_code, answer.json()["title"]) == (400, "Bad account")
+
+
+def test_a_turned_away_upload_is_not_counted(
+    platform: Platform, access: GateAccess, another: Any
+) -> None:
+    """Neither when there was no place for it, nor when the limit was reached: it may come again."""
+    none = replace(access, uploads_at_once=0)
+    with httpx.Client(transport=Direct(gate_app(platform, none)), base_url=URL) as web:
+        answers = [bring(web, jpeg(another), ANA) for _ in range(6)]
+    assert {answer.json()["title"] for answer in answers} == {"Gate busy"}
+
+
+def test_nothing_of_an_account_is_kept_or_logged(
+    access: GateAccess, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    one, other = (Accounts(access, Secret(key * 32)) for key in (b"a", b"b"))
+    names = [each.of(_request(b"ana@example.org"), Role.OPERATOR) for each in (one, other)]
+    assert names[0] != names[1]  # what is known of one process is of no use with another
+    one.count(names[0], NOON)
+    one.was_refused(names[0], NOON)
+    kept = repr((one.uploads, one.refused))
+    assert "ana" not in kept
+    assert [len(name) for name in one.uploads] == [16]
+    assert "ana" not in caplog.text
+    one.count((), NOON + timedelta(hours=1))
+    assert (one.uploads, one.refused) == ({}, {})
+
+
+def test_so_many_are_kept_in_mind_and_no_more(
+    access: GateAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "_KEPT_MAX", 3)
+    one = Accounts(access, Secret(bytes(32)))
+    names = [((bytes([number]), 1),) for number in range(5)]
+    for _ in range(4):
+        for each in names:
+            one.count(each, NOON)
+    assert len(one.uploads) == 3
+    with pytest.raises(TooManyUploads):
+        one.count(names[0], NOON)
+    one.count(names[4], NOON)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8:1:2::7"])
+def test_without_a_limit_nobody_is_turned_away(access: GateAccess, address: str) -> None:
+    one = Accounts(replace(access, uploads_per_account=0, refused_per_account=0), Secret(bytes(32)))
+    names = one.of(_request(b"", address), Role.UPLOADER)
+    for _ in range(1000):
+        one.count(names, NOON)
+        one.was_refused(names, NOON)
+
+
+def test_a_household_is_counted_as_one(access: GateAccess) -> None:
+    one = Accounts(access, Secret(bytes(32)))
+    for number in range(4):
+        one.count(one.of(_request(b"", f"2001:db8:1:2::{number}"), Role.UPLOADER), NOON)
+    with pytest.raises(TooManyUploads):
+        one.count(one.of(_request(b"", "2001:db8:1:2:ffff::9"), Role.UPLOADER), NOON)
+    one.count(one.of(_request(b"", "2001:db8:1:3::9"), Role.UPLOADER), NOON)
+
+
+def _request(account: bytes, address: str = "192.0.2.1") -> Any:
+    headers = [(b"entrenous-account", account)] if account else []
+    return Request({"type": "http", "headers": headers, "client": (address, 1)})
+
+
+@pytest.mark.real
+@pytest.mark.threat("probing-registered")
+def test_at_a_gate_that_runs_and_its_judges(tmp_path: Path, another: Any) -> None:
+    data = tmp_path / "gate"
+    data.mkdir()
+    (data / "gate.toml").write_text("uploads_per_account = 3\n")
+    within_an_hour(60)
+    with (
+        running(data, "--no-slow-look") as gate,
+        httpx.Client(base_url=gate.url, timeout=60) as web,
+    ):
+        ana, ben = ({**gate.who, "Entrenous-Account": name} for name in ("ana", "ben"))
+        answers = [bring(web, jpeg(another), ana) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200] * 3 + [429]
+        assert int(answers[-1].headers["retry-after"]) <= 3600
+        assert bring(web, jpeg(another), ben).status_code == 200
+        uploader = {"Authorization": f"Bearer {(data / 'uploader.token').read_text()}"}
+        answers = [bring(web, jpeg(another), uploader) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200] * 3 + [429]
+
+
+@pytest.mark.real
+def test_a_file_drop_says_whose_a_file_is(
+    tmp_path: Path, another: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "gate"
+    data.mkdir()
+    (data / "gate.toml").write_text("uploads_per_account = 2\n")
+    file = tmp_path / "x.jpg"
+    file.write_bytes(jpeg(another))
+    within_an_hour(60)
+    with running(data, "--no-slow-look") as gate:
+        asked = ["--gate", gate.url, "--token-file", str(data / "operator.token")]
+        drop = ["gate", "drop", *[str(file)] * 3, *asked, "--account"]
+        assert cli.run([*drop, "ana@example.org"], {}) == 6
+        said = capsys.readouterr().out.splitlines()
+        assert [line.split(": ")[1].split("  case")[0] for line in said] == [
+            *("let through  gate", "let through  gate", "hold  too many of one account")
+        ]
+        assert cli.run([*drop[:3], *asked, "--account", "ben@example.org"], {}) == 0

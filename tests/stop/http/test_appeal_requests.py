@@ -1,0 +1,141 @@
+"""References, appeals, floods and looking back over HTTP."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.platform import Platform
+from entrenous.stop.protect import protect_picture
+from entrenous.stop.registration import ClaimEvent
+from tests.stop.platform_for_tests import a_device, jpeg, picture
+
+OPERATOR = {"Authorization": "Bearer operator-token"}
+UPLOADER = {"Authorization": "Bearer uploader-token"}
+
+
+def protect(pixels: Any, gate: HttpBankClient) -> ClaimId:
+    asked = protect_picture(picture(pixels), adult=True, parts=False, gate=gate, device=a_device())
+    return asked.claim
+
+
+def upload(
+    web: httpx.Client, data: bytes, role: dict[str, str] = OPERATOR, reference: str = ""
+) -> Any:
+    named = {"reference": reference} if reference else {}
+    answer = web.post("/v1/uploads", files={"file": ("x", data)}, data=named, headers=role)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def next_review(web: httpx.Client) -> Any:
+    return web.get("/v1/reviews", headers=OPERATOR).json()["next"]
+
+
+def test_a_reference_comes_back_with_the_review(
+    web: httpx.Client, device_gate: HttpBankClient, hers: Any
+) -> None:
+    protect(hers, device_gate)
+    case = upload(web, jpeg(hers), reference="post 17 é")["case"]
+    assert next_review(web)["reference"] == "post 17 é"
+    done = web.post(f"/v1/reviews/{case}", json={"decision": "confirm"}, headers=OPERATOR).json()
+    assert (done["reference"], done["state"], done["also"]) == ("post 17 é", "confirmed", [])
+
+
+def test_a_bare_upload_has_its_reference_in_a_header(
+    web: httpx.Client, device_gate: HttpBankClient, hers: Any
+) -> None:
+    protect(hers, device_gate)
+    headers = {**OPERATOR, "Content-Type": "image/jpeg", "Entrenous-Reference": "post 17"}
+    assert web.post("/v1/uploads", content=jpeg(hers), headers=headers).status_code == 200
+    assert next_review(web)["reference"] == "post 17"
+
+
+@pytest.mark.parametrize("reference", ["x" * 201, "a\nb", "\x1b[31m"])
+def test_a_reference_is_short_and_printable(web: httpx.Client, hers: Any, reference: str) -> None:
+    files, data = {"file": ("x", jpeg(hers))}, {"reference": reference}
+    answer = web.post("/v1/uploads", files=files, data=data, headers=OPERATOR)
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "urn:entrenous:malformed:bad-reference"
+
+
+def test_an_uploaders_reference_is_not_looked_at(
+    web: httpx.Client, device_gate: HttpBankClient, hers: Any
+) -> None:
+    protect(hers, device_gate)
+    upload(web, jpeg(hers), UPLOADER, reference="the operator's post 1")
+    assert next_review(web)["reference"] == ""
+
+
+def test_an_appeal_by_the_secret(
+    web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
+) -> None:
+    platform.bank.move(protect(hers, device_gate), ClaimEvent.CONFIRM)
+    refused = upload(web, jpeg(hers), UPLOADER)
+    where = f"/v1/uploads/{refused['case']}/appeal"
+    secret = {"Authorization": f"Bearer {refused['secret']}"}
+    other = web.post(where, headers={"Authorization": f"Bearer {'A' * 22}"})
+    assert (other.status_code, web.post(where).status_code) == (404, 401)
+    for odd in ("A" * 21, "A" * 23, "not a secret", "\u00e9".encode()):
+        headers = {"Authorization": b"Bearer " + (odd if isinstance(odd, bytes) else odd.encode())}
+        assert web.post(where, headers=headers).text == other.text
+    wrong = web.post(where, files={"file": ("x", jpeg(hers, 51))}, headers=secret)
+    assert wrong.json()["type"] == "urn:entrenous:unproven:not-that-upload"
+    asked = web.post(where, files={"file": ("x", jpeg(hers))}, headers=secret)
+    assert asked.json() == {
+        "schema": "entrenous/appeal/1", "case": refused["case"], "state": "waiting",
+    }  # fmt: skip
+    shown = next_review(web)
+    assert (shown["case"], shown["found"], shown["decision"]) == (
+        refused["case"],
+        "appeal",
+        "refuse",
+    )
+    assert web.get(shown["upload"], headers=OPERATOR).content == jpeg(hers)
+    assert web.post(where, headers=secret).status_code == 409
+
+
+@pytest.mark.threat("probing-registered")
+def test_appeals_about_held_and_accepted_uploads_are_answered_alike(
+    web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
+) -> None:
+    protect(hers, device_gate)
+    answers = []
+    for pixels in (hers, another):
+        seen = upload(web, jpeg(pixels), UPLOADER)
+        secret = {"Authorization": f"Bearer {seen['secret']}"}
+        where = f"/v1/uploads/{seen['case']}/appeal"
+        for _ in range(2):
+            answer = web.post(where, files={"file": ("x", b"any")}, headers=secret)
+            answers.append((answer.status_code, answer.text.replace(seen["case"], "CASE")))
+    assert answers[:2] == answers[2:]
+    assert [status for status, _ in answers] == [200, 409, 200, 409]
+
+
+def test_a_flood_is_one_review_and_each_is_held(
+    web: httpx.Client, device_gate: HttpBankClient, hers: Any
+) -> None:
+    protect(hers, device_gate)
+    said = [upload(web, jpeg(hers, quality)) for quality in range(40, 46)]
+    assert {one["decision"] for one in said} == {"hold"}
+    waiting = web.get("/v1/reviews", headers=OPERATOR).json()
+    assert (waiting["waiting"], waiting["next"]["gathered"]) == (1, 5)
+    case = waiting["next"]["case"]
+    done = web.post(f"/v1/reviews/{case}", json={"decision": "release"}, headers=OPERATOR).json()
+    assert {case, *done["also"]} == {one["case"] for one in said}
+
+
+def test_a_new_claim_looks_back(
+    web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
+) -> None:
+    upload(web, jpeg(another), reference="post 1")
+    case = upload(web, jpeg(hers), reference="post 2")["case"]
+    assert next_review(web) is None
+    protect(hers, device_gate)
+    shown = next_review(web)
+    assert (shown["case"], shown["found"], shown["reference"]) == (case, "look back", "post 2")
+    # Its bytes are still there: they wait for the slow look.
+    assert shown["upload"] == f"/v1/reviews/{case}/upload"
+    assert web.get("/v1/status", headers=OPERATOR).json()["reviews"] == 1

@@ -1,0 +1,82 @@
+"""What a gate does now and then: it goes on whatever becomes of one time, with nobody asking."""
+
+import anyio
+import pytest
+
+from entrenous.base.secret import Secret
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.background_work import BackgroundTasks, in_pieces, run_recurring
+from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.nouns import BankUnreachable
+from entrenous.stop.platform import Platform
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+
+def test_a_failure_is_not_the_end_of_it() -> None:
+    done: list[int] = []
+
+    def work() -> None:
+        done.append(len(done))
+        if len(done) == 1:
+            raise BankUnreachable(why="away")
+
+    async def story() -> None:
+        async with run_recurring((work,), every_s=0.01):
+            with anyio.fail_after(10):
+                while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
+                    await anyio.sleep(0.01)
+
+    anyio.run(story)
+    assert len(done) >= 3
+
+
+def test_much_work_is_done_in_pieces_and_an_end_waits_for_one_alone() -> None:
+    done: list[int] = []
+
+    def work() -> int:
+        done.append(len(done))
+        return len(done) % 3  # the third time nothing is left
+
+    async def story() -> None:
+        async with in_pieces(work, every_s=60):
+            with anyio.fail_after(10):
+                while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
+                    await anyio.sleep(0.01)
+
+    anyio.run(story)
+    assert len(done) == 3
+
+
+def test_a_piece_that_fails_is_tried_again_later() -> None:
+    done: list[int] = []
+
+    def work() -> int:
+        done.append(len(done))
+        raise BankUnreachable(why="away")
+
+    async def story() -> None:
+        async with in_pieces(work, every_s=0.01):
+            with anyio.fail_after(10):
+                while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
+                    await anyio.sleep(0.01)
+
+    anyio.run(story)
+    assert len(done) >= 3
+
+
+def test_a_gate_that_nobody_asks_does_it_as_well(platform: Platform) -> None:
+    done: list[str] = []
+    app = gate_app(
+        platform, GateAccess(Secret(b"o")), BackgroundTasks(hourly=(lambda: done.append("done"),))
+    )
+
+    async def story() -> None:
+        async with app.router.lifespan_context(app):
+            with anyio.fail_after(10):
+                while not done:  # noqa: ASYNC110 -- a thread does it
+                    await anyio.sleep(0.01)
+
+    anyio.run(story)
+    assert done == ["done"]

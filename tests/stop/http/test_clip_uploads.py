@@ -1,0 +1,136 @@
+"""Clips and sounds over HTTP: by their bytes, whatever they are called."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+import anyio
+import anyio.from_thread
+import httpx
+import pytest
+import skimage.data
+
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
+from entrenous.base.audio_video import Clip, Cut
+from entrenous.base.identifiers import ClaimId
+from entrenous.fingerprint.nouns import VIDEO_KIND
+from entrenous.fingerprint.video_hash import video_print
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.sound_reader import read_sound
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.index.registered_sounds import FollowingSounds
+from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.platform import Platform
+from entrenous.stop.registration import Claim, ClaimState, Registration
+from tests.clips import wander, written
+from tests.stop.http.conftest import URL, Direct
+from tests.stop.platform_for_tests import jpeg
+
+OPERATOR = {"Authorization": "Bearer operator-token"}
+UPLOADER = {"Authorization": "Bearer uploader-token"}
+FILM = written(wander(seconds=3.0))
+
+
+@pytest.fixture
+def all_media(platform: Platform) -> Platform:
+    """The gate, with what it needs for clips and sounds."""
+    sounds = FollowingSounds(platform.bank)
+    return replace(platform, read_clip=read_clip, read_sound=read_sound, sounds=sounds)
+
+
+@pytest.fixture
+def clip_web(all_media: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+    with httpx.Client(transport=Direct(gate_app(all_media, access)), base_url=URL) as client:
+        yield client
+
+
+@pytest.fixture
+def registered(all_media: Platform) -> Platform:
+    claim = Claim(
+        ClaimId("ab" * 16), PEOPLE, ClaimState.WAITING, VIDEO_KIND, 90, all_media.clock.now()
+    )
+    with read_clip(FILM) as clip:
+        video = video_print(clip.frames, clip.shown.length_s, parts=True)
+    all_media.bank.register(Registration(claim, video=video))
+    return all_media
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_held_clip_waits_with_its_bytes(clip_web: httpx.Client) -> None:
+    sent = {**OPERATOR, "Content-Type": "video/mp4"}
+    said = clip_web.post("/v1/uploads", content=FILM, headers=sent).json()
+    assert said["decision"] == "hold"
+    assert said["matches"][0]["how"].startswith("as it is; 6 of 6 half seconds")
+    (waits,) = [clip_web.get("/v1/reviews", headers=OPERATOR).json()["next"]]
+    held = clip_web.get(waits["upload"], headers=OPERATOR)
+    assert (held.content, held.headers["content-type"]) == (FILM, "application/octet-stream")
+    case = f"/v1/reviews/{waits['case']}"
+    decided = clip_web.post(case, json={"decision": "confirm"}, headers=OPERATOR)
+    assert decided.status_code == 200
+    again = clip_web.post("/v1/uploads", files={"file": ("x.jpg", FILM)}, headers=UPLOADER)
+    assert again.json()["decision"] == "refuse"
+
+
+@pytest.mark.threat("probing-registered")
+def test_a_stranger_cannot_tell_a_held_clip_from_an_accepted_one(
+    clip_web: httpx.Client, registered: Platform
+) -> None:
+    other = written(wander("coffee", seconds=3.0))
+    told = [
+        clip_web.post("/v1/uploads", files={"file": ("x", one)}, headers=UPLOADER).json()
+        for one in (FILM, other)
+    ]
+    assert registered.reviews.waiting() == 1
+    for one in told:
+        assert (one["decision"], one["matches"]) == ("let through", [])
+    assert set(told[0]) == set(told[1])
+
+
+def test_clips_in_the_works_keep_no_picture_waiting(
+    all_media: Platform, access: GateAccess
+) -> None:
+    """As many clips as may be judged at once, each of which takes long."""
+    begun, done = anyio.Event(), threading.Event()
+
+    def slow(untrusted_data: bytes, cut: Cut) -> AbstractContextManager[Clip]:
+        anyio.from_thread.run_sync(begun.set)
+        assert done.wait(60)
+        return read_clip(untrusted_data, cut)
+
+    app = gate_app(replace(all_media, read_clip=slow), replace(access, uploads_at_once=1))
+    told = {}
+
+    async def send(web: httpx.AsyncClient, name: str, data: bytes, role: dict[str, str]) -> None:
+        sent = {**role, "Content-Type": "application/octet-stream"}
+        told[name] = await web.post("/v1/uploads", content=data, headers=sent)
+
+    async def both() -> None:
+        transport = httpx.ASGITransport(app)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url=URL) as web,
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(send, web, "clip", FILM, OPERATOR)
+            await begun.wait()
+            try:
+                await send(web, "picture", jpeg(skimage.data.coffee()), UPLOADER)
+            finally:
+                done.set()
+
+    anyio.run(both)
+    assert [told[name].status_code for name in ("picture", "clip")] == [200, 200]
+
+
+def test_a_sound_is_heard_and_what_is_neither_is_no_media(clip_web: httpx.Client) -> None:
+    note = coded(voice(6.0), 16_000, "aac", "ipod", 48_000)
+    sent = {**OPERATOR, "Content-Type": "audio/mp4"}
+    assert clip_web.post("/v1/uploads", content=note, headers=sent).json()["decision"] == (
+        "let through"
+    )
+    unknown = coded(voice(1.0), 48_000, "ac3", "mp4", 96_000)
+    for nothing in (unknown, "a letter".encode("utf-16")):
+        answer = clip_web.post("/v1/uploads", content=nothing, headers=sent)
+        assert answer.status_code == 415, answer.text

@@ -1,0 +1,80 @@
+"""What the database says: for the operator, and never a value of somebody."""
+
+import logging
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.nouns import BankUnreachable
+from entrenous.stop.platform import Platform
+from entrenous.stop.store.bank_store import SqlBankStore
+from tests.stop.http.test_upload_requests import protect, upload
+from tests.stop.platform_for_tests import jpeg
+
+OPERATOR = {"Authorization": "Bearer operator-token"}
+WORDS = "no such table"
+
+
+def engine_of(platform: Platform) -> sa.Engine:
+    assert isinstance(platform.bank, SqlBankStore)
+    engine = platform.bank.engine
+    assert isinstance(engine, sa.Engine)
+    return engine
+
+
+@pytest.fixture
+def broken(platform: Platform) -> None:
+    """A database that lacks tables: it says so, and names them."""
+    with engine_of(platform).connect() as db:
+        for table in ("upload", "claim"):
+            db.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {table}_gone")
+        db.commit()
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_stranger_reads_a_fixed_sentence(web: httpx.Client) -> None:
+    for path in ("/v1/status", f"/v1/claims/{'0' * 32}"):
+        answer = web.get(path)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert answer.json()["type"] == "urn:entrenous:unreachable:bank-unreachable"
+        assert "busy or stopped" in answer.json()["detail"]
+        assert WORDS not in answer.text
+    assert WORDS in web.get("/v1/status", headers=OPERATOR).json()["detail"]
+    wrong = web.get("/v1/status", headers={"Authorization": "Bearer uploader-token"})
+    assert WORDS not in wrong.text
+
+
+def test_an_sql_error_hides_its_parameters(platform: Platform) -> None:
+    """Of sqlite, also where nobody has put it into words of ours."""
+    with (
+        engine_of(platform).connect() as db,
+        pytest.raises(sa.exc.OperationalError) as seen,
+    ):
+        db.execute(sa.text("SELECT :hers FROM nowhere"), {"hers": "hash of her picture"})
+    assert "hash of her picture" not in str(seen.value)
+
+
+def test_a_failure_after_the_answer_is_logged_by_its_kind(
+    web: httpx.Client,
+    device_gate: HttpBankClient,
+    hers: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A full disk, say: the answer is given, and the log has no word of the database."""
+
+    def full(*_args: object) -> None:
+        raise BankUnreachable(why="disk is full at [SQL: her hash]")
+
+    monkeypatch.setattr("entrenous.stop.http.upload_requests.keep_held", full)
+    monkeypatch.setattr("entrenous.stop.http.registration_requests.look_back_now", full)
+    with caplog.at_level(logging.DEBUG):
+        protect(hers, device_gate)
+        assert upload(web, jpeg(hers), OPERATOR)["decision"] == "hold"
+    told = [one for one in caplog.records if one.name == "entrenous.gate"]
+    assert [one.getMessage() for one in told] == ["after an answer: BankUnreachable"] * 2
+    assert all(one.exc_info is None for one in told)
+    assert "her hash" not in caplog.text

@@ -1,0 +1,214 @@
+"""What is found after the answer, over HTTP: how the platform learns of it."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from entrenous.base.secret import Secret
+from entrenous.fingerprint.nouns import Match
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.background_work import each_minute
+from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.http.review_requests import PUBLISHED_MAX
+from entrenous.stop.judge.decide import decide_upload, judge_upload
+from entrenous.stop.judge.deferred_scan import run_deferred_scan
+from entrenous.stop.platform import Platform
+from entrenous.stop.protect import protect_picture
+from entrenous.stop.registration import ClaimEvent
+from entrenous.stop.upload_record import Decision, LateFind, Outcome, Review, ReviewState
+from tests.stop.http.conftest import WoundClock
+from tests.stop.judge.test_deferred_views import on_a_page
+from tests.stop.platform_for_tests import a_device, jpeg, picture
+
+# An event loop wakes itself through a pair of sockets.
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+OPERATOR = {"Authorization": "Bearer operator-token"}
+UPLOADER = {"Authorization": "Bearer uploader-token"}
+
+
+def protect(gate: HttpBankClient, pixels: Any) -> Any:
+    return protect_picture(
+        picture(pixels), adult=True, parts=False, gate=gate, device=a_device()
+    ).claim
+
+
+def upload(web: httpx.Client, data: bytes, who: dict[str, str]) -> Any:
+    form = {"files": {"file": ("x", data)}, "data": {"reference": "post 17"}}
+    return web.post("/v1/uploads", headers=who, **form).json()  # type: ignore[arg-type]
+
+
+def test_the_platform_finds_what_it_has_published_by_its_reference(
+    web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
+) -> None:
+    protect(device_gate, hers)
+    answer = upload(web, jpeg(on_a_page(hers)), OPERATOR)
+    assert answer["decision"] == "let through"
+    assert web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"] == []
+    counts = web.get("/v1/status", headers=OPERATOR).json()
+    assert counts["slow_looks"] == {"waiting": 1, "skipped": 0}
+    assert run_deferred_scan(platform)
+    listed = web.get("/v1/reviews/published", headers=OPERATOR).json()
+    (shown,) = listed["cases"]
+    assert (shown["case"], shown["found"], shown["reference"], listed["more"]) == (
+        answer["case"], "slow look", "post 17", False,
+    )  # fmt: skip
+    assert web.get(shown["upload"], headers=OPERATOR).content == jpeg(on_a_page(hers))
+    after = web.get("/v1/reviews/published", params={"after": shown["case"]}, headers=OPERATOR)
+    assert after.json()["cases"] == []
+    address = f"/v1/reviews/{shown['case']}"
+    done = web.post(address, json={"decision": "confirm"}, headers=OPERATOR).json()
+    assert (done["state"], done["upload"]) == ("confirmed", None)
+    assert upload(web, jpeg(on_a_page(hers)), OPERATOR)["decision"] == "hold"
+
+
+@pytest.mark.parametrize("became", ["confirmed", "released", "closed"])
+def test_why_a_case_left_the_list_is_told_by_the_case(
+    web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any, became: str
+) -> None:
+    """Released and withdrawn ones are gone from it alike; a confirmed one is to be removed."""
+    claim = protect(device_gate, hers)
+    case = upload(web, jpeg(on_a_page(hers)), OPERATOR)["case"]
+    assert run_deferred_scan(platform)
+    address = f"/v1/reviews/{case}"
+    assert web.get(address, headers=OPERATOR).json()["state"] == "waiting"
+    word = {"confirmed": "confirm", "released": "release"}.get(became)
+    if word is None:
+        platform.bank.move(claim, ClaimEvent.WITHDRAW)
+    else:
+        web.post(address, json={"decision": word}, headers=OPERATOR)
+    listed = web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"]
+    told = [("confirmed", "post 17")] if became == "confirmed" else []
+    assert [(one["state"], one["reference"]) for one in listed] == told
+    asked = web.get(address, headers=OPERATOR).json()
+    assert (asked["state"], asked["case"]) == (became, case)
+    if became == "closed":
+        assert asked["decision"] == "let through"
+
+
+def test_page_by_page(web: httpx.Client, platform: Platform, device_gate: HttpBankClient,
+    hers: Any) -> None:  # fmt: skip
+    claim = platform.bank.claim(protect(device_gate, hers))
+    match = Match(claim.bank, claim.id, 3, "as it is")
+    for number in range(PUBLISHED_MAX + 2):
+        decision = Decision(Outcome.LET_THROUGH, f"{number:04}")
+        at = platform.clock.now()
+        platform.reviews.record(Review(decision, at, ReviewState.CLOSED, bytes(32)), None)
+        platform.reviews.hold_late(LateFind(decision.case, (match,), 1), 5)
+    first = web.get("/v1/reviews/published", headers=OPERATOR).json()
+    assert (len(first["cases"]), first["more"]) == (PUBLISHED_MAX, True)
+    last = {"after": first["cases"][-1]["case"]}
+    second = web.get("/v1/reviews/published", params=last, headers=OPERATOR).json()
+    assert (len(second["cases"]), second["more"]) == (2, False)
+
+
+@pytest.mark.parametrize("who", [{}, UPLOADER])
+def test_nobody_else_is_told(web: httpx.Client, who: dict[str, str]) -> None:
+    assert web.get("/v1/reviews/published", headers=who).status_code == 401
+
+
+def test_a_name_that_no_case_can_have_is_not_asked_of_the_database(web: httpx.Client) -> None:
+    odd = web.get("/v1/reviews/published", params={"after": "\x00"}, headers=OPERATOR)
+    assert odd.status_code == 404
+
+
+def test_an_uploader_reads_the_same_before_and_after(
+    web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
+) -> None:
+    protect(device_gate, hers)
+    seen = [upload(web, jpeg(one), UPLOADER) for one in (on_a_page(hers), another)]
+    for one in seen:
+        del one["case"], one["secret"]
+    assert seen[0] == seen[1]
+
+
+def test_an_address_is_said_only_while_there_are_bytes(
+    web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
+) -> None:
+    """A gate that dies after its answer has a held case without bytes."""
+    protect(device_gate, hers)
+    case = decide_upload(jpeg(hers), platform).case
+    shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
+    assert (shown["case"], shown["upload"]) == (case, None)
+    platform.reviews.keep(case, jpeg(hers), 3)
+    shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
+    assert web.get(shown["upload"], headers=OPERATOR).status_code == 200
+
+
+def test_an_appeal_without_the_file_has_none_either(
+    web: httpx.Client, device_gate: HttpBankClient, hers: Any
+) -> None:
+    protect(device_gate, hers)
+    case = upload(web, jpeg(hers), OPERATOR)["case"]
+    web.post(f"/v1/reviews/{case}", json={"decision": "confirm"}, headers=OPERATOR)
+    again = upload(web, jpeg(hers), UPLOADER)
+    asked = {"Authorization": f"Bearer {again['secret']}"}
+    assert web.post(f"/v1/uploads/{again['case']}/appeal", headers=asked).status_code == 200
+    shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
+    assert (shown["case"], shown["found"], shown["upload"]) == (again["case"], "appeal", None)
+
+
+def test_a_gate_takes_up_what_another_one_was_killed_at(
+    platform: Platform, device_gate: HttpBankClient, hers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim is answered, and nobody looked back: a gate that starts does."""
+    case = judge_upload(jpeg(hers), platform).case
+    monkeypatch.setattr(
+        "entrenous.stop.http.registration_requests.look_back_now", lambda _platform: None
+    )
+    protect(device_gate, hers)
+    app = gate_app(platform, GateAccess(Secret(b"o")))
+
+    async def story() -> None:
+        async with app.router.lifespan_context(app):
+            with anyio.fail_after(20):
+                while platform.reviews.waiting() == 0:  # noqa: ASYNC110 -- a thread does it
+                    await anyio.sleep(0.01)
+
+    anyio.run(story)
+    assert platform.reviews.review(case).found == "look back"
+
+
+def test_skipped_ones_are_said_once_for_all(
+    platform: Platform, clock: WoundClock, hers: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    none = replace(platform, limits=replace(platform.limits, slow_looks=1))
+    works: tuple[Callable[[], object], ...] = each_minute(none)
+    for _ in range(3):
+        judge_upload(jpeg(hers), none)
+    clock.wind(minutes=2)
+    with caplog.at_level(logging.WARNING):
+        for work in (*works, *works):
+            work()
+    said = [one.getMessage() for one in caplog.records if one.name == "entrenous.gate"]
+    assert said == ["slow look skipped: 2 uploads"]
+
+
+def test_where_slow_looks_are_off_none_is_said_to_be_skipped(
+    platform: Platform, clock: WoundClock, hers: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    decide_upload(jpeg(hers), platform)  # by a gate that made them, before it could keep the bytes
+    clock.wind(minutes=2)
+    none = replace(platform, limits=replace(platform.limits, slow_looks=0))
+    with caplog.at_level(logging.WARNING):
+        for work in each_minute(none):
+            work()
+    assert [one for one in caplog.records if one.name == "entrenous.gate"] == []
+    assert platform.reviews.due().slow_looks == 0
+
+
+def test_a_clock_that_cannot_be_right_is_said(
+    platform: Platform, clock: WoundClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        for work in each_minute(platform):
+            work()
+        clock.wind(days=60)
+    (said,) = [one for one in caplog.records if one.name == "entrenous.gate"]
+    assert (said.levelname, said.getMessage()) == ("WARNING", "clock ahead by 60 days")

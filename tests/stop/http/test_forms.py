@@ -1,0 +1,138 @@
+"""Multipart forms from strangers: how much of them is read, and where."""
+
+import asyncio
+import time
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.http.request_body import (
+    FORM_BYTES_MAX,
+    FORM_PARTS_MAX,
+    LongForm,
+    NoFile,
+    Sent,
+    TwoFiles,
+    form_sent,
+)
+from entrenous.stop.platform import Platform
+from tests.connectors.hma.conftest import an_app
+from tests.stop.http.conftest import URL, Direct
+
+KIND = "multipart/form-data; boundary=b"
+END = b"--b--\r\n"
+EMPTY = b"--b\r\na:b\r\n\r\n\r\n"
+
+
+def field(name: bytes, value: bytes) -> bytes:
+    return b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (name, value)
+
+
+@given(st.binary(max_size=200_000).filter(lambda data: data and b"\r\n--b" not in data))
+def test_a_file_of_any_bytes_comes_whole(data: bytes) -> None:
+    form = field(b"reference", b"post 17") + field(b"file", data) + END
+    assert form_sent(form, b"b") == Sent(data, "post 17")
+
+
+@given(st.binary(max_size=400))
+def test_noise_is_no_form(noise: bytes) -> None:
+    for form in (noise, field(b"other", noise), field(b"file", noise)):
+        with pytest.raises(NoFile):
+            form_sent(form, b"b")
+
+
+def test_so_many_parts_and_no_more() -> None:
+    file = field(b"file", b"x")
+    assert form_sent(EMPTY * (FORM_PARTS_MAX - 1) + file + END, b"b").untrusted_data == b"x"
+    with pytest.raises(LongForm):
+        form_sent(EMPTY * FORM_PARTS_MAX + file + END, b"b")
+
+
+@pytest.mark.parametrize("large", [100_000, 1_000_000])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda large: field(b"other", bytes(large)) + field(b"file", b"x") + END,
+        lambda large: field(b"file", b"x") + END + bytes(large),
+        lambda large: field(b"file", b"x") + END + b"\r\n" * large,
+    ],
+)
+def test_so_many_bytes_beside_the_file(form: Any, large: int) -> None:
+    with pytest.raises(LongForm):
+        form_sent(form(large), b"b")
+    assert form_sent(field(b"other", bytes(FORM_BYTES_MAX // 2)) + field(b"file", b"x") + END, b"b")
+
+
+@pytest.mark.parametrize("first", [b"", b"x", bytes(1_000_000)])
+def test_a_second_file_is_refused_with_the_first(first: bytes) -> None:
+    between = field(b"reference", b"post 17")
+    with pytest.raises(TwoFiles):
+        form_sent(field(b"file", first) + between + field(b"file", b"hers") + END, b"b")
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "words"),
+    [("/v1/uploads", "file", "detail"), ("/hma/m/lookup", "photo", "message")],
+)
+def test_whoever_sends_two_files_is_told_to_send_two_uploads(
+    platform: Platform, access: GateAccess, path: str, name: str, words: str
+) -> None:
+    app = gate_app(platform, access)
+    app.mount("/hma", an_app(platform, access))
+    who = {"authorization": "Bearer operator-token"}
+    files = [(name, (f"{one}.jpg", b"x", "image/jpeg")) for one in ("a", "b")]
+    with httpx.Client(transport=Direct(app), base_url=URL, headers=who) as web:
+        answer = web.post(path, files=files)
+    assert answer.status_code == 400
+    assert "as an upload of its own" in " ".join(answer.json()[words].split())
+    assert platform.reviews.waiting() == 0
+
+
+def test_parsing_stops_where_a_form_is_too_long() -> None:
+    """A million parts were twelve seconds; a part of the form costs a part of that."""
+    form = EMPTY * 1_000_000
+    began = time.process_time()
+    with pytest.raises(LongForm):
+        form_sent(form, b"b")
+    assert time.process_time() - began < 1
+
+
+def test_other_requests_are_answered_while_a_form_is_parsed(
+    platform: Platform, access: GateAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the parser runs, it is not the event loop's thread."""
+    loops: list[bool] = []
+
+    def note(form: bytes, boundary: bytes) -> Sent:
+        try:
+            asyncio.get_running_loop()
+            loops.append(True)
+        except RuntimeError:
+            loops.append(False)
+        return form_sent(form, boundary)
+
+    monkeypatch.setattr("entrenous.stop.http.request_body.form_sent", note)
+
+    async def ask() -> int:
+        transport = httpx.ASGITransport(gate_app(platform, access))
+        async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
+            headers = {"Authorization": "Bearer operator-token", "Content-Type": KIND}
+            form = field(b"file", b"no picture") + END
+            return (await web.post("/v1/uploads", content=form, headers=headers)).status_code
+
+    assert anyio.run(ask) == 415
+    assert loops == [False]
+
+
+def test_a_long_form_over_http(web: httpx.Client) -> None:
+    headers = {"Authorization": "Bearer operator-token", "Content-Type": KIND}
+    answer = web.post("/v1/uploads", content=EMPTY * 21 + END, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "urn:entrenous:malformed:long-form"
+    assert answer.json()["facts"] == {"parts": 20, "limit_kb": 16}

@@ -1,0 +1,92 @@
+"""Who asked, by what proxies say: believed from the right, and as far as they are trusted."""
+
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.stop.http.access import BehindProxies, client_of
+
+NEAR, FAR, HERS, FORGED = "10.0.0.1", "10.0.1.7", "203.0.113.9", "198.51.100.1"
+TRUSTED = (ip_network("10.0.0.1"), ip_network("10.0.1.0/24"), ip_network("2001:db8:ffff::/64"))
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "who"),
+    [
+        (NEAR, [HERS], HERS),
+        (NEAR, [f"{FORGED}, {HERS}"], HERS),  # what she wrote herself lies further left
+        (NEAR, [f"{FORGED}, {HERS}, {FAR}"], HERS),
+        (NEAR, [FORGED, HERS, FAR], HERS),  # the header may stand there more than once
+        (NEAR, [f"{HERS} ,\t{FAR}"], HERS),
+        ("2001:db8:ffff::1", [HERS], HERS),
+        (f"::ffff:{NEAR}", [HERS], HERS),
+        (NEAR, [f"::ffff:{HERS}"], HERS),
+        # RFC 7239, section 6: with a port, IPv6 in brackets
+        (NEAR, [f"{HERS}:4711"], HERS),
+        (NEAR, ["[2001:db8::7]"], "2001:db8::7"),
+        (NEAR, ["[2001:DB8::7]:4711"], "2001:db8::7"),
+        (NEAR, ["2001:db8::7"], "2001:db8::7"),
+        # of nobody but proxies: the one that is furthest away
+        (NEAR, [], NEAR),
+        (NEAR, [FAR], FAR),
+        # not trusted: itself, whatever it says
+        (HERS, [FORGED], HERS),
+        (HERS, [f"{FORGED}, {NEAR}"], HERS),
+        ("", [FORGED], ""),
+    ],
+)
+def test_who_asked(peer: str, forwarded: list[str], who: str) -> None:
+    assert client_of(peer, forwarded, TRUSTED) == who
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *("", " ", "unknown", "_hidden", "me", "203.0.113", "203.0.113.999", "[203.0.113.9"),
+        *("[::g]", "203.0.113.9:port", "fe80::1%eth0", "1" * 40, "203.0.113.9 203.0.113.8"),
+        "203.0.113.٩",
+    ],
+)
+def test_what_cannot_be_read_counts_as_the_proxy_that_said_it(odd: str) -> None:
+    assert client_of(NEAR, [f"{FORGED}, {odd}"], TRUSTED) == NEAR
+    assert client_of(NEAR, [f"{odd}, {FAR}"], TRUSTED) == FAR
+
+
+def test_nobody_is_trusted_who_is_not_named() -> None:
+    assert client_of("127.0.0.1", [HERS], ()) == "127.0.0.1"
+
+
+@pytest.mark.slow
+@given(st.lists(st.text(max_size=40), max_size=4), st.ip_addresses().map(str))
+def test_whatever_stands_further_left_changes_nothing(untrusted: list[str], her: str) -> None:
+    if any(ip_address(her) in network for network in TRUSTED):
+        return
+    assert client_of(NEAR, [*untrusted, her], TRUSTED) == client_of(NEAR, [her], TRUSTED)
+
+
+@pytest.mark.parametrize(
+    ("client", "headers", "seen"),
+    [
+        ((NEAR, 9), [(b"x-forwarded-for", HERS.encode())], (HERS, 0)),
+        ((HERS, 9), [(b"x-forwarded-for", FORGED.encode())], (HERS, 0)),
+        ((NEAR, 9), [(b"x-forwarded-for", b"\xff")], (NEAR, 0)),
+        ((NEAR, 9), [(b"forwarded", f"for={FORGED}".encode())], (NEAR, 0)),
+        (None, [(b"x-forwarded-for", HERS.encode())], None),
+    ],
+)
+def test_the_application_finds_it_as_the_client(
+    client: tuple[str, int] | None, headers: list[tuple[bytes, bytes]], seen: object
+) -> None:
+    found: list[object] = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        found.append(scope["client"])
+
+    scope = {"type": "http", "client": client, "headers": headers}
+    anyio.run(BehindProxies(app, TRUSTED), scope, None, None)
+    assert found == [seen]
+    assert scope["client"] == client

@@ -1,0 +1,182 @@
+"""A gate that runs, as strangers meet it: by TLS of its own, behind nginx, by the thousand."""
+
+import hashlib
+import json
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+import httpx
+import pytest
+
+from entrenous.cli import run
+from entrenous.device.client.http_courier import new_client
+from entrenous.fingerprint.nouns import Fingerprint, PicturePrint
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.nouns import GateUnreachable
+from entrenous.stop.registration import ClaimRequest, ClaimState
+from entrenous.stop.registration_format import write_request
+from tests.nginx import needs_nginx, nginx
+from tests.serving.certificates import Pair, certificate, renewed, version_of
+from tests.serving.slow_clients import assert_refuses_endless_heads
+from tests.stop.commands.gates import running, within_an_hour
+
+pytestmark = pytest.mark.real
+
+HER, HIM = "127.0.0.1", "127.0.0.2"  # both are this machine's
+SEALED = 'tls_cert = "cert.pem"\ntls_key = "key.pem"\n'
+
+
+def request(number: int) -> ClaimRequest:
+    """A picture of its own, and a holder of its own."""
+    own = hashlib.sha256(number.to_bytes(4)).digest()
+    return ClaimRequest(PicturePrint(Fingerprint("pdq", own, 90)), own)
+
+
+def folder_with(tmp_path: Path, toml: str) -> Path:
+    data = tmp_path / "gate"
+    data.mkdir()
+    told = 'appeal_url = "https://a.example/appeal"\n'
+    (data / "gate.toml").write_text(told + toml)
+    return data
+
+
+@contextmanager
+def person(url: str, pair: Pair | None, address: str) -> Iterator[httpx.Client]:
+    """Somebody at that address, who believes this one certificate."""
+    context = ssl.create_default_context(cafile=None if pair is None else str(pair.cert))
+    by = httpx.HTTPTransport(local_address=address, verify=context)
+    with httpx.Client(transport=by, base_url=url, timeout=60, trust_env=False) as web:
+        yield web
+
+
+def claimed(web: httpx.Client, numbers: range, **headers: str) -> list[int]:
+    bodies = (write_request(request(number)) for number in numbers)
+    return [web.post("/v1/claims", content=body, headers=headers).status_code for body in bodies]
+
+
+@pytest.mark.threat("hostile-network")
+def test_by_its_own_certificate(tmp_path: Path) -> None:
+    data = folder_with(tmp_path, SEALED)
+    pair = certificate(data)
+    log = tmp_path / "log"
+    with running(data, log=log) as gate:
+        assert gate.url.startswith("https://")
+        with new_client(pair.cert) as web:
+            claim = HttpBankClient(gate.url, web).register(request(1))
+            assert claim.state is ClaimState.WAITING
+        with new_client() as stranger, pytest.raises(GateUnreachable):
+            HttpBankClient(gate.url, stranger).register(request(2))
+        assert version_of(gate.url, pair) == "TLSv1.3"
+        with pytest.raises(ssl.SSLError):
+            version_of(gate.url, pair, ssl.TLSVersion.TLSv1_2)
+        new = renewed(data, gate.pid, gate.url)
+        with new_client(new.cert) as web:
+            assert HttpBankClient(gate.url, web).status(claim.claim) == claim
+    assert log.read_text() == ""
+
+
+@pytest.mark.parametrize("toml", ["", SEALED], ids=["plain", "tls"])
+def test_a_head_without_end_is_refused(tmp_path: Path, toml: str) -> None:
+    data = folder_with(tmp_path, toml)
+    pair = certificate(data)
+    log = tmp_path / "log"
+    with running(data, log=log) as gate:
+        assert_refuses_endless_heads(gate.url, pair if toml else None)
+    assert log.read_text() == ""
+
+
+def test_a_certificate_that_does_not_fit_stops_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = folder_with(tmp_path, SEALED)
+    certificate(data)
+    (data / "key.pem").write_text("no key")
+    assert run(["gate", "run", "--data", str(data)], {}) == 3
+    assert "cannot be used together" in capsys.readouterr().err
+    assert not (data / "bank.db").exists()
+
+
+@needs_nginx
+@pytest.mark.threat("claims-flood")
+def test_behind_the_real_nginx_each_counts_for_himself(tmp_path: Path) -> None:
+    data = folder_with(tmp_path, 'claims_per_hour = 3\ntrusted_proxies = ["127.0.0.1"]\n')
+    pair, log = certificate(tmp_path), tmp_path / "log"
+    within_an_hour(60)
+    with (
+        running(data, log=log) as gate,
+        nginx(tmp_path, "nginx-gate.conf", pair, _here(gate.url)) as url,
+        person(url, pair, HER) as she,
+        person(url, pair, HIM) as he,
+    ):
+        assert version_of(url, pair) == "TLSv1.3"
+        assert claimed(he, range(9)) == [201] * 3 + [429] * 6
+        forged = {"X-Forwarded-For": "203.0.113.9"}
+        assert claimed(he, range(9, 12), **forged) == [429] * 3
+        assert claimed(she, range(20, 24), **forged) == [201] * 3 + [429]
+        assert he.get("/v1/status").json()["state"] == "serving"
+        assert 429 in (_wrong_key(he) for _ in range(60))  # ten, and one more every six seconds
+        assert _wrong_key(she) == 401
+    assert log.read_text() == ""
+
+
+def _wrong_key(web: httpx.Client) -> int:
+    return web.get("/exchange/ncmec/v2/members", auth=("partner", "wrong")).status_code
+
+
+def _here(gate: str) -> dict[str, str]:
+    return {"127.0.0.1:7802": gate.removeprefix("http://"), "gate.example.org": "localhost"}
+
+
+@pytest.mark.threat("claims-flood")
+def test_who_is_no_trusted_proxy_is_not_believed(tmp_path: Path) -> None:
+    data = folder_with(tmp_path, f'claims_per_hour = 3\ntrusted_proxies = ["{HIM}"]\n')
+    within_an_hour(60)
+    with (
+        running(data) as gate,
+        person(gate.url, None, HER) as she,
+        person(gate.url, None, HIM) as proxy,
+    ):
+        answers = [
+            claimed(she, range(number, number + 1), **{"X-Forwarded-For": f"203.0.113.{number}"})
+            for number in range(6)
+        ]
+        assert answers == [[201]] * 3 + [[429]] * 3
+        # What a proxy says in no way that could be read counts as the proxy's own.
+        odd = [{"X-Forwarded-For": odd} for odd in ("unknown", "_a", "", "203.0.113.1, x")]
+        answers = [claimed(proxy, range(9 + n, 10 + n), **told) for n, told in enumerate(odd)]
+        assert answers == [[201]] * 3 + [[429]]
+        networks = [f"2001:db8:0:1::{number}" for number in range(4)]  # one /64
+        answers = [
+            claimed(proxy, range(20 + n, 21 + n), **{"X-Forwarded-For": address})
+            for n, address in enumerate(networks)
+        ]
+        assert answers == [[201]] * 3 + [[429]]
+
+
+@pytest.mark.threat("claims-flood")
+def test_ten_thousand_claims_of_one_device_are_refused_after_twenty(tmp_path: Path) -> None:
+    """With the settings that a gate has by itself; on one connection, which is kept."""
+    with running(tmp_path / "gate", "--no-slow-look") as gate:
+        line = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
+        taken = hours = 0
+        wait_s = 3600
+        for number in range(10_000):
+            line.request("POST", "/v1/claims", write_request(request(number)))
+            with line.getresponse() as answer:
+                problem = answer.read()
+                if answer.status == 201:
+                    taken += 1
+                    continue
+            assert answer.status == 429
+            said = int(answer.headers["Retry-After"])
+            hours += said > wait_s  # the clock's next hour, in which there are twenty more
+            wait_s = said
+        line.close()
+        assert 20 * max(1, hours) <= taken <= 20 * (1 + hours)
+        assert json.loads(problem)["type"] == "urn:entrenous:unreachable:gate-busy"
+        assert gate.ask("/v1/status")["claims"] == taken
+        with person(gate.url, None, HIM) as he:  # the others' places are not used up
+            assert claimed(he, range(20_000, 20_001)) == [201]

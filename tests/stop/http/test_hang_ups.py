@@ -1,0 +1,151 @@
+"""Who hangs up while sending makes no fault of ours: no error in a log, no 500 in the figures."""
+
+import json
+import logging
+import re
+import socket
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.connectors.exchange.exchange_access import body_of, in_json, in_xml
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.answers import on_bug
+from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.platform import Platform
+from tests.connectors.hma.conftest import an_app
+from tests.serving.slow_clients import send_malformed
+from tests.stop.http.conftest import URL, Direct
+
+PATHS = (
+    *("/v1/uploads", "/v1/claims", "/v1/claims/0123456789abcdef0123456789abcdef/opinions"),
+    *("/v1/reviews/3f9a-70c2-b11e", "/hma/m/lookup"),
+)
+HEADERS = {
+    "host": "x",
+    "authorization": "Bearer operator-token",
+    "content-type": "application/octet-stream",
+    "content-length": "900",
+}
+BUGS: Any = {Exception: on_bug}
+FORM = {"content-type": "multipart/form-data; boundary=x"}
+
+
+async def hung_up(app: Any, path: str, headers: dict[str, str]) -> list[int]:
+    """The statuses of what is sent to somebody who sends three bytes and goes away."""
+    coming = [
+        {"type": "http.request", "body": b'{"a', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[int] = []
+
+    async def receive() -> Any:
+        return coming.pop(0)
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            sent.append(message["status"])
+
+    scope = {
+        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(),
+        "query_string": b"", "root_path": "", "scheme": "http", "client": ("192.0.2.1", 1),
+        "server": ("x", 80), "http_version": "1.1",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }  # fmt: skip
+    await app(scope, receive, send)
+    return sent
+
+
+def figures(app: Any) -> str:
+    async def ask() -> str:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as web:
+            return (await web.get("http://x/v1/metrics", headers=HEADERS)).text
+
+    return anyio.run(ask)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_it_is_no_fault_of_the_gates(
+    platform: Platform, access: GateAccess, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = gate_app(platform, access)
+    app.mount("/hma", an_app(platform, access))
+    headers = HEADERS | FORM if path.startswith("/hma") else HEADERS
+    assert anyio.run(partial(hung_up, app, path, headers)) == [400]
+    assert not [one for one in caplog.records if one.levelno > logging.INFO]
+    told = figures(app)
+    assert 'status="400"} 1.0' in told
+    assert 'status="500"' not in told
+
+
+@pytest.mark.parametrize("errors", [in_json, in_xml])
+def test_nor_of_what_partners_ask(errors: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def read(request: Request) -> Response:
+        return Response(await body_of(request, 1000))
+
+    app = Starlette(routes=[Route("/", read, methods=["POST"])], exception_handlers=errors())
+    assert anyio.run(partial(hung_up, app, "/", HEADERS)) == [400]
+    assert not [one for one in caplog.records if one.levelno > logging.INFO]
+
+
+def test_a_fault_of_ours_is_logged_without_what_was_sent(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(request: Request) -> Response:
+        raise KeyError(await request.body())
+
+    app = Starlette(routes=[Route("/", broken, methods=["POST"])], exception_handlers=BUGS)
+    with httpx.Client(transport=Direct(app), base_url=URL) as web, pytest.raises(KeyError):
+        web.post("/", content=b"hers")
+    (line,) = [one.getMessage() for one in caplog.records if one.name == "entrenous.gate"]
+    assert line.startswith("bug: KeyError at ")
+    assert "broken:" in line
+    assert "hers" not in line
+
+
+@pytest.mark.real
+def test_strangers_leave_no_line_in_the_log_of_a_gate_that_runs(tmp_path: Path) -> None:
+    """Nor do those whose forms or requests are broken; libraries would write one for each."""
+    said = tmp_path / "log"
+    (tmp_path / "gate").mkdir()
+    (tmp_path / "gate/gate.toml").write_text('appeal_url = "https://a.example/appeal"\n')
+    words = ["gate", "run", "--data", str(tmp_path / "gate"), "--listen", "127.0.0.1:0", "--json"]
+    program = [sys.executable, "-m", "entrenous", *words, "--judges", "0", "--no-slow-look"]
+    with (
+        said.open("wb") as log,
+        subprocess.Popen(program, stdout=subprocess.PIPE, stderr=log) as gate,
+    ):
+        try:
+            assert gate.stdout is not None
+            told = json.loads(gate.stdout.readline())
+            where = urlsplit(told["url"])
+            assert where.hostname is not None
+            assert where.port is not None
+            with socket.create_connection((where.hostname, where.port)) as line:
+                line.sendall(
+                    b'POST /v1/claims HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n{"a'
+                )
+            send_malformed(told["url"])
+            who = {"authorization": f"Bearer {Path(told['operator_token_file']).read_text()}"}
+            with httpx.Client(base_url=told["url"], headers=who, trust_env=False) as web:
+                assert web.post("/v1/uploads", content=b"--y\r\n", headers=FORM).status_code == 400
+                until = time.monotonic() + 60
+                answers = ""
+                while 'event="claims",status="400"' not in answers:  # it takes a moment to notice
+                    assert time.monotonic() < until
+                    answers = web.get("/v1/metrics").text
+            assert not re.search(r'answers_total.*status="500"', answers)
+        finally:
+            gate.terminate()
+            gate.wait(60)
+    assert said.read_text() == ""

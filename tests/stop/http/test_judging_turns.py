@@ -1,0 +1,331 @@
+"""Slow and idle senders: whom they keep from being heard."""
+
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, Self
+
+import anyio
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from entrenous.base.picture import Picture
+from entrenous.base.secret import Secret
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.platform import Platform
+from entrenous.stop.upload_record import Decision, Outcome, Publishes
+from tests.stop.platform_for_tests import jpeg
+
+OPERATOR = {"Authorization": "Bearer operator-token"}
+IMAGE = {"Content-Type": "image/jpeg"}
+
+
+async def idle(app: Starlette, path: str, token: str, read: anyio.Event) -> None:
+    """Send a byte of a picture, and then nothing."""
+    first = True
+
+    async def receive() -> dict[str, Any]:
+        nonlocal first
+        read.set()
+        if not first:
+            await anyio.sleep_forever()
+        first = False
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def ignore(_message: Any) -> None:
+        read.set()
+
+    headers = [(b"authorization", b"Bearer " + token.encode()), (b"content-type", b"image/jpeg")]
+    scope = {
+        "type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers,
+    }  # fmt: skip
+    await app(scope, receive, ignore)
+
+
+@asynccontextmanager
+async def idlers(
+    app: Starlette, count: int, path: str, token: str
+) -> AsyncIterator[httpx.AsyncClient]:
+    async with anyio.create_task_group() as group:
+        for _ in range(count):
+            read = anyio.Event()
+            group.start_soon(idle, app, path, token, read)
+            await read.wait()
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
+            yield web
+        group.cancel_scope.cancel()
+
+
+def run(scenario: Callable[[], Awaitable[Any]]) -> Any:
+    return anyio.run(scenario)
+
+
+def test_idle_appeals_without_a_secret_take_no_place(
+    platform: Platform, access: GateAccess, another: Any
+) -> None:
+    async def scenario() -> list[int]:
+        app = gate_app(platform, access)
+        mine = await _upload_for(app, another)
+        async with idlers(app, 40, "/v1/uploads/none/appeal", "A" * 22) as web:
+            upload = await web.post("/v1/uploads", content=jpeg(another), headers=OPERATOR | IMAGE)
+            asked = await web.post(mine["where"], headers=mine["headers"])
+            return [upload.status_code, asked.status_code]
+
+    assert run(scenario) == [200, 200]
+
+
+def test_idle_appeals_with_a_secret_take_no_place_of_an_upload(
+    platform: Platform, access: GateAccess, another: Any
+) -> None:
+    async def scenario() -> list[int]:
+        app = gate_app(platform, access)
+        mine, theirs = [await _upload_for(app, another) for _ in range(2)]
+        async with idlers(app, 20, mine["where"], mine["secret"]) as web:
+            upload = await web.post("/v1/uploads", content=jpeg(another), headers=OPERATOR | IMAGE)
+            with_file = [
+                await web.post(one["where"], content=jpeg(another), headers=one["headers"] | IMAGE)
+                for one in (mine, theirs)
+            ]
+            without = await web.post(mine["where"], headers=mine["headers"])
+            return [one.status_code for one in (upload, *with_file, without)]
+
+    assert run(scenario) == [200, 429, 200, 200]
+
+
+def test_appeals_with_files_have_few_places_of_their_own(
+    platform: Platform, access: GateAccess, another: Any
+) -> None:
+    async def scenario() -> list[int]:
+        app = gate_app(platform, GateAccess(access.operator, uploads_at_once=2))
+        mine, theirs = [await _upload_for(app, another) for _ in range(2)]
+        async with idlers(app, 1, mine["where"], mine["secret"]) as web:
+            return [
+                (await web.post(theirs["where"], headers=theirs["headers"] | kind)).status_code
+                for kind in (IMAGE, {})
+            ]
+
+    assert run(scenario) == [429, 200]
+
+
+def test_idle_uploaders_do_not_stop_the_operator(
+    platform: Platform, access: GateAccess, another: Any
+) -> None:
+    async def scenario() -> list[int]:
+        app = gate_app(platform, access)
+        async with idlers(app, 20, "/v1/uploads", "uploader-token") as web:
+            return [
+                (await web.post("/v1/uploads", content=jpeg(another), headers=who)).status_code
+                for who in (OPERATOR | IMAGE, {"Authorization": "Bearer uploader-token"} | IMAGE)
+            ]
+
+    assert run(scenario) == [200, 429]
+
+
+def test_an_appeals_body_is_not_read_before_its_secret_is_known(
+    platform: Platform, access: GateAccess
+) -> None:
+    async def unread() -> Any:
+        raise AssertionError("it was read")
+
+    answers: list[Any] = []
+
+    async def note(message: Any) -> None:
+        answers.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/uploads/none/appeal", "query_string": b"",
+        "headers": [
+            (b"authorization", b"Bearer " + b"A" * 22), (b"content-type", b"image/jpeg"),
+        ],
+    }  # fmt: skip
+    anyio.run(gate_app(platform, access), scope, unread, note)
+    assert answers[0]["status"] == 404
+
+
+def test_what_has_arrived_waits_for_its_turn(
+    platform: Platform, access: GateAccess, another: Any
+) -> None:
+    """More at once than are judged at once: each is judged, one after the other."""
+    codes: list[int] = []
+
+    async def scenario() -> None:
+        app = gate_app(platform, GateAccess(access.operator, Secret(b"up"), uploads_at_once=1))
+        transport = httpx.ASGITransport(app)
+
+        async def send(web: httpx.AsyncClient, token: str) -> None:
+            headers = IMAGE | {"Authorization": f"Bearer {token}"}
+            answer = await web.post("/v1/uploads", content=jpeg(another), headers=headers)
+            codes.append(answer.status_code)
+
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://gate") as web,
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(send, web, "operator-token")
+            group.start_soon(send, web, "up")
+
+    run(scenario)
+    assert codes == [200, 200]
+
+
+def test_one_more_is_judged_at_a_time_than_there_are_processors(
+    platform: Platform, access: GateAccess, another: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.stop.http.upload_requests.processors", lambda: 1)
+    turn, inside, most = threading.Lock(), 0, 0
+    two = threading.Barrier(2, timeout=20)  # the first waits for the second
+
+    def counted(untrusted_data: bytes) -> Picture:
+        nonlocal inside, most
+        with turn:
+            inside += 1
+            most = max(most, inside)
+        two.wait()
+        time.sleep(0.05)  # a third that were let in would come now
+        with turn:
+            inside -= 1
+        return platform.read_picture(untrusted_data)
+
+    async def scenario() -> list[int]:
+        codes: list[int] = []
+        transport = httpx.ASGITransport(gate_app(replace(platform, read_picture=counted), access))
+
+        async def send(web: httpx.AsyncClient) -> None:
+            answer = await web.post("/v1/uploads", content=jpeg(another), headers=OPERATOR | IMAGE)
+            codes.append(answer.status_code)
+
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://gate") as web,
+            anyio.create_task_group() as group,
+        ):
+            for _ in range(6):
+                group.start_soon(send, web)
+        return codes
+
+    assert run(scenario) == [200] * 6
+    assert most == 2
+
+
+def test_a_turn_that_does_not_come_is_said(
+    platform: Platform, access: GateAccess, another: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.stop.http.upload_requests._TURN_S_MAX", 0.05)
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(untrusted_data: bytes) -> Picture:
+        started.set()
+        go_on.wait(5)
+        return platform.read_picture(untrusted_data)
+
+    async def scenario() -> list[int]:
+        codes: list[int] = []
+        few = GateAccess(access.operator, Secret(b"up"), uploads_at_once=1)
+        transport = httpx.ASGITransport(gate_app(replace(platform, read_picture=slow), few))
+
+        async def send(web: httpx.AsyncClient, token: str) -> None:
+            headers = IMAGE | {"Authorization": f"Bearer {token}"}
+            answer = await web.post("/v1/uploads", content=jpeg(another), headers=headers)
+            codes.append(answer.status_code)
+
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://gate") as web,
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(send, web, "operator-token")
+            await anyio.to_thread.run_sync(started.wait)
+            await send(web, "up")
+            go_on.set()
+        return codes
+
+    assert run(scenario) == [429, 200]
+
+
+async def _upload_for(app: Starlette, pixels: Any) -> dict[str, Any]:
+    """An upload of somebody: where and with what it may be appealed."""
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
+        answer = await web.post("/v1/uploads", content=jpeg(pixels), headers=OPERATOR | IMAGE)
+    said = answer.json()
+    where = f"/v1/uploads/{said['case']}/appeal"
+    headers = {"Authorization": f"Bearer {said['secret']}"}
+    return {"where": where, "secret": said["secret"], "headers": headers}
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_the_store_knows_a_secret_without_changing_anything(
+    platform: Platform, access: GateAccess, another: Any, *, right: bool
+) -> None:
+    async def scenario() -> list[int]:
+        app = gate_app(platform, access)
+        mine = await _upload_for(app, another)
+        headers = mine["headers"] if right else {"Authorization": f"Bearer {'A' * 22}"}
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
+            return [(await web.post(mine["where"], headers=headers)).status_code for _ in range(2)]
+
+    assert run(scenario) == ([200, 409] if right else [404, 404])
+
+
+class _OneJudge:
+    """Refuses everything; what it was asked, and how often others were wanted."""
+
+    most = 1
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.wants = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return
+
+    def wanted(self) -> None:
+        self.wants += 1
+
+    async def decide(
+        self, _untrusted_data: bytes, reference: str, publishes: Publishes
+    ) -> Decision:
+        assert publishes is Publishes.NOTHING
+        self.asked.append(reference)
+        await anyio.sleep(0.05)  # the next one comes meanwhile
+        return Decision(
+            Outcome.REFUSE, f"case-{len(self.asked)}", secret=Secret(b"16 bytes of them")
+        )
+
+
+def test_pictures_are_judged_by_judges_that_two_at_once_call_for(
+    platform: Platform, access: GateAccess, another: Any
+) -> None:
+    judges, said = _OneJudge(), list[Any]()
+
+    async def scenario() -> None:
+        app = gate_app(platform, access, judges=judges)  # type: ignore[arg-type]
+
+        async def send(web: httpx.AsyncClient) -> None:
+            headers = OPERATOR | IMAGE | {"Entrenous-Reference": "post 17"}
+            said.append(
+                (await web.post("/v1/uploads", content=jpeg(another), headers=headers)).json()
+            )
+
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://gate"
+        ) as web:
+            await send(web)
+            assert judges.wants == 0
+            async with anyio.create_task_group() as group:
+                group.start_soon(send, web)
+                group.start_soon(send, web)
+
+    run(scenario)
+    assert judges.asked == ["post 17"] * 3
+    assert judges.wants > 0
+    assert {(one["decision"], one["case"]) for one in said} == {
+        ("refuse", f"case-{number}") for number in (1, 2, 3)
+    }

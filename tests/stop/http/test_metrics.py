@@ -1,0 +1,249 @@
+"""Figures for Prometheus: read by its own parser, they count, and they name nobody."""
+
+import re
+from dataclasses import asdict, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from entrenous.base.identifiers import BankName
+from entrenous.base.program import this_program
+from entrenous.base.secret import Secret
+from entrenous.stop.banks import import_hashes
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.http.metrics import Metered, Meters, Sight, event_of
+from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.nouns import PEOPLE, Bank
+from entrenous.stop.platform import Platform
+from entrenous.stop.protect import protect_picture
+from entrenous.stop.store.gate_figures import figures_of
+from entrenous.stop.upload_record import Outcome
+from tests.stop.http.conftest import URL, Direct, WoundClock
+from tests.stop.platform_for_tests import a_device, picture
+
+OPERATOR = {"Authorization": "Bearer operator-token"}
+REFERENCE = "photo-of-anna-771"
+Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def jpeg(pixels: Any) -> bytes:
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]))
+    return bytes(data.tobytes())
+
+
+@pytest.fixture
+def look(platform: Platform, tmp_path: Path) -> Any:
+    index = FileIndex(tmp_path / "index", platform.bank)
+
+    def look() -> Sight:
+        return figures_of(platform), index.standing()
+
+    return look
+
+
+@pytest.fixture
+def web(platform: Platform, access: GateAccess, look: Any) -> Any:
+    app = gate_app(platform, access, look=look)
+    with httpx.Client(transport=Direct(app), base_url=URL) as client:
+        yield client
+
+
+@pytest.fixture
+def device_gate(web: httpx.Client) -> HttpBankClient:
+    return HttpBankClient(URL, web)
+
+
+def scraped(web: httpx.Client) -> str:
+    answer = web.get("/v1/metrics", headers=OPERATOR)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return answer.text
+
+
+def figures(web: httpx.Client) -> Figures:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(scraped(web))
+        for sample in family.samples
+    }
+
+
+def figure(told: Figures, name: str, **labels: str) -> float:
+    return told[f"entrenous_gate_{name}", tuple(sorted(labels.items()))]
+
+
+def bring(web: httpx.Client, pixels: Any, **more: str) -> dict[str, Any]:
+    sent = {"file": ("x.jpg", jpeg(pixels), "image/jpeg")}
+    answer = web.post("/v1/uploads", files=sent, data=more, headers=OPERATOR)
+    assert answer.status_code == 200
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def protect(gate: HttpBankClient, pixels: Any) -> Any:
+    return protect_picture(picture(pixels), adult=True, parts=False, gate=gate, device=a_device())
+
+
+@pytest.mark.parametrize("token", [{}, {"Authorization": "Bearer uploader-token"}])
+def test_no_stranger_and_no_uploader_sees_them(web: httpx.Client, token: dict[str, str]) -> None:
+    assert web.get("/v1/metrics", headers=token).status_code == 401
+
+
+def test_their_own_token_opens_nothing_else(
+    platform: Platform, access: GateAccess, look: Any, hers: Any
+) -> None:
+    app = gate_app(platform, replace(access, metrics=Secret(b"figures")), look=look)
+    shown = {"Authorization": "Bearer figures"}
+    with httpx.Client(transport=Direct(app), base_url=URL, headers=shown) as web:
+        held = bring(web, hers)["case"]
+        assert web.get("/v1/metrics").status_code == 200
+        others = [
+            ("GET", "/v1/status"),
+            ("GET", "/v1/reviews"),
+            ("GET", "/v1/reviews/published"),
+            ("GET", f"/v1/reviews/{held}/upload"),
+            ("POST", f"/v1/reviews/{held}"),
+            ("POST", "/v1/uploads"),
+        ]
+        assert {web.request(*one, json={"decision": "release"}).status_code for one in others} == {
+            401
+        }
+
+
+def test_uploads_reviews_answers_and_the_queue_are_counted(
+    web: httpx.Client, device_gate: HttpBankClient, clock: WoundClock, hers: Any, another: Any
+) -> None:
+    protect(device_gate, hers)
+    bring(web, another)
+    held = bring(web, hers)
+    clock.wind(hours=2)
+    decided = web.post(
+        f"/v1/reviews/{held['case']}", json={"decision": "confirm"}, headers=OPERATOR
+    )
+    assert decided.status_code == 200
+    bring(web, hers)
+    web.get("/v1/claims/nothing")
+    told = figures(web)
+    for decision in Outcome:
+        assert figure(told, "uploads_total", decision=decision.value) == 1
+    assert figure(told, "reviews_total", decision="confirmed") == 1
+    assert figure(told, "answers_total", event="upload", status="200") == 3
+    assert figure(told, "answers_total", event="claim", status="404") == 1
+    assert figure(told, "answer_seconds_count", event="upload") == 3
+    quantiles = [figure(told, "upload_seconds", quantile=q) for q in ("0.5", "0.95", "0.99")]
+    assert 0 < quantiles[0] <= quantiles[1] <= quantiles[2]
+    assert figure(told, "claims", kind="pdq", state="confirmed") == 1
+    assert figure(told, "review_seconds", quantile="0.5") == timedelta(hours=2).total_seconds()
+    assert figure(told, "reviews_waiting") == 0
+    assert figure(told, "review_oldest_seconds") == 0
+    assert figure(told, "hashes") >= 2  # hers, and the upload's own, which joined the claim
+    assert figure(told, "index_hashes", where="file") == 0
+    assert figure(told, "index_hashes", where="later") == figure(told, "hashes")
+    assert figure(told, "index_bytes") > 0
+
+
+def test_the_queue_is_counted_once_a_minute_and_grows_old(
+    web: httpx.Client, platform: Platform, device_gate: HttpBankClient, clock: Any, hers: Any
+) -> None:
+    protect(device_gate, hers)
+    bring(web, hers)
+    clock.wind(hours=30)
+    assert figure(figures(web), "review_oldest_seconds") == 30 * 3600
+    clock.wind(hours=1)
+    assert figure(figures(web), "review_oldest_seconds") == 30 * 3600
+    access = GateAccess(Secret(b"operator-token"))
+    fresh = gate_app(platform, access, look=lambda: (figures_of(platform), None))
+    with httpx.Client(transport=Direct(fresh), base_url=URL) as client:
+        told = figures(client)
+    assert figure(told, "review_oldest_seconds") == 31 * 3600
+    assert figure(told, "reviews_waiting") == 1
+
+
+def test_shadow_is_counted_by_bank_and_distance(
+    web: httpx.Client, platform: Platform, hers: Any, device_gate: HttpBankClient
+) -> None:
+    trial = BankName("trial")
+    platform.bank.set_bank(Bank(trial, shadow=True))
+    platform.bank.set_bank(replace(platform.bank.bank(PEOPLE), shadow=True))
+    bits = bring(web, hers)
+    assert bits["matches"] == []
+    (accepted,) = platform.reviews.kept_pictures(0, 10)
+    near = int.from_bytes(accepted.bits, "big") ^ 0b10101
+    import_hashes(near.to_bytes(32, "big").hex(), trial, platform, confirmed=True, looks_back=False)
+    protect(device_gate, hers)
+    assert bring(web, hers)["shadow"] == "refuse"
+    told = figures(web)
+    assert figure(told, "shadow_total", bank="trial", decision="refuse", distance="2") == 1
+    (people,) = [
+        labels for name, labels in told if "shadow_total" in name and "people" in str(labels)
+    ]
+    assert dict(people)["decision"] == "refuse"
+    assert int(dict(people)["distance"]) % 2 == 0
+
+
+def test_nothing_in_them_is_of_one_person(
+    web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
+) -> None:
+    claim = protect(device_gate, hers)
+    held = bring(web, hers, reference=REFERENCE)
+    web.get(f"/v1/claims/{claim.claim}")
+    web.get(f"/v1/reviews/{held['case']}/upload", headers=OPERATOR)
+    told = scraped(web)
+    bits = platform.bank.hashes_of(claim.claim)[0].hex()
+    for name in (claim.claim, held["case"], held["secret"], REFERENCE, bits, "127.0.0.1"):
+        assert name not in told
+    labels = set(re.findall(r"(\w+)=\"", told))
+    known = {"decision", "event", "status", "le", "kind", "state", "where", "quantile"}
+    assert labels <= known | {"bank", "distance", "version", "commit"}
+
+
+def test_which_program_answers(web: httpx.Client) -> None:
+    assert figure(figures(web), "build_info", **asdict(this_program())) == 1
+
+
+def test_an_answer_is_counted_once_whatever_is_done_afterwards(look: Any) -> None:
+    meters = Meters(look)
+
+    async def answers_and_breaks(scope: Any, _receive: Any, send: Any) -> None:
+        if scope["path"] == "/v1/uploads":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+        raise ArithmeticError
+
+    for path in ("/v1/uploads", "/v1/claims"):
+        with (
+            httpx.Client(transport=Direct(Metered(answers_and_breaks, meters))) as web,
+            pytest.raises(ArithmeticError),
+        ):
+            web.post(f"{URL}{path}")
+    told = meters.text().decode()
+    assert 'answers_total{event="upload",status="200"} 1.0' in told
+    assert 'answers_total{event="upload",status="500"}' not in told
+    assert 'answers_total{event="claims",status="500"} 1.0' in told
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "event"),
+    [
+        ("POST", "/v1/uploads", "upload"),
+        ("POST", "/v1/uploads/3f9a/appeal", "appeal"),
+        ("DELETE", "/v1/claims/3f9a", "withdraw"),
+        ("GET", "/v1/claims/3f9a", "claim"),
+        ("GET", "/v1/reviews/3f9a/upload", "held upload"),
+        ("GET", "/v1/reviews/3f9a/view", "view"),
+        ("GET", "/hma/c/banks", "hma"),
+        ("GET", "/exchange/ncmec/v2/entries", "exchange"),
+        ("GET", "/v1/uploads/3f9a", "other"),
+        ("GET", "/somebody@example.org", "other"),
+    ],
+)
+def test_events_have_no_names_in_them(method: str, path: str, event: str) -> None:
+    assert event_of(method, path) == event

@@ -1,0 +1,95 @@
+"""Names and texts with characters that a database may refuse: no database is asked."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.platform import Platform
+from entrenous.stop.registration_format import write_request
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
+from tests.stop.http.conftest import URL, Direct
+from tests.stop.http.test_registration_requests import REQUEST
+from tests.stop.store.bank_stores import AT, KINDS, Stores, stores
+
+OPERATOR = {"Authorization": "Bearer operator-token"}
+HOLDER = {"Authorization": f"Bearer {'A' * 43}"}
+ODD = ("\0", "a\0b", "a\nb", "\x1b[31m", "\u202e", "\x7f", "a" * 65)
+
+
+@pytest.fixture(params=KINDS)
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
+    with stores(request.param, request, tmp_path) as both:
+        yield both
+
+
+@pytest.fixture
+def either(made: Stores, platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+    """The gate on each database."""
+    of_it = replace(platform, bank=made.bank, reviews=made.reviews)
+    with httpx.Client(transport=Direct(gate_app(of_it, access)), base_url=URL) as client:
+        yield client
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_name_names_nothing(either: httpx.Client, odd: str) -> None:
+    name = quote(odd)
+    for method, path, headers in (
+        ("GET", f"/v1/claims/{name}", {}),
+        ("DELETE", f"/v1/claims/{name}", HOLDER),
+        ("POST", f"/v1/claims/{name}/opinions", {}),
+        ("POST", f"/v1/uploads/{name}/appeal", {"Authorization": f"Bearer {'A' * 22}"}),
+        ("GET", f"/v1/reviews/{name}", OPERATOR),
+        ("GET", f"/v1/reviews/{name}/upload", OPERATOR),
+        ("POST", f"/v1/reviews/{name}", OPERATOR),
+    ):
+        answer = either.request(method, path, json={"decision": "release"}, headers=headers)
+        assert answer.status_code == 404, (method, path, answer.text)
+        assert odd not in json.loads(answer.text)["detail"]
+
+
+@pytest.mark.parametrize("odd", ["\0", "a\nb", "\x1b[1m", "\u2028"])
+@pytest.mark.parametrize("text", ["reason", "jurisdiction"])
+def test_an_odd_text_of_a_claim_is_refused(either: httpx.Client, odd: str, text: str) -> None:
+    body = json.loads(write_request(REQUEST)) | {text: odd}
+    answer = either.post("/v1/claims", json=body)
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:entrenous:malformed:bad-claim")
+    said = either.post("/v1/claims", json=body | {text: "é"})
+    assert said.status_code == 201
+
+
+@pytest.mark.parametrize("odd", ["\0", "post\x0017", "\x85"])
+def test_an_odd_reference_is_refused(either: httpx.Client, odd: str) -> None:
+    form = {"files": {"file": ("x", b"any")}, "data": {"reference": odd}}
+    assert either.post("/v1/uploads", headers=OPERATOR, **form).status_code == 400
+
+
+def test_a_secret_is_known_by_every_store(made: Stores) -> None:
+    secret = hashlib.sha256(b"secret").digest()
+    review = Review(Decision(Outcome.REFUSE, "a"), AT, ReviewState.CLOSED, secret_sha256=secret)
+    made.reviews.record(review, None)
+    made.reviews.record(
+        replace(review, decision=Decision(Outcome.REFUSE, "b"), secret_sha256=None), None
+    )
+    assert made.reviews.may_appeal("a", secret)
+    for case, shown in (
+        ("a", bytes(32)),
+        ("a", b""),
+        ("b", secret),
+        ("none", secret),
+        ("none", b""),
+    ):
+        assert not made.reviews.may_appeal(case, shown)
+
+
+def test_no_engine_shows_parameters(made: Stores) -> None:
+    if isinstance(made.bank, SqlBankStore):
+        assert made.bank.engine.engine.hide_parameters

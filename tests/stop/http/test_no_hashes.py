@@ -1,0 +1,109 @@
+"""A likeness can be drawn from a hash: no address gives one out without a partner's key."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount, Route
+
+from entrenous.__main__ import _gate_app
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.secret import Secret
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.stop.exchange_serving import add_partner
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.platform import Platform
+from entrenous.stop.registration import Claim, ClaimState, Registration
+from entrenous.stop.store.open_gate import GateTokens, exchange_of
+from entrenous.wire.encodings import to_base64url
+from tests.stop.http.conftest import URL, Direct, WoundClock
+from tests.stop.platform_for_tests import jpeg, picture
+
+Held = tuple[bytes, bytes, str]
+CLAIM = ClaimId("a1" * 16)
+STRANGERS = {
+    "nobody": {},
+    "an uploader": {"Authorization": "Bearer uploader-token"},
+    "who guesses": {"Authorization": "Bearer guessed", "x-functions-key": "guessed"},
+}
+
+
+@pytest.fixture
+def bits(platform: Platform, hers: Any) -> bytes:
+    """A hash that is registered, also as a window's."""
+    whole = fingerprint(picture(hers))
+    claim = Claim(CLAIM, PEOPLE, ClaimState.WAITING, "pdq", whole.quality, platform.clock.now())
+    platform.bank.register(Registration(claim, (whole.bits,), (whole.bits,)))
+    return whole.bits
+
+
+@pytest.fixture
+def held(platform: Platform, bits: bytes, hers: Any) -> Held:
+    """The hash, and an upload that fits it and waits: its bytes and its case."""
+    upload = jpeg(hers)
+    return bits, upload, judge_upload(upload, platform).case
+
+
+@pytest.fixture
+def app(platform: Platform) -> Starlette:
+    """All that `gate run` serves: the gate, the exchange, HMA's facade."""
+    tokens = (Secret(f"{role}-token".encode()) for role in ("operator", "uploader", "metrics"))
+    return _gate_app(platform, GateTokens(*tokens))
+
+
+def addresses(routes: list[BaseRoute], case: str, below: str = "") -> Iterator[tuple[str, str]]:
+    """Every method and path, with what is there in the place of what is asked for."""
+    there = {"{case}": case, "{claim}": CLAIM, "{entry}": CLAIM, "{bank}": PEOPLE}
+    for route in routes:
+        if isinstance(route, Mount):
+            yield from addresses(route.routes, case, below + route.path)
+        elif isinstance(route, Route):
+            path = below + route.path
+            for name, value in there.items():
+                path = path.replace(name, value)
+            while "{" in path:
+                path = path.partition("{")[0] + "1" + path.partition("}")[2]
+            yield from ((method, path) for method in sorted((route.methods or {"GET"}) - {"HEAD"}))
+
+
+def gives_away(answer: httpx.Response, bits: bytes) -> bool:
+    """Whether the hash is in it, in any usual writing."""
+    said = answer.content + repr(answer.headers.raw).encode()
+    written = (bits, bits.hex().encode(), bits.hex().upper().encode(), to_base64url(bits).encode())
+    return any(one in said for one in written)
+
+
+@pytest.mark.threat("hash-inversion")
+@pytest.mark.parametrize("who", STRANGERS)
+def test_no_address_tells_a_hash_to_a_stranger(
+    app: Starlette, clock: WoundClock, held: Held, who: str
+) -> None:
+    bits, upload, case = held
+    bodies = ((upload, "image/jpeg"), (b'{"decision": "confirm"}', "application/json"))
+    asked = list(addresses(app.routes, case))
+    assert len(asked) > 40
+    with httpx.Client(transport=Direct(app), base_url=URL) as web:
+        for method, path in asked:
+            for body, kind in bodies:
+                clock.wind(minutes=1)  # so that no limit answers in the place of a handler
+                headers = STRANGERS[who] | {"Content-Type": kind}
+                given = None if method == "GET" else body
+                answer = web.request(method, path, content=given, headers=headers)
+                assert not gives_away(answer, bits), (method, path)
+
+
+@pytest.mark.threat("hash-inversion")
+def test_a_partners_key_does(app: Starlette, platform: Platform, bits: bytes) -> None:
+    """So the search would find one; and its key ends with the partner."""
+    exchange = exchange_of(platform)
+    key = add_partner("friends", [PEOPLE], exchange).reveal().decode()
+    shown = {"x-functions-key": key, "Ocp-Apim-Subscription-Key": key}
+    with httpx.Client(transport=Direct(app), base_url=URL, headers=shown) as web:
+        page = "/exchange/stopncii/v1/FetchHashes?startTimestamp=0"
+        assert gives_away(web.get(page), bits)
+        exchange.partners.remove("friends")
+        assert web.get(page).status_code == 401
+        assert not gives_away(web.get(page), bits)

@@ -1,0 +1,60 @@
+"""Other platforms' opinions over HTTP."""
+
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.http.registration_requests import write_opinion
+from entrenous.stop.partners import OPINION_CONTEXT, add_partner, opinion_statement
+from entrenous.stop.platform import Platform
+from entrenous.stop.protect import protect_picture
+from entrenous.stop.registration import Opinion, Stance
+from tests.stop.http.conftest import WoundClock
+from tests.stop.platform_for_tests import a_device, picture
+
+KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in range(1, 4)]
+
+
+@pytest.fixture
+def claim(device_gate: HttpBankClient, platform: Platform, hers: Any) -> ClaimId:
+    for number, key in enumerate(KEYS[:3]):
+        add_partner(f"platform {number}", key.public_key().public_bytes_raw().hex(), platform)
+    asked = protect_picture(
+        picture(hers), adult=True, parts=False, gate=device_gate, device=a_device()
+    )
+    return asked.claim
+
+
+def body(claim: ClaimId, key: Ed25519PrivateKey, clock: WoundClock) -> bytes:
+    said = Opinion(claim, Stance.DISPUTED, clock.now(), key.public_key().public_bytes_raw())
+    return write_opinion(said, key.sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said)))
+
+
+def test_three_platforms_suspend(web: httpx.Client, claim: ClaimId, clock: WoundClock) -> None:
+    states = []
+    for key in (KEYS[0], KEYS[0], KEYS[1], KEYS[2]):
+        answer = web.post(f"/v1/claims/{claim}/opinions", content=body(claim, key, clock))
+        assert answer.status_code == 200
+        states.append(answer.json()["state"])
+    assert states == ["waiting", "waiting", "waiting", "suspended"]
+
+
+def test_what_is_refused(web: httpx.Client, claim: ClaimId, clock: WoundClock) -> None:
+    good = body(claim, KEYS[0], clock)
+    stranger = body(claim, Ed25519PrivateKey.generate(), clock)
+    cases = {
+        (good.replace(b"disputed", b"confirmed"), 422, "urn:entrenous:unproven:bad-signature"),
+        (stranger, 404, "urn:entrenous:not-found:no-such-partner"),
+        (b"{}", 400, "urn:entrenous:malformed:bad-opinion"),
+        (good[:-1] + b',"more":1}', 400, "urn:entrenous:malformed:bad-opinion"),
+        (bytes(5000), 413, "urn:entrenous:malformed:too-large"),
+    }
+    for content, status, kind in cases:
+        answer = web.post(f"/v1/claims/{claim}/opinions", content=content)
+        assert (answer.status_code, answer.json()["type"]) == (status, kind)
+    other = web.post(f"/v1/claims/{'0' * 32}/opinions", content=good)
+    assert other.status_code == 422  # it is signed for another claim

@@ -1,0 +1,116 @@
+"""A real gate in a process of its own, killed hard: what it acknowledged is still there."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from entrenous.device.client.http_courier import new_client
+from entrenous.stop.audit import verify_log
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.nouns import GateUnreachable
+from entrenous.stop.protect import protect_picture, unprotect
+from entrenous.stop.registration import ClaimState
+from entrenous.stop.store.open_gate import open_platform
+from tests.postgres import Cluster
+from tests.stop.platform_for_tests import a_device, jpeg, picture, screenshot_crop
+
+pytestmark = pytest.mark.real
+
+OPERATOR = {"Authorization": "Bearer operator-token"}
+PROGRAM = """
+import sys
+from pathlib import Path
+from entrenous.serving.http_server import serve
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.gate_app import gate_app
+from entrenous.base.secret import Secret
+from entrenous.stop.store.open_gate import open_platform
+
+with open_platform(Path(sys.argv[1])) as (platform, _):
+    app = gate_app(platform, GateAccess(Secret(b"operator-token")))
+    serve(app, "127.0.0.1", 0, lambda url: print(url, flush=True))
+"""
+
+
+@contextmanager
+def running(data: Path) -> Iterator[str]:
+    command = [sys.executable, "-c", PROGRAM, str(data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def outside() -> Iterator[httpx.Client]:
+    """The client that a device really has."""
+    with new_client() as client:
+        yield client
+
+
+def decision(url: str, data: bytes) -> str:
+    answer = httpx.post(
+        f"{url}/v1/uploads", files={"file": ("x", data)}, headers=OPERATOR, timeout=60
+    )
+    return str(answer.json()["decision"])
+
+
+def test_claims_and_withdrawals_survive_sigkill(
+    tmp_path: Path, outside: httpx.Client, hers: Any, another: Any
+) -> None:
+    data = tmp_path / "gate"
+    with running(data) as url:
+        gate = HttpBankClient(url, outside)
+        protection = protect_picture(
+            picture(hers), adult=True, parts=True, gate=gate, device=a_device()
+        )
+    with pytest.raises(GateUnreachable):
+        HttpBankClient(url, outside).status(protection.claim)
+    with running(data) as url:
+        assert decision(url, screenshot_crop(hers)) == "hold"
+        assert decision(url, jpeg(another)) == "let through"
+        gate = HttpBankClient(url, outside)
+        assert unprotect(protection, gate, a_device()).state is ClaimState.WITHDRAWN
+    with running(data) as url:
+        assert decision(url, screenshot_crop(hers)) == "let through"
+
+
+def test_two_gates_share_a_postgresql(
+    tmp_path: Path, postgres: Cluster, outside: httpx.Client, hers: Any
+) -> None:
+    """What one acknowledged counts at the other with the next upload, and survives its SIGKILL."""
+    url = postgres.fresh()
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "gate.toml").write_text(f'database = "{url}"\nclaims_per_hour = 50\n')
+    with running(folders[0]) as one, running(folders[1]) as two:
+        gates = [HttpBankClient(where, outside) for where in (one, two)]
+        assert decision(two, jpeg(hers)) == "let through"
+        protection = protect_picture(
+            picture(hers), adult=True, parts=False, gate=gates[0], device=a_device()
+        )
+        assert decision(two, jpeg(hers)) == "hold"
+        assert unprotect(protection, gates[1], a_device()).state is ClaimState.WITHDRAWN
+        assert decision(one, jpeg(hers)) == "let through"
+        kept = protect_picture(
+            picture(hers), adult=True, parts=False, gate=gates[1], device=a_device()
+        )
+    with running(folders[0]) as one:
+        assert HttpBankClient(one, outside).status(kept.claim).state is ClaimState.WAITING
+        assert decision(one, jpeg(hers)) == "hold"
+    assert not (folders[0] / "bank.db").exists()
+    with open_platform(folders[0]) as (platform, _):
+        verify_log(platform.bank)
+        assert [one.state for one in platform.bank.changes(0, 9)] == [
+            ClaimState.WITHDRAWN,
+            ClaimState.WAITING,
+        ]

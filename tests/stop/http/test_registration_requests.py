@@ -1,0 +1,151 @@
+"""Registering and withdrawing over HTTP, by the device's own client."""
+
+import hashlib
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.secret import Secret
+from entrenous.fingerprint.nouns import (
+    ClipPrint,
+    Fingerprint,
+    FramePrint,
+    PicturePrint,
+    Print,
+    SoundPrint,
+    SoundTooQuiet,
+    TooFlat,
+    VideoPrint,
+)
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.nouns import GateBusy, GateRefused
+from entrenous.stop.protect import protect_picture, unprotect
+from entrenous.stop.registration import (
+    ClaimRequest,
+    ClaimState,
+    NoSuchClaim,
+    NotTheHolder,
+    Protection,
+    claim_of,
+    holder_hash,
+)
+from entrenous.stop.registration_format import write_request
+from tests.stop.http.conftest import WoundClock
+from tests.stop.platform_for_tests import a_device, jpeg, picture
+
+OPERATOR = {"Authorization": "Bearer operator-token"}
+VIDEO = VideoPrint(tuple(FramePrint(125 * at, bytes([at] * 32), 90) for at in range(9)))
+SOUND = SoundPrint(hashlib.shake_256(b"sound").digest(400))
+REQUEST = ClaimRequest(PicturePrint(Fingerprint("pdq", b"\x55" * 32, 90)), bytes(32))
+
+
+def protect(pixels: Any, gate: HttpBankClient) -> Protection:
+    return protect_picture(picture(pixels), adult=True, parts=True, gate=gate, device=a_device())
+
+
+def decision(web: httpx.Client, data: bytes) -> str:
+    answer = web.post("/v1/uploads", files={"file": ("x", data)}, headers=OPERATOR)
+    return str(answer.json()["decision"])
+
+
+def test_register_ask_and_withdraw(
+    web: httpx.Client, device_gate: HttpBankClient, hers: Any
+) -> None:
+    protection = protect(hers, device_gate)
+    assert device_gate.status(protection.claim).state is ClaimState.WAITING
+    assert decision(web, jpeg(hers)) == "hold"
+    assert unprotect(protection, device_gate, a_device()).state is ClaimState.WITHDRAWN
+    assert device_gate.status(protection.claim).state is ClaimState.WITHDRAWN
+    assert decision(web, jpeg(hers)) == "let through"
+    unprotect(protection, device_gate, a_device())
+
+
+def test_the_wrong_token_and_the_wrong_claim(device_gate: HttpBankClient, hers: Any) -> None:
+    protection = protect(hers, device_gate)
+    with pytest.raises(NotTheHolder):
+        unprotect(replace(protection, token=Secret(bytes(32))), device_gate, a_device())
+    for ask in (
+        lambda: device_gate.status(ClaimId("0" * 32)),
+        lambda: device_gate.withdraw(ClaimId("0" * 32), protection.token),
+    ):
+        with pytest.raises(NoSuchClaim):
+            ask()
+    assert device_gate.status(protection.claim).state is ClaimState.WAITING
+
+
+def test_the_gate_itself_refuses_what_is_flat(device_gate: HttpBankClient) -> None:
+    with pytest.raises(TooFlat, match="quality 49"):
+        device_gate.register(
+            replace(REQUEST, print=PicturePrint(Fingerprint("pdq", bytes(32), 49)))
+        )
+
+
+@pytest.mark.parametrize("one", [ClipPrint(VIDEO, SOUND), ClipPrint(VIDEO), SOUND])
+def test_a_video_and_a_sound_are_registered_and_withdrawn(
+    device_gate: HttpBankClient, one: Print
+) -> None:
+    token = Secret(bytes(32))
+    asked = ClaimRequest(one, holder_hash(token))
+    first = device_gate.register(asked)
+    assert (first.kind, first.state) == (one.kind, ClaimState.WAITING)
+    assert device_gate.register(asked) == first
+    assert device_gate.withdraw(first.claim, token).state is ClaimState.WITHDRAWN
+    assert device_gate.status(first.claim).kind == one.kind
+
+
+def test_the_gate_itself_refuses_flat_moments_and_quiet_sounds(device_gate: HttpBankClient) -> None:
+    flat = VideoPrint((FramePrint(0, bytes(32), 90), FramePrint(125, bytes(32), 49)))
+    with pytest.raises(GateRefused, match="quality below 50"):
+        device_gate.register(replace(REQUEST, print=ClipPrint(flat)))
+    quiet = SoundPrint(bytes(400))
+    for one in (quiet, ClipPrint(VideoPrint(flat.frames[:1]), quiet)):
+        with pytest.raises(SoundTooQuiet):
+            device_gate.register(replace(REQUEST, print=one))
+    with pytest.raises(NoSuchClaim):
+        device_gate.status(claim_of(REQUEST.holder_sha256))
+
+
+@pytest.mark.threat("claims-flood")
+def test_so_many_claims_an_hour(device_gate: HttpBankClient, clock: WoundClock) -> None:
+    first, *again = [device_gate.register(REQUEST) for _ in range(4)]
+    assert again == [first] * 3  # one holder's token is one claim, however often it is asked
+    with pytest.raises(GateBusy):
+        device_gate.register(REQUEST)
+    clock.wind(hours=1)
+    device_gate.register(REQUEST)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"schema":"entrenous/claim-request/1"}', b"\xff", b"[" * 60_000]
+)
+def test_a_broken_request(web: httpx.Client, body: bytes) -> None:
+    answer = web.post("/v1/claims", content=body)
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:entrenous:malformed:bad-claim")
+
+
+def test_a_request_that_is_too_large(web: httpx.Client) -> None:
+    assert web.post("/v1/claims", content=bytes(330_000)).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("one", "limit"), [(REQUEST.print, 64), (ClipPrint(VIDEO), 320), (SOUND, 96)]
+)
+def test_each_kind_has_a_limit_of_its_own(web: httpx.Client, one: Print, limit: int) -> None:
+    whole = write_request(replace(REQUEST, print=one)).ljust(1024 * limit)
+    assert web.post("/v1/claims", content=whole + b" ").status_code == 413
+    assert web.post("/v1/claims", content=whole).status_code == 201
+
+
+def test_withdrawing_without_a_token(web: httpx.Client) -> None:
+    for header in ({}, {"Authorization": "Bearer %%%"}):
+        assert web.delete(f"/v1/claims/{'0' * 32}", headers=header).status_code in (401, 404)
+
+
+def test_a_token_that_begins_like_another_ones_names_no_claim(device_gate: HttpBankClient) -> None:
+    device_gate.register(REQUEST)
+    odd = replace(REQUEST, holder_sha256=bytes(31) + b"\x01")
+    with pytest.raises(GateRefused, match="names another claim"):
+        device_gate.register(odd)

@@ -1,0 +1,185 @@
+"""The operator's side over HTTP."""
+
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.program import this_program
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.platform import Platform
+from entrenous.stop.protect import protect_picture
+from entrenous.stop.registration import Claim, ClaimState, Opinion, Partner, Registration, Stance
+from tests.stop.platform_for_tests import a_device, jpeg, picture
+
+pytestmark = pytest.mark.slow
+
+OPERATOR = {"Authorization": "Bearer operator-token"}
+UPLOADER = {"Authorization": "Bearer uploader-token"}
+KEY = b"\x11" * 32
+NO_SUCH = "urn:entrenous:not-found:no-such-review"
+
+
+@pytest.fixture
+def case(web: httpx.Client, device_gate: HttpBankClient, hers: Any) -> str:
+    protect_picture(picture(hers), adult=True, parts=False, gate=device_gate, device=a_device())
+    answer = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR)
+    return str(answer.json()["case"])
+
+
+def test_look_and_confirm(web: httpx.Client, case: str, hers: Any) -> None:
+    listed = web.get("/v1/reviews", headers=OPERATOR).json()
+    assert (listed["waiting"], listed["next"]["case"]) == (1, case)
+    shown = web.get(listed["next"]["upload"], headers=OPERATOR)
+    assert shown.content == jpeg(hers)
+    assert shown.headers["content-disposition"] == "attachment"
+    assert shown.headers["content-type"] == "application/octet-stream"
+    done = web.post(f"/v1/reviews/{case}", json={"decision": "confirm"}, headers=OPERATOR)
+    assert done.json()["state"] == "confirmed"
+    assert web.get("/v1/reviews", headers=OPERATOR).json()["next"] is None
+    assert web.get(f"/v1/reviews/{case}/upload", headers=OPERATOR).status_code == 404
+    again = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR)
+    assert again.json()["decision"] == "refuse"
+
+
+@pytest.mark.parametrize(("decision", "state"), [("confirm", "confirmed"), ("release", "released")])
+def test_what_was_decided_can_be_asked_for(
+    web: httpx.Client, case: str, decision: str, state: str
+) -> None:
+    address = f"/v1/reviews/{case}"
+    before = web.get(address, headers=OPERATOR).json()
+    assert before == web.get("/v1/reviews", headers=OPERATOR).json()["next"]
+    done = web.post(address, json={"decision": decision}, headers=OPERATOR).json()
+    after = web.get(address, headers=OPERATOR).json()
+    assert (before["state"], after["state"], done["state"]) == ("waiting", state, state)
+    assert (after["schema"], after["upload"], after["reference"]) == (
+        "entrenous/review/1", None, "",
+    )  # fmt: skip
+    bytes_gone = web.get(f"{address}/upload", headers=OPERATOR)
+    assert (bytes_gone.status_code, bytes_gone.json()["type"]) == (
+        404,
+        "urn:entrenous:not-found:upload-not-kept",
+    )
+    assert "deleted with the decision" in bytes_gone.json()["detail"]
+    unknown = web.get("/v1/reviews/0000-0000-0000/upload", headers=OPERATOR)
+    assert (unknown.status_code, unknown.json()["type"]) == (404, NO_SUCH)
+
+
+def test_a_reviewer_sees_how_each_claim_stands(
+    web: httpx.Client, case: str, platform: Platform
+) -> None:
+    (match,) = platform.reviews.review(case).decision.matches
+    platform.bank.add_partner(Partner("another", KEY))
+    said = Opinion(match.claim, Stance.CONFIRMED, platform.clock.now(), KEY)
+    platform.bank.opine(said)
+    shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]["matches"]
+    assert shown == [
+        {
+            "bank": "people", "distance": match.distance, "how": "as it is", "claim": match.claim,
+            "state": "waiting",
+            "opinions": {"confirmed": 1, "disputed": 0, "not intimate": 0},
+        }
+    ]  # fmt: skip
+    address = f"/v1/reviews/{case}"
+    done = web.post(address, json={"decision": "confirm"}, headers=OPERATOR).json()
+    assert [one["state"] for one in done["matches"]] == ["confirmed"]
+    assert web.get(address, headers=OPERATOR).json()["matches"] == done["matches"]
+
+
+def test_the_holders_reason_is_shown_in_a_review_and_nowhere_else(
+    web: httpx.Client, platform: Platform, hers: Any
+) -> None:
+    bits = fingerprint(picture(hers)).bits
+    mine = Claim(ClaimId("a"), PEOPLE, ClaimState.WAITING, "pdq", 90, platform.clock.now())
+    platform.bank.register(Registration(replace(mine, reason="my former partner has it"), (bits,)))
+    answer = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR).json()
+    assert set(answer["matches"][0]) == {"bank", "distance", "how"}
+    shown = web.get(f"/v1/reviews/{answer['case']}", headers=OPERATOR).json()
+    assert shown["matches"][0]["reason"] == "my former partner has it"
+
+
+def test_the_queue_goes_on_behind_a_case(web: httpx.Client, case: str, hers: Any) -> None:
+    again = web.post("/v1/uploads", files={"file": ("x", jpeg(hers, 60))}, headers=OPERATOR)
+
+    def behind(seen: str) -> Any:
+        answer = web.get("/v1/reviews", params={"after": seen}, headers=OPERATOR).json()
+        return answer["waiting"], answer["next"] and answer["next"]["case"]
+
+    second = again.json()["case"]
+    assert [behind(one) for one in ("", case, second)] == [(2, case), (2, second), (2, None)]
+    odd = web.get("/v1/reviews", params={"after": "\0"}, headers=OPERATOR)
+    assert odd.status_code == 404
+
+
+def test_decided_once(web: httpx.Client, case: str) -> None:
+    release = {"decision": "release"}
+    first = web.post(f"/v1/reviews/{case}", json=release, headers=OPERATOR)
+    second = web.post(f"/v1/reviews/{case}", json=release, headers=OPERATOR)
+    assert (first.status_code, second.status_code) == (200, 409)
+    assert second.json()["type"] == "urn:entrenous:refused:already-decided"
+
+
+def test_a_decision_says_which_claims_were_shown(web: httpx.Client, case: str) -> None:
+    address = f"/v1/reviews/{case}"
+    shown = [one["claim"] for one in web.get(address, headers=OPERATOR).json()["matches"]]
+    assert shown
+    release = {"decision": "release", "shown": []}
+    unseen = web.post(address, json=release, headers=OPERATOR)
+    assert (unseen.status_code, unseen.json()["type"]) == (409, "urn:entrenous:refused:fits-more")
+    assert web.get(address, headers=OPERATOR).json()["state"] == "waiting"
+    seen = web.post(address, json=release | {"shown": [*shown, "another"]}, headers=OPERATOR)
+    assert seen.json()["state"] == "released"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b'{"decision":"perhaps"}',
+        b'{"decision":1}',
+        b'{"decision":"confirm","shown":"ab"}',
+        b'{"decision":"confirm","shown":[1]}',
+    ],
+)
+def test_a_decision_is_one_of_two(web: httpx.Client, case: str, body: bytes) -> None:
+    answer = web.post(f"/v1/reviews/{case}", content=body, headers=OPERATOR)
+    assert (answer.status_code, answer.json()["type"]) == (
+        400,
+        "urn:entrenous:malformed:bad-verdict",
+    )
+
+
+def test_only_the_operator_reviews(web: httpx.Client, case: str) -> None:
+    for header in ({}, UPLOADER):
+        assert web.get("/v1/reviews", headers=header).status_code == 401
+        assert web.get(f"/v1/reviews/{case}", headers=header).status_code == 401
+        assert web.get(f"/v1/reviews/{case}/upload", headers=header).status_code == 401
+        assert web.post(f"/v1/reviews/{case}", headers=header).status_code == 401
+
+
+def test_status(web: httpx.Client, case: str) -> None:
+    assert case
+    assert web.get("/v1/status").json() == {
+        "schema": "entrenous/gate-status/1",
+        "state": "serving",
+        "embedding": None,
+        "version": this_program().version,
+        "commit": this_program().commit,
+    }
+    counts = web.get("/v1/status", headers=OPERATOR).json()
+    assert (counts["claims"], counts["hashes"], counts["reviews"]) == (1, 1, 1)
+
+
+def test_what_is_not_there_is_a_problem_document(web: httpx.Client) -> None:
+    answer = web.get("/v1/nothing")
+    assert answer.status_code == 404
+    assert answer.json() == {"type": "about:blank", "title": "Not Found", "status": 404}
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert web.put("/v1/reviews/nothing", headers=OPERATOR).status_code == 405
+    unknown = web.get("/v1/reviews/nothing", headers=OPERATOR)
+    assert (unknown.status_code, unknown.json()["type"]) == (404, NO_SUCH)

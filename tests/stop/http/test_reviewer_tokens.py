@@ -1,0 +1,190 @@
+"""Persons who decide, each with a token of their own, and what they see, over HTTP."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from entrenous.stop.audit import rows_of, verify_log
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.platform import Platform
+from entrenous.stop.protect import protect_picture
+from entrenous.stop.registration import ClaimState
+from entrenous.stop.review import add_reviewer
+from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
+from tests.stop.http.conftest import URL, Direct
+from tests.stop.platform_for_tests import a_device, jpeg, picture
+
+OPERATOR = {"Authorization": "Bearer operator-token"}
+CONFIRM, RELEASE = {"decision": "confirm"}, {"decision": "release"}
+Bearers = dict[str, dict[str, str]]
+
+
+@pytest.fixture
+def case(web: httpx.Client, device_gate: HttpBankClient, hers: Any) -> str:
+    protect_picture(picture(hers), adult=True, parts=False, gate=device_gate, device=a_device())
+    answer = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR)
+    return str(answer.json()["case"])
+
+
+@pytest.fixture
+def who(platform: Platform) -> Bearers:
+    tokens = {name: add_reviewer(name, platform).reveal().decode() for name in ("ana", "ben")}
+    return {name: {"Authorization": f"Bearer {token}"} for name, token in tokens.items()}
+
+
+@pytest.fixture
+def two(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+    """The same gate with two persons to confirm."""
+    strict = replace(platform, limits=replace(platform.limits, confirmers=2))
+    with httpx.Client(transport=Direct(gate_app(strict, access)), base_url=URL) as client:
+        yield client
+
+
+def told(platform: Platform, what: str) -> list[tuple[str, dict[str, Any]]]:
+    return [(row.of, dict(row.details)) for row in rows_of(platform.bank) if row.what == what]
+
+
+@pytest.mark.threat("insider-decides")
+def test_the_log_says_who_decided(
+    web: httpx.Client, case: str, who: Bearers, platform: Platform
+) -> None:
+    listed = web.get("/v1/reviews", headers=who["ana"]).json()
+    assert (listed["reviewer"], listed["confirmers"], listed["next"]["case"]) == ("ana", 1, case)
+    assert web.get(f"/v1/reviews/{case}", headers=who["ben"]).json() == listed["next"]
+    done = web.post(f"/v1/reviews/{case}", json=CONFIRM, headers=who["ana"])
+    assert (done.status_code, done.json()["state"]) == (200, "confirmed")
+    assert told(platform, "case confirmed") == [(case, {"also": 0, "by": "ana"})]
+    assert web.get("/v1/reviews", headers=OPERATOR).json()["reviewer"] == "operator"
+
+
+def test_a_reviewers_token_opens_reviews_and_nothing_else(
+    web: httpx.Client, case: str, who: Bearers, platform: Platform, hers: Any
+) -> None:
+    for path in ("/v1/reviews/published", "/v1/status", "/v1/metrics"):
+        assert web.get(path, headers=who["ana"]).status_code == 401
+    upload = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=who["ana"])
+    assert upload.status_code == 401
+    platform.reviews.remove_reviewer("ana")
+    for method, path in (
+        ("GET", ""), ("GET", f"/{case}"), ("GET", f"/{case}/view"), ("GET", f"/{case}/upload"),
+        ("POST", f"/{case}"),
+    ):  # fmt: skip
+        for header in (who["ana"], {"Authorization": "Bearer " + "A" * 43}, {}):
+            answer = web.request(method, f"/v1/reviews{path}", json=CONFIRM, headers=header)
+            assert answer.status_code == 401
+    assert told(platform, "upload seen") == []
+
+
+@pytest.mark.threat("insider-decides")
+def test_two_persons_confirm(
+    two: httpx.Client, case: str, who: Bearers, platform: Platform, hers: Any
+) -> None:
+    address = f"/v1/reviews/{case}"
+    first = two.post(address, json=CONFIRM, headers=who["ana"])
+    assert first.status_code == 200
+    assert (first.json()["state"], first.json()["first_confirmer"]) == ("waiting", "ana")
+    again = two.post(address, json=CONFIRM, headers=who["ana"])
+    assert (again.status_code, again.json()["type"]) == (
+        409,
+        "urn:entrenous:refused:second-person-needed",
+    )
+    held = two.post("/v1/uploads", files={"file": ("x", jpeg(hers, 60))}, headers=OPERATOR)
+    assert held.json()["decision"] == "hold"  # nothing is refused by one person's word
+    (match,) = platform.reviews.review(case).decision.matches
+    assert platform.bank.claim(match.claim).state is ClaimState.WAITING
+    listed = two.get("/v1/reviews", headers=who["ana"]).json()
+    assert (listed["waiting"], listed["next"]["case"]) == (2, held.json()["case"])
+    assert two.get("/v1/reviews", headers=who["ben"]).json()["next"]["case"] == case
+    second = two.post(address, json=CONFIRM, headers=who["ben"]).json()
+    assert (second["state"], second["first_confirmer"]) == ("confirmed", None)
+    assert platform.bank.claim(match.claim).state is ClaimState.CONFIRMED
+    assert told(platform, "case confirmed first") == [(case, {"by": "ana"})]
+    assert told(platform, "case confirmed") == [(case, {"also": 0, "by": "ben", "first": "ana"})]
+    verify_log(platform.bank)
+
+
+def test_the_operator_is_one_of_two(two: httpx.Client, case: str, who: Bearers) -> None:
+    for _ in range(2):
+        two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=OPERATOR)
+        shown = two.get(f"/v1/reviews/{case}", headers=OPERATOR).json()
+        assert (shown["state"], shown["first_confirmer"]) == ("waiting", "operator")
+    done = two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=who["ana"])
+    assert done.json()["state"] == "confirmed"
+
+
+def test_one_person_releases_also_what_they_confirmed_first(
+    two: httpx.Client, case: str, who: Bearers, platform: Platform
+) -> None:
+    two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=who["ana"])
+    done = two.post(f"/v1/reviews/{case}", json=RELEASE, headers=who["ana"]).json()
+    assert (done["state"], done["first_confirmer"]) == ("released", None)
+    assert told(platform, "case released") == [(case, {"also": 0, "by": "ana", "first": "ana"})]
+
+
+@pytest.mark.threat("insider-decides")
+def test_a_removed_reviewers_word_is_no_first_one(
+    two: httpx.Client, case: str, who: Bearers, platform: Platform
+) -> None:
+    two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=who["ana"])
+    platform.reviews.remove_reviewer("ana")
+    second = two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=who["ben"]).json()
+    assert (second["state"], second["first_confirmer"]) == ("waiting", "ben")
+
+
+@pytest.mark.threat("reviewer-harm")
+def test_a_view_is_small_grey_and_without_detail(
+    web: httpx.Client, case: str, who: Bearers, platform: Platform, hers: Any
+) -> None:
+    shown = web.get(f"/v1/reviews/{case}", headers=who["ana"]).json()
+    answer = web.get(shown["view"], headers=who["ana"])
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert answer.headers["cache-control"] == "no-store"
+    view = Image.open(io.BytesIO(answer.content))
+    assert (view.mode, view.size, view.format) == ("L", (256, 256), "PNG")
+    assert _detail(np.asarray(view, np.float64)) < _detail(_grey(hers)) / 20
+    small = np.asarray(view.resize((8, 8), Image.Resampling.BOX), np.float64)
+    hers_small = Image.fromarray(_grey(hers).astype(np.uint8)).resize((8, 8), Image.Resampling.BOX)
+    alike = np.corrcoef(small.ravel(), np.asarray(hers_small, np.float64).ravel())[0, 1]
+    assert alike > 0.98  # it is her picture all the same
+    assert told(platform, "upload seen") == [(case, {"by": "ana", "as": "view"})]
+    clear = web.get(shown["upload"], headers=who["ben"])
+    assert clear.content == jpeg(hers)
+    assert told(platform, "upload seen")[1:] == [(case, {"by": "ben", "as": "bytes"})]
+
+
+@pytest.mark.parametrize("upload", [b"\xff\xd8\xff no picture", b"OggS" + bytes(50), b"RIFFxxxx"])
+def test_of_what_cannot_be_seen_there_is_no_view(
+    web: httpx.Client, platform: Platform, upload: bytes
+) -> None:
+    held = Decision(Outcome.HOLD, "3f9a")
+    platform.reviews.record(Review(held, platform.clock.now(), ReviewState.WAITING), upload)
+    answer = web.get("/v1/reviews/3f9a/view", headers=OPERATOR)
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:entrenous:not-found:no-view")
+    assert told(platform, "upload seen") == []
+    assert web.get("/v1/reviews/3f9a/upload", headers=OPERATOR).content == upload
+
+
+def test_after_the_decision_there_is_no_view(web: httpx.Client, case: str) -> None:
+    web.post(f"/v1/reviews/{case}", json=RELEASE, headers=OPERATOR)
+    shown = web.get(f"/v1/reviews/{case}", headers=OPERATOR).json()
+    assert (shown["view"], shown["upload"]) == (None, None)
+    gone = web.get(f"/v1/reviews/{case}/view", headers=OPERATOR)
+    assert gone.json()["type"] == "urn:entrenous:not-found:upload-not-kept"
+
+
+def _grey(pixels: Any) -> Any:
+    small = Image.fromarray(pixels).convert("L").resize((256, 256), Image.Resampling.BOX)
+    return np.asarray(small, np.float64)
+
+
+def _detail(grey: Any) -> float:
+    """The energy of steps between neighbours that are not part of a slope."""
+    return float(np.square(np.diff(grey, 2, axis=0)).mean())

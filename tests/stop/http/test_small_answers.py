@@ -1,0 +1,49 @@
+"""What is told of limits, of addresses that there are not, and to caches."""
+
+import httpx
+import pytest
+
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.platform import Platform
+from tests.connectors.hma.conftest import an_app
+from tests.stop.http.conftest import URL, Direct
+
+OPERATOR = {"Authorization": "Bearer operator-token"}
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [
+        ("/v1/uploads", "1 MB"),
+        ("/v1/claims", "0.33 MB"),
+        (f"/v1/claims/{'0' * 32}/opinions", "0.0041 MB"),
+    ],
+)
+def test_a_small_limit_is_not_called_zero(web: httpx.Client, path: str, limit: str) -> None:
+    kind = {"Content-Type": "application/octet-stream"}
+    answer = web.post(path, content=bytes(1_000_001), headers=OPERATOR | kind)
+    assert answer.status_code == 413
+    assert f"larger than the {limit} that" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/v1/uploads/", "/v1/claims/", "/hma", "/hma/m/lookup/"])
+def test_nobody_is_sent_elsewhere_with_an_upload(
+    platform: Platform, access: GateAccess, path: str
+) -> None:
+    app = gate_app(platform, access)
+    app.mount("/hma", an_app(platform, access))
+    with httpx.Client(transport=Direct(app), base_url=URL, headers=OPERATOR) as web:
+        answer = web.post(path, content=b"x", headers={"Host": "elsewhere.example"})
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/v1/nothing", 404), ("/v1/reviews", 401), ("/v1/claims/nothing", 404)]
+)
+def test_problems_are_not_kept_by_caches(web: httpx.Client, path: str, status: int) -> None:
+    answer = web.get(path)
+    assert answer.status_code == status
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-type"] == "application/problem+json"

@@ -1,0 +1,35 @@
+"""What an upload costs the database: a few statements, as many held as let through."""
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.judge.decide import decide_upload
+from entrenous.stop.platform import Platform
+from entrenous.stop.protect import protect_picture
+from entrenous.stop.store.bank_store import SqlBankStore
+from tests.stop.platform_for_tests import a_device, jpeg, picture
+
+
+@pytest.mark.threat("probing-registered")
+def test_few_statements_and_the_same_ones(
+    platform: Platform, device_gate: HttpBankClient, hers: Any, another: Any
+) -> None:
+    protect_picture(picture(hers), adult=True, parts=True, gate=device_gate, device=a_device())
+    decide_upload(jpeg(another), platform)  # the index has caught up
+    assert isinstance(platform.bank, SqlBankStore)
+    told: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        told.append(" ".join(statement.split()[:3]))
+
+    sa.event.listen(platform.bank.engine, "before_cursor_execute", note)
+    asked = []
+    for pixels in (hers, another):
+        told.clear()
+        decide_upload(jpeg(pixels), platform)
+        asked.append([one for one in told if not one.startswith("BEGIN")])
+    assert asked[0] == asked[1]
+    assert len(asked[0]) <= 6

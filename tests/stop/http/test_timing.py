@@ -1,0 +1,160 @@
+"""How long an answer takes does not tell held from accepted."""
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import anyio
+import cv2
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+
+from entrenous.base.secret import Secret
+from entrenous.device.client.http_courier import new_client
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.nouns import GateLimits
+from entrenous.stop.platform import Platform
+from entrenous.stop.protect import protect_picture, unprotect
+from tests.stop.commands.gates import Running, running
+from tests.stop.platform_for_tests import a_device, picture
+
+ROUNDS = 15
+BALLAST = (
+    12_000_000  # after the picture's end, where decoders stop: what a held upload has to store
+)
+
+
+async def seconds_to_answer(app: Starlette, body: bytes) -> float:
+    """Until the last byte of the answer is sent; what is done afterwards does not count."""
+    answered = 0.0
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        nonlocal answered
+        if message["type"] == "http.response.body":
+            answered = time.perf_counter()
+        else:
+            assert message["status"] == 200
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/uploads", "query_string": b"",
+        "headers": [(b"authorization", b"Bearer u"), (b"content-type", b"image/jpeg")],
+    }  # fmt: skip
+    began = time.perf_counter()
+    await app(scope, receive, send)
+    return answered - began
+
+
+def upload(pixels: Any, ballast: int = BALLAST) -> bytes:
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(small(pixels)[..., ::-1]))
+    return bytes(data.tobytes()).ljust(ballast, b"\0")
+
+
+def small(pixels: Any) -> Any:
+    return cv2.resize(pixels, (160, 160), interpolation=cv2.INTER_AREA)
+
+
+@pytest.mark.slow
+@pytest.mark.threat("probing-registered")
+def test_medians_of_held_and_accepted_are_alike(
+    platform: Platform, access: GateAccess, device_gate: HttpBankClient, hers: Any, another: Any
+) -> None:
+    """With a large upload, whose storing takes longer than all the margin that is allowed here."""
+    protect_picture(
+        picture(small(hers)), adult=True, parts=False, gate=device_gate, device=a_device()
+    )
+    singly = replace(platform, limits=GateLimits(held_per_hash=ROUNDS + 1))  # none is gathered
+    app = gate_app(singly, GateAccess(access.operator, Secret(b"u")))
+    bodies = {"held": upload(hers), "accepted": upload(another)}
+    took: dict[str, list[float]] = {"held": [], "accepted": []}
+
+    async def ask() -> None:
+        for turn in range(ROUNDS):
+            for kind in sorted(bodies, reverse=bool(turn % 2)):
+                took[kind].append(await seconds_to_answer(app, bodies[kind]))
+
+    anyio.run(ask)
+    assert platform.reviews.waiting() == ROUNDS
+    held, accepted = (statistics.median(took[kind]) for kind in ("held", "accepted"))
+    assert abs(held - accepted) <= 0.4 * accepted, (held, accepted)
+
+
+PAIRS = 30  # with each of two pictures as the hit, so that what a picture costs cancels out
+# An effect is one that both lies beyond this share of the time and is nearly always on one side: by
+# the sign test, what chance does less than once in 10,000. Noise, however much, is on both sides.
+SHARE, CHANCE = 0.15, 1e-4
+
+
+@contextmanager
+def claimed(gate: Running, pixels: Any) -> Iterator[None]:
+    with new_client() as web:
+        bank = HttpBankClient(gate.url, web)
+        protection = protect_picture(
+            picture(small(pixels)), adult=True, parts=False, gate=bank, device=a_device()
+        )
+        yield
+        unprotect(protection, bank, a_device())
+
+
+def chance_of(positive: int, of: int) -> float:
+    """That a fair coin, thrown so often, falls on one side as often as this or more often."""
+    most = max(positive, of - positive)
+    return min(1.0, 2 * sum(math.comb(of, count) for count in range(most, of + 1)) / (1 << of))
+
+
+def test_the_sign_test() -> None:
+    assert chance_of(5, 10) == 1.0
+    assert chance_of(10, 10) == chance_of(0, 10) == pytest.approx(2 / 1024)
+    assert chance_of(44, 60) > CHANCE > chance_of(46, 60)
+
+
+@pytest.mark.real
+@pytest.mark.threat("probing-registered")
+def test_a_gate_that_runs_takes_as_long_for_hit_and_miss(
+    tmp_path: Path, hers: Any, another: Any
+) -> None:
+    """Over HTTP, as an uploader measures it, with slow looks and all that a gate does by itself."""
+    data = tmp_path / "gate"
+    data.mkdir()
+    (data / "gate.toml").write_text("held_per_hash = 1000\nuploads_per_account = 0\n")
+    bodies = [upload(pixels, 2_000_000) for pixels in (hers, another)]
+    ratios: list[float] = []
+    with running(data) as gate:
+        line = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
+        who = {"Authorization": f"Bearer {(data / 'uploader.token').read_text()}"}
+
+        def seconds(body: bytes) -> float:
+            began = time.perf_counter()
+            headers = {**who, "Content-Type": "image/jpeg"}
+            line.request("POST", "/v1/uploads", body, headers)
+            answer = line.getresponse()
+            told = answer.read()
+            took = time.perf_counter() - began
+            assert (answer.status, json.loads(told)["decision"]) == (200, "let through")
+            return took
+
+        for hit, pixels in enumerate((hers, another)):
+            with claimed(gate, pixels):
+                seconds(bodies[0])  # what is only once
+                before = gate.ask("/v1/status")["reviews"]
+                for pair in range(PAIRS):
+                    order = (hit, 1 - hit) if pair % 2 else (1 - hit, hit)
+                    took = {which: seconds(bodies[which]) for which in order}
+                    ratios.append(math.log(took[hit] / took[1 - hit]))
+                assert gate.ask("/v1/status")["reviews"] - before >= PAIRS  # they were held
+        line.close()
+    share = math.expm1(abs(statistics.median(ratios)))
+    chance = chance_of(sum(ratio > 0 for ratio in ratios), len(ratios))
+    assert share <= SHARE or chance >= CHANCE, (share, chance)

@@ -1,0 +1,187 @@
+"""Bringing an upload: what the operator and a stranger see, and what is refused before decoding."""
+
+import json
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.platform import Platform
+from entrenous.stop.protect import protect_picture
+from entrenous.stop.registration import ClaimEvent, Protection
+from tests.stop.platform_for_tests import a_device, jpeg, picture, screenshot_crop
+
+OPERATOR = {"Authorization": "Bearer operator-token"}
+UPLOADER = {"Authorization": "Bearer uploader-token"}
+
+
+def protect(pixels: Any, gate: HttpBankClient) -> Protection:
+    return protect_picture(picture(pixels), adult=True, parts=True, gate=gate, device=a_device())
+
+
+def upload(web: httpx.Client, data: bytes, role: dict[str, str]) -> Any:
+    answer = web.post("/v1/uploads", files={"file": ("x.jpg", data)}, headers=role)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    return answer.json()
+
+
+def test_the_leak_is_held_with_bank_distance_and_how(
+    web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
+) -> None:
+    protect(hers, device_gate)
+    held = upload(web, screenshot_crop(hers), OPERATOR)
+    assert (held["schema"], held["decision"]) == ("entrenous/decision/1", "hold")
+    (match,) = held["matches"]
+    assert (match["bank"], match["how"]) == ("people", "cut-out")
+    assert 0 <= match["distance"] <= 31
+    passed = upload(web, jpeg(another), OPERATOR)
+    assert (passed["decision"], passed["matches"]) == ("let through", [])
+
+
+def test_the_bytes_may_come_bare(web: httpx.Client, another: Any) -> None:
+    for kind in ("image/jpeg", "application/octet-stream"):
+        answer = web.post(
+            "/v1/uploads", content=jpeg(another), headers={**OPERATOR, "Content-Type": kind}
+        )
+        assert answer.json()["decision"] == "let through"
+
+
+@pytest.mark.threat("probing-registered")
+def test_a_stranger_cannot_tell_held_from_accepted(
+    web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
+) -> None:
+    protect(hers, device_gate)
+    held, passed = upload(web, jpeg(hers), UPLOADER), upload(web, jpeg(another), UPLOADER)
+    for own in ("case", "secret"):
+        assert held.pop(own) != passed.pop(own)
+    assert held == passed
+    assert held["matches"] == []
+    assert web.get("/v1/reviews", headers=OPERATOR).json()["waiting"] == 1
+
+
+def test_a_stranger_is_told_of_a_refusal_and_where_to_appeal(
+    web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
+) -> None:
+    claim = protect(hers, device_gate).claim
+    platform.bank.move(claim, ClaimEvent.CONFIRM)
+    refused = upload(web, jpeg(hers), UPLOADER)
+    assert (refused["decision"], refused["matches"]) == ("refuse", [])
+    assert "https://platform.example/appeal" in refused["appeal"]
+    assert upload(web, jpeg(hers), OPERATOR)["matches"][0]["distance"] <= 8
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "x"}])
+def test_no_upload_without_a_token(web: httpx.Client, another: Any, header: dict[str, str]) -> None:
+    answer = web.post("/v1/uploads", files={"file": ("x.jpg", jpeg(another))}, headers=header)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_too_large_is_known_from_the_header(web: httpx.Client) -> None:
+    answer = web.post(
+        "/v1/uploads",
+        content=b"",
+        headers={**OPERATOR, "Content-Type": "image/jpeg", "Content-Length": "1000001"},
+    )
+    assert answer.status_code == 413
+    assert answer.json()["type"] == "urn:entrenous:malformed:too-large"
+
+
+def test_too_large_is_noticed_while_it_streams(platform: Platform, access: GateAccess) -> None:
+    """An endless body without a length is cut off soon after the limit."""
+    sent = 0
+    answer: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        nonlocal sent
+        sent += 50_000
+        return {"type": "http.request", "body": bytes(50_000), "more_body": True}
+
+    async def send(message: Any) -> None:
+        answer.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/uploads", "query_string": b"",
+        "headers": [
+            (b"authorization", b"Bearer operator-token"), (b"content-type", b"image/png"),
+        ],
+    }  # fmt: skip
+    anyio.run(gate_app(platform, access), scope, receive, send)
+    assert answer[0]["status"] == 413
+    assert json.loads(answer[1]["body"])["status"] == 413
+    assert sent <= 1_100_000
+
+
+def test_a_large_file_in_a_form_is_too_large(web: httpx.Client) -> None:
+    answer = web.post("/v1/uploads", files={"file": ("x", bytes(1_000_001))}, headers=OPERATOR)
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "status"),
+    [
+        ("text/html", b"<p>", 415),
+        ("image/jpeg", b"<p>this is no picture", 415),
+        ("image/jpeg", b"", 415),
+        ("multipart/form-data", b"no boundary", 400),
+        ("multipart/form-data; boundary=b", b"--b\r\n\r\nno end", 400),
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="other"\r\n\r\nx\r\n--b--\r\n',
+            400,
+        ),
+    ],
+)
+def test_what_is_not_media(web: httpx.Client, kind: str, data: bytes, status: int) -> None:
+    answer = web.post("/v1/uploads", content=data, headers={**OPERATOR, "Content-Type": kind})
+    assert answer.status_code == status
+    assert answer.json()["status"] == status
+
+
+def test_more_at_once_than_there_is_room_for(platform: Platform, access: GateAccess) -> None:
+    """While one upload is still arriving at a gate for one, the next is told to come back."""
+
+    async def scenario() -> int:
+        app = gate_app(platform, GateAccess(access.operator, uploads_at_once=1))
+        arriving, never = anyio.Event(), anyio.Event()
+        status = 0
+
+        async def slow() -> dict[str, Any]:
+            arriving.set()
+            await never.wait()
+            raise AssertionError
+
+        async def empty() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def ignore(_message: Any) -> None:
+            return None
+
+        async def note(message: Any) -> None:
+            nonlocal status
+            status = message.get("status", status)
+
+        scope = {
+            "type": "http", "method": "POST", "path": "/v1/uploads", "query_string": b"",
+            "headers": [
+                (b"authorization", b"Bearer operator-token"), (b"content-type", b"image/png"),
+            ],
+        }  # fmt: skip
+        async with anyio.create_task_group() as group:
+            group.start_soon(app, dict(scope), slow, ignore)
+            await arriving.wait()
+            await app(dict(scope), empty, note)
+            group.cancel_scope.cancel()
+        return status
+
+    assert anyio.run(scenario) == 429
+
+
+def test_an_unreadable_picture_is_held(web: httpx.Client, hers: Any) -> None:
+    assert upload(web, jpeg(hers)[:9000], OPERATOR)["decision"] == "hold"

@@ -1,0 +1,28 @@
+"""An index on a bank in PostgreSQL, in a process of its own: asked on standard input.
+
+python -m tests.stop.index.asked FOLDER URL
+"""
+
+import sys
+from pathlib import Path
+
+from entrenous.stop.index.maintenance import open_index
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.postgres import open_postgres_engine
+
+
+def main() -> None:
+    """For each line, a hash in hexadecimal digits: how many claims match it within 31 bits."""
+    engine = open_postgres_engine(sys.argv[2])
+    bank = SqlBankStore(engine)
+    with open_index(Path(sys.argv[1]), bank, shards=2) as index:
+        print("ready", flush=True)  # noqa: T201
+        for line in sys.stdin:
+            near = index.near([bytes.fromhex(line)], part=False)
+            claims = bank.claims_on({one.entry for one in near})
+            print(len(claims), flush=True)  # noqa: T201
+    engine.dispose()
+
+
+if __name__ == "__main__":
+    main()

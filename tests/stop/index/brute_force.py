@@ -1,0 +1,49 @@
+"""Counting bits one pair at a time, in plain Python: what every index has to equal."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from entrenous.fingerprint.nouns import Near
+
+Found = set[tuple[int, int, int]]
+
+
+def brute_force(known: Sequence[tuple[int, bytes]], queries: Sequence[bytes], radius: int) -> Found:
+    """(query, entry number, distance) of every pair within ``radius`` bits."""
+    numbers = [(entry, int.from_bytes(bits, "big")) for entry, bits in known]
+    return {
+        (query, entry, apart)
+        for query, wanted in enumerate(int.from_bytes(one, "big") for one in queries)
+        for entry, bits in numbers
+        if (apart := (wanted ^ bits).bit_count()) <= radius
+    }
+
+
+def told(found: Iterable[Near]) -> Found:
+    """What an index found, in the same form; nothing may be told twice."""
+    pairs = [(one.query, one.entry, one.distance) for one in found]
+    assert len(set(pairs)) == len(pairs)
+    return set(pairs)
+
+
+def flipped(bits: bytes, places: Iterable[int]) -> bytes:
+    """The hash with these bits changed."""
+    number = int.from_bytes(bits, "big")
+    for place in places:
+        number ^= 1 << int(place)
+    return number.to_bytes(32, "big")
+
+
+def at_distance(bits: bytes, apart: int, rng: np.random.Generator) -> bytes:
+    """A hash that differs in just so many bits, at random places."""
+    return flipped(bits, rng.choice(256, apart, replace=False))
+
+
+def odd_bank(count: int, rng: np.random.Generator) -> list[bytes]:
+    """Random hashes, a crowd around one of them, and foreign ones with few or nearly all ones."""
+    random = [rng.bytes(32) for _ in range(count // 2)]
+    crowd = [at_distance(random[0], int(rng.integers(0, 60)), rng) for _ in range(count // 4)]
+    low = [at_distance(bytes(32), int(rng.integers(0, 40)), rng) for _ in range(count // 8)]
+    high = [at_distance(b"\xff" * 32, int(rng.integers(0, 40)), rng) for _ in range(count // 8)]
+    return [*random, *crowd, *low, *high, bytes(32), b"\xff" * 32]

@@ -1,0 +1,48 @@
+"""Banks to follow, and what their index must answer."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.stop.nouns import Bank
+from entrenous.stop.platform import IndexStore
+from entrenous.stop.registration import Claim, ClaimState, Registration
+from entrenous.stop.stores import BankStore
+from tests.stop.index.brute_force import at_distance, brute_force, told
+
+PEOPLE = BankName("people")
+AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+
+
+def register(bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...] = ()) -> ClaimId:
+    """A waiting claim with these hashes."""
+    if not bank.banks():
+        bank.set_bank(Bank(PEOPLE))
+    claim = Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, "pdq", 90, AT)
+    bank.register(Registration(claim, whole, parts))
+    return claim.id
+
+
+def fresh(count: int, seed: int) -> tuple[bytes, ...]:
+    """Hashes of nothing in particular."""
+    rng = np.random.default_rng(seed)
+    return tuple(rng.bytes(32) for _ in range(count))
+
+
+def agrees(index: IndexStore, bank: BankStore, seed: int = 1, most: int = 60) -> None:
+    """The index finds what counting bits over the whole bank does, at every distance to 32.
+
+    It may also find withdrawn entries, which are in no bank and so find no claim.
+    """
+    rng = np.random.default_rng(seed)
+    entries = bank.entries(0)
+    there = {entry.number for entry in entries}
+    for part in (False, True):
+        known = [(one.number, one.bits) for one in entries if one.part is part]
+        some = [known[int(row)][1] for row in rng.integers(0, len(known) or 1, most) if known]
+        queries = [at_distance(bits, at % 33, rng) for at, bits in enumerate(some)]
+        queries += [rng.bytes(32) for _ in range(5)]
+        found = told(index.near(queries, part=part))
+        expected = brute_force(known, queries, 31)
+        assert {one for one in found if one[1] in there} == expected

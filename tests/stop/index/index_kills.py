@@ -1,0 +1,152 @@
+"""Kill a process that registers, withdraws and merges, again and again; then compare the index.
+
+    python -m tests.stop.index.index_kills --kills 50 [--seed 1] [--shards 4]
+
+Each time a worker process opens the bank and its index and works until it is killed (SIGKILL) at a
+random moment. Then the index is opened anew: what is found must equal counting bits over all that
+the bank holds, every claim that the worker reported must be found, none that it reported withdrawn;
+nothing half written may be left, and after a rebuild no withdrawn hash in any file.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.registration import ClaimEvent
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine
+from tests.stop.index.index_banks import agrees, fresh, register
+
+BEGINNING = 10_500  # hashes: enough for tables
+OF_A_CLAIM = 20
+
+
+@dataclass
+class Reported:
+    """What the workers said that the bank has acknowledged."""
+
+    registered: dict[str, bytes] = field(default_factory=dict)
+    withdrawn: dict[str, bytes] = field(default_factory=dict)
+
+    def hear(self, line: str) -> None:
+        """Take one whole line of a worker."""
+        match line.split():
+            case ["registered", name, bits]:
+                self.registered[name] = bytes.fromhex(bits)
+            case ["withdrawn", name]:
+                self.withdrawn[name] = self.registered.pop(name)
+            case _:
+                pass
+
+
+@contextmanager
+def bank_in(folder: Path) -> Iterator[SqlBankStore]:
+    """The bank of this trial."""
+    engine = open_engine(folder / "bank.db")
+    try:
+        yield SqlBankStore(engine)
+    finally:
+        engine.dispose()
+
+
+def work(folder: Path, seed: int, shards: int) -> None:
+    """Until killed: register a claim, now and then withdraw one, and write base after base."""
+    rng = np.random.default_rng([seed, 1])  # never the stream that the beginning came from
+    mine: list[ClaimId] = []
+    with bank_in(folder) as bank:
+        index = FileIndex(folder / "index", bank, shards)
+        print("ready", flush=True)  # noqa: T201 -- to who kills it
+        while True:
+            name = f"claim-{seed}-{len(mine)}-{rng.integers(0, 1 << 30)}"
+            hashes = [rng.bytes(32) for _ in range(OF_A_CLAIM)]
+            mine.append(register(bank, name, *hashes))
+            print("registered", name, hashes[0].hex(), flush=True)  # noqa: T201 -- to who kills it
+            if rng.random() < 0.3:
+                gone = mine.pop(int(rng.integers(0, len(mine))))
+                bank.move(gone, ClaimEvent.WITHDRAW)
+                print("withdrawn", gone, flush=True)  # noqa: T201 -- to who kills it
+                index.rebuild()
+            else:
+                index.merge()
+
+
+def kill_once(folder: Path, seed: int, reported: Reported, shards: int) -> None:
+    """Start a worker, and kill it while it works."""
+    rng = np.random.default_rng(seed)
+    command = [sys.executable, "-m", "tests.stop.index.index_kills", "--work", str(folder)]
+    asked = ["--seed", str(seed), "--shards", str(shards)]
+    with subprocess.Popen([*command, *asked], stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == b"ready\n"
+        try:
+            worker.wait(float(rng.uniform(0.0, 0.5)))
+        except subprocess.TimeoutExpired:
+            worker.kill()
+        for line in worker.stdout.read().decode().splitlines(keepends=True):
+            if line.endswith("\n"):
+                reported.hear(line)
+
+
+def compare(folder: Path, seed: int, reported: Reported, shards: int) -> None:
+    """All that must hold after a kill; raises AssertionError."""
+    with bank_in(folder) as bank:
+        index = FileIndex(folder / "index", bank, shards)
+        assert not list((folder / "index").glob(".entrenous-*"))
+        agrees(index, bank, seed, most=40)
+        for name, bits in reported.registered.items():
+            near = index.near([bits], part=False)
+            claims = bank.claims_on({one.entry for one in near})
+            # The worker may have been killed between withdrawing and saying so.
+            assert name in {claim.id for _, claim in claims} or _is_withdrawn(bank, name)
+        if index.holds_withdrawn():
+            index.rebuild()
+        left = b"".join(path.read_bytes() for path in (folder / "index").iterdir())
+        for bits in reported.withdrawn.values():
+            assert index.near([bits], part=False) == []
+            assert bits not in left
+
+
+def _is_withdrawn(bank: SqlBankStore, name: str) -> bool:
+    return bank.claim(ClaimId(name)).state.value == "withdrawn"
+
+
+def run(folder: Path, kills: int, seed: int, shards: int = 1) -> Reported:
+    """So many kills, each followed by a comparison."""
+    reported = Reported()
+    with bank_in(folder) as bank:
+        register(bank, "beginning", *fresh(BEGINNING, seed))
+    for kill in range(kills):
+        kill_once(folder, seed + kill, reported, shards)
+        compare(folder, seed + kill, reported, shards)
+    return reported
+
+
+def main() -> None:
+    """Work, or kill who works."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.work is not None:
+        work(asked.work, asked.seed, asked.shards)
+    with TemporaryDirectory() as made:
+        done = run(Path(made), asked.kills, asked.seed, asked.shards)
+    print(  # noqa: T201 -- a command
+        f"{asked.kills} kills: {len(done.registered)} claims found, "
+        f"{len(done.withdrawn)} withdrawn and gone"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""A base is read as it was written, or not at all: every cut and every flipped bit is noticed."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from entrenous.fingerprint.linear_scan import ScanIndex, as_words
+from entrenous.fingerprint.multi_index import Segment, plan_of
+from entrenous.stop.index.base_file import DamagedBase, file_of, read_base, write_base
+from entrenous.stop.nouns import Entry
+from tests.stop.index.index_banks import fresh
+
+PARTS = fresh(40, 2)
+SECTIONS = 8
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One kind with tables, the other without."""
+    path = tmp_path_factory.mktemp("index") / "base"
+    words = as_words(fresh(50, 1))
+    whole = Segment.built(plan_of(16), np.arange(1, 51), words)
+    write_base(path, whole, scanned(PARTS, 51))
+    return path
+
+
+def scanned(hashes: tuple[bytes, ...], first: int) -> ScanIndex:
+    return ScanIndex.empty().with_added(range(first, first + len(hashes)), hashes)
+
+
+def boundaries(data: bytes) -> list[int]:
+    """Where the header and every section ends, by the format's own text."""
+    ends = [128]
+    for count, cells in ((50, (1 << 20) + 1), (40, 0)):
+        rows = 16 * count if cells else 0
+        for size in (32 * count, 8 * count, 4 * cells, 4 * rows):
+            ends.append(ends[-1] + size + -size % 64)
+    assert ends[-1] == len(data)
+    return ends
+
+
+def test_it_is_read_as_it_was_written(written: Path) -> None:
+    base = read_base(written)
+    assert isinstance(base.whole, Segment)
+    assert isinstance(base.parts, ScanIndex)
+    assert (base.count, base.upto, base.size_bytes) == (90, 90, written.stat().st_size)
+    assert base.last == Entry(90, PARTS[-1], part=True)
+    assert base.file == file_of(written)
+    for kind, hashes, first in ((base.whole, fresh(50, 1), 1), (base.parts, PARTS, 51)):
+        found = kind.pairs(as_words(hashes), 31)
+        assert found.entry.tolist() == list(range(first, first + len(hashes)))
+        assert found.distance.tolist() == [0] * len(hashes)
+
+
+def test_only_its_owner_can_read_it(written: Path) -> None:
+    assert written.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_mapped_cannot_be_changed(written: Path) -> None:
+    base = read_base(written)
+    assert isinstance(base.whole, Segment)
+    with pytest.raises(ValueError, match="read-only"):
+        base.whole.words[0] = 0
+
+
+@pytest.mark.parametrize("boundary", range(SECTIONS + 1))
+@pytest.mark.parametrize("off", [-1, 0, 1])
+def test_a_cut_at_every_boundary_is_noticed(
+    written: Path, tmp_path: Path, boundary: int, off: int
+) -> None:
+    data = written.read_bytes()
+    cut = boundaries(data)[boundary] + off
+    if cut == len(data):
+        return
+    changed = data[:cut] if cut < len(data) else data + b"\x00"
+    (tmp_path / "base").write_bytes(changed)
+    with pytest.raises(DamagedBase):
+        read_base(tmp_path / "base")
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_a_flipped_bit_is_noticed(written: Path, tmp_path: Path, data: st.DataObject) -> None:
+    whole = bytearray(written.read_bytes())
+    ends = boundaries(bytes(whole))
+    section = data.draw(st.integers(0, SECTIONS).filter(lambda at: at == 0 or _size(ends, at)))
+    place = data.draw(st.integers(ends[section - 1] if section else 0, ends[section] - 1))
+    whole[place] ^= 1 << data.draw(st.integers(0, 7))
+    path = tmp_path / "base"
+    path.write_bytes(whole)
+    with pytest.raises(DamagedBase):
+        read_base(path)
+
+
+def _size(ends: list[int], at: int) -> int:
+    return ends[at] - ends[at - 1]
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.binary(max_size=300))
+def test_noise_is_no_base(tmp_path: Path, noise: bytes) -> None:
+    (tmp_path / "base").write_bytes(noise)
+    with pytest.raises(DamagedBase):
+        read_base(tmp_path / "base")
+
+
+@pytest.mark.parametrize(
+    ("place", "form", "value"),
+    [(8, "<I", 2), (0, "<8s", b"ENTRINDY"), (16, "<Q", 2**60), (24, "<I", 11), (24, "<I", 12_345)],
+    ids=["version", "magic", "count", "substrings", "no such plan"],
+)
+def test_a_header_that_is_whole_but_not_ours_is_refused(
+    written: Path, tmp_path: Path, place: int, form: str, value: object
+) -> None:
+    data = bytearray(written.read_bytes())
+    struct.pack_into(form, data, place, value)
+    struct.pack_into("<I", data, 124, zlib.crc32(data[:124]))
+    (tmp_path / "base").write_bytes(data)
+    with pytest.raises(DamagedBase):
+        read_base(tmp_path / "base")
+
+
+def test_an_empty_base(tmp_path: Path) -> None:
+    write_base(tmp_path / "base", ScanIndex.empty(), ScanIndex.empty())
+    base = read_base(tmp_path / "base")
+    assert (base.count, base.upto, base.last) == (0, 0, None)
+
+
+def test_a_link_is_not_followed(written: Path, tmp_path: Path) -> None:
+    (tmp_path / "base").symlink_to(written)
+    with pytest.raises(OSError, match="symbolic"):
+        read_base(tmp_path / "base")
+
+
+def test_no_file_is_no_base(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_base(tmp_path / "base")
+    assert file_of(tmp_path / "base") is None

@@ -1,0 +1,306 @@
+"""The index on files: equal to counting bits whatever happens to its file, its bank, its peers."""
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from entrenous.stop.index import file_index
+from entrenous.stop.index.base_file import read_base, write_lock
+from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.nouns import Counts, Entry
+from entrenous.stop.registration import ClaimEvent
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine
+from entrenous.stop.stores import BankStore
+from tests.new_bank import copy_of, new_bank
+from tests.stop.index.index_banks import agrees, fresh, register
+
+
+@pytest.fixture
+def bank() -> SqlBankStore:
+    made = new_bank()
+    register(made, "first", *fresh(30, 1), parts=fresh(40, 2))
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "index"
+
+
+def on_disk(folder: Path) -> bytes:
+    """Every byte of every file in the folder."""
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_first_index_is_made_from_the_bank(folder: Path, bank: SqlBankStore) -> None:
+    index = FileIndex(folder, bank)
+    agrees(index, bank)
+    assert (index.state().whole, index.state().parts, index.state().later) == (30, 40, 0)
+
+
+def test_its_folder_and_files_are_private(folder: Path, bank: SqlBankStore) -> None:
+    FileIndex(folder, bank).merge()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert {path.name for path in folder.iterdir()} == {"base", "lock"}
+
+
+def test_what_came_later_is_found_before_and_after_a_merge(
+    folder: Path, bank: SqlBankStore
+) -> None:
+    index = FileIndex(folder, bank)
+    register(bank, "later", *fresh(5, 3), parts=fresh(6, 4))
+    agrees(index, bank)
+    assert index.state().later == 11
+    assert index.merge()
+    assert index.state().later == 0
+    agrees(index, bank)
+    again = FileIndex(folder, bank)
+    assert again.state() == index.state()
+    agrees(again, bank)
+
+
+def test_a_large_bank_with_tables(folder: Path, bank: SqlBankStore) -> None:
+    register(bank, "many", *fresh(12_000, 5))
+    index = FileIndex(folder, bank)
+    register(bank, "more", *fresh(100, 6), parts=fresh(10_500, 7))
+    agrees(index, bank, most=33)
+    index.merge()
+    agrees(FileIndex(folder, bank), bank, most=33)
+
+
+def test_a_merge_is_due_only_when_enough_came(
+    folder: Path, bank: SqlBankStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_index, "_LATER_MAX", 4)
+    index = FileIndex(folder, bank)
+    register(bank, "four", *fresh(4, 3))
+    index.near([], part=False)
+    assert not index.is_due()
+    register(bank, "five", *fresh(1, 4))
+    index.near([], part=False)
+    assert index.is_due()
+    index.merge()
+    assert not index.is_due()
+
+
+def test_a_withdrawn_hash_leaves_the_disk(folder: Path, bank: SqlBankStore) -> None:
+    secret, part = fresh(2, 8)
+    claim = register(bank, "private", secret, parts=(part,))
+    index = FileIndex(folder, bank)
+    assert secret in on_disk(folder) or secret[:8] in on_disk(folder)
+    assert not index.holds_withdrawn()
+    bank.move(claim, ClaimEvent.WITHDRAW)
+    assert index.holds_withdrawn()
+    index.rebuild()
+    assert not index.holds_withdrawn()
+    left = on_disk(folder)
+    assert not any(bits[at : at + 8] in left for bits in (secret, part) for at in (0, 8, 16, 24))
+    assert index.near([secret], part=False) == []  # nor is it in memory
+    agrees(index, bank)
+
+
+def test_a_withdrawn_hash_leaves_a_base_with_tables(folder: Path, bank: SqlBankStore) -> None:
+    secret = fresh(1, 8)[0]
+    claim = register(bank, "private", secret)
+    register(bank, "many", *fresh(10_001, 9))
+    index = FileIndex(folder, bank)
+    assert secret in on_disk(folder)
+    before = index.state()
+    bank.move(claim, ClaimEvent.WITHDRAW)
+    index.rebuild()
+    assert secret[:8] not in on_disk(folder)
+    assert index.state().in_base == before.in_base - 1  # so no table lists it
+    agrees(index, bank, most=33)
+
+
+def test_a_merge_keeps_what_was_withdrawn_from_being_missed_for(
+    folder: Path, bank: SqlBankStore
+) -> None:
+    """Withdrawn and registered again by somebody else: another number, found."""
+    bits = fresh(1, 8)[0]
+    claim = register(bank, "one", bits)
+    index = FileIndex(folder, bank)
+    bank.move(claim, ClaimEvent.WITHDRAW)
+    register(bank, "two", bits)
+    for _ in range(2):
+        near = index.near([bits], part=False)
+        assert [found.id for _, found in bank.claims_on({one.entry for one in near})] == ["two"]
+        index.merge()
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "empty", "noise", "gone", "other version"])
+def test_a_damaged_base_is_made_anew(folder: Path, bank: SqlBankStore, harm: str) -> None:
+    FileIndex(folder, bank)
+    base = folder / "base"
+    data = bytearray(base.read_bytes())
+    match harm:
+        case "cut":
+            base.write_bytes(data[: len(data) // 2])
+        case "flip":
+            data[len(data) // 2] ^= 4
+            base.write_bytes(data)
+        case "empty":
+            base.write_bytes(b"")
+        case "noise":
+            base.write_bytes(os.urandom(len(data)))
+        case "gone":
+            base.unlink()
+        case _:
+            data[8] += 1
+            base.write_bytes(data)
+    index = FileIndex(folder, bank)
+    agrees(index, bank)
+    assert read_base(base).count == 70
+
+
+def test_damage_while_it_runs_is_not_merged(folder: Path, bank: SqlBankStore) -> None:
+    """A page of the mapped file goes bad: it must not be copied under a new checksum."""
+    hashes = fresh(10_100, 5)
+    register(bank, "many", *hashes)
+    index = FileIndex(folder, bank)
+    place = (folder / "base").read_bytes().index(hashes[77])
+    with (folder / "base").open("r+b") as file:
+        file.seek(place)
+        file.write(bytes(32))
+    assert index.near([hashes[77]], part=False) == []  # so the map shows what lies on the disk
+    index.merge()
+    for one in (index, FileIndex(folder, bank)):
+        assert [near.distance for near in one.near([hashes[77]], part=False)] == [0]
+        agrees(one, bank, most=33)
+
+
+def test_a_base_of_another_bank_is_not_used(folder: Path, bank: SqlBankStore) -> None:
+    FileIndex(folder, bank)
+    other = new_bank()
+    register(other, "other", *fresh(200, 77))
+    agrees(FileIndex(folder, other), other)
+
+
+def test_a_bank_put_back_to_an_older_one_gives_numbers_again(folder: Path) -> None:
+    bank = new_bank()
+    register(bank, "kept", *fresh(10, 1))
+    older = copy_of(bank)
+    register(bank, "lost", *fresh(5, 2))
+    FileIndex(folder, bank)
+    register(older, "new", *fresh(3, 3))
+    agrees(FileIndex(folder, older), older)
+
+
+def test_another_process_finds_the_newer_base(folder: Path, bank: SqlBankStore) -> None:
+    one, other = FileIndex(folder, bank), FileIndex(folder, bank)
+    register(bank, "later", *fresh(5, 3))
+    one.merge()
+    agrees(other, bank)
+    assert other.state().in_base == 70
+    other.refresh()
+    assert other.state() == one.state()
+    agrees(other, bank)
+
+
+def test_two_never_write_at_once(folder: Path, bank: SqlBankStore) -> None:
+    index = FileIndex(folder, bank)
+    with write_lock(folder, wait=False) as mine:
+        assert mine
+        assert not index.merge()
+    assert index.merge()
+
+
+def test_what_a_killed_process_left_is_swept_away(folder: Path, bank: SqlBankStore) -> None:
+    index = FileIndex(folder, bank)
+    left = folder / ".entrenous-00112233"
+    left.write_bytes(b"half a base with hashes")
+    index.merge()
+    assert not left.exists()
+    left.write_bytes(b"half a base with hashes")
+    FileIndex(folder, bank)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
+def test_banks_of_one_hash_are_found_after_a_restart(folder: Path, copies: int) -> None:
+    bank = new_bank()
+    bits = fresh(1, 9)[0]
+    names = [f"{number:02}" for number in range(copies)]
+    for name in names:
+        register(bank, name, bits)
+    FileIndex(folder, bank)
+    near = FileIndex(folder, bank).near([bits], part=False)
+    claims = bank.claims_on({one.entry for one in near})
+    assert sorted(claim.id for _, claim in claims) == names
+
+
+def test_an_empty_bank(folder: Path) -> None:
+    bank = new_bank()
+    assert FileIndex(folder, bank).near([bytes(32)], part=False) == []
+    again = FileIndex(folder, bank)
+    assert not again.holds_withdrawn()
+    register(bank, "first", bytes(32))
+    assert len(again.near([bytes(32)], part=False)) == 1
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[SqlBankStore]:
+    engine = open_engine(tmp_path / "bank.db")
+    yield SqlBankStore(engine)
+    engine.dispose()
+
+
+def test_a_reader_during_merges_never_misses(folder: Path, sqlite: SqlBankStore) -> None:
+    """Registered before the look-up means found by it, while bases are written all the time."""
+    register(sqlite, "first", *fresh(200, 1))
+    index = FileIndex(folder, sqlite)
+    stop = threading.Event()
+    merges = []
+
+    def merge_on() -> None:
+        while not stop.is_set():
+            merges.append(index.merge())
+
+    merging = threading.Thread(target=merge_on)
+    merging.start()
+    try:
+        registered: list[bytes] = []
+        for turn_ in range(60):
+            bits = fresh(1, 100 + turn_)
+            register(sqlite, f"claim-{turn_}", *bits)
+            registered += bits
+            found = {one.query for one in index.near(registered, part=False)}
+            assert found == set(range(len(registered)))
+    finally:
+        stop.set()
+        merging.join()
+    assert len(merges) > 3
+    agrees(index, sqlite)
+
+
+@dataclass
+class PageByPage:
+    """A bank that tells its news a few at a time, as one with millions should."""
+
+    bank: SqlBankStore
+    asked: int = 0
+
+    def entries(self, after: int) -> tuple[Entry, ...]:
+        self.asked += 1
+        return self.bank.entries(after)[:7]
+
+    def counts(self) -> Counts:
+        return self.bank.counts()
+
+
+def test_a_bank_may_tell_its_news_a_page_at_a_time(folder: Path, bank: SqlBankStore) -> None:
+    paged = cast("BankStore", PageByPage(bank))
+    index = FileIndex(folder, paged)
+    agrees(index, bank)
+    register(bank, "later", *fresh(20, 3))
+    agrees(index, bank)
+    index.rebuild()
+    agrees(index, bank)
+    agrees(FileIndex(folder, paged), bank)

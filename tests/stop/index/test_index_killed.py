@@ -1,0 +1,15 @@
+"""A process that is killed while it merges leaves an index that equals counting bits."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.stop.index.index_kills import run
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("shards", [1, 4])
+def test_a_few_kills(tmp_path: Path, shards: int) -> None:
+    """For more: ``python -m tests.stop.index.index_kills --kills 50``."""
+    reported = run(tmp_path, kills=3, seed=20, shards=shards)
+    assert reported.registered

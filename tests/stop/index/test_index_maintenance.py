@@ -1,0 +1,178 @@
+"""An index that looks after itself: merges, goes over to newer bases, drops what was withdrawn."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from entrenous.stop.index import file_index
+from entrenous.stop.index.base_file import read_base
+from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.index.maintenance import open_index
+from entrenous.stop.nouns import BankUnreachable, Counts, Entry
+from entrenous.stop.registration import ClaimEvent
+from entrenous.stop.store.bank_store import SqlBankStore
+from tests.stop.index.index_banks import agrees, fresh, register
+
+pytestmark = pytest.mark.slow
+
+ROUND_S = 0.01
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "index"
+
+
+def soon(true: Callable[[], bool]) -> None:
+    """Wait until something that another thread does is done."""
+    until = time.monotonic() + 8
+    while not true():
+        assert time.monotonic() < until
+        threading.Event().wait(ROUND_S)
+
+
+def test_it_merges_by_itself(
+    folder: Path, bank: SqlBankStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_index, "_LATER_MAX", 10)
+    with open_index(folder, bank, round_s=ROUND_S) as index:
+        register(bank, "later", *fresh(11, 3))
+        agrees(index, bank)
+        soon(lambda: read_base(folder / "base").count == 51)
+        agrees(index, bank)
+
+
+def test_it_drops_withdrawn_hashes_by_itself_from_every_process(
+    folder: Path, bank: SqlBankStore
+) -> None:
+    secret = fresh(1, 5)[0]
+    claim = register(bank, "private", secret)
+    with (
+        open_index(folder, bank, round_s=ROUND_S, withdrawn_s=ROUND_S) as one,
+        open_index(folder, bank, round_s=ROUND_S, withdrawn_s=60) as other,
+    ):
+        bank.move(claim, ClaimEvent.WITHDRAW)
+        soon(lambda: secret[:8] not in (folder / "base").read_bytes())
+        for index in (one, other):
+            soon(lambda tended=index: tended.near([secret], part=False) == [])  # type: ignore[misc]
+            agrees(index, bank)
+
+
+def test_a_bank_with_much_news_is_merged_before_the_first_answer(
+    folder: Path, bank: SqlBankStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_index(folder, bank).close()
+    register(bank, "later", *fresh(11, 3))
+    monkeypatch.setattr(file_index, "_LATER_MAX", 10)
+    with open_index(folder, bank, round_s=60) as index:
+        assert index.index.state().later == 0
+        agrees(index, bank)
+
+
+def spoil(file: Path, place: int, data: bytes) -> None:
+    """By another handle: a page of a file that a running index has mapped goes bad."""
+    with file.open("r+b") as opened:
+        opened.seek(place)
+        opened.write(data)
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_damage_while_it_runs_is_noticed_and_mended(
+    folder: Path, bank: SqlBankStore, caplog: pytest.LogCaptureFixture, shards: int
+) -> None:
+    hashes = fresh(10_100, 5)
+    register(bank, "many", *hashes)
+    with (
+        open_index(folder, bank, shards=shards, round_s=ROUND_S) as one,
+        open_index(folder, bank, shards=shards, round_s=ROUND_S) as other,
+    ):
+        (file,) = [path for path in folder.glob("base*") if hashes[77] in path.read_bytes()]
+        spoil(file, file.read_bytes().index(hashes[77]), bytes(32))
+        for index in (one, other):
+            soon(lambda tended=index: tended.near([hashes[77]], part=False) != [])  # type: ignore[misc]
+            agrees(index, bank, most=33)
+    read_base(file)
+    told = [record.message for record in caplog.records if record.name == "entrenous.index"]
+    assert told
+    assert set(told) == {"index-damaged"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("section", range(8))
+def test_every_section_is_read_again(folder: Path, bank: SqlBankStore, section: int) -> None:
+    """Hashes, numbers, tables: of whole pictures and of parts; by small steps as by large ones."""
+    register(bank, "many", *fresh(10_100, 5), parts=fresh(10_100, 6))
+    index = FileIndex(folder, bank)
+    data, _ = read_base(folder / "base").sections[section]
+    steps = 2 + (folder / "base").stat().st_size // 100_000
+    assert not any(index.is_damaged(100_000) for _ in range(2 * steps))
+    before = sum(one.size for one, _ in read_base(folder / "base").sections[:section])
+    header = (folder / "base").stat().st_size - sum(
+        one.size for one, _ in read_base(folder / "base").sections
+    )
+    spoil(folder / "base", header + before + data.size // 2, bytes([data[data.size // 2] ^ 4]))
+    assert any(index.is_damaged(100_000) for _ in range(2 * steps))
+    assert index.is_damaged(1)  # until it was mended, which may fail at first
+    index.mend()
+    assert not any(index.is_damaged(100_000) for _ in range(steps))
+    agrees(index, bank, most=33)
+
+
+def test_a_file_that_was_cut_is_not_read_again_but_made_anew(
+    folder: Path, bank: SqlBankStore
+) -> None:
+    """Reading what is gone from a mapped file would end the process."""
+    index = FileIndex(folder, bank)
+    with (folder / "base").open("r+b") as file:
+        file.truncate(64)
+    assert index.is_damaged(1_000_000)
+    index.mend()
+    assert not index.is_damaged(1_000_000)
+    agrees(index, bank)
+
+
+def test_a_base_that_another_process_mended_is_taken_over(folder: Path, bank: SqlBankStore) -> None:
+    one, other = FileIndex(folder, bank), FileIndex(folder, bank)
+    one.rebuild()
+    written = read_base(folder / "base").file
+    other.mend()
+    assert read_base(folder / "base").file == written
+    agrees(other, bank)
+
+
+def test_closing_does_not_wait_for_the_next_round(folder: Path, bank: SqlBankStore) -> None:
+    began = time.monotonic()
+    open_index(folder, bank, round_s=60).close()
+    assert time.monotonic() - began < 5
+
+
+@dataclass
+class AwayAtTimes:
+    """A bank whose counts cannot be asked for, as when its database is away."""
+
+    bank: SqlBankStore
+    asked: int = 0
+
+    def entries(self, after: int) -> tuple[Entry, ...]:
+        return self.bank.entries(after)
+
+    def counts(self) -> Counts:
+        self.asked += 1
+        if self.asked < 4:
+            raise BankUnreachable(why="it is away")
+        return self.bank.counts()
+
+
+def test_it_goes_on_when_the_bank_was_away(
+    folder: Path, bank: SqlBankStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = AwayAtTimes(bank)
+    with open_index(folder, away, round_s=ROUND_S, withdrawn_s=ROUND_S) as index:  # type: ignore[arg-type]
+        soon(lambda: away.asked > 5)
+        agrees(index, bank)
+    waits: Sequence[str] = [record.message for record in caplog.records]
+    assert waits[:3] == ["index-waits BankUnreachable"] * 3

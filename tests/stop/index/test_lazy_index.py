@@ -1,0 +1,45 @@
+"""An index that is opened when somebody looks something up."""
+
+from pathlib import Path
+
+import pytest
+
+from entrenous.stop.index.maintenance import LazyIndex, MaintainedIndex, open_index
+from entrenous.stop.nouns import BankUnreachable
+from entrenous.stop.store.bank_store import SqlBankStore
+from tests.stop.index.index_banks import agrees, fresh
+
+
+def test_it_is_opened_once_by_the_first_look(tmp_path: Path, bank: SqlBankStore) -> None:
+    made = list[MaintainedIndex]()
+
+    def opening() -> MaintainedIndex:
+        made.append(open_index(tmp_path / "index", bank))
+        return made[-1]
+
+    index = LazyIndex(opening)
+    assert made == []
+    agrees(index, bank)
+    assert index.opened() is made[0]
+    assert len(made) == 1
+    index.close()
+
+
+def test_an_opening_that_failed_is_tried_again(tmp_path: Path, bank: SqlBankStore) -> None:
+    failures = [BankUnreachable(why="it is away")]
+
+    def opening() -> MaintainedIndex:
+        while failures:
+            raise failures.pop()
+        return open_index(tmp_path / "index", bank)
+
+    index = LazyIndex(opening)
+    with pytest.raises(BankUnreachable):
+        index.near(fresh(1, 1), part=False)
+    agrees(index, bank)
+    index.close()
+
+
+def test_closing_what_was_not_opened_opens_nothing(tmp_path: Path, bank: SqlBankStore) -> None:
+    LazyIndex(lambda: open_index(tmp_path / "index", bank)).close()
+    assert not (tmp_path / "index").exists()

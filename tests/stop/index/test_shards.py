@@ -1,0 +1,160 @@
+"""A divided index: equal to counting bits in however many shards, whatever befalls one of them."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from entrenous.fingerprint import multi_index
+from entrenous.fingerprint.linear_scan import as_words
+from entrenous.fingerprint.multi_index import Searchable
+from entrenous.stop.index import file_index
+from entrenous.stop.index.base_file import Shard, read_base, rows_of, shard_of, write_base
+from entrenous.stop.index.file_index import FileIndex, condition_of
+from entrenous.stop.registration import ClaimEvent
+from entrenous.stop.store.bank_store import SqlBankStore
+from tests.new_bank import new_bank
+from tests.stop.index.brute_force import odd_bank
+from tests.stop.index.index_banks import agrees, fresh, register
+
+
+@pytest.fixture
+def bank() -> SqlBankStore:
+    made = new_bank()
+    register(made, "first", *odd_bank(80, np.random.default_rng(1)), parts=fresh(40, 2))
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "index"
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {"lock"}
+
+
+@pytest.mark.parametrize("shards", [1, 2, 4, 7])
+@pytest.mark.parametrize("scanned_max", [10, 10_000], ids=["with tables", "scanned"])
+def test_it_finds_what_counting_bits_does(
+    folder: Path,
+    bank: SqlBankStore,
+    shards: int,
+    scanned_max: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(multi_index, "_SCANNED_MAX", scanned_max)
+    index = FileIndex(folder, bank, shards)
+    agrees(index, bank, most=33)
+    register(bank, "later", *fresh(30, 3), parts=fresh(30, 4))
+    agrees(index, bank, most=33)
+    assert index.state().later == 60
+    assert index.merge()
+    assert index.state().later == 0
+    for one in (index, FileIndex(folder, bank, shards)):
+        agrees(one, bank, most=33)
+    assert len(files(folder)) == shards
+
+
+def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: SqlBankStore) -> None:
+    FileIndex(folder, bank, 4)
+    told = 0
+    for shard in Shard.all(4):
+        for kind in read_base(folder / shard.file).kinds:
+            rows = rows_of(kind)
+            told += len(rows)
+            assert {shard_of(row.tobytes(), 4) for row in rows} <= {shard.number}
+            assert shard.mine(rows).all()
+    assert told == bank.counts().hashes
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1), (2, 3)])
+def test_another_number_makes_it_anew_and_leaves_no_file(
+    folder: Path, bank: SqlBankStore, before: int, after: int
+) -> None:
+    FileIndex(folder, bank, before)
+    index = FileIndex(folder, bank, after)
+    agrees(index, bank)
+    assert files(folder) == {shard.file for shard in Shard.all(after)}
+    assert index.state().in_base == bank.counts().hashes
+
+
+def test_a_merge_that_was_killed_between_two_shards_misses_nothing(
+    folder: Path, bank: SqlBankStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = FileIndex(folder, bank, 4)
+    register(bank, "later", *fresh(40, 5), parts=fresh(40, 6))
+    left = [2]
+
+    def write_two(path: Path, whole: Searchable, parts: Searchable, shard: Shard) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        write_base(path, whole, parts, shard)
+
+    monkeypatch.setattr(file_index, "write_base", write_two)
+    with pytest.raises(KeyboardInterrupt):
+        index.merge()
+    monkeypatch.undo()
+    again = FileIndex(folder, bank, 4)
+    assert 0 < again.state().later < 80
+    agrees(again, bank)
+    agrees(index, bank)
+    assert again.merge()
+    agrees(again, bank)
+
+
+def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: SqlBankStore) -> None:
+    (secret,) = fresh(1, 8)
+    claim = register(bank, "private", secret)
+    index = FileIndex(folder, bank, 4)
+    mine = folder / Shard.all(4)[shard_of(secret, 4)].file
+    before = read_base(mine).count
+    bank.move(claim, ClaimEvent.WITHDRAW)
+    assert index.holds_withdrawn()
+    index.rebuild()
+    assert read_base(mine).count == before - 1
+    assert index.near([secret], part=False) == []
+    agrees(index, bank)
+
+
+@pytest.mark.parametrize("harm", ["gone", "cut", "of another shard"])
+def test_one_damaged_shard_is_noticed(folder: Path, bank: SqlBankStore, harm: str) -> None:
+    FileIndex(folder, bank, 2)
+    one, other = (folder / shard.file for shard in Shard.all(2))
+    match harm:
+        case "gone":
+            one.unlink()
+            assert condition_of(folder, 2) == "missing"
+        case "cut":
+            one.write_bytes(one.read_bytes()[:-64])
+            assert condition_of(folder, 2) == "damaged"
+        case _:
+            shutil.copyfile(other, one)
+    agrees(FileIndex(folder, bank, 2), bank)
+
+
+def test_another_process_finds_newer_shards(folder: Path, bank: SqlBankStore) -> None:
+    one, other = FileIndex(folder, bank, 4), FileIndex(folder, bank, 4)
+    register(bank, "later", *fresh(20, 3))
+    one.merge()
+    agrees(other, bank)
+    other.refresh()
+    assert other.state() == one.state()
+    agrees(other, bank)
+
+
+def test_bytes_and_words_agree_on_the_shard() -> None:
+    hashes = fresh(500, 9)
+    for of in (1, 2, 3, 64):
+        numbers = [shard_of(bits, of) for bits in hashes]
+        mine = np.stack([shard.mine(as_words(hashes)) for shard in Shard.all(of)])
+        assert (mine.sum(axis=0) == 1).all()
+        assert mine.argmax(axis=0).tolist() == numbers
+
+
+@pytest.mark.parametrize("of", [0, 65])
+def test_only_so_many_shards(of: int) -> None:
+    with pytest.raises(ValueError, match="shards"):
+        Shard(0, of)

@@ -1,0 +1,38 @@
+"""What an index knows at one moment answers the same question alike, and works for it once."""
+
+import numpy as np
+
+from entrenous.stop.index.snapshot import IndexSnapshot
+from entrenous.stop.nouns import Entry
+
+RNG = np.random.default_rng(9)
+HASHES = [RNG.bytes(32) for _ in range(4)]
+
+
+def known() -> IndexSnapshot:
+    news = [Entry(number, bits, part=False) for number, bits in enumerate(HASHES[:3], start=1)]
+    return IndexSnapshot.nothing().with_news(news)
+
+
+def test_the_second_look_of_an_upload_is_the_first_one_and_the_third_is_made_anew() -> None:
+    one = known()
+    first = one.near(HASHES[:2], part=False)
+    assert [(near.query, near.entry) for near in first] == [(0, 1), (1, 2)]
+    assert one.near(HASHES[:2], part=False) is first
+    again = one.near(HASHES[:2], part=False)
+    assert again == first
+    assert again is not first
+
+
+def test_what_became_known_in_between_is_found() -> None:
+    one = known()
+    assert one.near(HASHES[3:], part=False) == []
+    more = one.with_news([Entry(4, HASHES[3], part=False)])
+    assert [near.entry for near in more.near(HASHES[3:], part=False)] == [4]
+
+
+def test_looks_that_are_never_repeated_do_not_gather() -> None:
+    one = known()
+    for number in range(100):
+        one.near([number.to_bytes(32, "big")], part=False)
+    assert len(one.asked) <= 32

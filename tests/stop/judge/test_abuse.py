@@ -1,0 +1,94 @@
+"""What somebody may try with a bank: have a famous picture stopped, or another's, or craft one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from entrenous.base.limits import PDQ_RADIUS
+from entrenous.fingerprint.pdq import distance, fingerprint
+from entrenous.stop.judge.decide import appeal, judge_upload
+from entrenous.stop.registration import ClaimState
+from entrenous.stop.review import confirm, release
+from entrenous.stop.upload_record import Outcome
+from tests.stop.platform_for_tests import Room, jpeg, picture, png
+
+FORMS: dict[str, Callable[[Any], bytes]] = {
+    "as it is": png,
+    "JPEG 30": lambda pixels: jpeg(pixels, 30),
+    "half": lambda pixels: jpeg(cv2.resize(pixels, None, fx=0.5, fy=0.5)),
+    "mirrored": lambda pixels: jpeg(pixels[:, ::-1]),
+    "bordered": lambda pixels: jpeg(np.pad(pixels, ((20, 20), (20, 20), (0, 0)))),
+}
+
+
+@pytest.mark.threat("claim-censors")
+def test_a_famous_picture_is_held_at_most_released_and_never_held_again(
+    room: Room, hers: Any
+) -> None:
+    """Whoever registered it cannot have it refused, and one look by a person ends it."""
+    claim = room.protect(hers).claim
+    cases = {how: judge_upload(made(hers), room.platform) for how, made in FORMS.items()}
+    assert {one.outcome for one in cases.values()} == {Outcome.HOLD}
+    release(cases["as it is"].case, room.platform)
+    again = {how: judge_upload(made(hers), room.platform).outcome for how, made in FORMS.items()}
+    assert again == dict.fromkeys(FORMS, Outcome.LET_THROUGH)
+    assert room.platform.bank.claim(claim).state is ClaimState.WAITING
+
+
+def crafted(looks_like: Any, fits: Any) -> Any:
+    """A picture with the fine lines of one, and so little of another's shades that PDQ sees these.
+
+    PDQ is signs of 256 low frequencies, whatever their size.
+    """
+    small = cv2.resize(fits, looks_like.shape[1::-1]).astype(np.float64)
+    own = looks_like.astype(np.float64)
+    fine = own - cv2.GaussianBlur(own, (0, 0), 6)
+    shades = cv2.GaussianBlur(small, (0, 0), 6)
+    return np.clip(128 + fine + 0.4 * (shades - shades.mean()), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.threat("made-collision")
+def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
+    room: Room, hers: Any, another: Any
+) -> None:
+    made = crafted(another, hers)
+    apart = distance(fingerprint(picture(made)), fingerprint(picture(hers)))
+    assert apart <= PDQ_RADIUS
+    assert _alike(made, another) > _alike(made, cv2.resize(hers, made.shape[1::-1]))
+    claim = room.protect(hers, parts=False).claim
+    decision = judge_upload(png(made), room.platform)
+    assert decision.outcome is Outcome.HOLD
+    assert [match.distance for match in decision.matches] == [apart]
+    assert room.platform.reviews.upload(decision.case) == png(made)  # not the claim's: none is here
+    release(decision.case, room.platform)
+    assert judge_upload(png(made), room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+    assert room.platform.bank.claim(claim).disputes == 0  # it only resembles what she registered
+
+
+@pytest.mark.threat("made-collision")
+def test_one_with_what_a_person_confirmed_is_refused_and_an_appeal_brings_a_person(
+    room: Room, hers: Any, another: Any
+) -> None:
+    """A machine refuses by the hash alone then: it cannot tell the two pictures apart."""
+    made = png(crafted(another, hers))
+    claim = room.protect(hers, parts=False).claim
+    confirm(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    decision = judge_upload(made, room.platform)
+    assert decision.outcome is Outcome.REFUSE
+    assert decision.secret is not None
+    appeal(decision.case, decision.secret, made, room.platform)
+    assert room.platform.reviews.upload(decision.case) == made
+    release(decision.case, room.platform)
+    assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
+
+
+def _alike(one: Any, other: Any) -> float:
+    """How well the fine lines agree: the correlation of what is left without the shades."""
+    fine = [cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float64) for pixels in (one, other)]
+    sharp = [pixels - cv2.GaussianBlur(pixels, (0, 0), 6) for pixels in fine]
+    return float(np.corrcoef(sharp[0].ravel(), sharp[1].ravel())[0, 1])

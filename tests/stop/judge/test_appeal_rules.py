@@ -1,0 +1,140 @@
+"""An uploader asks for a person, with the secret that came with the decision."""
+
+from typing import Any
+
+import pytest
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.secret import Secret
+from entrenous.stop.judge.decide import appeal, judge_upload
+from entrenous.stop.judge.deferred_scan import run_deferred_scan
+from entrenous.stop.judge.dry_run import judge_dry
+from entrenous.stop.nouns import RELEASED
+from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Registration
+from entrenous.stop.review import confirm, release
+from entrenous.stop.upload_record import (
+    AlreadyAppealed,
+    Decision,
+    Found,
+    NoSuchReview,
+    NotThatUpload,
+    Outcome,
+    ReviewState,
+)
+from tests.stop.platform_for_tests import Room, jpeg
+
+
+def refused(room: Room, pixels: Any) -> tuple[Decision, Secret]:
+    claim = room.protect(pixels, parts=False).claim
+    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    return judged(room, jpeg(pixels))
+
+
+def judged(room: Room, data: bytes) -> tuple[Decision, Secret]:
+    decision = judge_upload(data, room.platform)
+    assert decision.secret is not None
+    return decision, decision.secret
+
+
+def test_a_refusal_goes_before_a_person_with_the_file(room: Room, hers: Any) -> None:
+    decision, secret = refused(room, hers)
+    assert decision.outcome is Outcome.REFUSE
+    appeal(decision.case, secret, jpeg(hers), room.platform)
+    review = room.platform.reviews.next()
+    assert review is not None
+    assert (review.case, review.found) == (decision.case, Found.APPEAL)
+    assert room.platform.reviews.upload(decision.case) == jpeg(hers)
+    with pytest.raises(AlreadyAppealed):
+        appeal(decision.case, secret, None, room.platform)
+    release(decision.case, room.platform)
+    claim = room.platform.bank.claim(decision.matches[0].claim)
+    assert (claim.state, claim.disputes) == (ClaimState.CONFIRMED, 1)
+
+
+def test_nothing_of_a_refused_upload_is_kept_but_a_hash_of_its_bytes(room: Room, hers: Any) -> None:
+    decision, secret = refused(room, hers)
+    kept = room.platform.reviews.review(decision.case)
+    assert kept.bits is None
+    with pytest.raises(NoSuchReview):
+        room.platform.reviews.upload(decision.case)
+    with pytest.raises(NotThatUpload):
+        appeal(decision.case, secret, jpeg(hers, 51), room.platform)
+    appeal(decision.case, secret, None, room.platform)
+
+
+def test_another_secret_opens_nothing(room: Room, hers: Any) -> None:
+    decision, secret = refused(room, hers)
+    other = Secret(bytes(16))
+    for case, shown in ((decision.case, other), ("0000-0000-0000", secret)):
+        with pytest.raises(NoSuchReview):
+            appeal(case, shown, None, room.platform)
+    assert room.platform.reviews.waiting() == 0
+
+
+@pytest.mark.threat("probing-registered")
+def test_an_appeal_does_not_tell_held_from_accepted(room: Room, hers: Any, another: Any) -> None:
+    room.protect(hers, parts=False)
+    for pixels in (hers, another):
+        decision, secret = judged(room, jpeg(pixels))
+        before = room.platform.reviews.review(decision.case)
+        appeal(decision.case, secret, b"whatever it is", room.platform)
+        with pytest.raises(AlreadyAppealed):
+            appeal(decision.case, secret, b"whatever it is", room.platform)
+        assert room.platform.reviews.review(decision.case) == before
+
+
+def test_what_a_reviewer_refused_goes_before_a_person_again(room: Room, hers: Any) -> None:
+    room.protect(hers, parts=False)
+    decision, secret = judged(room, jpeg(hers))
+    confirm(decision.case, room.platform)
+    appeal(decision.case, secret, jpeg(hers), room.platform)
+    assert release(decision.case, room.platform).found is Found.APPEAL
+    assert room.platform.reviews.review(decision.case).state is ReviewState.RELEASED
+
+
+def test_what_an_appeal_released_is_not_refused_again(room: Room, hers: Any, another: Any) -> None:
+    """Ordered by what was done after what: the clock runs backwards in between."""
+    claim = room.protect(hers, parts=False).claim
+    confirm(judged(room, jpeg(hers))[0].case, room.platform)
+    decision, secret = judged(room, jpeg(hers))
+    assert decision.outcome is Outcome.REFUSE
+    appeal(decision.case, secret, jpeg(hers), room.platform)
+    room.clock.wind(hours=-1)
+    release(decision.case, room.platform)
+    for quality in (50, 60):  # and its like
+        assert judged(room, jpeg(hers, quality))[0].outcome is Outcome.LET_THROUGH
+    assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
+    room.protect(another, parts=False)
+    assert judged(room, jpeg(another))[0].outcome is Outcome.HOLD
+
+
+def test_an_appeal_without_the_file_releases_just_that_file(room: Room, hers: Any) -> None:
+    decision, secret = refused(room, hers)
+    appeal(decision.case, secret, None, room.platform)
+    release(decision.case, room.platform)
+    assert judge_dry(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
+    assert judged(room, jpeg(hers))[0].outcome is Outcome.LET_THROUGH
+    assert run_deferred_scan(room.platform)
+    assert room.platform.reviews.waiting() == 0
+    assert judged(room, jpeg(hers, 51))[0].outcome is Outcome.REFUSE
+
+
+def test_who_confirms_after_a_release_is_the_later_one(room: Room, hers: Any) -> None:
+    room.protect(hers)
+    release(judged(room, jpeg(hers))[0].case, room.platform)
+    assert judged(room, jpeg(hers))[0].outcome is Outcome.LET_THROUGH
+    room.clock.wind(minutes=1)
+    room.protect(hers)  # somebody else, so that a person is asked anew
+    case = judged(room, jpeg(hers))[0].case
+    room.clock.wind(hours=-1)
+    confirm(case, room.platform)
+    assert judged(room, jpeg(hers))[0].outcome is Outcome.REFUSE
+
+
+def test_a_look_alike_that_was_released_opens_no_way_for_the_picture(room: Room, hers: Any) -> None:
+    decision, _ = refused(room, hers)
+    bits = room.platform.bank.hashes_of(decision.matches[0].claim)[0]
+    alike = bytes([bits[0] ^ 0xFF]) + bits[1:]  # 8 of its bits are others
+    entry = Claim(ClaimId("r"), RELEASED, ClaimState.CONFIRMED, "pdq", 100, room.clock.now())
+    room.platform.bank.register(Registration(entry, (alike,)))
+    assert judged(room, jpeg(hers))[0].outcome is Outcome.REFUSE

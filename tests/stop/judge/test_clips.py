@@ -1,0 +1,566 @@
+"""Clips and sounds at the gate: real files, decoded, against real indexes."""
+
+import itertools
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
+from entrenous.base.audio_video import Clip, Cut, FramesTooLarge, NotASound, Sound
+from entrenous.base.identifiers import ClaimId
+from entrenous.fingerprint import chromaprint
+from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.fingerprint.sound_index import sound_print
+from entrenous.fingerprint.video_hash import LOOKED_AT, REGISTERED, apart, video_print
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.sound_reader import read_sound
+from entrenous.stop.judge.decide import appeal, judge_upload
+from entrenous.stop.judge.dry_run import judge_dry
+from entrenous.stop.judge.look_back import look_back, tidy
+from entrenous.stop.nouns import PEOPLE, Bank
+from entrenous.stop.protect import fingerprint_file
+from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Consent, Registration
+from entrenous.stop.review import confirm, next_review, release
+from entrenous.stop.upload_record import Decision, Found, Outcome, ReviewState
+from tests.clips import Rgb, beep, beside, wander, written
+from tests.stop.platform_for_tests import Room, a_device, jpeg, picture, png
+from tests.trace.test_trace_file import with_sound
+
+pytestmark = pytest.mark.slow
+
+RATE_HZ = 16_000
+FPS = 12
+
+
+@pytest.fixture(scope="session")
+def scene() -> list[Rgb]:
+    """Six seconds: two shots, 640 x 360."""
+    size = (640, 360)
+    return [
+        *wander("astronaut", size=size, seconds=3.5),
+        *wander("chelsea", size=size, seconds=2.5),
+    ]
+
+
+@pytest.fixture(scope="session")
+def other_scene() -> list[Rgb]:
+    return wander("coffee", size=(640, 360), seconds=4.0)
+
+
+@pytest.fixture(scope="session")
+def film(scene: list[Rgb]) -> bytes:
+    return written(scene, fps=FPS)
+
+
+@pytest.fixture(scope="session")
+def talk() -> Any:
+    return voice(14.0, seed=3)
+
+
+def small(frames: list[Rgb], lines: int = 240, crf: int = 30) -> bytes:
+    """The same once more, at so many lines."""
+    width = round(frames[0].shape[1] * lines / frames[0].shape[0] / 2) * 2
+    resized = (cv2.resize(one, (width, lines), interpolation=cv2.INTER_AREA) for one in frames)
+    return written(resized, fps=FPS, crf=f"{crf}")
+
+
+def register(
+    room: Room,
+    film: bytes | None = None,
+    *,
+    sound: SoundPrint | None = None,
+    state: ClaimState = ClaimState.WAITING,
+    name: str = "hers",
+) -> ClaimId:
+    """As a device does it with parts."""
+    kind = SOUND_KIND if film is None else VIDEO_KIND
+    claim = Claim(ClaimId(name), PEOPLE, state, kind, 100, room.clock.now())
+    video = None
+    if film is not None:
+        with read_clip(film, REGISTERED) as clip:
+            video = video_print(clip.frames, clip.shown.length_s, parts=True)
+    room.platform.bank.register(Registration(claim, video=video, sound=sound))
+    return claim.id
+
+
+def judged(room: Room, upload: bytes) -> Decision:
+    """The decision, and the same in a dry run."""
+    decision = judge_upload(upload, room.platform)
+    dry = judge_dry(upload, room.platform)
+    assert (dry.outcome, dry.matches, dry.would) == (
+        decision.outcome,
+        decision.matches,
+        decision.would,
+    )
+    return decision
+
+
+def test_a_registered_video_is_held_and_refused_when_confirmed(
+    room: Room, film: bytes, scene: list[Rgb]
+) -> None:
+    claim = register(room, film)
+    upload = small(scene)
+    decision = judged(room, upload)
+    assert decision.outcome is Outcome.HOLD
+    (match,) = decision.matches
+    assert (match.bank, match.claim, match.part) == (PEOPLE, claim, False)
+    assert match.how.startswith("as it is; ")
+    assert room.platform.reviews.upload(decision.case) == upload
+    confirm(decision.case, room.platform)
+    assert judged(room, small(scene, 180, 34)).outcome is Outcome.REFUSE
+
+
+@pytest.mark.parametrize("how", ["mirror", "bars removed"])
+def test_turned_or_between_bars_it_is_the_same_video(
+    room: Room, film: bytes, scene: list[Rgb], how: str
+) -> None:
+    register(room, film, state=ClaimState.CONFIRMED)
+    if how == "mirror":
+        frames = [np.ascontiguousarray(one[:, ::-1]) for one in scene]
+    else:
+        frames = [np.pad(one, ((80, 80), (0, 0), (0, 0))) for one in scene]
+    decision = judged(room, small(frames, 480, 26))
+    assert decision.outcome is Outcome.REFUSE
+    assert decision.matches[0].how.split(";")[0] == how
+
+
+def test_a_cut_video_passes_after_its_release(room: Room, film: bytes) -> None:
+    cut = film[: len(film) * 9 // 10]
+    decision = judged(room, cut)
+    assert (decision.outcome, decision.matches) == (Outcome.HOLD, ())
+    release(decision.case, room.platform)
+    assert judged(room, cut).outcome is Outcome.LET_THROUGH
+    assert judged(room, film[: len(film) * 8 // 10]).outcome is Outcome.HOLD
+
+
+def test_an_excerpt_in_another_video_is_a_part_and_held_at_most(
+    room: Room, film: bytes, scene: list[Rgb], other_scene: list[Rgb]
+) -> None:
+    claim = register(room, film, state=ClaimState.CONFIRMED)
+    decision = judged(room, small([*other_scene, *scene[12:36], *other_scene[::-1]]))
+    assert decision.outcome is Outcome.HOLD
+    assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
+
+
+def test_with_its_edges_cut_it_is_held(room: Room, film: bytes, scene: list[Rgb]) -> None:
+    claim = register(room, film, state=ClaimState.CONFIRMED)
+    cut = [np.ascontiguousarray(one[12:-12, 22:-22]) for one in scene]
+    decision = judged(room, written(cut, fps=FPS, crf="24"))
+    assert decision.outcome is not Outcome.LET_THROUGH
+    assert {match.claim for match in decision.matches} == {claim}
+
+
+def test_of_another_video_that_is_let_through_frames_are_kept_for_a_time(
+    room: Room, film: bytes, other_scene: list[Rgb]
+) -> None:
+    register(room, film)
+    decision = judge_upload(small(other_scene), room.platform, "post 7")
+    assert (decision.outcome, decision.matches) == (Outcome.LET_THROUGH, ())
+    reviews = room.platform.reviews
+    (clip,) = reviews.kept_clips(0, 9)
+    assert clip.case == decision.case
+    assert 3 <= len(clip.frames) <= 240
+    assert all(apart(*pair) > 10 for pair in itertools.pairwise(clip.frames))
+    assert reviews.kept_pictures(0, 9) == ()
+    room.clock.wind(days=31)
+    tidy(room.platform)
+    kept = reviews.review(decision.case)
+    assert (kept.bits, kept.upload_sha256, kept.reference) == (None, None, "")
+    assert reviews.kept_clips(0, 9) == ()
+
+
+def let_through(room: Room, upload: bytes, reference: str) -> str:
+    decision = judge_upload(upload, room.platform, reference)
+    assert decision.outcome is Outcome.LET_THROUGH
+    return decision.case
+
+
+@pytest.mark.parametrize("how", ["as it is", "mirror"])
+def test_a_new_claim_of_a_video_finds_what_was_let_through_before(
+    room: Room, film: bytes, scene: list[Rgb], other_scene: list[Rgb], how: str
+) -> None:
+    """The video itself and a still of it, but no other video; once each."""
+    shown = [np.ascontiguousarray(one[:, ::-1]) for one in scene] if how == "mirror" else scene
+    clip = let_through(room, small(shown), "post 1")
+    still = let_through(room, jpeg(scene[20], 60), "post 2")
+    let_through(room, small(other_scene), "post 3")
+    claim = register(room, film)
+    look_back([claim], room.platform)
+    found = room.platform.reviews.published("", 9)
+    assert {one.case for one in found} == {clip, still}
+    for one in found:
+        assert (one.found, one.state) == (Found.LOOK_BACK, ReviewState.WAITING)
+        assert [(match.claim, match.part) for match in one.decision.matches] == [(claim, True)]
+    review = room.platform.reviews.review(clip)
+    assert (review.reference, review.decision.matches[0].how) == ("post 1", how)
+    room.platform.bank.withdraw(claim)
+    assert room.platform.reviews.published("", 9) == ()
+    assert {one.case for one in room.platform.reviews.kept_clips(0, 9)} >= {clip}
+
+
+def test_a_new_claim_of_a_picture_finds_the_video_that_shows_it(
+    room: Room, scene: list[Rgb], other_scene: list[Rgb]
+) -> None:
+    shown = [*scene[:24], *[other_scene[0]] * 12, *scene[24:48]]
+    upload = small(shown)
+    case = let_through(room, upload, "post 1")
+    claim = room.protect(other_scene[0], parts=False).claim
+    look_back([claim], room.platform)
+    (found,) = room.platform.reviews.published("", 9)
+    assert (found.case, found.reference) == (case, "post 1")
+    assert [(match.claim, match.part) for match in found.decision.matches] == [(claim, True)]
+    release(case, room.platform)
+    assert room.platform.bank.claim(claim).disputes == 0  # a person saw it in part only
+    assert judged(room, upload).outcome is Outcome.LET_THROUGH
+    assert look_back([claim], room.platform) == 0  # that question was answered
+
+
+def test_a_claim_that_comes_while_a_video_is_judged_is_asked_about(
+    room: Room, film: bytes, scene: list[Rgb], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the bank and the row of the upload."""
+    record = type(room.platform.reviews).record
+
+    def late(queue: Any, review: Any, untrusted: Any) -> None:
+        claim = register(room, film)
+        look_back([claim], room.platform)
+        record(queue, review, untrusted)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(room.platform.reviews), "record", late)
+        case = let_through(room, small(scene), "post 1")
+    (found,) = room.platform.reviews.published("", 9)
+    assert found.case == case
+
+
+@pytest.mark.threat("claim-censors")
+def test_a_still_of_it_is_held_and_refused_once_a_person_agreed(
+    room: Room, film: bytes, scene: list[Rgb]
+) -> None:
+    claim = register(room, film, state=ClaimState.CONFIRMED)
+    still = cv2.GaussianBlur(scene[20], (0, 0), 1.0)
+    decision = judged(room, jpeg(still, 60))
+    assert decision.outcome is Outcome.HOLD
+    assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
+    confirm(decision.case, room.platform)
+    assert judged(room, jpeg(still, 60)).outcome is Outcome.REFUSE
+
+
+def test_a_registered_picture_shown_in_a_video_is_held(
+    room: Room, scene: list[Rgb], other_scene: list[Rgb]
+) -> None:
+    claim = room.protect(other_scene[0], parts=False).claim
+    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    shown = [*scene[:24], *[other_scene[0]] * 12, *scene[24:48]]
+    decision = judged(room, small(shown))
+    assert decision.outcome is Outcome.HOLD
+    assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
+
+
+def test_its_sound_in_a_voice_note_or_under_another_film_is_held(
+    room: Room, film: bytes, other_scene: list[Rgb], talk: Any
+) -> None:
+    claim = register(room, film, sound=sound_print(talk, RATE_HZ), state=ClaimState.CONFIRMED)
+    part = talk[2 * RATE_HZ : 12 * RATE_HZ]
+    for upload in (
+        coded(part, RATE_HZ, "aac", "ipod", 48_000),
+        coded(part, RATE_HZ, "libopus", "ogg", 24_000, 48_000),
+        with_sound(small(other_scene), part[:, None]),
+    ):
+        decision = judged(room, upload)
+        assert decision.outcome is Outcome.HOLD
+        assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
+        assert "s of sound, from" in decision.matches[0].how
+
+
+@pytest.mark.parametrize("what", ["a sound", "a film with its sound"])
+def test_a_new_claim_of_a_sound_finds_what_was_let_through_before(
+    room: Room, film: bytes, other_scene: list[Rgb], talk: Any, what: str
+) -> None:
+    """In a voice note and under another film; no other voice, nor a film without sound."""
+    part = talk[2 * RATE_HZ : 12 * RATE_HZ]
+    note = let_through(room, coded(part, RATE_HZ, "libopus", "ogg", 24_000, 48_000), "post 1")
+    under = let_through(room, with_sound(small(other_scene), part[:, None]), "post 2")
+    let_through(room, coded(voice(10.0, seed=9), RATE_HZ, "aac", "ipod", 48_000), "post 3")
+    let_through(room, small(other_scene), "post 4")
+    shown = film if what == "a film with its sound" else None
+    claim = register(room, shown, sound=sound_print(talk, RATE_HZ))
+    assert look_back([claim], room.platform) == 2
+    found = {one.case: one for one in room.platform.reviews.published("", 9)}
+    assert set(found) == {note, under}
+    for one in found.values():
+        (match,) = one.decision.matches
+        assert (match.claim, match.part, one.found) == (claim, True, Found.LOOK_BACK)
+        seconds, after = match.how.removeprefix("as it is; ").split(" s of sound, from ")
+        assert float(seconds) >= 5
+        assert float(after.removesuffix(" s")) < 5  # in the upload, which begins two seconds later
+    assert found[note].reference == "post 1"
+    assert look_back([claim], room.platform) == 0
+    release(note, room.platform)
+    assert room.platform.bank.claim(claim).disputes == 0
+    confirm(under, room.platform)
+    kept = {one.case for one in room.platform.reviews.kept_sounds(0, 9)}
+    assert kept & {note, under} == {note}
+
+
+def test_one_upload_that_shows_one_claim_and_sounds_like_another_fits_both(
+    room: Room, film: bytes, scene: list[Rgb], talk: Any
+) -> None:
+    case = let_through(room, with_sound(small(scene), talk[:, None]), "post 1")
+    seen = register(room, film, name="seen")
+    heard = register(room, sound=sound_print(talk, RATE_HZ), name="heard")
+    assert look_back([seen, heard], room.platform) == 1
+    matches = room.platform.reviews.review(case).decision.matches
+    assert [match.claim for match in matches] == [seen, heard]
+
+
+def test_nothing_is_kept_of_a_sound_in_which_nothing_happens(room: Room) -> None:
+    silence = coded(np.zeros(8 * RATE_HZ, np.float32), RATE_HZ, "aac", "ipod", 48_000)
+    case = let_through(room, silence, "post 1")
+    assert room.platform.reviews.kept_sounds(0, 9) == ()
+    kept = room.platform.reviews.review(case)
+    assert (kept.upload_sha256, kept.reference) == (None, "")
+
+
+def test_a_claim_of_a_sound_that_comes_while_it_is_judged_is_asked_about(
+    room: Room, talk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = type(room.platform.reviews).record
+
+    def late(queue: Any, review: Any, untrusted: Any) -> None:
+        look_back([register(room, sound=sound_print(talk, RATE_HZ))], room.platform)
+        record(queue, review, untrusted)
+
+    upload = coded(talk, RATE_HZ, "aac", "ipod", 48_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(room.platform.reviews), "record", late)
+        case = let_through(room, upload, "post 1")
+    (found,) = room.platform.reviews.published("", 9)
+    assert found.case == case
+
+
+def test_another_voice_is_let_through(room: Room, talk: Any) -> None:
+    register(room, sound=sound_print(talk, RATE_HZ))
+    upload = coded(voice(10.0, seed=9), RATE_HZ, "aac", "ipod", 48_000)
+    assert judged(room, upload).outcome is Outcome.LET_THROUGH
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_withdrawn_it_matches_nothing(room: Room, film: bytes, scene: list[Rgb], talk: Any) -> None:
+    claim = register(room, film, sound=sound_print(talk, RATE_HZ))
+    upload = with_sound(small(scene), talk[:, None])
+    assert judged(room, upload).outcome is Outcome.HOLD
+    room.platform.bank.move(claim, ClaimEvent.WITHDRAW)
+    for one in (upload, jpeg(scene[20])):
+        assert judged(room, one).outcome is Outcome.LET_THROUGH
+
+
+def test_a_released_clip_is_let_through_as_that_very_file_until_a_newer_claim(
+    room: Room, film: bytes, scene: list[Rgb]
+) -> None:
+    claim = register(room, film)
+    upload, other = small(scene), small(scene, 180)
+    release(judged(room, upload).case, room.platform)
+    assert room.platform.bank.claim(claim).disputes == 1
+    assert judged(room, upload).outcome is Outcome.LET_THROUGH
+    assert judged(room, other).outcome is Outcome.HOLD
+    room.clock.wind(hours=1)
+    register(room, film, name="later")
+    assert judged(room, upload).outcome is Outcome.HOLD
+
+
+def test_nor_is_it_asked_about_when_its_claim_is_looked_back_for_again(
+    room: Room, film: bytes, scene: list[Rgb]
+) -> None:
+    claim = register(room, film)
+    upload = small(scene)
+    first = judged(room, upload).case
+    release(first, room.platform)
+    again = let_through(room, upload, "post 1")
+    assert look_back([claim], room.platform) == 0
+    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    assert look_back([claim], room.platform) == 2
+    assert {one.case for one in room.platform.reviews.published("", 9)} == {first, again}
+
+
+def test_a_held_clip_is_told_of_a_later_claim_and_looked_back_at_once_released(
+    room: Room, film: bytes, scene: list[Rgb], talk: Any
+) -> None:
+    first = register(room, film, name="first")
+    case = judged(room, with_sound(small(scene), talk[:, None])).case
+    second = register(room, sound=sound_print(talk, RATE_HZ), name="second")
+    assert look_back([second], room.platform) == 0
+    matches = room.platform.reviews.review(case).decision.matches
+    assert [match.claim for match in matches] == [first, second]
+    release(case, room.platform)
+    assert look_back([first, second], room.platform) == 0
+    room.clock.wind(days=1)
+    third = register(room, film, name="third")
+    assert look_back([third], room.platform) == 1
+    (found,) = room.platform.reviews.published("", 9)
+    assert (found.case, [match.claim for match in found.decision.matches]) == (case, [third])
+    confirm(case, room.platform)
+    assert room.platform.reviews.kept_clips(0, 9) == room.platform.reviews.kept_sounds(0, 9) == ()
+
+
+def test_a_file_that_an_appeal_released_is_not_refused_again(
+    room: Room, film: bytes, scene: list[Rgb]
+) -> None:
+    register(room, film, state=ClaimState.CONFIRMED)
+    upload = small(scene)
+    decision = judge_upload(upload, room.platform)
+    assert decision.outcome is Outcome.REFUSE
+    assert decision.secret is not None
+    appeal(decision.case, decision.secret, upload, room.platform)
+    room.clock.wind(hours=-1)
+    release(decision.case, room.platform)
+    assert judged(room, upload).outcome is Outcome.LET_THROUGH
+    assert judged(room, film).outcome is Outcome.REFUSE
+    register(room, film, name="later", state=ClaimState.CONFIRMED)
+    assert judged(room, upload).outcome is Outcome.REFUSE
+
+
+def test_a_released_picture_does_not_clear_a_film_with_it(
+    room: Room, film: bytes, scene: list[Rgb], other_scene: list[Rgb]
+) -> None:
+    register(room, film)
+    room.protect(other_scene[0], parts=False)
+    release(judged(room, jpeg(other_scene[0])).case, room.platform)
+    assert judged(room, jpeg(other_scene[0])).outcome is Outcome.LET_THROUGH
+    assert judged(room, small([*[other_scene[0]] * 12, *scene[:48]])).outcome is Outcome.HOLD
+
+
+def test_in_shadow_it_is_only_written_down(room: Room, film: bytes, scene: list[Rgb]) -> None:
+    room.platform.bank.set_bank(replace(Bank(PEOPLE), shadow=True))
+    register(room, film, state=ClaimState.CONFIRMED)
+    decision = judged(room, small(scene))
+    assert (decision.outcome, decision.would) == (Outcome.LET_THROUGH, Outcome.REFUSE)
+
+
+def test_many_uploads_of_one_video_are_one_item(room: Room, film: bytes, scene: list[Rgb]) -> None:
+    register(room, film)
+    room.platform = replace(room.platform, limits=replace(room.limits, held_per_hash=2))
+    for crf in (24, 27, 30, 33):
+        judge_upload(small(scene, 180, crf), room.platform)
+    assert room.platform.reviews.waiting() == 1
+    review = next_review(room.platform)
+    assert review is not None
+    assert review.gathered == 3
+
+
+def test_what_cannot_be_seen_to_its_end_is_held(room: Room, film: bytes, talk: Any) -> None:
+    broken = bytearray(film)
+    middle = film.index(b"mdat") + 4
+    broken[middle : middle + 20_000] = bytes(20_000)
+    frames = wander(seconds=0.5)
+    for upload in (
+        film[: len(film) // 2],
+        bytes(broken),
+        written(frames, codec="ffv1", container="matroska"),
+        coded(talk, RATE_HZ, "aac", "ipod", 48_000)[:-9000],
+    ):
+        decision = judged(room, upload)
+        assert (decision.outcome, decision.matches) == (Outcome.HOLD, ())
+        assert room.platform.reviews.upload(decision.case) == upload
+
+
+def test_no_more_is_decoded_than_is_looked_at(room: Room, film: bytes) -> None:
+    asked = list[object]()
+
+    def read(untrusted_data: bytes, cut: Cut) -> AbstractContextManager[Clip]:
+        asked.append(cut)
+        return read_clip(untrusted_data, cut)
+
+    def hear(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
+        asked.append(mono_hz)
+        return read_sound(untrusted_data, mono_hz)
+
+    judge_upload(film, replace(room.platform, read_clip=read, read_sound=hear))
+    device = replace(a_device(), read_clip=read, read_sound=hear)
+    fingerprint_file(film, Consent(adult=True, parts=True), device)
+    assert asked == [LOOKED_AT, chromaprint.RATE_HZ, REGISTERED, chromaprint.RATE_HZ]
+
+
+def test_what_takes_too_long_is_held(room: Room, film: bytes) -> None:
+    class Slow:
+        def now(self) -> Any:
+            room.clock.wind(seconds=10)
+            return room.clock.now()
+
+    platform = replace(room.platform, clock=Slow())
+    assert judge_upload(film, platform).outcome is Outcome.HOLD
+    assert judge_upload(film, room.platform).outcome is Outcome.LET_THROUGH
+
+
+def test_a_film_that_calls_itself_a_sound_is_looked_at(
+    room: Room, film: bytes, scene: list[Rgb], talk: Any
+) -> None:
+    register(room, film)
+    upload = with_sound(small(scene), talk[:, None])
+    assert upload[4:8] == b"ftyp"
+    assert judged(room, upload[:8] + b"M4A " + upload[12:]).outcome is Outcome.HOLD
+
+
+def test_a_film_whose_sound_is_not_read_is_judged_by_its_frames(
+    room: Room, film: bytes, scene: list[Rgb]
+) -> None:
+    surround = coded(voice(2.0), 48_000, "ac3", "mp4", 96_000)
+    upload = beside(small(scene), surround)
+    assert judged(room, upload).outcome is Outcome.LET_THROUGH
+    register(room, film)
+    assert judged(room, upload).outcome is Outcome.HOLD
+
+
+def test_nothing_to_see_and_nothing_to_hear_is_refused_as_such(room: Room) -> None:
+    assert judged(room, beep()).outcome is Outcome.LET_THROUGH  # a tone, and no pictures
+    with pytest.raises(NotASound):
+        judge_upload(coded(voice(1.0), 48_000, "ac3", "mp4", 96_000), room.platform)
+    with pytest.raises(FramesTooLarge):
+        judge_upload(written([np.zeros((3000, 4000, 3), np.uint8)]), room.platform)
+
+
+@pytest.mark.threat("claim-censors")
+@pytest.mark.parametrize("how", ["exactly a frame's hash", "near a frame"])
+def test_a_confirmed_still_confirms_no_film(
+    room: Room, film: bytes, scene: list[Rgb], how: str
+) -> None:
+    """A claim of somebody's film with one frame more, that is what every reviewer refuses."""
+    nasty = skimage.data.rocket()
+    extra = fingerprint(picture(nasty)).bits
+    with read_clip(film, REGISTERED) as clip:
+        video = video_print(clip.frames, clip.shown.length_s, parts=False)
+    last = FramePrint(video.frames[-1].at_ms + 500, extra, 100)
+    claim = Claim(ClaimId("made"), PEOPLE, ClaimState.WAITING, VIDEO_KIND, 100, room.clock.now())
+    room.platform.bank.register(Registration(claim, video=VideoPrint((*video.frames, last))))
+    still = nasty
+    if how == "near a frame":
+        still = scene[20].copy()
+        still[10:50, 10:50] = cv2.resize(nasty, (40, 40))
+    for _ in range(2):
+        held = judge_upload(png(still), room.platform)
+        if held.outcome is Outcome.HOLD:
+            confirm(held.case, room.platform)
+    assert judge_upload(png(still), room.platform).outcome is Outcome.REFUSE
+    assert room.platform.bank.claim(claim.id).state is ClaimState.WAITING
+    assert judge_upload(film, room.platform).outcome is Outcome.HOLD
+
+
+@pytest.mark.threat("released-first")
+def test_a_release_of_a_clip_says_nothing_of_claims_that_were_not_shown(
+    room: Room, film: bytes, scene: list[Rgb]
+) -> None:
+    room.protect(scene[20], parts=False)
+    case = judge_upload(film, room.platform, "post 1").case
+    room.clock.wind(seconds=10)
+    hers = register(room, film)
+    release(case, room.platform)  # before anybody looked back for her
+    assert look_back([hers], room.platform) == 1
+    assert room.platform.reviews.review(case).state is ReviewState.WAITING
+    assert judge_upload(film, room.platform).outcome is Outcome.HOLD

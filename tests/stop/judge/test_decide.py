@@ -1,0 +1,173 @@
+"""What is let through, held and refused: real photographs, real edits, the real index."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from entrenous.base.picture import NotAPicture, Picture
+from entrenous.fingerprint.nouns import Near
+from entrenous.media.picture_reader import read_picture
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.judge.deferred_scan import run_deferred_scan
+from entrenous.stop.nouns import PEOPLE, Bank, GateLimits
+from entrenous.stop.platform import IndexStore
+from entrenous.stop.registration import ClaimEvent
+from entrenous.stop.upload_record import Found, Outcome
+from tests.stop.platform_for_tests import Room, jpeg, png, screenshot_crop
+
+EDITS: dict[str, Callable[[Any], bytes]] = {
+    "as it is": lambda pixels: jpeg(pixels, 30),
+    "mirror": lambda pixels: jpeg(np.fliplr(pixels)),
+    "turned 90": lambda pixels: jpeg(np.rot90(pixels)),
+    "colours inverted": lambda pixels: png(255 - pixels),
+    "border removed": lambda pixels: jpeg(_bordered(pixels, 40)),
+    "mirror, border removed": lambda pixels: jpeg(_bordered(np.fliplr(pixels), 25)),
+}
+
+
+def _bordered(pixels: Any, width: int) -> Any:
+    sides = (width, width, width, width)
+    return cv2.copyMakeBorder(pixels, *sides, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+
+
+@pytest.mark.threat("claim-censors")
+@pytest.mark.parametrize("how", EDITS)
+def test_an_edited_upload_is_held_and_says_how(room: Room, hers: Any, how: str) -> None:
+    claim = room.protect(hers, parts=False).claim
+    decision = judge_upload(EDITS[how](hers), room.platform)
+    assert decision.outcome is Outcome.HOLD
+    (match,) = decision.matches
+    assert (match.bank, match.claim, match.how, match.part) == (PEOPLE, claim, how, False)
+    assert match.distance <= 31
+
+
+def test_a_cut_out_is_held_when_she_agreed_to_send_windows(room: Room, hers: Any) -> None:
+    upload = screenshot_crop(hers)
+    room.protect(hers, parts=False)
+    assert judge_upload(upload, room.platform).outcome is Outcome.LET_THROUGH
+    room.protect(hers, parts=True)
+    decision = judge_upload(upload, room.platform)
+    assert decision.outcome is Outcome.HOLD
+    assert [(match.how, match.part) for match in decision.matches] == [("cut-out", True)]
+
+
+def looked_among_parts(room: Room, upload: bytes, **limits: int) -> bool:
+    """Whether it was, before the answer."""
+    index = Counting(room.platform.index)
+    few = replace(room.platform.limits, **limits)
+    judge_upload(upload, replace(room.platform, index=index, limits=few))
+    return True in index.asked
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """An index that notes among what it was asked to look."""
+
+    index: IndexStore
+    asked: list[bool] = field(default_factory=list)
+
+    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
+        self.asked.append(part)
+        return self.index.near(hashes, part=part)
+
+    def parts(self) -> int:
+        return self.index.parts()
+
+
+@pytest.mark.threat("probing-registered")
+def test_the_bank_alone_decides_whether_there_is_a_second_look(
+    room: Room, hers: Any, another: Any
+) -> None:
+    uploads = (jpeg(hers), jpeg(another), screenshot_crop(hers))
+    room.protect(hers, parts=False)
+    assert not any(looked_among_parts(room, one) for one in uploads)
+    room.protect(hers, parts=True)
+    assert all(looked_among_parts(room, one) for one in uploads)
+    count = room.platform.index.parts()
+    for limits, expected in (
+        ({"second_look_hashes": count}, True),
+        ({"second_look_hashes": count - 1}, False),
+        ({"second_look_hashes": count - 1, "slow_looks": 0}, True),
+    ):
+        asked = [looked_among_parts(room, one, **limits) for one in uploads]
+        assert asked == [expected] * 3
+
+
+def test_where_there_are_too_many_parts_the_slow_look_finds_a_cut_out(hers: Any) -> None:
+    room = Room(limits=GateLimits(second_look_hashes=1))
+    room.protect(hers, parts=True)
+    decision = judge_upload(screenshot_crop(hers), room.platform)
+    assert decision.outcome is Outcome.LET_THROUGH
+    assert run_deferred_scan(room.platform)
+    (review,) = room.platform.reviews.published("", 9)
+    assert (review.case, review.found) == (decision.case, Found.SLOW_LOOK)
+
+
+def test_an_unrelated_photograph_passes(room: Room, hers: Any, another: Any) -> None:
+    room.protect(hers)
+    decision = judge_upload(jpeg(another), room.platform)
+    assert (decision.outcome, decision.matches) == (Outcome.LET_THROUGH, ())
+    assert room.platform.reviews.waiting() == 0
+
+
+def test_a_confirmed_claim_refuses_the_whole_and_holds_the_part(room: Room, hers: Any) -> None:
+    claim = room.protect(hers).claim
+    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
+    assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.HOLD
+
+
+def test_a_banks_radius_is_its_own(room: Room, hers: Any) -> None:
+    room.protect(hers, parts=False)
+    upload = jpeg(cv2.GaussianBlur(hers, (0, 0), 3), 20)
+    (match,) = judge_upload(upload, room.platform).matches
+    assert match.distance > 0
+    room.platform.bank.set_bank(replace(Bank(PEOPLE), radius=match.distance - 1))
+    assert judge_upload(upload, room.platform).outcome is Outcome.LET_THROUGH
+
+
+def test_two_claims_on_one_picture_are_two_matches(room: Room, hers: Any) -> None:
+    claims = {room.protect(hers).claim, room.protect(hers).claim}
+    matches = judge_upload(jpeg(hers), room.platform).matches
+    assert {match.claim for match in matches} == claims
+
+
+def test_an_upload_that_cannot_be_read_is_held_not_published(room: Room, hers: Any) -> None:
+    decision = judge_upload(jpeg(hers)[:9000], room.platform)
+    assert (decision.outcome, decision.matches) == (Outcome.HOLD, ())
+    assert room.platform.reviews.upload(decision.case) == jpeg(hers)[:9000]
+
+
+def test_what_is_no_picture_is_refused_as_such(room: Room) -> None:
+    with pytest.raises(NotAPicture):
+        judge_upload(b"MZ this is a program", room.platform)
+
+
+def test_a_flat_upload_is_an_answer(room: Room, hers: Any) -> None:
+    room.protect(hers)
+    fog = np.full((300, 400, 3), 120, dtype=np.uint8)
+    assert judge_upload(png(fog), room.platform).outcome is Outcome.LET_THROUGH
+
+
+def test_every_upload_has_a_case_number_of_its_own(room: Room, another: Any) -> None:
+    cases = {judge_upload(jpeg(another), room.platform).case for _ in range(3)}
+    assert len(cases) == 3
+
+
+def test_the_luma_alone_is_found_as_the_colours_are(room: Room, hers: Any) -> None:
+    room.protect(hers)
+    seen: list[bytes] = []
+
+    def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
+        seen.append(untrusted_data)
+        return read_picture(untrusted_data, at_least_px=at_least_px, luma=True)
+
+    quicker = replace(room.platform, read_luma=read_luma)
+    upload = jpeg(hers)
+    decision = judge_upload(upload, quicker)
+    assert set(seen) == {upload}
+    assert (decision.outcome, decision.matches[0].distance <= 4) == (Outcome.HOLD, True)

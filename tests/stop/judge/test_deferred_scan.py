@@ -1,0 +1,221 @@
+"""After the answer: what only the slow look finds goes before a person."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from entrenous.base.picture import DecoderGaveUp, Picture
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.media.picture_reader import read_picture
+from entrenous.stop.banks import PolicyChange, set_policy
+from entrenous.stop.judge.decide import decide_upload, judge_upload, keep_held
+from entrenous.stop.judge.deferred_scan import run_deferred_scan, skip_deferred_scans
+from entrenous.stop.judge.dry_run import judge_dry
+from entrenous.stop.judge.look_back import note_clock, tidy
+from entrenous.stop.nouns import PEOPLE, GateLimits
+from entrenous.stop.protect import unprotect
+from entrenous.stop.registration import ClaimState
+from entrenous.stop.review import confirm, release
+from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.upload_record import Due, Found, Outcome, ReviewState
+from tests.stop.judge.test_decide import Counting
+from tests.stop.judge.test_deferred_views import on_a_page
+from tests.stop.platform_for_tests import Room, jpeg, png
+
+pytestmark = pytest.mark.slow
+
+
+def test_what_the_first_looks_missed_waits_with_its_bytes(
+    room: Room, hers: Any, another: Any
+) -> None:
+    protection = room.protect(hers, parts=False)
+    page = jpeg(on_a_page(hers))
+    decision = judge_upload(page, room.platform, "post 17")
+    judge_upload(jpeg(another), room.platform, "post 18")
+    assert decision.outcome is Outcome.LET_THROUGH
+    assert room.platform.reviews.due() == Due(slow_looks=2, look_backs=1)
+    assert [run_deferred_scan(room.platform) for _ in range(3)] == [True, True, False]
+    (review,) = room.platform.reviews.published("", 9)
+    assert (review.case, review.found, review.reference) == (
+        decision.case,
+        Found.SLOW_LOOK,
+        "post 17",
+    )
+    (match,) = review.decision.matches
+    assert (match.claim, match.how, match.part) == (protection.claim, "in a larger picture", True)
+    assert review.bits == fingerprint(read_picture(page)).bits
+    assert room.platform.reviews.upload(decision.case) == page
+    assert room.platform.reviews.due() == Due(look_backs=1)
+
+
+@pytest.mark.parametrize("parts", [False, True])
+def test_it_looks_among_parts_only_where_there_are_some(room: Room, hers: Any, parts: Any) -> None:
+    room.protect(hers, parts=parts)
+    index = Counting(room.platform.index)
+    platform = replace(room.platform, index=index)
+    page = jpeg(on_a_page(hers))
+    judge_upload(page, room.platform)
+    assert run_deferred_scan(platform)
+    assert (True in index.asked) is parts
+    index.asked.clear()
+    assert judge_dry(page, platform, deep=True).outcome is Outcome.HOLD
+    assert (True in index.asked) is parts
+
+
+def found(room: Room, pixels: Any) -> str:
+    case = judge_upload(jpeg(on_a_page(pixels)), room.platform).case
+    assert run_deferred_scan(room.platform)
+    return case
+
+
+def test_a_confirmed_one_is_held_from_then_on_before_it_is_published(room: Room, hers: Any) -> None:
+    """The page around it may be that of strangers' pictures, too: a person looks, each time."""
+    protection = room.protect(hers, parts=False)
+    confirm(found(room, hers), room.platform)
+    assert room.platform.bank.claim(protection.claim).state is ClaimState.WAITING
+    held = judge_upload(jpeg(on_a_page(hers)), room.platform)
+    assert held.outcome is Outcome.HOLD
+    confirm(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(on_a_page(hers)), room.platform).outcome is Outcome.HOLD
+
+
+def test_a_released_one_is_not_asked_about_again(room: Room, hers: Any) -> None:
+    protection = room.protect(hers, parts=False)
+    release(found(room, hers), room.platform)
+    assert room.platform.bank.claim(protection.claim).disputes == 0  # it fitted a part only
+    found(room, hers)
+    assert room.platform.reviews.waiting() == 0
+    room.clock.wind(minutes=1)
+    room.protect(hers, parts=False)
+    found(room, hers)
+    assert room.platform.reviews.waiting() == 1
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_withdrawing_forgets_it(room: Room, hers: Any) -> None:
+    protection = room.protect(hers, parts=False)
+    case = found(room, hers)
+    unprotect(protection, room.gate, room.device)
+    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.review(case).state is ReviewState.CLOSED
+
+
+@pytest.mark.parametrize("change", [{"shadow": True}, {"on_claimed": Outcome.LET_THROUGH}])
+def test_what_a_bank_would_not_ask_about_is_not_asked(room: Room, hers: Any, change: Any) -> None:
+    room.protect(hers, parts=False)
+    set_policy(PEOPLE, PolicyChange(**change), room.platform)
+    found(room, hers)
+    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.due().slow_looks == 0
+
+
+def test_a_claim_that_came_after_the_answer_counts(room: Room, hers: Any) -> None:
+    case = judge_upload(jpeg(hers), room.platform).case
+    protection = room.protect(hers, parts=False)
+    assert run_deferred_scan(room.platform)
+    (match,) = room.platform.reviews.review(case).decision.matches
+    assert (match.claim, match.how, match.part) == (protection.claim, "as it is", False)
+
+
+def test_a_flood_of_screenshots_is_one_item(hers: Any) -> None:
+    room = Room(limits=GateLimits(held_per_hash=2))
+    room.protect(hers, parts=False)
+    for _ in range(4):
+        found(room, hers)
+    assert room.platform.reviews.waiting() == 1
+    assert len(room.platform.reviews.published("", 9)) == 4
+
+
+def test_only_what_was_let_through_is_looked_at(room: Room, hers: Any) -> None:
+    room.protect(hers, parts=False)
+    for data in (jpeg(hers), jpeg(hers)[:400]):  # held: it fits; it breaks off
+        assert judge_upload(data, room.platform).outcome is Outcome.HOLD
+    assert not run_deferred_scan(room.platform)
+    assert room.platform.reviews.due().slow_looks == 0
+
+
+def test_a_setting_makes_none(hers: Any) -> None:
+    room = Room(limits=GateLimits(slow_looks=0))
+    judge_upload(jpeg(hers), room.platform)
+    room.clock.wind(hours=1)
+    assert not run_deferred_scan(room.platform)
+    assert skip_deferred_scans(room.platform) == 0
+    assert room.platform.reviews.due() == Due()
+
+
+def test_what_has_no_room_or_lost_its_gate_is_skipped_and_counted(hers: Any) -> None:
+    room = Room(limits=GateLimits(slow_looks=1))
+    first = decide_upload(jpeg(hers), room.platform)
+    keep_held(first, jpeg(hers), room.platform)
+    second = decide_upload(jpeg(hers), room.platform)
+    keep_held(second, jpeg(hers), room.platform)  # no room
+    decide_upload(jpeg(hers), room.platform)  # the gate dies here
+    assert skip_deferred_scans(room.platform) == 0
+    room.clock.wind(seconds=61)
+    assert skip_deferred_scans(room.platform) == 2
+    assert room.platform.reviews.due() == Due(1, 2)
+    assert run_deferred_scan(room.platform)
+    assert room.platform.reviews.due() == Due(0, 2)
+
+
+def test_what_the_decoder_gives_up_on_is_tried_three_times(room: Room, hers: Any) -> None:
+    def gives_up(_data: bytes) -> Picture:
+        raise DecoderGaveUp
+
+    judge_upload(jpeg(hers), room.platform)
+    tired = replace(room.platform, read_picture=gives_up)
+    for _ in range(3):
+        with pytest.raises(DecoderGaveUp):
+            run_deferred_scan(tired)
+        assert not run_deferred_scan(tired)
+        room.clock.wind(minutes=2)
+    assert not run_deferred_scan(tired)
+    assert skip_deferred_scans(room.platform) == 1
+
+
+def test_where_no_hash_is_kept_one_is_once_something_was_found(hers: Any) -> None:
+    room = Room(limits=GateLimits(look_back_days=0))
+    room.protect(hers, parts=False)
+    case = judge_upload(jpeg(on_a_page(hers)), room.platform, "post 17").case
+    tidy(room.platform)
+    before = room.platform.reviews.review(case)
+    assert (before.bits, before.upload_sha256, before.reference) == (None, None, "post 17")
+    assert run_deferred_scan(room.platform)
+    after = room.platform.reviews.review(case)
+    assert after.bits is not None
+    assert after.upload_sha256 is not None
+    confirm(case, room.platform)
+    assert judge_upload(jpeg(on_a_page(hers)), room.platform).outcome is Outcome.HOLD
+
+
+def test_an_answer_writes_as_much_whether_a_slow_look_is_due_or_not(
+    room: Room, hers: Any, another: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the answer there is one row, and no bytes; these come afterwards."""
+    room.protect(hers, parts=False)
+    written = list[bytes | None]()
+    record = SqlReviewQueue.record
+
+    def noted(self: SqlReviewQueue, review: Any, data: bytes | None) -> None:
+        written.append(data)
+        record(self, review, data)
+
+    monkeypatch.setattr(SqlReviewQueue, "record", noted)
+    for pixels in (hers, another, np.zeros((300, 300, 3), np.uint8)):
+        decide_upload(png(pixels), room.platform)
+    assert written == [None] * 3
+    assert room.platform.reviews.due().slow_looks == 0
+
+
+def test_a_clock_that_is_once_ahead_gives_none_up(room: Room, hers: Any) -> None:
+    room.protect(hers, parts=False)
+    judge_upload(jpeg(on_a_page(hers)), room.platform)
+    note_clock(room.platform)
+    room.clock.wind(days=400)
+    assert note_clock(room.platform) == 400
+    assert skip_deferred_scans(room.platform) == 0
+    room.clock.wind(days=-400)
+    assert run_deferred_scan(room.platform)

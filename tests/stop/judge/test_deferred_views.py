@@ -1,0 +1,163 @@
+"""The slow look finds what the fast one cannot, says how, and is never more than a part."""
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.picture import Picture
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.stop.judge.decide import find
+from entrenous.stop.judge.deferred_scan import deep_matches, deep_views
+from entrenous.stop.judge.scan import fast_views
+from entrenous.stop.nouns import RELEASED
+from entrenous.stop.registration import Claim, ClaimState, Registration
+from tests.stop.platform_for_tests import Room, picture
+
+pytestmark = pytest.mark.slow
+
+
+def on_a_page(pixels: Any) -> Any:
+    page = np.full((1_100, 640, 3), 245, dtype=np.uint8)
+    page[300 : 300 + 600, 20:620] = cv2.resize(pixels, (600, 600))
+    for row in (80, 140, 960, 1_040):
+        cv2.putText(page, "words of an app", (40, row), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (0, 0, 0), 3)
+    return page
+
+
+def in_a_collage(pixels: Any) -> Any:
+    others = [skimage.data.coffee(), skimage.data.chelsea(), skimage.data.rocket()]
+    cells = [cv2.resize(one, (300, 300)) for one in (*others, pixels)]
+    return np.vstack([np.hstack(cells[:2]), np.hstack(cells[2:])])
+
+
+def with_words(pixels: Any) -> Any:
+    out = pixels.copy()
+    for row in (60, 490):
+        cv2.putText(out, "SOME WORDS", (30, row), cv2.FONT_HERSHEY_DUPLEX, 2.2, (0, 0, 0), 14)
+        cv2.putText(out, "SOME WORDS", (30, row), cv2.FONT_HERSHEY_DUPLEX, 2.2, (255,) * 3, 5)
+    return out
+
+
+def askew(pixels: Any) -> Any:
+    matrix = cv2.getRotationMatrix2D((256, 256), 6.0, 1.0)
+    return np.ascontiguousarray(cv2.warpAffine(pixels, matrix, (512, 512))[50:462, 50:462])
+
+
+def turned_a_little(pixels: Any) -> Any:
+    matrix = cv2.getRotationMatrix2D((256, 256), 2.0, 1.0)
+    return np.ascontiguousarray(cv2.warpAffine(pixels, matrix, (512, 512))[18:494, 18:494])
+
+
+def cut_out(pixels: Any) -> Any:
+    return pixels[43:427, 85:]  # along the grid of the windows, so that nothing fits better
+
+
+def narrow_cut(pixels: Any) -> Any:
+    return pixels[15:, 20:]
+
+
+def wide_cut(pixels: Any) -> Any:
+    """A tenth of the height and of the width."""
+    return pixels[20:481, 40:501]
+
+
+def let_through(upload: Picture, room: Room) -> Registration:
+    """What a release leaves in the negative bank."""
+    claim = Claim(
+        id=ClaimId("0f" * 16),
+        bank=RELEASED,
+        state=ClaimState.CONFIRMED,
+        kind="pdq",
+        quality=100,
+        made_at=room.clock.now(),
+    )
+    return Registration(claim, (fingerprint(upload).bits,))
+
+
+WITH_WINDOWS: dict[str, Callable[[Any], Any]] = {
+    "cut-out": cut_out,
+    "partly covered": with_words,
+    "turned a little, cut-out": askew,
+    "in a larger picture": lambda pixels: on_a_page(cut_out(pixels)),
+}
+WITHOUT: dict[str, Callable[[Any], Any]] = {
+    "in a larger picture": on_a_page,
+    "mirror, in a larger picture": lambda pixels: in_a_collage(np.fliplr(pixels)),
+    "edges cut off": narrow_cut,
+    "mirror, edges cut off": lambda pixels: np.fliplr(wide_cut(pixels)),
+    "written over": with_words,
+    "turned a little": turned_a_little,
+}
+
+
+@pytest.mark.parametrize("how", WITH_WINDOWS)
+def test_found_by_windows(room: Room, hers: Any, how: str) -> None:
+    claim = room.protect(hers).claim
+    upload = picture(WITH_WINDOWS[how](hers))
+    assert not list(find(fast_views(upload).whole, room.platform, part=False))
+    ((match, _),) = deep_matches(upload, room.platform)
+    assert (match.claim, match.part) == (claim, True)
+    assert match.how.startswith(how)
+
+
+@pytest.mark.parametrize("how", WITHOUT)
+def test_found_by_the_whole_alone(room: Room, hers: Any, how: str) -> None:
+    claim = room.protect(hers, parts=False).claim
+    ((match, _),) = deep_matches(picture(WITHOUT[how](hers)), room.platform)
+    assert (match.claim, match.how, match.part) == (claim, how, True)
+
+
+def test_a_strangers_picture_is_not(room: Room, hers: Any) -> None:
+    room.protect(hers)
+    for pixels in (skimage.data.coffee(), on_a_page(skimage.data.rocket())):
+        assert deep_matches(picture(pixels), room.platform) == []
+
+
+def test_a_tile_that_was_let_through_lets_no_other_through(room: Room, hers: Any) -> None:
+    room.protect(hers)
+    room.platform.bank.register(let_through(picture(skimage.data.coffee()), room))
+    hits = deep_matches(picture(in_a_collage(hers)), room.platform)
+    assert [claim.bank for _, claim in hits if claim.bank == RELEASED] == []
+    assert len(hits) == 1
+
+
+def made(upload: Picture, *, has_parts: bool) -> list[bool]:
+    return [some.part for some in deep_views(upload, lambda: has_parts)]
+
+
+def test_without_a_part_in_the_bank_no_view_is_made_for_parts(hers: Any) -> None:
+    upload = picture(on_a_page(hers))
+    without, every = made(upload, has_parts=False), made(upload, has_parts=True)
+    assert without == [part for part in every if not part] != []
+    assert any(every)
+
+
+def test_whether_it_has_is_asked_when_the_index_knows_what_is_new(room: Room, hers: Any) -> None:
+    """Nothing was looked up before: then an index says that it has none."""
+    claim = room.protect(hers).claim
+    assert room.platform.index.parts() == 0
+    ((match, _),) = deep_matches(picture(with_words(hers)), room.platform)
+    assert (match.claim, match.how) == (claim, "partly covered")
+
+
+def test_it_is_bounded(hers: Any) -> None:
+    framed = np.pad(on_a_page(hers), ((30, 30), (30, 30), (0, 0)))
+    nested = with_words(hers)
+    for level in (0, 255, 100):
+        nested = np.pad(nested, ((9, 9), (9, 9), (0, 0)), constant_values=level)
+    for pixels in (hers, framed, nested, in_a_collage(hers)):
+        batches = list(deep_views(picture(pixels)))
+        assert sum(len(one.views) for one in batches if not one.part) <= 11_668
+        assert sum(len(one.views) for one in batches if one.part) <= 26_000
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4, 300), (300, 4), (64, 64)])
+def test_a_plain_or_tiny_picture_is_no_trouble(room: Room, hers: Any, shape: Any) -> None:
+    room.protect(hers)
+    plain = np.full((*shape, 3), 120, dtype=np.uint8)
+    assert deep_matches(picture(plain), room.platform) == []

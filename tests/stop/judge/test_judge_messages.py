@@ -1,0 +1,93 @@
+"""What a gate and a judge say to each other arrives as it was said."""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.errors import EntrenousError
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.base.picture import NotAPicture, TooManyPixels
+from entrenous.base.secret import Secret
+from entrenous.fingerprint.nouns import Match
+from entrenous.stop.judge.judge_pool import (
+    SIZE,
+    JudgeFailed,
+    read_answer,
+    read_judge_request,
+    write_answer,
+    write_judge_request,
+)
+from entrenous.stop.nouns import BankUnreachable
+from entrenous.stop.upload_record import Decision, Outcome, Publishes
+
+outcomes = st.sampled_from(Outcome)
+words = st.text(st.characters(codec="utf-8"), max_size=20)
+matches = st.builds(
+    Match, words.map(BankName), words.map(ClaimId), st.integers(0, 31), words, st.booleans()
+)
+decisions = st.builds(
+    Decision,
+    outcomes,
+    words,
+    st.lists(matches, max_size=3).map(tuple),
+    st.none() | outcomes,
+    st.none() | st.binary(min_size=1, max_size=16).map(Secret),
+    st.booleans(),
+)
+
+
+def heard(answer: bytes) -> Decision:
+    (size,) = SIZE.unpack(answer[: SIZE.size])
+    assert size == len(answer) - SIZE.size
+    return read_answer(answer[SIZE.size :])
+
+
+@given(st.binary(max_size=300), words, st.sampled_from(Publishes))
+def test_a_question_arrives_and_then_there_are_none(
+    upload: bytes, reference: str, publishes: Publishes
+) -> None:
+    said = b"".join(write_judge_request(upload, reference, publishes))
+    stream = io.BytesIO(said)
+    assert read_judge_request(stream.read) == (upload, reference, publishes)
+    assert read_judge_request(stream.read) is None
+    assert read_judge_request(io.BytesIO(said[:-1]).read) is None
+
+
+@given(decisions)
+def test_a_decision_arrives_with_its_secret(decision: Decision) -> None:
+    found = heard(write_answer(lambda: decision))
+    assert found == decision
+    assert found.secret == decision.secret  # which a decision does not compare
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        NotAPicture(),
+        TooManyPixels(width_px=70_000, height_px=9_000, limit_mp=120),
+        BankUnreachable(why="the disk is full"),
+    ],
+)
+def test_a_failure_arrives_as_itself(failure: EntrenousError) -> None:
+    def fails() -> Decision:
+        raise failure
+
+    with pytest.raises(type(failure)) as raised:
+        heard(write_answer(fails))
+    assert raised.value.facts == failure.facts
+
+
+def test_of_a_fault_of_ours_only_its_kind_is_said() -> None:
+    def fails() -> Decision:
+        raise KeyError("hers.jpg")
+
+    with pytest.raises(JudgeFailed) as raised:
+        heard(write_answer(fails))
+    assert str(raised.value) == "KeyError"
+
+
+def test_a_failure_that_nobody_knows_is_a_fault_of_ours() -> None:
+    with pytest.raises(JudgeFailed):
+        read_answer(b'{"failure":"NoSuchFailure","facts":{}}')

@@ -1,0 +1,329 @@
+"""A claim that comes after the upload: what was let through goes before a person."""
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from entrenous.stop.banks import PolicyChange, set_policy
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.judge.look_back import (
+    LEASE,
+    look_back,
+    look_back_again,
+    look_back_due,
+    note_clock,
+    tidy,
+)
+from entrenous.stop.nouns import PEOPLE, Bank, GateLimits
+from entrenous.stop.protect import unprotect
+from entrenous.stop.registration import ClaimEvent, ClaimState
+from entrenous.stop.review import confirm, release
+from entrenous.stop.upload_record import LISTED_FOR, Found, Outcome, ReviewState
+from tests.stop.platform_for_tests import Room, jpeg, png
+
+pytestmark = pytest.mark.slow
+
+WAYS = {
+    "as it is": lambda pixels: jpeg(pixels, 30),
+    "mirror": lambda pixels: jpeg(np.fliplr(pixels)),
+    "turned 90": lambda pixels: jpeg(np.rot90(pixels)),
+    "turned 180": lambda pixels: jpeg(np.rot90(pixels, 2)),
+    "turned 270": lambda pixels: jpeg(np.rot90(pixels, 3)),
+    "mirror, turned 90": lambda pixels: jpeg(np.fliplr(np.rot90(pixels))),
+    "colours inverted": lambda pixels: png(255 - pixels),
+    "mirror, colours inverted": lambda pixels: png(255 - np.fliplr(pixels)),
+}
+
+
+def protect(room: Room, pixels: Any) -> Any:
+    """Register, and look back for it as the gate does after its answer."""
+    protection = room.protect(pixels, parts=False)
+    look_back([protection.claim], room.platform)
+    return protection
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_an_upload_that_was_let_through_is_found_by_a_new_claim(
+    room: Room, hers: Any, another: Any, how: str
+) -> None:
+    case = judge_upload(WAYS[how](hers), room.platform, "post 17").case
+    judge_upload(jpeg(another), room.platform, "post 18")
+    claim = protect(room, hers).claim
+    review = room.platform.reviews.next()
+    assert review is not None
+    assert (review.case, review.found, review.reference) == (case, Found.LOOK_BACK, "post 17")
+    (match,) = review.decision.matches
+    assert (match.bank, match.claim) == (PEOPLE, claim)
+    assert match.distance <= 31
+    if "turned" not in how or how == "turned 180":  # two ways may lie equally near
+        assert match.how == how
+    assert room.platform.reviews.waiting() == 1
+
+
+def test_confirming_it_confirms_the_claim_and_forgets_the_hash(room: Room, hers: Any) -> None:
+    case = judge_upload(jpeg(hers), room.platform, "post 17").case
+    protect(room, hers)
+    assert confirm(case, room.platform).reference == "post 17"
+    kept = room.platform.reviews.review(case)
+    assert (kept.state, kept.bits, kept.reference) == (ReviewState.CONFIRMED, None, "post 17")
+    room.clock.moment += LISTED_FOR  # until then the platform is told to remove it
+    tidy(room.platform)
+    assert room.platform.reviews.review(case).reference == ""
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
+
+
+def test_releasing_it_is_remembered(room: Room, hers: Any) -> None:
+    case = judge_upload(jpeg(hers), room.platform).case
+    claim = protect(room, hers).claim
+    release(case, room.platform)
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
+    assert look_back([claim], room.platform) == 0
+
+
+@pytest.mark.threat("released-first")
+@pytest.mark.parametrize("found", ["late", "as it came"])
+def test_who_claims_what_was_released_before_is_asked_about(
+    room: Room, hers: Any, found: str
+) -> None:
+    """Else whoever claims first what he published, and has it released, keeps it online."""
+    if found == "late":
+        case = judge_upload(jpeg(hers), room.platform, "post 17").case
+        protect(room, hers)
+    else:
+        room.protect(hers, parts=False)
+        case = judge_upload(jpeg(hers), room.platform, "post 17").case
+    release(case, room.platform)
+    room.clock.wind(days=1)
+    second = protect(room, hers)
+    review = room.platform.reviews.review(case)
+    assert (review.state, review.found) == (ReviewState.WAITING, Found.LOOK_BACK)
+    assert ([one.claim for one in review.decision.matches], review.reference) == (
+        [second.claim],
+        "post 17",
+    )
+    unprotect(second, room.gate, room.device)
+    assert room.platform.reviews.waiting() == 0
+    protect(room, hers)
+    assert room.platform.reviews.waiting() == 1
+    confirm(case, room.platform)
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
+
+
+def test_what_was_released_is_kept_for_a_time_only(room: Room, hers: Any) -> None:
+    case = judge_upload(jpeg(hers), room.platform).case
+    protect(room, hers)
+    release(case, room.platform)
+    room.clock.wind(days=31)
+    tidy(room.platform)
+    kept = room.platform.reviews.review(case)
+    assert (kept.state, kept.bits, kept.upload_sha256) == (ReviewState.RELEASED, None, None)
+    protect(room, hers)
+    assert room.platform.reviews.waiting() == 0
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_withdrawing_forgets_it_and_the_next_claim_finds_it(room: Room, hers: Any) -> None:
+    case = judge_upload(jpeg(hers), room.platform, "post 17").case
+    before = room.platform.reviews.review(case)
+    unprotect(protect(room, hers), room.gate, room.device)
+    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.review(case) == before
+    protect(room, hers)
+    assert room.platform.reviews.waiting() == 1
+
+
+def test_hashes_are_kept_for_a_time_only(room: Room, hers: Any) -> None:
+    judge_upload(jpeg(hers), room.platform)
+    room.clock.wind(days=29)
+    tidy(room.platform)
+    assert len(room.platform.reviews.kept_pictures(0, 9)) == 1
+    room.clock.wind(days=2)
+    tidy(room.platform)
+    assert room.platform.reviews.kept_pictures(0, 9) == ()
+    protect(room, hers)
+    assert room.platform.reviews.waiting() == 0
+
+
+def test_a_gate_that_keeps_none(hers: Any) -> None:
+    room = Room(limits=GateLimits(look_back_days=0))
+    case = judge_upload(jpeg(hers), room.platform).case
+    assert room.platform.reviews.review(case).bits is None
+    protect(room, hers)
+    assert room.platform.reviews.waiting() == 0
+
+
+def test_what_a_bank_would_not_have_held_is_not_looked_for(room: Room, hers: Any) -> None:
+    judge_upload(jpeg(hers), room.platform)
+    set_policy(PEOPLE, PolicyChange(shadow=True), room.platform)
+    protect(room, hers)
+    set_policy(PEOPLE, PolicyChange(shadow=False, on_claimed=Outcome.LET_THROUGH), room.platform)
+    claim = protect(room, hers).claim
+    assert room.platform.reviews.waiting() == 0
+    confirmed = room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    assert look_back([confirmed.id], room.platform) == 1
+
+
+def test_two_claims_at_once_are_two_matches_of_one_case(room: Room, hers: Any) -> None:
+    judge_upload(jpeg(hers), room.platform)
+    claims = [room.protect(hers).claim for _ in range(2)]
+    assert look_back(claims, room.platform) == 1
+    review = room.platform.reviews.next()
+    assert review is not None
+    assert {match.claim for match in review.decision.matches} == set(claims)
+
+
+def test_what_a_killed_gate_did_not_look_back_for_is_taken_up(room: Room, hers: Any) -> None:
+    """The claim is answered, and the gate dies before it looked; then another one runs."""
+    case = judge_upload(jpeg(hers), room.platform).case
+    claim = room.protect(hers, parts=False).claim
+    assert room.platform.reviews.due().look_backs == 1
+    assert look_back_due(room.platform) == 1
+    assert room.platform.reviews.review(case).decision.matches[0].claim == claim
+    assert room.platform.reviews.due().look_backs == 0
+    assert look_back_due(room.platform) == 0
+
+
+def test_one_that_was_killed_while_it_looked_is_taken_up_as_well(room: Room, hers: Any) -> None:
+    judge_upload(jpeg(hers), room.platform)
+    room.protect(hers, parts=False)
+    assert (
+        len(room.platform.reviews.take_look_backs(room.clock.now() + LEASE, 9)) == 1
+    )  # and it dies
+    assert look_back_due(room.platform) == 0
+    room.clock.wind(minutes=2)
+    assert look_back_due(room.platform) == 1
+
+
+def test_an_upload_that_fits_sixty_claims_is_about_all_of_them(room: Room, hers: Any) -> None:
+    cases = [judge_upload(jpeg(hers), room.platform).case for _ in range(2)]
+    made = [room.protect(hers, parts=False) for _ in range(60)]
+    look_back_due(room.platform)
+    kept = {one.claim for one in room.platform.reviews.review(cases[0]).decision.matches}
+    assert kept == {one.claim for one in made}
+    confirm(cases[0], room.platform)
+    states = {room.platform.bank.claim(one.claim).state for one in made}
+    assert states == {ClaimState.CONFIRMED}
+    for one in made[:59]:
+        unprotect(one, room.gate, room.device)
+    (left,) = room.platform.reviews.review(cases[1]).decision.matches
+    assert left.claim == made[59].claim
+    unprotect(made[59], room.gate, room.device)
+    assert room.platform.reviews.waiting() == 0
+
+
+@pytest.mark.threat("released-first")
+def test_who_claims_second_loses_nothing_when_the_first_withdraws(room: Room, hers: Any) -> None:
+    """Else whoever registers what he published, and withdraws after she did, keeps it online."""
+    case = judge_upload(jpeg(hers), room.platform, "post 17").case
+    first, second = protect(room, hers), protect(room, hers)
+    unprotect(first, room.gate, room.device)
+    review = room.platform.reviews.review(case)
+    assert review.state is ReviewState.WAITING
+    assert [match.claim for match in review.decision.matches] == [second.claim]
+    assert [one.case for one in room.platform.reviews.published("", 9)] == [case]
+
+
+def test_a_claim_on_what_waits_already_is_told_to_the_reviewer(room: Room, hers: Any) -> None:
+    first = room.protect(hers, parts=False).claim
+    case = judge_upload(jpeg(hers), room.platform).case
+    second = protect(room, hers).claim
+    review = room.platform.reviews.review(case)
+    assert (review.found, review.state) == (Found.UPLOAD, ReviewState.WAITING)
+    assert [match.claim for match in review.decision.matches] == [first, second]
+    assert [one.what for one in room.platform.bank.log(0, 99)][-1] == "case fits more"
+    assert look_back([first, second], room.platform) == 0
+    confirm(case, room.platform)
+    states = {room.platform.bank.claim(one).state for one in (first, second)}
+    assert states == {ClaimState.CONFIRMED}
+
+
+def test_what_a_reviewer_confirmed_is_found_among_what_was_let_through(
+    room: Room, hers: Any, another: Any
+) -> None:
+    """A cut-out that no look found in time: once one of them is confirmed, the others are found."""
+    room.platform.bank.set_bank(Bank(PEOPLE))
+    piece = hers[: hers.shape[0] * 4 // 5, : hers.shape[1] * 4 // 5]
+    earlier = judge_upload(jpeg(piece), room.platform, "post 1")
+    assert earlier.outcome is Outcome.LET_THROUGH
+    judge_upload(jpeg(another), room.platform, "post 2")
+    room.protect(hers)  # with windows
+    assert look_back_due(room.platform) == 1
+    assert room.platform.reviews.waiting() == 0
+    later = judge_upload(jpeg(piece, 60), room.platform, "post 3")
+    assert later.outcome is Outcome.HOLD
+    confirm(later.case, room.platform)
+    assert look_back_due(room.platform) == 1
+    (found,) = room.platform.reviews.published("", 9)
+    assert (found.case, found.reference, found.found) == (earlier.case, "post 1", Found.LOOK_BACK)
+
+
+def test_the_same_question_is_not_asked_twice(room: Room, hers: Any) -> None:
+    """A reviewer let its like through after the claim was made; until somebody confirms it."""
+    claim = room.protect(hers, parts=False).claim
+    first = judge_upload(jpeg(hers), room.platform)
+    release(first.case, room.platform)
+    again = judge_upload(jpeg(hers, 60), room.platform)
+    assert again.outcome is Outcome.LET_THROUGH
+    look_back_due(room.platform)
+    room.platform.bank.extend([claim], b"\x55" * 32, confirmed=True)
+    assert look_back_due(room.platform) == 1
+    assert room.platform.reviews.waiting() == 0
+    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.REFUSE
+    assert look_back_due(room.platform) == 1
+    found = [one.case for one in room.platform.reviews.published("", 9)]
+    assert found == [first.case, again.case]
+
+
+def test_a_bank_that_was_in_shadow_is_looked_back_for_when_the_operator_says_so(
+    room: Room, hers: Any
+) -> None:
+    shadow = set_policy(PEOPLE, PolicyChange(shadow=True), room.platform)
+    case = judge_upload(jpeg(hers), room.platform).case
+    protect(room, hers)
+    assert look_back_again(shadow, room.platform) == 0
+    look_back_due(room.platform)
+    live = set_policy(PEOPLE, PolicyChange(shadow=False), room.platform)
+    assert room.platform.reviews.due().look_backs == 0
+    assert look_back_again(live, room.platform) == 1
+    assert look_back_due(room.platform) == 1
+    assert [one.case for one in room.platform.reviews.published("", 9)] == [case]
+
+
+def test_a_clock_that_is_once_ahead_forgets_nothing(room: Room, hers: Any) -> None:
+    judge_upload(jpeg(hers), room.platform, "post 17")
+    assert note_clock(room.platform) == 0
+    right = room.clock.moment
+    room.clock.wind(days=400)
+    for _ in range(59):
+        assert note_clock(room.platform) == 400
+        tidy(room.platform)
+        room.clock.wind(minutes=1)
+    room.clock.moment = right + timedelta(hours=1)
+    assert note_clock(room.platform) == 0
+    protect(room, hers)
+    assert room.platform.reviews.waiting() == 1
+
+
+def test_a_gate_that_was_really_off_forgets_an_hour_later(room: Room, hers: Any) -> None:
+    judge_upload(jpeg(hers), room.platform)
+    note_clock(room.platform)
+    room.clock.wind(days=60)
+    for _ in range(62):
+        note_clock(room.platform)
+        room.clock.wind(minutes=1)
+    tidy(room.platform)
+    assert room.platform.reviews.kept_pictures(0, 9) == ()
+
+
+def test_a_claim_that_came_by_a_clock_ahead_is_looked_back_for(room: Room, hers: Any) -> None:
+    judge_upload(jpeg(hers), room.platform, "post 17")
+    right = room.clock.moment
+    room.clock.wind(days=400)
+    room.protect(hers, parts=False)  # nobody had time to look back
+    room.clock.moment = right + timedelta(hours=1)
+    assert look_back_due(room.platform, 10) == 1
+    assert look_back_due(room.platform, 10) == 0
+    assert room.platform.reviews.waiting() == 1

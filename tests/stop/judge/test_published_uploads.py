@@ -1,0 +1,199 @@
+"""What a platform published although the gate would have stopped it: its hook cannot hold, or is in
+shadow, or the whole gate is. It is listed, and is to be removed once a person confirms it.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.judge.deferred_scan import run_deferred_scan
+from entrenous.stop.judge.look_back import look_back_due, tidy
+from entrenous.stop.nouns import GateLimits
+from entrenous.stop.register import withdraw_claim
+from entrenous.stop.review import confirm, next_review, release
+from entrenous.stop.upload_record import (
+    LISTED_FOR,
+    Decision,
+    Found,
+    Outcome,
+    Publishes,
+    Review,
+    ReviewState,
+)
+from tests.stop.judge.test_deferred_views import on_a_page
+from tests.stop.platform_for_tests import Room, jpeg, screenshot_crop
+
+
+def published(room: Room) -> dict[str, ReviewState]:
+    """The platform's list, as cases and how they stand."""
+    return {one.case: one.state for one in room.platform.reviews.published("", 99)}
+
+
+def in_shadow(room: Room, data: bytes, reference: str = "") -> Decision:
+    """An upload by a hook that lets everything through."""
+    return judge_upload(data, room.platform, reference, Publishes.ALL)
+
+
+def of(room: Room, case: str) -> Review:
+    return room.platform.reviews.review(case)
+
+
+@pytest.mark.threat("shadow-acts")
+@pytest.mark.parametrize("publishes", [Publishes.HELD, Publishes.ALL])
+def test_what_is_published_while_it_should_wait_is_listed_until_it_is_removed(
+    room: Room, hers: Any, publishes: Publishes
+) -> None:
+    room.protect(hers)
+    decision = judge_upload(jpeg(hers), room.platform, "post 17", publishes)
+    assert (decision.outcome, decision.listed) == (Outcome.HOLD, True)
+    assert published(room) == {decision.case: ReviewState.WAITING}
+    waits = of(room, decision.case)
+    assert (waits.found, waits.reference, waits.has_bytes) == (Found.PUBLISHED, "post 17", True)
+    assert next_review(room.platform) == waits
+    confirm(decision.case, room.platform)
+    assert published(room) == {decision.case: ReviewState.CONFIRMED}  # remove it
+    assert (of(room, decision.case).reference, of(room, decision.case).bits) == ("post 17", None)
+    room.clock.moment += LISTED_FOR
+    tidy(room.platform)
+    assert (published(room), of(room, decision.case).reference) == ({}, "")
+
+
+@pytest.mark.threat("shadow-acts")
+def test_a_hook_in_shadow_says_that_it_publishes_what_is_refused(room: Room, hers: Any) -> None:
+    room.protect(hers)
+    confirm(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    decision = in_shadow(room, jpeg(hers), "post 18")
+    assert (decision.outcome, decision.listed) == (Outcome.REFUSE, True)
+    assert published(room) == {decision.case: ReviewState.WAITING}
+    again = judge_upload(jpeg(hers), room.platform)
+    assert (again.outcome, again.listed) == (Outcome.REFUSE, False)  # another hook, which refuses
+    confirm(decision.case, room.platform)
+    assert published(room) == {decision.case: ReviewState.CONFIRMED}
+
+
+@pytest.mark.threat("shadow-acts")
+def test_what_passed_in_shadow_before_the_claim_is_listed_once_one_is_confirmed(
+    room: Room, hers: Any
+) -> None:
+    """The claim, and the confirm of another upload, both come later."""
+    first = in_shadow(room, jpeg(hers), "post 17")
+    assert (first.outcome, first.listed, published(room)) == (Outcome.LET_THROUGH, False, {})
+    room.protect(hers)
+    held = judge_upload(jpeg(hers, 60), room.platform)
+    confirm(held.case, room.platform)
+    while look_back_due(room.platform):
+        pass
+    assert published(room) == {first.case: ReviewState.WAITING}
+    assert of(room, first.case).reference == "post 17"
+
+
+def test_only_what_is_published_is_listed(room: Room, hers: Any, another: Any) -> None:
+    room.protect(hers)
+    held = judge_upload(jpeg(hers), room.platform)
+    unread = judge_upload(jpeg(another)[:9000], room.platform, publishes=Publishes.HELD)
+    fine = judge_upload(jpeg(another), room.platform, publishes=Publishes.HELD)
+    assert [one.outcome for one in (held, unread, fine)] == [
+        Outcome.HOLD,
+        Outcome.HOLD,
+        Outcome.LET_THROUGH,
+    ]
+    assert not any(one.listed for one in (held, unread, fine))
+    confirm(held.case, room.platform)
+    refused = judge_upload(jpeg(hers), room.platform, publishes=Publishes.HELD)
+    assert (refused.outcome, refused.listed, published(room)) == (Outcome.REFUSE, False, {})
+    broken = in_shadow(room, jpeg(hers)[:9000])
+    assert broken.listed
+    assert published(room) == {broken.case: ReviewState.WAITING}
+
+
+def test_one_that_is_released_is_listed_no_more_and_not_asked_about_again(
+    room: Room, hers: Any
+) -> None:
+    room.protect(hers)
+    case = judge_upload(jpeg(hers), room.platform, publishes=Publishes.HELD).case
+    release(case, room.platform)
+    assert (published(room), of(room, case).state) == ({}, ReviewState.RELEASED)
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
+
+
+def test_a_withdrawal_takes_it_off_the_list_and_a_later_claim_finds_it(
+    room: Room, hers: Any
+) -> None:
+    protection = room.protect(hers)
+    case = judge_upload(jpeg(hers), room.platform, "post 17", Publishes.HELD).case
+    withdraw_claim(protection.claim, protection.token, room.platform)
+    closed = of(room, case)
+    assert (published(room), closed.state) == ({}, ReviewState.CLOSED)
+    assert (closed.decision.outcome, closed.has_bytes) == (Outcome.LET_THROUGH, False)
+    room.protect(hers)
+    while look_back_due(room.platform):
+        pass
+    assert published(room) == {case: ReviewState.WAITING}
+    assert of(room, case).found is Found.LOOK_BACK
+
+
+@pytest.mark.threat("released-first")
+def test_whoever_registers_the_page_around_hers_gets_no_slow_look_less(
+    room: Room, hers: Any
+) -> None:
+    """Else he has his own page listed, withdraws, and hers in it was never looked for."""
+    room.protect(hers, parts=False)
+    page = on_a_page(hers)
+    his = room.protect(page, parts=False)
+    case = judge_upload(jpeg(page), room.platform, "post 17", Publishes.HELD).case
+    assert {match.claim for match in of(room, case).decision.matches} == {his.claim}
+    assert run_deferred_scan(room.platform)
+    assert len(of(room, case).decision.matches) == 2
+    assert room.platform.reviews.upload(case) == jpeg(page)  # still there for the reviewer
+    withdraw_claim(his.claim, his.token, room.platform)
+    assert published(room) == {case: ReviewState.WAITING}
+
+
+def test_a_flood_of_what_is_published_is_one_item(room: Room, hers: Any) -> None:
+    room.platform = replace(room.platform, limits=GateLimits(held_per_hash=3))
+    room.protect(hers)
+    cases = [
+        judge_upload(jpeg(hers, quality), room.platform, f"post {quality}", Publishes.HELD).case
+        for quality in range(60, 67)
+    ]
+    assert room.platform.reviews.waiting() == 1
+    assert set(published(room)) == set(cases)
+    confirm(cases[0], room.platform)
+    assert set(published(room)) == set(cases)
+    assert set(published(room).values()) == {ReviewState.CONFIRMED}
+    assert of(room, cases[-1]).reference == "post 66"
+
+
+@pytest.mark.threat("shadow-acts")
+def test_one_switch_has_the_whole_gate_in_shadow(room: Room, hers: Any, another: Any) -> None:
+    """What people register, cut-outs, what cannot be read, and what a person confirmed."""
+    room.platform = replace(room.platform, limits=GateLimits(shadow=True))
+    room.protect(hers)
+    waiting = judge_upload(jpeg(hers), room.platform, "post 1")
+    part = judge_upload(screenshot_crop(hers), room.platform, "post 2")
+    unread = judge_upload(jpeg(hers)[:9000], room.platform, "post 3")
+    fine = judge_upload(jpeg(another), room.platform, "post 4")
+    confirm(waiting.case, room.platform)
+    confirmed = judge_upload(jpeg(hers), room.platform, "post 5")
+    every = (waiting, part, unread, fine, confirmed)
+    assert {one.outcome for one in every} == {Outcome.LET_THROUGH}
+    assert [one.would for one in every] == [
+        Outcome.HOLD,
+        Outcome.HOLD,
+        Outcome.HOLD,
+        None,
+        Outcome.REFUSE,
+    ]
+    assert [one.listed for one in every] == [True, True, True, False, True]
+    listed = {of(room, case).reference: state for case, state in published(room).items()}
+    assert listed == {
+        "post 1": ReviewState.CONFIRMED,
+        "post 2": ReviewState.WAITING,
+        "post 3": ReviewState.WAITING,
+        "post 5": ReviewState.WAITING,
+    }
+    room.platform = replace(room.platform, limits=GateLimits())
+    live = judge_upload(jpeg(hers), room.platform)
+    assert (live.outcome, live.would, live.listed) == (Outcome.REFUSE, None, False)

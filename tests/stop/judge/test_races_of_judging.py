@@ -1,0 +1,186 @@
+"""What others do between two steps of a gate: a claim, a list, the same request once more."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.fingerprint.nouns import Near, PicturePrint
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.stop.banks import PolicyChange, import_hashes, prepare_banks, set_policy
+from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.judge.decide import appeal, judge_upload
+from entrenous.stop.judge.look_back import look_back
+from entrenous.stop.nouns import PEOPLE, GateLimits
+from entrenous.stop.platform import IndexStore, Platform
+from entrenous.stop.register import register_claim
+from entrenous.stop.registration import BadClaim, Claim, ClaimRequest, NoSuchClaim
+from entrenous.stop.review import confirm, release
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine
+from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.upload_record import Found, Outcome, Review
+from tests.stop.platform_for_tests import Room, jpeg, picture
+
+
+@dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """The index, beside which something ``happens`` once: before the look among whole pictures, or
+    after it, when it was told whether there are parts.
+    """
+
+    index: IndexStore
+    happens: Callable[[], object]
+    late: bool
+    done: list[bool]
+    looked: list[bool] = field(default_factory=list)
+
+    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
+        if not self.late:
+            self._once()
+        self.looked.append(True)
+        return self.index.near(hashes, part=part)
+
+    def parts(self) -> int:
+        count = self.index.parts()
+        if self.looked:
+            self._once()
+        return count
+
+    def _once(self) -> None:
+        if not self.done:
+            self.done.append(True)
+            self.happens()
+
+
+def judged_while(room: Room, pixels: Any, happens: Callable[[], object], *, late: bool) -> Any:
+    index = Meanwhile(room.platform.index, happens, late, [])
+    return judge_upload(jpeg(pixels), replace(room.platform, index=index), "post 17")
+
+
+def claimed(room: Room, pixels: Any) -> None:
+    """Register, and look back for it as the gate does after its answer."""
+    claim = room.protect(pixels, parts=False).claim
+    look_back([claim], room.platform)
+
+
+def test_a_claim_that_is_made_while_an_upload_is_judged_is_not_missed(
+    room: Room, hers: Any
+) -> None:
+    decision = judged_while(room, hers, lambda: claimed(room, hers), late=True)
+    assert decision.outcome is Outcome.LET_THROUGH
+    review = room.platform.reviews.next()
+    assert review is not None
+    assert (review.case, review.found, review.reference) == (
+        decision.case,
+        Found.LOOK_BACK,
+        "post 17",
+    )
+
+
+def test_nor_is_the_first_claim_with_parts_for_a_cut_out(room: Room, hers: Any) -> None:
+    high, wide = hers.shape[:2]
+    cut = hers[high // 5 :, : wide * 4 // 5]
+    decision = judged_while(room, cut, lambda: room.protect(hers, parts=True), late=True)
+    assert decision.outcome is Outcome.LET_THROUGH
+    review = room.platform.reviews.next()
+    assert review is not None
+    (match,) = review.decision.matches
+    assert (review.case, review.found, match.part) == (decision.case, Found.LOOK_BACK, True)
+
+
+@pytest.mark.parametrize("change", [{"shadow": True}, {"on_claimed": Outcome.LET_THROUGH}])
+def test_unless_its_bank_would_not_have_asked(room: Room, hers: Any, change: Any) -> None:
+    set_policy(PEOPLE, PolicyChange(**change), room.platform)
+    judged_while(room, hers, lambda: claimed(room, hers), late=True)
+    assert room.platform.reviews.waiting() == 0
+
+
+def test_nor_at_a_gate_that_does_not_look_back(hers: Any) -> None:
+    room = Room(limits=GateLimits(look_back_days=0))
+    judged_while(room, hers, lambda: claimed(room, hers), late=True)
+    assert room.platform.reviews.waiting() == 0
+
+
+def test_a_list_in_a_bank_that_is_new_counts_at_once(room: Room, hers: Any) -> None:
+    listed = fingerprint(picture(hers)).hex
+
+    def bring() -> None:
+        import_hashes(listed, BankName("list"), room.platform, confirmed=True)
+
+    assert judged_while(room, hers, bring, late=False).outcome is Outcome.REFUSE
+
+
+def test_what_was_looked_back_at_and_refused_is_appealed_with_its_file(
+    room: Room, hers: Any
+) -> None:
+    decision = judge_upload(jpeg(hers), room.platform)
+    claimed(room, hers)
+    confirm(decision.case, room.platform)
+    assert decision.secret is not None
+    appeal(decision.case, decision.secret, jpeg(hers), room.platform)
+    assert room.platform.reviews.upload(decision.case) == jpeg(hers)
+
+
+class Overtaken(SqlBankStore):
+    """Another request is stored right after this one saw that there is none of its name."""
+
+    __slots__ = ("other",)
+
+    def claim(self, claim: ClaimId) -> Claim:
+        try:
+            return SqlBankStore.claim(self, claim)
+        except NoSuchClaim:
+            store = threading.Thread(target=register_claim, args=self.other)
+            store.start()
+            store.join()
+            raise
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_the_same_request_twice_at_once_is_one_claim(
+    room: Room, hers: Any, tmp_path: Path, *, same: bool
+) -> None:
+    engine = open_engine(tmp_path / "gate.sqlite")
+    first = SqlBankStore(engine, room.clock)
+    prepare_banks(first)
+    whole = fingerprint(picture(hers))
+    request = ClaimRequest(PicturePrint(whole), b"\x07" * 32)
+    other = request if same else replace(request, holder_sha256=b"\x07" * 31 + b"\x08")
+    second = Overtaken(engine, room.clock)
+    object.__setattr__(second, "other", (other, replace(room.platform, bank=first)))
+    platform = replace(room.platform, bank=second, index=FileIndex(tmp_path / "index", first))
+    if same:
+        claim = register_claim(request, platform)
+        assert claim == first.claim(claim.id)
+    else:
+        with pytest.raises(BadClaim):
+            register_claim(request, platform)
+    assert first.counts().claims == 1
+    engine.dispose()
+
+
+@pytest.mark.parametrize("decide", [release, confirm])
+def test_thousands_of_claims_on_one_hash_are_decided_in_a_few_statements(
+    room: Room, hers: Any, tmp_path: Path, decide: Callable[[str, Platform], Review]
+) -> None:
+    """Uploads wait while a decision is written: 300 claims are as quick as three."""
+    engine = open_engine(tmp_path / "gate.sqlite")
+    bank, reviews = SqlBankStore(engine, room.clock), SqlReviewQueue(engine, room.clock)
+    prepare_banks(bank)
+    index = FileIndex(tmp_path / "index", bank)
+    platform = replace(room.platform, bank=bank, reviews=reviews, index=index)
+    listed = "\n".join([fingerprint(picture(hers)).hex] * 300)
+    import_hashes(listed, PEOPLE, platform)
+    case = judge_upload(jpeg(hers), platform).case
+    asked: list[str] = []
+    sa.event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    decide(case, platform)
+    assert len(asked) <= 40
+    assert {claim.disputes for _, claim in bank.claims_on({1})} == {int(decide is release)}
+    engine.dispose()

@@ -1,0 +1,131 @@
+"""Many new hashes against many uploads at once: exactly what comparing each with each finds."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.fingerprint.linear_scan import as_words
+from entrenous.stop.judge import retroactive_matches
+from entrenous.stop.judge.look_back import look_back, look_back_due
+from entrenous.stop.judge.retroactive_matches import (
+    ReleasedUploads,
+    SoughtHashes,
+    kept_uploads,
+    matching_uploads,
+    rotate_hash_back,
+)
+from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.registration import Claim, ClaimState, Registration
+from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
+from tests.stop.platform_for_tests import Room
+
+AT = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+def claim(name: str) -> Claim:
+    return Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, "pdq", 100, AT)
+
+
+def near(bits: bytes, distance: int, rng: np.random.Generator) -> bytes:
+    """Another hash, so many bits away."""
+    flipped = np.zeros(256, dtype=np.uint8)
+    flipped[rng.permutation(256)[:distance]] = 1
+    return bytes(np.frombuffer(bits, dtype=np.uint8) ^ np.packbits(flipped))
+
+
+def one_by_one(
+    sought: list[SoughtHashes], kept: ReleasedUploads
+) -> dict[str, list[tuple[str, int]]]:
+    """Every claim that each upload fits with its distance, by counting bits."""
+    found = dict[str, list[tuple[str, int]]]()
+    for case, upload in zip(kept.cases, kept.words, strict=True):
+        for one in sought:
+            ways = as_words(list(rotate_hash_back(one.bits).values()))
+            apart = np.bitwise_count(ways ^ upload).sum(axis=1, dtype=np.int64)
+            distance = int(min(*apart, *(256 - apart)))
+            if distance <= one.radius:
+                found.setdefault(case, []).append((one.claim.id, distance))
+    return {case: sorted(fits) for case, fits in found.items()}
+
+
+@pytest.mark.parametrize("uploads", [1, 16, 300, 10_500])
+@pytest.mark.parametrize("hashes", [1, 40])
+def test_it_finds_what_comparing_each_with_each_finds(uploads: int, hashes: int) -> None:
+    rng = np.random.default_rng(uploads + hashes)
+    sought = [SoughtHashes(claim(f"{at}"), rng.bytes(32), 31 - at % 3) for at in range(hashes)]
+    ways = [list(rotate_hash_back(one.bits).values()) for one in sought]
+    bits = [rng.bytes(32) for _ in range(uploads)]
+    for at in range(min(uploads, 60)):
+        turned = near(ways[at % hashes][at % 8], at % 36, rng)
+        bits[-1 - at] = bytes(255 - one for one in turned) if at % 5 == 0 else turned
+    kept = ReleasedUploads([f"case {at}" for at in range(uploads)], as_words(bits))
+    few = ReleasedUploads(kept.cases[-60:], kept.words[-60:])  # the rest lies far from all of them
+    found = list(matching_uploads(sought, kept))
+    told = {one.case: sorted((m.claim, m.distance) for m in one.matches) for one in found}
+    assert told == one_by_one(sought, few)
+    for one in found:
+        first = min(one.matches, key=lambda match: match.distance)
+        assert one.matches[0].distance == first.distance
+        assert one.nearest == sought[int(one.matches[0].claim)].bits
+
+
+def test_nothing_is_looked_for_where_nothing_is_sought() -> None:
+    kept = ReleasedUploads(["a"], as_words([bytes(32)]))
+    assert list(matching_uploads([], kept)) == []
+
+
+def test_a_claim_with_several_hashes_is_one_match_by_its_nearest() -> None:
+    rng = np.random.default_rng(5)
+    upload = rng.bytes(32)
+    sought = [SoughtHashes(claim("a"), near(upload, apart, rng), 31) for apart in (20, 4, 30)]
+    (found,) = matching_uploads(sought, ReleasedUploads(["case"], as_words([upload])))
+    assert [match.distance for match in found.matches] == [4]
+    assert found.nearest == sought[1].bits
+
+
+def test_uploads_are_read_in_pieces(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retroactive_matches, "_PAGE", 3)
+    monkeypatch.setattr(retroactive_matches, "_AT_ONCE", 5)
+    _let_through(room, [bytes([at]) * 32 for at in range(14)])
+    pieces = list(kept_uploads(room.platform.reviews))
+    assert [len(piece.cases) for piece in pieces] == [6, 6, 2]
+    assert [case for piece in pieces for case in piece.cases] == [f"{at:03}" for at in range(14)]
+    assert [row.tobytes()[0] for piece in pieces for row in piece.words] == list(range(14))
+
+
+def test_a_list_of_many_reads_what_was_let_through_once_for_a_thousand(room: Room) -> None:
+    """The cost that a list must not multiply: before, each hundred claims read all uploads."""
+    rng = np.random.default_rng(6)
+    hashes = [rng.bytes(32) for _ in range(2500)]
+    _let_through(room, [near(hashes[at], 10, rng) for at in (0, 1234, 2499)])
+    room.platform.bank.register(
+        *(
+            Registration(claim(f"{at:04}"), (bits,), looks_back=True)
+            for at, bits in enumerate(hashes)
+        )
+    )
+    reads = list[int]()
+    kept = room.platform.reviews.kept_pictures
+
+    class Counting:
+        def __getattr__(self, name: str) -> object:
+            return getattr(room.platform.reviews, name)
+
+        def kept_pictures(self, after: int, limit: int) -> object:
+            reads.append(after)
+            return kept(after, limit)
+
+    platform = replace(room.platform, reviews=Counting())  # type: ignore[arg-type]
+    assert [look_back_due(platform) for _ in range(4)] == [1000, 1000, 500, 0]
+    assert reads.count(0) == 3
+    assert room.platform.reviews.waiting() == 3
+    assert look_back([ClaimId("0000")], platform) == 0
+
+
+def _let_through(room: Room, hashes: list[bytes]) -> None:
+    for at, bits in enumerate(hashes):
+        decision = Decision(Outcome.LET_THROUGH, f"{at:03}")
+        room.platform.reviews.record(Review(decision, AT, ReviewState.CLOSED, bits), None)

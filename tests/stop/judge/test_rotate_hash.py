@@ -1,0 +1,37 @@
+"""A hash can be turned without its picture, nearly."""
+
+from typing import Any
+
+import pytest
+import skimage.data
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.fingerprint.pdq import UPRIGHT, orientations
+from entrenous.stop.judge.retroactive_matches import rotate_hash, rotate_hash_back
+from tests.stop.platform_for_tests import picture
+
+PICTURES = ["astronaut", "coffee", "chelsea", "rocket", "retina", "immunohistochemistry"]
+
+
+def apart(one: bytes, other: bytes) -> int:
+    return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_it_is_close_to_the_turned_pictures_own_hash(name: str) -> None:
+    true = orientations(picture(getattr(skimage.data, name)()))
+    nearly = rotate_hash(true[UPRIGHT].bits)
+    assert nearly.keys() == true.keys()
+    assert max(apart(nearly[how], true[how].bits) for how in true) <= 18
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_turning_back_undoes_turning(bits: bytes) -> None:
+    for how, turn in rotate_hash(bits).items():
+        assert rotate_hash_back(turn)[how] == bits
+
+
+def test_the_ways_are_apart(hers: Any) -> None:
+    ways = list(rotate_hash(orientations(picture(hers))[UPRIGHT].bits).values())
+    assert min(apart(a, b) for n, a in enumerate(ways) for b in ways[:n]) > 60

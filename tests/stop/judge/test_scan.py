@@ -1,0 +1,54 @@
+"""The fast look: how many hashes, what they are called, and what they find."""
+
+from typing import Any
+
+import numpy as np
+
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.stop.judge.scan import fast_views, part_views, said
+from tests.stop.platform_for_tests import picture
+
+
+def apart(one: bytes, other: bytes) -> int:
+    return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
+
+
+def test_sixteen_hashes_and_sixteen_for_each_frame(hers: Any) -> None:
+    assert len(fast_views(picture(hers)).whole) == 16
+    framed = np.pad(hers, ((40, 40), (40, 40), (0, 0)))
+    twice = np.pad(framed, ((30, 30), (30, 30), (0, 0)), constant_values=255)
+    assert len(fast_views(picture(framed)).whole) == 32
+    assert len(fast_views(picture(twice)).whole) == 48
+
+
+def test_the_first_is_the_upload_as_it_is(hers: Any) -> None:
+    seen = fast_views(picture(hers))
+    assert seen.whole[0] == ("as it is", seen.bits)
+    assert seen.bits == fingerprint(picture(hers)).bits
+    assert part_views(picture(hers), seen)
+
+
+def test_it_says_what_was_done(hers: Any) -> None:
+    done = np.pad(255 - np.fliplr(hers), ((50, 50), (50, 50), (0, 0)), constant_values=90)
+    wanted = fingerprint(picture(hers)).bits
+    how, bits = min(fast_views(picture(done)).whole, key=lambda view: apart(view[1], wanted))
+    assert how == "mirror, border removed, colours inverted"
+    assert apart(bits, wanted) <= 16
+
+
+def test_a_flat_upload_has_no_windows() -> None:
+    flat = picture(np.full((90, 120, 3), 200, dtype=np.uint8))
+    assert part_views(flat, fast_views(flat)) == ()
+
+
+def test_windows_inside_a_frame_are_looked_at_too(hers: Any) -> None:
+    framed = picture(np.pad(hers, ((40, 40), (40, 40), (0, 0))))
+    bare = picture(hers)
+    assert len(part_views(bare, fast_views(bare))) == 8 * 313
+    assert len(part_views(framed, fast_views(framed))) == 2 * 8 * 313
+
+
+def test_words() -> None:
+    assert said("as it is") == "as it is"
+    assert said("as it is", "", "cut-out") == "cut-out"
+    assert said("mirror", "cut-out") == "mirror, cut-out"

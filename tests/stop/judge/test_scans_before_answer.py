@@ -1,0 +1,126 @@
+"""How finely an upload is decoded for the looks before an answer."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from entrenous.base.limits import GATE_SIDE_PX, WHOLE_SIDE_PX
+from entrenous.base.picture import DecoderGaveUp, Picture
+from entrenous.media.picture_reader import read_picture
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.judge.dry_run import judge_dry
+from entrenous.stop.judge.scan import first_scan
+from entrenous.stop.platform import Platform
+from entrenous.stop.upload_record import Outcome
+from tests.stop.platform_for_tests import Room, jpeg
+
+Reads = tuple[Platform, list[int]]
+
+
+@pytest.fixture
+def large(hers: Any) -> Any:
+    """Hers with four times as many pixels."""
+    return np.repeat(np.repeat(hers, 4, axis=0), 4, axis=1)
+
+
+def noted(room: Room) -> Reads:
+    """The platform, and how many pixels each reading asked for."""
+    sides: list[int] = []
+
+    def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
+        sides.append(at_least_px)
+        return read_picture(untrusted_data, at_least_px=at_least_px, luma=True)
+
+    return replace(room.platform, read_luma=read_luma), sides
+
+
+def test_a_whole_picture_needs_few_pixels(room: Room, large: Any) -> None:
+    platform, sides = noted(room)
+    room.protect(large, parts=False)
+    decision = judge_upload(jpeg(large), platform)
+    assert (decision.outcome, sides) == (Outcome.HOLD, [WHOLE_SIDE_PX])
+    assert decision.matches[0].distance <= 4
+
+
+def test_what_is_inside_a_frame_is_looked_at_finely(room: Room, large: Any) -> None:
+    platform, sides = noted(room)
+    room.protect(large, parts=False)
+    decision = judge_upload(jpeg(np.pad(large, ((90, 90), (200, 200), (0, 0)))), platform)
+    assert (decision.outcome, sides) == (Outcome.HOLD, [WHOLE_SIDE_PX, GATE_SIDE_PX])
+    assert decision.matches[0].how == "border removed"
+
+
+def test_what_was_not_made_smaller_is_not_read_twice(room: Room, hers: Any) -> None:
+    platform, sides = noted(room)
+    small = jpeg(np.pad(hers[::4, ::4], ((20, 20), (20, 20), (0, 0))))
+    _, seen = first_scan(small, platform)
+    assert seen.framed
+    assert sides == [WHOLE_SIDE_PX]
+
+
+def test_windows_are_looked_for_finely(room: Room, large: Any) -> None:
+    platform, sides = noted(room)
+    room.protect(large, parts=True)
+    assert not platform.index.near([bytes(32)], part=True)  # it has caught up
+    cut = large[large.shape[0] // 5 :, large.shape[1] // 5 :]
+    decision = judge_upload(jpeg(cut), platform)
+    assert (decision.outcome, sides) == (Outcome.HOLD, [GATE_SIDE_PX])
+
+
+def test_parts_that_come_meanwhile_are_looked_at_finely(room: Room, large: Any) -> None:
+    platform, sides = noted(room)
+    cut = large[large.shape[0] // 5 :, large.shape[1] // 5 :]
+    index = _Late(platform.index, lambda: room.protect(large, parts=True))
+    decision = judge_upload(jpeg(cut), replace(platform, index=index), "post 17")
+    assert (decision.outcome, sides) == (Outcome.LET_THROUGH, [WHOLE_SIDE_PX, GATE_SIDE_PX])
+    review = room.platform.reviews.next()
+    assert review is not None
+    assert review.reference == "post 17"
+
+
+def test_a_dry_run_looks_deeply_at_what_a_slow_look_would_see(room: Room, large: Any) -> None:
+    platform, sides = noted(room)
+    whole: list[bytes] = []
+
+    def read_whole(untrusted_data: bytes) -> Picture:
+        whole.append(untrusted_data)
+        return read_picture(untrusted_data)
+
+    judge_dry(jpeg(large), replace(platform, read_picture=read_whole), deep=True)
+    assert sides == [WHOLE_SIDE_PX]
+    assert whole == [jpeg(large)]
+
+
+def test_what_cannot_be_read_a_second_time_is_judged_by_the_first(room: Room, large: Any) -> None:
+    def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
+        if at_least_px > WHOLE_SIDE_PX:
+            raise DecoderGaveUp
+        return read_picture(untrusted_data, at_least_px=at_least_px, luma=True)
+
+    index = _Late(room.platform.index, lambda: room.protect(large, parts=True))
+    platform = replace(room.platform, read_luma=read_luma, index=index)
+    decision = judge_upload(jpeg(large), platform, "post 17")
+    assert decision.secret is not None
+    review = room.platform.reviews.next()  # found by the whole, which came meanwhile
+    assert review is not None
+    assert review.case == decision.case
+
+
+class _Late:
+    """An index, before whose second look among wholes something happens."""
+
+    def __init__(self, index: Any, happens: Callable[[], object]) -> None:
+        self._index, self._happens, self._looks = index, happens, 0
+
+    def near(self, hashes: Any, *, part: bool) -> Any:
+        self._looks += not part
+        if self._looks == 2:
+            self._looks += 1
+            self._happens()
+        return self._index.near(hashes, part=part)
+
+    def parts(self) -> int:
+        return int(self._index.parts())

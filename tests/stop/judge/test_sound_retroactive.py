@@ -1,0 +1,105 @@
+"""New sounds against what was let through: what is found is what the upload would have found."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.fingerprint.nouns import SOUND_KIND, SoundPrint
+from entrenous.fingerprint.sound_index import AS_IT_IS, SoundIndex, SoundView, as_words
+from entrenous.stop.judge import retroactive_matches
+from entrenous.stop.judge.retroactive_matches import SoughtSounds, kept_sounds, matching_sounds
+from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.registration import Claim, ClaimState
+from entrenous.stop.upload_record import Decision, KeptSound, Outcome, Review, ReviewState
+from tests.stop.platform_for_tests import Room
+
+pytestmark = pytest.mark.slow
+
+AT = datetime(2026, 11, 25, tzinfo=UTC)
+Words = np.ndarray[tuple[int, ...], np.dtype[np.uint32]]
+
+
+def claim(name: str) -> Claim:
+    return Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, SOUND_KIND, 100, AT)
+
+
+def printed(words: Words) -> SoundPrint:
+    return SoundPrint(words.astype(">u4").tobytes())
+
+
+def noisy(words: Words, share: float, rng: np.random.Generator) -> Words:
+    """So many of the bits of each differ."""
+    flips = rng.random((len(words), 32)) < share
+    return words ^ np.packbits(flips, axis=1).view(">u4").reshape(-1).astype(np.uint32)
+
+
+def words(rng: np.random.Generator, count: int) -> Words:
+    return rng.integers(0, 2**32, count, dtype=np.uint32)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 5), st.sampled_from([0.0, 0.05, 0.12]))
+@settings(max_examples=30, deadline=None)
+def test_it_finds_what_each_upload_would_have_found(seed: int, uploads: int, share: float) -> None:
+    """Some uploads have a stretch of a registered sound in them, of ten seconds or more."""
+    rng = np.random.default_rng(seed)
+    sounds = [words(rng, int(rng.integers(60, 300))) for _ in range(3)]
+    sought = SoughtSounds()
+    for number, one in enumerate(sounds, start=1):
+        for name in ("x", "y")[: 1 + number % 2]:
+            sought.add(claim(f"{name}{number}"), number, printed(one))
+    kept = []
+    for at in range(uploads):
+        mine = words(rng, int(rng.integers(100, 400)))
+        if at % 2 == 0:
+            one = sounds[at % 3]
+            first, length = int(rng.integers(0, len(one) - 59)), 60
+            place = int(rng.integers(0, len(mine) - length))
+            mine[place : place + length] = noisy(one[first : first + length], share, rng)
+        kept.append(KeptSound(at + 1, f"case {at}", printed(mine)))
+    found = {one.case: one for one in matching_sounds(sought, kept)}
+    assert len(found) == (uploads + 1) // 2
+    registered = SoundIndex.of([printed(one) for one in sounds])
+    for upload in kept:
+        alike = registered.near([SoundView(AS_IT_IS, as_words(upload.sound))])
+        if not alike:
+            assert upload.case not in found
+            continue
+        fits = found[upload.case]
+        assert fits.sound == alike[0].sound + 1
+        assert {match.claim for match in fits.matches} == {
+            of.id for one in alike for of in sought.claims[one.sound + 1]
+        }
+        assert fits.matches[0].distance == round(256 * alike[0].errors)
+        assert f"{alike[0].length_s:.1f} s of sound" in fits.matches[0].how
+
+
+def test_where_it_was_heard_is_said_of_the_upload() -> None:
+    rng = np.random.default_rng(4)
+    sound = words(rng, 100)
+    sought = SoughtSounds()
+    sought.add(claim("a"), 7, printed(sound))
+    upload = np.concatenate([words(rng, 162), sound[40:]])
+    (found,) = matching_sounds(sought, [KeptSound(1, "case", printed(upload))])
+    assert (found.case, found.sound) == ("case", 7)
+    assert found.matches[0].how.endswith("from 20.1 s")  # 162 words
+
+
+def test_uploads_are_read_in_pieces(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retroactive_matches, "_SOUNDS_PAGE", 3)
+    monkeypatch.setattr(retroactive_matches, "_WORDS_AT_ONCE", 50)
+    assert list(kept_sounds(room.platform.reviews)) == []
+    for at in range(8):
+        review = Review(
+            Decision(Outcome.LET_THROUGH, f"{at}"), AT, ReviewState.CLOSED,
+            sound=printed(np.full(10 + at, at, dtype=np.uint32)),
+        )  # fmt: skip
+        room.platform.reviews.record(review, None)
+    pieces = list(kept_sounds(room.platform.reviews))
+    assert [[one.case for one in piece] for piece in pieces] == [
+        ["0", "1", "2", "3", "4"],
+        ["5", "6", "7"],
+    ]

@@ -1,0 +1,82 @@
+"""A process beside ours: started again when it ends, and gone when we are."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from entrenous.stop.judge.judge_pool import kept_running
+
+pytestmark = pytest.mark.real
+
+CHILD = """
+import os, sys
+with open(sys.argv[1], "a") as told:
+    told.write(f"{os.getpid()}\\n")
+sys.stdin.buffer.read()
+"""
+PARENT = """
+import signal, sys
+from entrenous.stop.judge.judge_pool import kept_running
+with kept_running([sys.executable, "-c", sys.argv[1], sys.argv[2]]):
+    signal.pause()
+"""
+PATIENCE_S = 30
+
+
+def until(told: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not told():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def pids(file: Path) -> list[int]:
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+def is_alive(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+def test_it_is_started_again_and_ends_with_us(tmp_path: Path) -> None:
+    told = tmp_path / "pids"
+    with kept_running([sys.executable, "-c", CHILD, str(told)], again_s=0.01):
+        until(lambda: len(pids(told)) == 1)
+        os.kill(pids(told)[0], signal.SIGKILL)
+        until(lambda: len(pids(told)) == 2)
+        assert is_alive(pids(told)[1])
+    assert not any(is_alive(pid) for pid in pids(told))
+
+
+def test_it_ends_when_we_are_killed(tmp_path: Path) -> None:
+    told = tmp_path / "pids"
+    with subprocess.Popen([sys.executable, "-c", PARENT, CHILD, str(told)]) as parent:
+        until(lambda: len(pids(told)) == 1)
+        parent.kill()
+    until(lambda: not is_alive(pids(told)[0]))
+
+
+def test_several_run_at_once_and_end_together(tmp_path: Path) -> None:
+    told = tmp_path / "pids"
+    with kept_running([sys.executable, "-c", CHILD, str(told)], count=3):
+        until(lambda: len(pids(told)) == 3)
+        assert all(map(is_alive, pids(told)))
+    assert len(set(pids(told))) == 3
+    assert not any(map(is_alive, pids(told)))
+
+
+def test_what_cannot_be_started_is_no_trouble(tmp_path: Path) -> None:
+    done = False
+    with kept_running([str(tmp_path / "missing")], again_s=0.01):
+        done = True
+    assert done

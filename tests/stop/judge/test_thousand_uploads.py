@@ -1,0 +1,60 @@
+"""STOP's second row, whole: a thousand uploads of one picture, on the stores that gates have."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from entrenous.stop.banks import prepare_banks
+from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.nouns import Alert, AlertKind
+from entrenous.stop.platform import Platform
+from entrenous.stop.protect import protect_picture
+from entrenous.stop.review import next_review, release
+from entrenous.stop.upload_record import Outcome, ReviewState
+from tests.stop.platform_for_tests import NearGate, Room, a_device, jpeg, picture
+from tests.stop.store.bank_stores import stores
+
+COUNT = 1000
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
+def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platform]:
+    with stores(request.param, request, tmp_path) as made:
+        prepare_banks(made.bank)
+        yield replace(
+            Room().platform, clock=made.clock, bank=made.bank, reviews=made.reviews,
+            index=FileIndex(tmp_path / "index", made.bank),
+        )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.threat("uploads-flood")
+def test_a_thousand_uploads_of_one_picture_are_one_item(platform: Platform, hers: Any) -> None:
+    """Each is judged, as a gate judges it; a small picture, so that it takes a few seconds."""
+    small = cv2.resize(hers, (96, 96), interpolation=cv2.INTER_AREA)
+    gate = NearGate(platform)
+    protect_picture(picture(small), adult=True, parts=False, gate=gate, device=a_device())
+    forms = [jpeg(small, quality) for quality in range(50, 100, 5)]
+    said = [judge_upload(forms[number % 10], platform) for number in range(COUNT)]
+    assert {one.outcome for one in said} == {Outcome.HOLD}
+    assert platform.reviews.waiting() == 1
+    first = next_review(platform)
+    assert first is not None
+    assert (first.case, first.gathered) == (said[0].case, COUNT - 1)
+    hour = platform.clock.now()
+    assert platform.reviews.take_pages(hour, 20) == (Alert(AlertKind.FLOOD, 1, told=1),)
+    released = release(first.case, platform)
+    done = {first.case, *released.also}
+    for _ in range(len(forms) - 1):  # of so small a picture, each encoding is a little different
+        if (another := next_review(platform)) is not None:
+            done |= {another.case, *release(another.case, platform).also}
+    assert done == {one.case for one in said}
+    assert (platform.reviews.waiting(), next_review(platform)) == (0, None)
+    for one in (said[1], said[500], said[-1]):
+        assert platform.reviews.review(one.case).state is ReviewState.RELEASED
+    assert judge_upload(forms[3], platform).outcome is Outcome.LET_THROUGH

@@ -1,0 +1,251 @@
+"""When an upload is a registered video, when it only has a frame of one, and when it is neither."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.fingerprint.nouns import (
+    VIDEO_KIND,
+    Match,
+    Near,
+    TrimmedView,
+    VideoLook,
+    VideoPrint,
+    View,
+)
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.fingerprint.video_hash import apart, video_look, video_print
+from entrenous.media.sandbox.decoders import decode_clip_untrusted
+from entrenous.stop.judge.clip_matches import Place, trimmed_hits, video_hits
+from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.registration import Claim, ClaimState
+from tests.clips import decoded, wander, written
+
+pytestmark = pytest.mark.slow
+
+RADIUS = {PEOPLE: 31, BankName("other"): 10}
+Rgb = Any
+
+
+def claim(name: str, bank: BankName = PEOPLE, kind: str = VIDEO_KIND) -> Claim:
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    return Claim(ClaimId(name), bank, ClaimState.WAITING, kind, 100, at)
+
+
+def near_all(look: VideoLook, hashes: Sequence[bytes], radius: int = 31) -> list[Near]:
+    """By counting bits, one pair at a time."""
+    pairs = (
+        Near(query, entry, apart(one, other))
+        for query, one in enumerate(look.hashes)
+        for entry, other in enumerate(hashes)
+    )
+    return [pair for pair in pairs if pair.distance <= radius]
+
+
+def judged(upload: bytes, **registered: VideoPrint) -> dict[str, Match]:
+    """By claim, what an upload has in common with it."""
+    with decode_clip_untrusted(upload) as clip:
+        look = video_look(clip.frames, clip.shown.length_s)
+    frames = [(claim(name), one) for name, video in registered.items() for one in video.frames]
+    places: dict[int, list[Place]] = {
+        entry: [(of, one.at_ms)] for entry, (of, one) in enumerate(frames)
+    }
+    hits = video_hits(look, near_all(look, [one.bits for _, one in frames]), places, RADIUS)
+    return {str(match.claim): match for match, _ in hits}
+
+
+def registered(data: bytes) -> VideoPrint:
+    with decode_clip_untrusted(data) as clip:
+        return video_print(clip.frames, clip.shown.length_s)
+
+
+@pytest.fixture(scope="module")
+def hers() -> list[Rgb]:
+    shots = [wander(name, seconds=3.0, size=(480, 360)) for name in ("astronaut", "cat", "coffee")]
+    return [frame for shot in shots for frame in shot]
+
+
+@pytest.fixture(scope="module")
+def other() -> list[Rgb]:
+    return [*wander("rocket", seconds=3.0), *wander("hubble_deep_field", seconds=3.0)]
+
+
+@pytest.fixture(scope="module")
+def claims(hers: list[Rgb], other: list[Rgb]) -> dict[str, VideoPrint]:
+    return {"hers": registered(written(hers)), "other": registered(written(other))}
+
+
+def small(pixels: Rgb) -> Rgb:
+    return cv2.resize(pixels, (320, 240), interpolation=cv2.INTER_AREA)
+
+
+EDITS: dict[str, Callable[[list[Rgb]], bytes]] = {
+    "as it is": lambda frames: written(map(small, frames), crf="38"),
+    "mirror": lambda frames: written(map(np.fliplr, frames), crf="30"),
+    "turned 90": lambda frames: written(map(np.rot90, frames), crf="30"),
+    "bars removed": lambda frames: written(
+        [np.pad(one, ((60, 60), (0, 0), (0, 0))) for one in frames], crf="30"
+    ),
+}
+
+
+@pytest.mark.parametrize("how", EDITS)
+def test_an_excerpt_coded_anew_is_the_video_itself(
+    hers: list[Rgb], claims: dict[str, VideoPrint], how: str
+) -> None:
+    found = judged(EDITS[how](hers[20:80]), **claims)
+    assert set(found) == {"hers"}
+    match = found["hers"]
+    assert not match.part
+    assert match.distance <= 24
+    assert match.how.split(";")[0] == how
+
+
+def test_another_frame_rate_does_no_harm(hers: list[Rgb], claims: dict[str, VideoPrint]) -> None:
+    upload = hers[20:80:2]
+    found = judged(written(upload, fps=6), **claims)
+    assert not found["hers"].part
+
+
+@pytest.mark.slow
+def test_a_few_seconds_inside_another_video_are_a_part(
+    hers: list[Rgb], claims: dict[str, VideoPrint]
+) -> None:
+    rest = (
+        wander("rocket", seconds=2.0, size=(480, 360)),
+        wander("retina", seconds=6.0, size=(480, 360)),
+    )
+    found = judged(written([*rest[1], *hers[40:64], *rest[1]]), hers=claims["hers"])
+    assert found["hers"].part
+    assert "from 6.0 s" in found["hers"].how
+
+
+def test_an_unrelated_video_fits_nothing(claims: dict[str, VideoPrint], other: list[Rgb]) -> None:
+    assert judged(written(other), hers=claims["hers"]) == {}
+    assert judged(written([np.zeros((120, 160, 3), np.uint8)] * 20), **claims) == {}
+
+
+def test_backwards_it_is_held_but_not_the_video_itself(
+    hers: list[Rgb], claims: dict[str, VideoPrint]
+) -> None:
+    found = judged(written(hers[::-1]), **claims)
+    assert found["hers"].part
+
+
+def test_a_registered_picture_in_a_video_is_a_part(hers: list[Rgb]) -> None:
+    upload = written(hers)
+    pixels = decoded(upload)[50]
+    height, width, _ = pixels.shape
+    picture = Picture(width, height, pixels.tobytes(), Encoding(PictureFormat.PNG))
+    with decode_clip_untrusted(upload) as clip:
+        look = video_look(clip.frames)
+    near = near_all(look, [fingerprint(picture).bits])
+    ((match, _),) = video_hits(look, near, {0: [(claim("still", kind="pdq"), None)]}, RADIUS)
+    assert match.part
+    assert match.distance <= 31
+
+
+def look_of(count: int) -> VideoLook:
+    times = tuple(range(0, 500 * count, 500))
+    hashes = tuple(bytes([n]) * 32 for n in range(count))
+    return VideoLook(times, (View("as it is", hashes), View("mirror", hashes)))
+
+
+def hits(
+    count: int, pairs: Sequence[tuple[int, int, int]], *, bank: BankName = PEOPLE, bits: int = 8
+) -> list[Match]:
+    """Matches of an upload of ``count`` half seconds; a pair is view, frame, time at the claim."""
+    near = [Near(view * count + frame, n, bits) for n, (view, frame, _) in enumerate(pairs)]
+    places = {n: [(claim("hers", bank), at_ms)] for n, (_, _, at_ms) in enumerate(pairs)}
+    return [match for match, _ in video_hits(look_of(count), near, places, RADIUS)]
+
+
+def test_half_of_it_in_order_is_enough_and_less_is_not() -> None:
+    assert not hits(10, [(0, n, 500 * n) for n in range(5)])[0].part
+    assert hits(10, [(0, n, 500 * n) for n in range(4)])[0].part
+
+
+def test_frames_of_two_views_do_not_count_together() -> None:
+    (match,) = hits(10, [(n % 2, n, 500 * n) for n in range(8)])
+    assert match.part
+    assert match.how.startswith("as it is; 4 of 10 half seconds")
+
+
+def test_the_order_of_time_counts() -> None:
+    assert hits(8, [(0, n, 9000 - 500 * n) for n in range(8)])[0].part
+
+
+def test_too_little_to_tell_is_held() -> None:
+    assert hits(2, [(0, 0, 0), (0, 1, 500)])[0].part
+    assert hits(8, [(0, n, 1000) for n in range(8)])[0].part  # one frame of the claim, eight times
+
+
+def test_a_bank_may_ask_for_less_distance() -> None:
+    pairs = [(0, n, 500 * n) for n in range(5)]
+    assert hits(5, pairs, bank=BankName("other"), bits=10)
+    assert hits(5, pairs, bank=BankName("other"), bits=11) == []
+
+
+def test_an_entry_without_a_claim_is_passed_over() -> None:
+    assert video_hits(look_of(4), [Near(0, 99, 2)], {}, RADIUS) == []
+
+
+@given(
+    st.integers(1, 12),
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 11), st.integers(0, 30)), max_size=40),
+)
+def test_itself_always_means_half_of_it_in_one_view(
+    count: int, raw: list[tuple[int, int, int]]
+) -> None:
+    pairs = [(view, frame, 500 * at) for view, frame, at in raw if frame < count]
+    for match in hits(count, pairs):
+        seen = [{frame for view, frame, _ in pairs if view == one} for one in (0, 1)]
+        assert match.part or max(map(len, seen)) >= max(3, count / 2)
+
+
+@given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 9)), min_size=1, max_size=10))
+def test_the_chain_is_the_longest(raw: list[tuple[int, int]]) -> None:
+    """Against trying every subset of half seconds."""
+    by_frame: dict[int, set[int]] = {}
+    for frame, at in raw:
+        by_frame.setdefault(frame, set()).add(at)
+
+    def longest(frames: list[int], floor: int) -> int:
+        if not frames:
+            return 0
+        first, *rest = frames
+        taken = [at for at in by_frame[first] if at >= floor]
+        return max([longest(rest, floor), *(1 + longest(rest, at) for at in taken)])
+
+    length = longest(sorted(by_frame), 0)
+    (match,) = hits(12, [(0, frame, at) for frame, at in raw])
+    assert match.part or length >= 6
+    if length >= 6 and len({at for _, at in raw}) >= 3:
+        assert not match.part
+
+
+def trimmed(views: Sequence[tuple[str, int]], at: Sequence[int], bits: int = 8) -> list[Match]:
+    """Matches of windows (how, half second), each of which fits the frame at a time of a claim."""
+    seen = tuple(TrimmedView(500 * moment, how, bytes(32)) for how, moment in views)
+    look = VideoLook(tuple(range(0, 4000, 500)), (), seen)
+    near = [Near(n, n, bits) for n in range(len(seen))]
+    places = {n: [(claim("hers"), at_ms)] for n, at_ms in enumerate(at)}
+    return [match for match, _ in trimmed_hits(look, near, places, RADIUS)]
+
+
+def test_two_half_seconds_with_cut_edges_are_a_part_and_one_is_nothing() -> None:
+    (match,) = trimmed([("mirror, edges cut", 1), ("mirror, edges cut", 3)], [500, 1500])
+    assert match.part
+    assert match.how == "mirror, edges cut; 2 of 8 half seconds, from 0.5 s"
+    assert trimmed([("edges cut", 1), ("edges cut", 1)], [500, 1500]) == []
+    assert trimmed([("edges cut", 1), ("edges cut", 2)], [500, 500]) == []
+    assert trimmed([("edges cut", 1), ("mirror, edges cut", 2)], [500, 900]) == []
+    assert trimmed([("edges cut", 1), ("edges cut", 2)], [500, 900], bits=32) == []

@@ -1,0 +1,156 @@
+"""A platform on a database of its own, a clock that one winds, loaded dice, and uploads."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import cv2
+import numpy as np
+
+from entrenous.base.environment import SystemDice
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.picture import Picture
+from entrenous.base.secret import Secret
+from entrenous.device.device import Courier, Device
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.picture_reader import read_picture
+from entrenous.media.sound_reader import read_sound
+from entrenous.stop.banks import prepare_banks
+from entrenous.stop.index.registered_sounds import FollowingSounds
+from entrenous.stop.nouns import GateLimits
+from entrenous.stop.platform import Platform
+from entrenous.stop.protect import protect_picture
+from entrenous.stop.register import embedding_taken, register_claim, withdraw_claim
+from entrenous.stop.registration import ClaimRequest, ClaimStatus, Protection
+from entrenous.stop.registration_format import read_claim, read_request, write_claim, write_request
+from entrenous.stop.store.bank_store import SqlBankStore
+from tests.in_memory.vault import MemoryVault
+from tests.new_bank import index_beside, new_bank, reviews_beside
+
+
+@dataclass
+class WoundClock:
+    moment: datetime = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def wind(self, **by: float) -> None:
+        self.moment += timedelta(**by)
+
+
+@dataclass
+class LoadedDice:
+    seed: str
+    thrown: int = 0
+
+    def token(self, size: int) -> bytes:
+        self.thrown += 1
+        return hashlib.shake_256(f"{self.seed} {self.thrown}".encode()).digest(size)
+
+
+@dataclass
+class NearGate:
+    """A BankClient whose gate is in the same process; what it says goes over the wire format."""
+
+    platform: Platform
+    url: str = "http://127.0.0.1:7802"
+    sent: list[bytes] = field(default_factory=list)
+
+    def embedding_taken(self) -> str | None:
+        return embedding_taken(self.platform)
+
+    def register(self, request: ClaimRequest) -> ClaimStatus:
+        self.sent.append(write_request(request))
+        claim = register_claim(read_request(self.sent[-1]), self.platform)
+        return _over_the_wire(ClaimStatus(claim.id, claim.kind, claim.state))
+
+    def status(self, claim: ClaimId) -> ClaimStatus:
+        held = self.platform.bank.claim(claim)
+        return _over_the_wire(ClaimStatus(held.id, held.kind, held.state))
+
+    def withdraw(self, claim: ClaimId, token: Secret) -> ClaimStatus:
+        held = withdraw_claim(claim, token, self.platform)
+        return _over_the_wire(ClaimStatus(held.id, held.kind, held.state))
+
+
+def _over_the_wire(status: ClaimStatus) -> ClaimStatus:
+    return read_claim(write_claim(status))
+
+
+@dataclass
+class Room:
+    """A person's side and a platform's side."""
+
+    clock: WoundClock = field(default_factory=WoundClock)
+    limits: GateLimits = field(default_factory=GateLimits)
+    bank: SqlBankStore = field(init=False)
+    device: Device = field(init=False)
+    platform: Platform = field(init=False)
+    gate: NearGate = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.device = a_device(self.clock)
+        self.bank = new_bank(self.clock)
+        prepare_banks(self.bank)
+        self.platform = Platform(
+            clock=self.clock,
+            dice=LoadedDice("platform"),
+            bank=self.bank,
+            index=index_beside(self.bank),
+            reviews=reviews_beside(self.bank),
+            read_picture=read_picture,
+            limits=self.limits,
+            read_clip=read_clip,
+            read_sound=read_sound,
+            sounds=FollowingSounds(self.bank),
+        )
+        self.gate = NearGate(self.platform)
+
+    def protect(self, pixels: Any, *, parts: bool = True, adult: bool = True) -> Protection:
+        return protect_picture(
+            picture(pixels),
+            adult=adult,
+            parts=parts,
+            gate=self.gate,
+            device=self.device,
+        )
+
+
+def a_device(clock: WoundClock | None = None) -> Device:
+    """A person's device in memory, which has no relay and needs none here."""
+    vault = MemoryVault()
+    return Device(
+        clock=clock or WoundClock(),
+        dice=SystemDice(),
+        vault=vault,
+        ledger=VaultLedger(vault),
+        courier=cast("Courier", None),
+        read_picture=read_picture,
+    )
+
+
+def picture(pixels: Any) -> Picture:
+    return read_picture(png(pixels))
+
+
+def png(pixels: Any) -> bytes:
+    _, data = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
+    return data.tobytes()
+
+
+def jpeg(pixels: Any, quality: int = 50) -> bytes:
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]), parameters)
+    return data.tobytes()
+
+
+def screenshot_crop(pixels: Any) -> bytes:
+    """About 70 % of the area, off the middle, made smaller, JPEG quality 50."""
+    height, width, _ = pixels.shape
+    rows, columns = int(0.837 * height), int(0.837 * width)
+    cut = pixels[height // 11 : height // 11 + rows, width // 13 : width // 13 + columns]
+    small = cv2.resize(cut, (int(columns * 0.8), int(rows * 0.8)), interpolation=cv2.INTER_AREA)
+    return jpeg(small)

@@ -1,0 +1,75 @@
+"""The platform's stores, one of each kind, for the suites of its ports."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.base.secret import Secret
+from entrenous.stop.nouns import Bank
+from entrenous.stop.platform import ReviewQueue
+from entrenous.stop.registration import Claim, ClaimState
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine
+from entrenous.stop.store.postgres import open_postgres_engine
+from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.store.upload_encryption import UploadCipher
+from entrenous.stop.stores import BankStore
+from entrenous.stop.upload_record import Review
+
+KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
+PEOPLE = BankName("people")
+AT = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)
+SEALED = UploadCipher((Secret(b"k" * 32),))
+ONE, TWO, THREE = (bytes([n]) * 32 for n in (1, 2, 3))
+
+
+@dataclass
+class WoundClock:
+    moment: datetime = AT
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def wind(self, **by: float) -> None:
+        self.moment += timedelta(**by)
+
+
+@dataclass
+class Stores:
+    """Both on the same truth."""
+
+    bank: BankStore
+    reviews: ReviewQueue
+    clock: WoundClock = field(default_factory=WoundClock)
+
+
+@contextmanager
+def stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Stores]:
+    """New ones, with the bank "people"."""
+    clock = WoundClock()
+    engine = engine_of(kind, request, folder)
+    made = Stores(SqlBankStore(engine, clock), SqlReviewQueue(engine, clock, held=SEALED), clock)
+    made.bank.set_bank(Bank(PEOPLE))
+    yield made
+    engine.dispose()
+
+
+def engine_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> sa.Engine:
+    """A new database."""
+    if kind == "postgres":
+        return open_postgres_engine(request.getfixturevalue("postgres").fresh())
+    return open_engine(folder / "gate.sqlite")
+
+
+def claim(name: str, state: ClaimState = ClaimState.WAITING) -> Claim:
+    return Claim(ClaimId(name), PEOPLE, state, "pdq", 90, AT, b"\x05" * 32, "mine", "DE")
+
+
+def nothing_else(_review: Review, _bank: BankStore) -> None:
+    """A decision that means nothing for the bank."""

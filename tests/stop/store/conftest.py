@@ -1,0 +1,20 @@
+"""The stores of a bank, of every kind, for the suites that ask each of them the same."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from entrenous.stop.platform import ReviewQueue
+from tests.stop.store.bank_stores import KINDS, Stores, stores
+
+
+@pytest.fixture(params=KINDS)
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
+    with stores(request.param, request, tmp_path) as both:
+        yield both
+
+
+@pytest.fixture
+def queue(made: Stores) -> ReviewQueue:
+    return made.reviews

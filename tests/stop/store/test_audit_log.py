@@ -1,0 +1,194 @@
+"""The log: every change is in it, and whoever touches it is found, on every adapter."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.stop.audit import LogChanged, check_chain, rows_of, verify_log
+from entrenous.stop.nouns import AuditRow, BadHead, Bank, Head
+from entrenous.stop.registration import ClaimEvent, Opinion, Partner, Registration, Stance
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import writing
+from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
+from tests.new_bank import new_bank, reviews_beside
+from tests.stop.store.bank_stores import AT, ONE, THREE, TWO, Stores, claim, stores
+
+KEY = b"\x11" * 32
+A = ClaimId("a")
+
+
+def live(made: Stores) -> None:
+    """Some of everything that is told."""
+    bank = made.bank
+    bank.register(Registration(claim("a"), (ONE,), (TWO,)), Registration(claim("b"), (TWO,)))
+    made.clock.wind(minutes=1)
+    bank.move(A, ClaimEvent.CONFIRM)
+    bank.move(A, ClaimEvent.CONFIRM)  # it was that already: nothing to tell
+    bank.extend([A], THREE, confirmed=True)
+    bank.dispute(A)
+    bank.set_bank(Bank(BankName("people"), 12, shadow=True))
+    bank.add_partner(Partner("one", KEY))
+    bank.opine(Opinion(A, Stance.DISPUTED, AT, KEY))
+    bank.drop_partner(KEY)
+    bank.move(A, ClaimEvent.WITHDRAW)
+    made.reviews.record(
+        Review(Decision(Outcome.HOLD, "c"), AT, ReviewState.WAITING, reference="post 7"), b"x"
+    )
+    made.reviews.close("c", ReviewState.RELEASED, lambda _review, inner: inner.note("n", "o", {}))
+
+
+TOLD = [
+    "bank set", "claim registered", "claim registered", "claim confirmed", "claim extended",
+    "claim disputed", "bank set", "partner added", "opinion", "partner dropped", "claim withdrawn",
+    "case released", "n",
+]  # fmt: skip
+
+
+def test_every_change_is_told_and_holds(made: Stores) -> None:
+    assert made.bank.log_head() == Head(1, next(rows_of(made.bank)).hash)
+    live(made)
+    rows = list(rows_of(made.bank))
+    assert sorted(row.what for row in rows) == sorted(TOLD)
+    assert [row.number for row in rows] == list(range(1, len(TOLD) + 1))
+    assert verify_log(made.bank) == made.bank.log_head() == rows[-1].head
+    assert verify_log(made.bank, rows[4].head) == rows[-1].head
+    assert rows[1].at == AT
+    assert (rows[3].of, rows[3].at > AT) == ("a", True)
+
+
+def test_nothing_about_people_or_pictures_is_in_it(made: Stores) -> None:
+    live(made)
+    said = json.dumps([[row.what, row.of, dict(row.details)] for row in rows_of(made.bank)])
+    for private in (ONE.hex(), TWO.hex(), THREE.hex(), claim("a").holder_sha256.hex(), "post 7"):  # type: ignore[union-attr]
+        assert private not in said
+
+
+def test_what_fails_is_not_told(made: Stores) -> None:
+    made.reviews.record(Review(Decision(Outcome.HOLD, "c"), AT, ReviewState.WAITING), b"x")
+    before = made.bank.log_head()
+
+    def breaks(_review: Review, bank: Any) -> None:
+        bank.set_bank(Bank(BankName("new")))
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        made.reviews.close("c", ReviewState.RELEASED, breaks)
+    assert made.bank.log_head() == before
+
+
+TAMPERINGS: dict[str, str] = {
+    "a row is changed": "UPDATE audit SET what = 'claim suspended' WHERE number = 4",
+    "details are changed": "UPDATE audit SET details = '{}' WHERE number = 2",
+    "a time is changed": "UPDATE audit SET at = at + 1 WHERE number = 3",
+    "a row is dropped": "DELETE FROM audit WHERE number = 5",
+    "the first row is dropped": "DELETE FROM audit WHERE number = 1",
+    "the last row is dropped": "DELETE FROM audit WHERE number = 13",
+    "the last rows are dropped": "DELETE FROM audit WHERE number > 10",
+    "rows are moved": "UPDATE audit SET number = CASE number WHEN 99 THEN 3 ELSE 99 END"
+    " WHERE number = 3",
+    "a row is added": "INSERT INTO audit SELECT 14, at, what, of, details, before, hash"
+    " FROM audit WHERE number = 13",
+    "the head is changed": "UPDATE audit_head SET number = 12",
+    "the head is dropped": "DELETE FROM audit_head",
+    "everything is dropped": "DELETE FROM audit",
+}
+
+
+@pytest.mark.threat("log-changed")
+@pytest.mark.parametrize("how", TAMPERINGS)
+def test_whoever_touches_the_database_is_found(tmp_path: Path, how: str) -> None:
+    with stores("sqlite", None, tmp_path) as made:  # type: ignore[arg-type]
+        live(made)
+        verify_log(made.bank)
+        assert isinstance(made.bank, SqlBankStore)
+        assert isinstance(made.bank.engine, sa.Engine)
+        with made.bank.engine.begin() as db:
+            db.exec_driver_sql(TAMPERINGS[how])
+        with pytest.raises(LogChanged):
+            verify_log(made.bank)
+
+
+@pytest.mark.threat("log-changed")
+def test_a_log_that_was_written_anew_is_found_by_its_noted_head() -> None:
+    bank, forged = new_bank(), new_bank()
+    for store in (bank, forged):
+        store.set_bank(Bank(BankName("people")))
+        live(Stores(store, reviews_beside(store)))
+    noted = bank.log_head()
+    assert verify_log(bank, noted) == noted
+    verify_log(forged)
+    with pytest.raises(LogChanged):
+        verify_log(forged, noted)
+    with writing(forged.engine) as db:
+        db.exec_driver_sql("DELETE FROM audit")
+        db.exec_driver_sql("DELETE FROM audit_head")
+    assert tuple(forged.log(0, 1)) == ()
+    with pytest.raises(LogChanged):
+        verify_log(forged, noted)
+
+
+CHANGES: list[Callable[[AuditRow], AuditRow]] = [
+    lambda row: replace(row, what=row.what + "x"),
+    lambda row: replace(row, of=row.of + "x"),
+    lambda row: replace(row, at=row.at.replace(microsecond=row.at.microsecond ^ 1)),
+    lambda row: replace(row, details={**row.details, "x": 1}),
+    lambda row: replace(row, before=bytes([row.before[0] ^ 1]) + row.before[1:]),
+    lambda row: replace(row, hash=bytes([row.hash[0] ^ 1]) + row.hash[1:]),
+    lambda row: replace(row, number=row.number + 1),
+]
+words = st.text(st.characters(codec="utf-8"), max_size=20)
+facts = st.dictionaries(
+    st.text("abcdef", min_size=1, max_size=5), words | st.integers(0, 2**50) | st.booleans()
+)
+
+
+@given(
+    st.lists(st.tuples(words, words, facts), min_size=1, max_size=8),
+    st.integers(0, 7),
+    st.sampled_from(CHANGES),
+)
+def test_any_chain_holds_and_any_change_of_it_is_found(
+    told: list[tuple[str, str, Any]], place: int, change: Callable[[AuditRow], AuditRow]
+) -> None:
+    rows = list[AuditRow]()
+    for one in told:
+        head = rows[-1].head if rows else Head()
+        rows.append(AuditRow.after(head, datetime(2026, 1, 1, tzinfo=UTC), *one))
+    assert check_chain(rows) == rows[-1].head
+    place %= len(rows)
+    changed = [change(row) if at == place else row for at, row in enumerate(rows)]
+    with pytest.raises(LogChanged):
+        check_chain(changed)
+    for start in range(1, len(rows)):
+        with pytest.raises(LogChanged):
+            check_chain(rows[start:])
+
+
+@given(st.integers(0, 2**60), st.binary(min_size=32, max_size=32))
+def test_a_head_is_read_as_it_was_printed(number: int, digest: bytes) -> None:
+    head = Head(number, digest)
+    assert Head.read(f" {head}\n") == head
+
+
+@pytest.mark.parametrize("text", ["", "1", "1:", ":ab", f"-1:{'a' * 64}", f"1:{'A' * 64}", "1:ab"])
+def test_what_is_no_head(text: str) -> None:
+    with pytest.raises(BadHead):
+        Head.read(text)
+
+
+@given(st.text())
+def test_any_text_is_a_head_or_is_refused(text: str) -> None:
+    try:
+        head = Head.read(text)
+    except BadHead:
+        return
+    assert str(head) == text.strip()

@@ -1,0 +1,158 @@
+"""BankStore: opinions, partners, and the order of changes: one suite, every adapter."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.stop.nouns import Bank, BankUnreachable
+from entrenous.stop.registration import (
+    ClaimEvent,
+    ClaimState,
+    NoSuchClaim,
+    NoSuchPartner,
+    Opinion,
+    Partner,
+    Registration,
+    Stance,
+)
+from entrenous.stop.stores import BankStore
+from tests.stop.store.bank_stores import AT, ONE, THREE, TWO, Stores, claim
+
+KEY, OTHER = b"\x11" * 32, b"\x22" * 32
+A, B = ClaimId("a"), ClaimId("b")
+WITHDRAW = ClaimEvent.WITHDRAW
+
+
+@pytest.fixture
+def bank(made: Stores) -> BankStore:
+    return made.bank
+
+
+def told(bank: BankStore, after: int = 0) -> list[tuple[int, str, ClaimState, tuple[bytes, ...]]]:
+    news = bank.changes(after, 100)
+    return [(one.number, one.claim, one.state, one.hashes) for one in news]
+
+
+def test_every_change_has_a_new_number(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE,), (THREE,)), Registration(claim("b"), (TWO,)))
+    assert told(bank) == [
+        (1, "a", ClaimState.WAITING, (ONE,)),
+        (2, "b", ClaimState.WAITING, (TWO,)),
+    ]
+    bank.move(A, ClaimEvent.CONFIRM)
+    assert told(bank, 2) == [(3, "a", ClaimState.CONFIRMED, (ONE,))]
+    bank.move(A, ClaimEvent.CONFIRM)  # it was that already
+    bank.extend([A], TWO, confirmed=True)
+    assert told(bank, 3) == [(4, "a", ClaimState.CONFIRMED, (ONE, TWO))]
+    bank.move(B, ClaimEvent.SUSPEND)
+    assert [(number, name) for number, name, *_ in told(bank)] == [(4, "a"), (5, "b")]
+    assert [one.number for one in bank.changes(0, 1)] == [4]
+
+
+def test_a_claim_knows_by_which_change_it_became_confirmed(bank: BankStore) -> None:
+    listed = replace(claim("b"), state=ClaimState.CONFIRMED)
+    bank.register(Registration(claim("a"), (ONE,)), Registration(listed, (ONE,)))
+    assert (bank.claim(A).confirmed, bank.claim(B).confirmed) == (0, 2)
+    assert bank.move(A, ClaimEvent.CONFIRM).confirmed == bank.claim(A).confirmed == 3
+    bank.extend([A], TWO, confirmed=True)
+    bank.move(A, ClaimEvent.CONFIRM)  # it was that already
+    (entry,) = [one.number for one in bank.entries(0) if one.bits == ONE]
+    assert {of.id: of.confirmed for _, of in bank.claims_on({entry})} == {"a": 3, "b": 2}
+    bank.move(A, ClaimEvent.SUSPEND)
+    bank.move_all(ClaimEvent.CONFIRM, B, A)
+    assert (bank.claim(A).confirmed, bank.claim(B).confirmed) == (6, 2)
+
+
+def test_a_change_says_bank_kind_and_time(made: Stores) -> None:
+    made.bank.set_bank(Bank(BankName("list")))
+    made.bank.register(Registration(claim("a"), (ONE,)))
+    made.clock.wind(hours=1)
+    made.bank.move(A, WITHDRAW)
+    (change,) = made.bank.changes(0, 10)
+    assert (change.bank, change.kind, change.at) == ("people", "pdq", AT + timedelta(hours=1))
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_a_withdrawal_is_told_without_hashes(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (TWO, ONE)), Registration(claim("b"), (ONE,)))
+    bank.move(A, WITHDRAW)
+    bank.move(A, WITHDRAW)  # it was that already
+    assert told(bank, 2) == [(3, "a", ClaimState.WITHDRAWN, ())]
+    assert told(bank)[0] == (2, "b", ClaimState.WAITING, (ONE,))
+
+
+def test_a_partner_may_get_another_name(bank: BankStore) -> None:
+    bank.add_partner(Partner("one", KEY))
+    bank.add_partner(Partner("two", OTHER))
+    bank.add_partner(Partner("zwei", KEY))
+    assert bank.partners() == (Partner("two", OTHER), Partner("zwei", KEY))
+
+
+def opinion(stance: Stance, key: bytes = KEY, **later: float) -> Opinion:
+    return Opinion(A, stance, AT.replace(microsecond=0) + timedelta(**later), key)
+
+
+def test_each_key_has_one_opinion_and_the_newest_counts(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE,)))
+    for name, key in (("one", KEY), ("two", OTHER)):
+        bank.add_partner(Partner(name, key))
+    first, newer = opinion(Stance.DISPUTED), opinion(Stance.CONFIRMED, days=2)
+    assert bank.opine(first) == (first,)
+    assert bank.opine(newer) == (newer,)
+    assert bank.opine(opinion(Stance.NOT_INTIMATE, days=1)) == (newer,)
+    other = opinion(Stance.DISPUTED, OTHER, days=3)
+    assert bank.opine(other) == (newer, other)
+    assert bank.opinions(A) == (newer, other)
+    assert bank.opinions(B) == ()
+
+
+def test_an_opinion_and_what_it_means_are_one(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE,)))
+    bank.add_partner(Partner("one", KEY))
+    before = bank.log_head()
+    heard: list[tuple[Opinion, ...]] = []
+
+    def breaks(_before: tuple[Opinion, ...], store: BankStore) -> None:
+        store.move(A, ClaimEvent.SUSPEND)
+        raise BankUnreachable(why="busy")
+
+    def suspends(kept: tuple[Opinion, ...], store: BankStore) -> None:
+        heard.extend((kept, store.opinions(A)))
+        store.move(A, ClaimEvent.SUSPEND)
+
+    first = opinion(Stance.DISPUTED)
+    with pytest.raises(BankUnreachable):
+        bank.opine(first, breaks)
+    assert (bank.opinions(A), bank.log_head()) == ((), before)
+    assert bank.claim(A).state is ClaimState.WAITING
+    assert bank.opine(first, suspends) == (first,)
+    assert heard == [(), (first,)]
+    assert bank.claim(A).state is ClaimState.SUSPENDED
+
+
+def test_only_of_known_partners_and_claims(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE,)))
+    with pytest.raises(NoSuchPartner):
+        bank.opine(opinion(Stance.DISPUTED))
+    bank.add_partner(Partner("one", KEY))
+    with pytest.raises(NoSuchClaim):
+        bank.opine(Opinion(B, Stance.DISPUTED, AT, KEY))
+    with pytest.raises(NoSuchPartner):
+        bank.drop_partner(OTHER)
+
+
+def test_how_many_platforms_say_what_of_a_claim(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (TWO,)))
+    for key, stance in ((KEY, Stance.CONFIRMED), (OTHER, Stance.DISPUTED)):
+        bank.add_partner(Partner("one", key))
+        bank.opine(Opinion(A, stance, AT, key))
+    bank.opine(Opinion(A, Stance.CONFIRMED, AT + timedelta(hours=1), OTHER))
+    bank.move(B, WITHDRAW)
+    facts = bank.facts([A, B, A, ClaimId("none")])
+    assert set(facts) == {A, B}
+    assert facts[A].claim == bank.claim(A)
+    assert dict(facts[A].opinions) == {Stance.CONFIRMED: 2}
+    assert (facts[B].claim.state, dict(facts[B].opinions)) == (ClaimState.WITHDRAWN, {})
+    assert bank.facts([]) == {}

@@ -1,0 +1,198 @@
+"""BankStore: frames of videos, sounds, and clips that were let through: one suite for all."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.fingerprint.nouns import (
+    SOUND_KIND,
+    VIDEO_KIND,
+    FramePrint,
+    HeardAs,
+    SoundPrint,
+    VideoPrint,
+)
+from entrenous.stop.index.registered_sounds import FollowingSounds
+from entrenous.stop.nouns import Bank, Counts
+from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Registration
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine
+from tests.stop.store.bank_stores import AT, KINDS, ONE, PEOPLE, THREE, TWO, Stores, claim, stores
+
+# Scenes that come back: the first hash is shown twice, and so is the second one's inner part.
+FILM = VideoPrint(
+    (
+        FramePrint(0, ONE, 90, THREE),
+        FramePrint(500, TWO, 80, THREE),
+        FramePrint(1125, ONE, 90),
+    )
+)
+
+
+@pytest.fixture(params=KINDS)
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
+    with stores(request.param, request, tmp_path) as every:
+        yield every
+
+
+def film(name: str) -> Claim:
+    return replace(claim(name), kind=VIDEO_KIND)
+
+
+def song(seed: int, words: int = 60) -> SoundPrint:
+    """Words in which much changes from one to the next."""
+    many = (hash((seed, number)) * 2654435761 % 2**32 for number in range(words))
+    return SoundPrint(b"".join(one.to_bytes(4, "big") for one in many))
+
+
+def test_a_frame_is_found_with_every_time_at_which_it_is_shown(made: Stores) -> None:
+    made.bank.register(Registration(film("v"), video=FILM), Registration(claim("p"), (ONE,)))
+    numbers = {(entry.bits, entry.part): entry.number for entry in made.bank.entries(0)}
+    assert set(numbers) == {(ONE, False), (TWO, False), (THREE, True)}
+    places = made.bank.places_on(numbers.values())
+    assert {(number, of.id, at_ms) for number, of, at_ms in places} == {
+        (numbers[ONE, False], "v", 0),
+        (numbers[ONE, False], "v", 1125),
+        (numbers[ONE, False], "p", None),
+        (numbers[TWO, False], "v", 500),
+        (numbers[THREE, True], "v", 0),
+        (numbers[THREE, True], "v", 500),
+    }
+    assert len(places) == 6
+    assert made.bank.places_on([]) == ()
+    assert made.bank.claim(ClaimId("v")) == film("v")
+
+
+def test_frames_are_not_taken_for_pictures(made: Stores) -> None:
+    """Whoever asks for pictures, a partner above all, is not given frames."""
+    made.bank.register(Registration(film("v"), video=FILM), Registration(claim("p"), (ONE,)))
+    numbers = [entry.number for entry in made.bank.entries(0)]
+    assert [of.id for _, of in made.bank.claims_on(numbers)] == ["p"]
+    assert made.bank.hashes_of(ClaimId("v")) == ()
+    assert made.bank.hashes_of(ClaimId("p")) == (ONE,)
+    assert {one.claim: one.hashes for one in made.bank.changes(0, 9)} == {"v": (), "p": (ONE,)}
+
+
+def test_a_picture_that_a_reviewer_adds_to_a_video_is_a_picture(made: Stores) -> None:
+    made.bank.register(Registration(film("v"), video=FILM))
+    made.bank.extend([ClaimId("v")], THREE, confirmed=True)
+    (number,) = [one.number for one in made.bank.entries(0) if (one.bits, one.part) == (THREE, 0)]
+    confirmed = replace(film("v"), state=ClaimState.CONFIRMED)  # on this hash
+    assert made.bank.places_on([number]) == ((number, confirmed, None),)
+    assert made.bank.hashes_of(ClaimId("v")) == (THREE,)
+    made.bank.extend([ClaimId("v")], ONE, confirmed=True)  # this one is the hash of a frame, too
+    made.bank.extend([ClaimId("v")], ONE, confirmed=True)
+    (shown,) = [one.number for one in made.bank.entries(0) if one.bits == ONE]
+    times = [at_ms for _, _, at_ms in made.bank.places_on([shown])]
+    assert sorted(times, key=str) == [0, 1125, None]
+    assert [number for number, _ in made.bank.claims_on([shown])] == [shown]
+    assert set(made.bank.hashes_of(ClaimId("v"))) == {ONE, THREE}
+    made.bank.withdraw(ClaimId("v"))
+    assert made.bank.entries(0) == ()
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_withdrawing_a_video_forgets_frames_and_sound_that_nobody_else_has(made: Stores) -> None:
+    made.bank.register(
+        Registration(film("v"), video=FILM, sound=song(1)),
+        Registration(film("w"), video=VideoPrint(FILM.frames[:1]), sound=song(1)),
+        Registration(film("x"), video=FILM, sound=song(2)),
+    )
+    made.bank.move(ClaimId("x"), ClaimEvent.WITHDRAW)
+    made.bank.move(ClaimId("v"), ClaimEvent.WITHDRAW)
+    left = made.bank.entries(0)
+    assert {(entry.bits, entry.part) for entry in left} == {(ONE, False), (THREE, True)}
+    places = made.bank.places_on([entry.number for entry in left])
+    assert {(of.id, at_ms) for _, of, at_ms in places} == {("w", 0)}
+    ((number, sound),) = made.bank.sounds(0)
+    assert sound == song(1)
+    assert [of.id for _, of in made.bank.heard_by([number, number + 1])] == ["w"]
+    made.bank.withdraw(ClaimId("w"))
+    assert (made.bank.sounds(0), made.bank.counts()) == ((), Counts(0, 0))
+
+
+def test_one_sound_is_one_entry_and_a_number_is_never_used_again(made: Stores) -> None:
+    for name in "ab":
+        sound = replace(claim(name), kind=SOUND_KIND)
+        made.bank.register(Registration(sound, sound=song(1)))
+    ((first, _),) = made.bank.sounds(0)
+    assert {of.id for _, of in made.bank.heard_by([first])} == {"a", "b"}
+    mine = [ClaimId("b"), ClaimId("nobody's")]
+    assert made.bank.sounds_of(mine) == {ClaimId("b"): (first, song(1))}
+    made.bank.move(ClaimId("a"), ClaimEvent.SUSPEND)
+    assert {of.id for _, of in made.bank.heard_by([first])} == {"b"}
+    made.bank.withdraw(ClaimId("a"), ClaimId("b"))
+    assert made.bank.sounds_of(mine) == {}
+    made.bank.register(Registration(claim("c"), sound=song(2)))
+    ((second, _),) = made.bank.sounds(first)
+    assert second > first
+    assert made.bank.sounds(second) == made.bank.heard_by([]) == ()
+
+
+def test_a_file_is_let_through_by_its_newest_word(made: Stores) -> None:
+    assert made.bank.file_released(ONE) is None
+    made.bank.release_file(ONE, made.clock.now())
+    made.clock.wind(hours=1)
+    made.bank.release_file(TWO, made.clock.now())
+    first = made.bank.file_released(ONE)
+    assert first is not None
+    assert first.at == AT
+    made.bank.register(Registration(replace(claim("a"), state=ClaimState.CONFIRMED), (ONE,)))
+    made.bank.release_file(ONE, made.clock.now())
+    second, other = made.bank.file_released(ONE), made.bank.file_released(TWO)
+    assert second is not None
+    assert other is not None
+    assert second.at == other.at == made.clock.now()
+    assert first.number <= made.bank.claim(ClaimId("a")).confirmed < second.number
+    assert made.bank.file_released(THREE) is None
+
+
+def test_an_index_of_sounds_follows_and_leaves_withdrawn_ones_behind(made: Stores) -> None:
+    index = FollowingSounds(made.bank)
+    wanted = [HeardAs("as it is", song(3).words), HeardAs("faster", b"")]
+    assert (index.near(wanted), index.newest()) == ([], 0)
+    numbers = []
+    for seed in (1, 2, 3):
+        made.bank.register(Registration(claim(f"{seed}"), sound=song(seed)))
+        numbers += [one.sound for one in index.near(wanted)]
+    ((third, _),) = [one for one in made.bank.sounds(0) if one[1] == song(3)]
+    assert numbers == [third]
+    assert index.newest() == FollowingSounds(made.bank).newest() == third
+    assert [of.id for _, of in made.bank.heard_by(numbers)] == ["3"]
+    made.bank.withdraw(ClaimId("3"))
+    assert made.bank.heard_by([one.sound for one in index.near(wanted)]) == ()
+    assert FollowingSounds(made.bank).near(wanted) == []
+
+
+def test_withdrawn_sounds_leave_the_memory_when_the_index_is_made_anew(made: Stores) -> None:
+    index = FollowingSounds(made.bank, later_words_max=100)
+    wanted = [HeardAs("as it is", song(1).words)]
+    for seed in range(1, 6):
+        made.bank.register(Registration(claim(f"{seed}"), sound=song(seed)))
+        assert len(index.near(wanted)) == (1 if seed < 5 else 0)
+        if seed == 3:
+            made.bank.withdraw(ClaimId("1"))
+            assert len(index.near(wanted)) == 1  # of a claim that no longer matches
+    for seed in (2, 3, 4, 5):
+        (found,) = index.near([HeardAs("as it is", song(seed).words)])
+        assert [of.id for _, of in made.bank.heard_by([found.sound])] == [f"{seed}"]
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_sqlite_neither_frames_nor_words_are_left_in_the_file(tmp_path: Path) -> None:
+    store = SqlBankStore(open_engine(tmp_path / "gate.sqlite"))
+    store.set_bank(Bank(PEOPLE))
+    secret = b"\xa7" * 31 + b"\x11"
+    video = VideoPrint((FramePrint(0, ONE, 90, secret), FramePrint(500, secret, 90)))
+    words = SoundPrint(secret[:24] * 50)
+    store.register(Registration(film("v"), video=video, sound=words))
+    files = list(tmp_path.iterdir())
+    for mark in (secret, secret[:24] * 3):
+        assert any(mark in file.read_bytes() for file in files)
+    store.move(ClaimId("v"), ClaimEvent.WITHDRAW)
+    for mark in (secret, secret[:24] * 3):
+        assert not any(mark in file.read_bytes() for file in tmp_path.iterdir())
+    store.engine.dispose()

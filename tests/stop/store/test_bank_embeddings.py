@@ -1,0 +1,59 @@
+"""Embeddings of claims: one suite, every adapter of BankStore."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.fingerprint.nouns import Embedding
+from entrenous.stop.registration import ClaimEvent, Registration
+from entrenous.stop.stores import BankStore
+from tests.stop.store.bank_stores import KINDS, ONE, TWO, claim, stores
+
+NUMBERS = bytes([127, *range(100)]) + bytes(411)
+EMBEDDING = Embedding(NUMBERS, "a-network")
+
+
+@pytest.fixture(params=KINDS)
+def bank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BankStore]:
+    with stores(request.param, request, tmp_path) as made:
+        yield made.bank
+
+
+def test_it_comes_back_with_its_claim_and_the_hash_of_the_whole(bank: BankStore) -> None:
+    bank.register(
+        Registration(claim("a"), (TWO,), (ONE,), embedding=EMBEDDING),
+        Registration(claim("b"), (ONE,)),
+        Registration(claim("c"), (ONE,), embedding=EMBEDDING),
+    )
+    entries = {entry.bits: entry.number for entry in bank.entries(0) if not entry.part}
+    first, second = bank.embeddings(0)
+    assert [(one.claim, one.entry) for one in (first, second)] == [
+        ("a", entries[TWO]),
+        ("c", entries[ONE]),
+    ]
+    assert first.embedding == second.embedding == EMBEDDING
+    assert bank.embeddings(first.number) == (second,)
+    assert bank.embedding_count() == 2
+
+
+def test_withdrawing_deletes_it_and_its_number_is_never_used_again(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE,), embedding=EMBEDDING))
+    (kept,) = bank.embeddings(0)
+    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    assert (bank.embeddings(0), bank.embedding_count()) == ((), 0)
+    bank.register(Registration(claim("b"), (ONE,), embedding=EMBEDDING))
+    (later,) = bank.embeddings(0)
+    assert later.number > kept.number
+
+
+def test_it_is_gone_from_the_file_of_the_bank(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    with stores("sqlite", request, tmp_path) as made:
+        made.bank.register(Registration(claim("a"), (ONE,), embedding=EMBEDDING))
+        files = [one for one in tmp_path.rglob("*") if one.is_file()]
+        assert any(NUMBERS in one.read_bytes() for one in files)
+        made.bank.withdraw(ClaimId("a"))
+        assert not any(NUMBERS in one.read_bytes() for one in files if one.exists())

@@ -1,0 +1,493 @@
+"""BankStore: one suite, every adapter."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.fingerprint.nouns import FramePrint, VideoPrint
+from entrenous.serving.postgres_address import BadDatabaseAddress
+from entrenous.stop.nouns import Bank, BankUnreachable, Counts, NewerBank, NoSuchBank, OlderBank
+from entrenous.stop.registration import (
+    AlreadyWithdrawn,
+    Claim,
+    ClaimEvent,
+    ClaimState,
+    NoSuchClaim,
+    Registration,
+)
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine
+from entrenous.stop.store.postgres import open_postgres_engine
+from entrenous.stop.store.schema import VERSION
+from entrenous.stop.stores import BankStore
+from entrenous.stop.upload_record import Outcome
+from tests.postgres import Cluster
+from tests.stop.store.bank_stores import AT, KINDS, ONE, PEOPLE, THREE, TWO, claim, stores
+
+SECRET_HASH = b"\xa7" * 31 + b"\x11"
+
+
+@pytest.fixture(params=KINDS)
+def bank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BankStore]:
+    with stores(request.param, request, tmp_path) as made:
+        yield made.bank
+
+
+def test_a_claim_comes_back_as_it_was(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE,), (TWO,)))
+    assert bank.claim(ClaimId("a")) == claim("a")
+    assert bank.counts() == Counts(claims=1, hashes=2)
+
+
+def test_banks_keep_their_policy(bank: BankStore) -> None:
+    strict = Bank(BankName("a-list"), 12, Outcome.LET_THROUGH, Outcome.HOLD, shadow=True)
+    bank.set_bank(strict)
+    assert bank.banks() == (strict, Bank(PEOPLE))
+    bank.set_bank(Bank(strict.name))
+    assert bank.bank(strict.name) == Bank(strict.name)
+
+
+def test_one_hash_is_one_entry_however_many_claim_it(bank: BankStore) -> None:
+    for name in "abc":
+        bank.register(Registration(claim(name), (ONE,), (ONE, ONE, TWO)))
+    whole, *parts = bank.entries(0)
+    assert (whole.bits, whole.part) == (ONE, False)
+    assert [(part.bits, part.part) for part in parts] == [(ONE, True), (TWO, True)]
+    assert {held.id for _, held in bank.claims_on({whole.number})} == {"a", "b", "c"}
+
+
+def test_what_a_bank_has_already_is_known_by_its_hashes(bank: BankStore) -> None:
+    """In this bank, in one of these states, of a whole picture."""
+    bank.set_bank(Bank(BankName("other")))
+    bank.register(
+        Registration(claim("a"), (ONE,), (THREE,)),
+        Registration(replace(claim("b"), state=ClaimState.CONFIRMED), (TWO,)),
+        Registration(replace(claim("c"), bank=BankName("other")), (THREE,)),
+    )
+    every = [ONE, TWO, THREE, ONE]
+
+    def known(*states: ClaimState) -> dict[bytes, str]:
+        return {bits: one.id for bits, one in bank.listed(PEOPLE, every, states).items()}
+
+    assert known(ClaimState.WAITING, ClaimState.CONFIRMED) == {ONE: "a", TWO: "b"}
+    assert known(ClaimState.CONFIRMED) == {TWO: "b"}
+    bank.move(ClaimId("b"), ClaimEvent.WITHDRAW)
+    bank.move(ClaimId("a"), ClaimEvent.SUSPEND)
+    assert known(ClaimState.WAITING, ClaimState.CONFIRMED) == {}
+    assert bank.listed(PEOPLE, [], [ClaimState.WAITING]) == {}
+
+
+def test_entries_are_told_once_and_in_order(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE,)))
+    (first,) = bank.entries(0)
+    bank.register(Registration(claim("b"), (TWO, ONE)))
+    (second,) = bank.entries(first.number)
+    assert second.bits == TWO
+    assert second.number > first.number
+    assert bank.entries(second.number) == ()
+
+
+def test_withdrawing_forgets_hashes_that_nobody_else_claims(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE, TWO)), Registration(claim("b"), (TWO,)))
+    numbers = [entry.number for entry in bank.entries(0)]
+    assert bank.move(ClaimId("a"), ClaimEvent.WITHDRAW).state is ClaimState.WITHDRAWN
+    assert [entry.bits for entry in bank.entries(0)] == [TWO]
+    assert [held.id for _, held in bank.claims_on(numbers)] == ["b"]
+
+
+def test_many_are_withdrawn_at_once_and_the_rest_left_alone(bank: BankStore) -> None:
+    for name, bits in (("a", ONE), ("b", TWO), ("c", TWO)):
+        bank.register(Registration(claim(name), (bits,)))
+    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    before = bank.changes(0, 10)
+    names = [ClaimId(name) for name in ("a", "b", "b", "never was")]
+    assert bank.withdraw(*names) == 1
+    assert bank.withdraw(*names) == bank.withdraw() == 0
+    assert [bank.claim(ClaimId(name)).state for name in "abc"] == [
+        *(ClaimState.WITHDRAWN, ClaimState.WITHDRAWN, ClaimState.WAITING)
+    ]
+    assert [entry.bits for entry in bank.entries(0)] == [TWO]
+    assert [one.claim for one in bank.changes(before[-1].number, 10)] == ["b"]
+
+
+def test_a_number_is_never_used_again(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE,)))
+    (old,) = bank.entries(0)
+    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    bank.register(Registration(claim("b"), (TWO,)))
+    (new,) = bank.entries(0)
+    assert new.number > old.number
+
+
+def test_moves_follow_the_table(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE,)))
+    (entry,) = bank.entries(0)
+    assert bank.move(ClaimId("a"), ClaimEvent.SUSPEND).state is ClaimState.SUSPENDED
+    assert bank.claims_on([entry.number]) == ()
+    assert bank.move(ClaimId("a"), ClaimEvent.CONFIRM).state is ClaimState.CONFIRMED
+    assert [held.state for _, held in bank.claims_on([entry.number])] == [ClaimState.CONFIRMED]
+    for _ in range(2):
+        assert bank.move(ClaimId("a"), ClaimEvent.WITHDRAW).state is ClaimState.WITHDRAWN
+    with pytest.raises(AlreadyWithdrawn):
+        bank.move(ClaimId("a"), ClaimEvent.CONFIRM)
+
+
+def test_a_confirmed_claim_can_be_suspended(bank: BankStore) -> None:
+    bank.register(Registration(claim("a", ClaimState.CONFIRMED), (ONE,)))
+    assert bank.move(ClaimId("a"), ClaimEvent.SUSPEND).state is ClaimState.SUSPENDED
+    assert bank.claims_on([entry.number for entry in bank.entries(0)]) == ()
+
+
+def test_hashes_of_a_claim_are_of_whole_pictures(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (TWO, ONE), (THREE,)), Registration(claim("b"), (ONE,)))
+    assert set(bank.hashes_of(ClaimId("a"))) == {ONE, TWO}
+    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    assert bank.hashes_of(ClaimId("a")) == ()
+    assert bank.hashes_of(ClaimId("b")) == (ONE,)
+
+
+def test_claims_are_told_with_their_hashes(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE, TWO), (THREE,)), Registration(claim("b"), (ONE,)))
+    bank.move(ClaimId("b"), ClaimEvent.WITHDRAW)
+    told = bank.with_hashes([ClaimId("b"), ClaimId("nobody's"), ClaimId("a")])
+    assert list(told) == ["b", "a"]
+    assert [one.state for one, _ in told.values()] == [ClaimState.WITHDRAWN, ClaimState.WAITING]
+    assert [set(hashes) for _, hashes in told.values()] == [set(), {ONE, TWO}]
+    assert dict(bank.with_hashes([])) == {}
+
+
+def test_hashes_of_frames_are_told_to_who_asks_for_them(bank: BankStore) -> None:
+    shown = (FramePrint(0, ONE, 100, THREE), FramePrint(500, TWO, 100))
+    bank.register(Registration(claim("a"), video=VideoPrint(shown)))
+    (plain,) = bank.with_hashes([ClaimId("a")]).values()
+    (with_frames,) = bank.with_hashes([ClaimId("a")], frames=True).values()
+    assert (plain[1], set(with_frames[1])) == ((), {ONE, TWO})
+
+
+def test_the_next_number_of_a_bank_passes_over_what_is_no_content_of_it(bank: BankStore) -> None:
+    bank.set_bank(Bank(BankName("other")))
+    bank.register(Registration(claim("film"), video=VideoPrint((FramePrint(0, ONE, 100),))))
+    bank.register(Registration(claim("a"), (TWO,), (THREE,)))
+    bank.register(Registration(replace(claim("b"), bank=BankName("other")), (THREE,)))
+    numbers = [entry.number for entry in bank.entries(0)]
+    assert bank.next_content(PEOPLE, 0) == numbers[1]
+    assert bank.next_content(PEOPLE, numbers[1]) is None
+    bank.move(ClaimId("a"), ClaimEvent.SUSPEND)
+    assert bank.next_content(PEOPLE, 0) == numbers[1]
+    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    assert bank.next_content(PEOPLE, 0) is None
+    assert bank.next_content(BankName("other"), 0) == numbers[-1]
+
+
+def test_disputes_are_counted(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE,)))
+    bank.register(Registration(claim("b"), (ONE,)))
+    assert [bank.dispute(ClaimId("a"))[0].disputes for _ in range(3)] == [1, 2, 3]
+    both = bank.dispute(ClaimId("b"), ClaimId("a"), ClaimId("b"))
+    assert [(one.id, one.disputes) for one in both] == [("b", 1), ("a", 4)]
+    with pytest.raises(NoSuchClaim, match="never was"):
+        bank.dispute(ClaimId("a"), ClaimId("never was"))
+    assert bank.claim(ClaimId("a")).disputes == 4
+    assert bank.dispute() == ()
+
+
+def test_many_are_moved_and_extended_at_once(bank: BankStore) -> None:
+    names = [ClaimId(name) for name in ("c", "a", "never was", "b", "a", "d")]
+    for name, state in zip("abcd", ClaimState, strict=True):
+        bank.register(Registration(claim(name, state), (ONE,)))
+    before = bank.changes(0, 10)[-1].number
+    moved = bank.move_all(ClaimEvent.CONFIRM, *names)
+    assert {one.id: one.state for one in moved} == dict.fromkeys("abc", ClaimState.CONFIRMED)
+    assert [one.claim for one in bank.changes(before, 10)] == ["c", "a"]  # "b" was that already
+    bank.extend(names, TWO, confirmed=True)
+    assert [one.claim for one in bank.changes(before + 2, 10)] == ["c", "a", "b"]
+    assert bank.hashes_of(ClaimId("b")) == (ONE, TWO)
+    assert TWO not in bank.hashes_of(ClaimId("d"))
+    gone = bank.move_all(ClaimEvent.WITHDRAW, *names[:2])
+    assert {one.state for one in gone} == {ClaimState.WITHDRAWN}
+    assert bank.hashes_of(ClaimId("a")) == ()
+    assert bank.move_all(ClaimEvent.CONFIRM) == ()
+
+
+def test_extending_a_claim(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (ONE,)))
+    bank.extend([ClaimId("a")], TWO, ONE, confirmed=True)
+    assert [entry.bits for entry in bank.entries(0)] == [ONE, TWO]
+    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    bank.extend([ClaimId("a")], THREE, confirmed=True)
+    assert bank.counts() == Counts(0, 0)
+
+
+@pytest.mark.threat("claim-censors")
+def test_on_a_hash_that_a_reviewer_added_a_claim_is_what_was_said_of_that(bank: BankStore) -> None:
+    """And on what its owner registered it is as it was: nobody has looked at that."""
+    a, b = ClaimId("a"), ClaimId("b")
+    bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (ONE,)))
+
+    def stands(of: ClaimId) -> dict[bytes, tuple[ClaimState, bool]]:
+        bits = {entry.number: entry.bits for entry in bank.entries(0)}
+        found = bank.places_on(bits)
+        shown = {(number, one.id): (one, one.added) for number, one, _ in found}
+        assert {(n, one.id): (one, one.added) for n, one in bank.claims_on(bits)} == shown
+        return {bits[number]: (one.state, one.added) for number, one, _ in found if one.id == of}
+
+    bank.extend([a, ClaimId("nobody")], ONE, TWO, confirmed=True)
+    bank.extend([a], THREE, confirmed=False)
+    bank.extend([a], TWO, confirmed=False)  # it was confirmed once
+    waiting, confirmed = ClaimState.WAITING, ClaimState.CONFIRMED
+    assert stands(a) == {ONE: (waiting, False), TWO: (confirmed, True), THREE: (waiting, True)}
+    assert stands(b) == {ONE: (waiting, False)}
+    assert bank.claim(a).state is waiting
+    (told,) = [one for one in bank.changes(0, 9) if one.claim == a]
+    assert set(told.hashes) == {ONE, TWO}
+    assert set(bank.hashes_of(a)) == {ONE, TWO, THREE}
+    added = bank.added_to([a, b])
+    assert {one: set(bits) for one, bits in added.items()} == {a: {TWO, THREE}}
+    assert [(added[a][bits].state, added[a][bits].added) for bits in (TWO, THREE)] == [
+        (confirmed, True),
+        (waiting, True),
+    ]
+    bank.move(a, ClaimEvent.CONFIRM)
+    by_move = bank.claim(a).confirmed
+    assert stands(a) == {ONE: (confirmed, False), TWO: (confirmed, True), THREE: (waiting, True)}
+    bank.extend([a], THREE, confirmed=True)
+    assert stands(a)[THREE] == (confirmed, True)
+    number = next(entry.number for entry in bank.entries(0) if entry.bits == THREE)
+    ((_, on_three),) = bank.claims_on([number])
+    assert on_three.confirmed > by_move  # a person said so after that
+    bank.withdraw(a)
+    assert bank.added_to([a, b]) == {}
+    assert stands(a) == {}
+    bank.register(Registration(claim("c"), (TWO,)))
+    assert stands(ClaimId("c")) == {TWO: (waiting, False)}
+
+
+def test_all_registrations_or_none(bank: BankStore) -> None:
+    stray = Claim(ClaimId("b"), BankName("nowhere"), ClaimState.WAITING, "pdq", 90, AT)
+    with pytest.raises(NoSuchBank, match="nowhere"):
+        bank.register(Registration(claim("a"), (ONE,)), Registration(stray, (TWO,)))
+    assert bank.counts() == Counts(0, 0)
+    with pytest.raises(NoSuchClaim):
+        bank.claim(ClaimId("a"))
+
+
+def test_many_hashes_at_once(bank: BankStore) -> None:
+    many = tuple(number.to_bytes(32, "big") for number in range(2000))
+    bank.register(Registration(claim("a"), (), many))
+    entries = bank.entries(0)
+    assert len(entries) == 2000
+    assert len(bank.claims_on([entry.number for entry in entries])) == 2000
+
+
+def test_what_is_not_there(bank: BankStore) -> None:
+    for ask in (
+        lambda: bank.claim(ClaimId("x")),
+        lambda: bank.move(ClaimId("x"), ClaimEvent.CONFIRM),
+        lambda: bank.dispute(ClaimId("x")),
+    ):
+        with pytest.raises(NoSuchClaim):
+            ask()
+    with pytest.raises(NoSuchBank):
+        bank.bank(BankName("x"))
+    assert bank.claims_on([]) == ()
+
+
+def test_sqlite_another_process_sees_it_and_a_restart_too(tmp_path: Path) -> None:
+    path = tmp_path / "gate.sqlite"
+    first = SqlBankStore(open_engine(path))
+    first.set_bank(Bank(PEOPLE))
+    second = SqlBankStore(open_engine(path))
+    first.register(Registration(claim("a"), (ONE,)))
+    assert second.claim(ClaimId("a")) == claim("a")
+    second.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    assert first.entries(0) == ()
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_sqlite_a_withdrawn_hash_is_not_left_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "gate.sqlite"
+    store = SqlBankStore(open_engine(path))
+    store.set_bank(Bank(PEOPLE))
+    store.register(Registration(claim("a"), (SECRET_HASH,)))
+    assert any(SECRET_HASH in file.read_bytes() for file in tmp_path.iterdir())
+    store.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    assert not any(SECRET_HASH in file.read_bytes() for file in tmp_path.iterdir())
+    store.engine.dispose()
+
+
+def test_sqlite_withdrawing_again_does_not_rewrite_the_file(tmp_path: Path) -> None:
+    """Who repeats a request costs the gate a look at one row."""
+    store = SqlBankStore(open_engine(tmp_path / "gate.sqlite"))
+    store.set_bank(Bank(PEOPLE))
+    store.register(Registration(claim("a"), (ONE,)))
+    rewritten: list[object] = []
+
+    def on_connection(connection: sqlite3.Connection, _record: object, _proxy: object) -> None:
+        connection.set_trace_callback(
+            lambda said: rewritten.append(said) if said.startswith("VACUUM") else None
+        )
+
+    sa.event.listen(store.engine, "checkout", on_connection)
+    store.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    assert len(rewritten) == 1
+    for _ in range(3):
+        assert store.move(ClaimId("a"), ClaimEvent.WITHDRAW).state is ClaimState.WITHDRAWN
+    assert len(rewritten) == 1
+    store.engine.dispose()
+
+
+@pytest.mark.real
+def test_postgres_several_processes_share_one_truth(postgres: Cluster) -> None:
+    """What many write at once becomes visible in the order of its numbers: an index that follows
+    by the last number misses nothing.
+    """
+    url = postgres.fresh()
+    writers = [SqlBankStore(open_postgres_engine(url)) for _ in range(4)]
+    writers[0].set_bank(Bank(PEOPLE))
+    seen: list[int] = []
+    done = threading.Event()
+
+    def follow() -> None:
+        store = SqlBankStore(open_postgres_engine(url))
+        while True:
+            last = done.is_set()
+            seen.extend(entry.number for entry in store.entries(seen[-1] if seen else 0))
+            if last:
+                break
+        store.engine.dispose()
+
+    def write(number: int) -> None:
+        for count in range(20):
+            name = f"{number}-{count}"
+            bits = bytes([number + 1, count + 1]) * 16
+            writers[number].register(Registration(claim(name), (bits,)))
+
+    follower = threading.Thread(target=follow)
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in (follower, *threads):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    done.set()
+    follower.join()
+    assert seen == [entry.number for entry in writers[0].entries(0)]
+    assert len(seen) == 80
+    numbers = [change.number for change in writers[0].changes(0, 1000)]
+    assert numbers == list(range(1, 81))
+    for store in writers:
+        store.engine.dispose()
+
+
+@pytest.mark.real
+def test_postgres_that_is_not_there(postgres: Cluster) -> None:
+    with pytest.raises(BankUnreachable):
+        open_postgres_engine(f"postgresql://entrenous@/nothing?host={postgres.folder}")
+    with pytest.raises(BadDatabaseAddress):
+        open_postgres_engine("postgresql://u:hunter%zz2@127.0.0.1:1/db")
+    with pytest.raises(BadDatabaseAddress, match="nothing was started") as caught:
+        open_postgres_engine("postgresql://u@127.0.0.1:notaport/db")
+    assert "relay" not in str(caught.value)  # a gate has this setting, too
+
+
+OTHERS = [(VERSION + 1, NewerBank), (VERSION - 1, OlderBank)]
+
+
+@pytest.mark.parametrize(("version", "refusal"), OTHERS)
+def test_sqlite_another_schema_is_not_touched(
+    tmp_path: Path, version: int, refusal: type[Exception]
+) -> None:
+    path = tmp_path / "gate.sqlite"
+    open_engine(path).dispose()
+    with sqlite3.connect(path) as db:
+        db.execute(f"UPDATE schema_version SET version = {version}")
+        db.execute("DROP TABLE audit")
+    before = list(db.iterdump())
+    with pytest.raises(refusal):
+        open_engine(path)
+    assert list(db.iterdump()) == before
+    db.close()
+
+
+def test_sqlite_a_second_start_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "gate.sqlite"
+    open_engine(path).dispose()
+    with closing(sqlite3.connect(path)) as db:
+        before = list(db.iterdump())
+        assert db.execute("SELECT version FROM schema_version").fetchall() == [(VERSION,)]
+        open_engine(path).dispose()
+        assert list(db.iterdump()) == before
+
+
+def test_sqlite_a_start_that_fails_leaves_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "gate.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE other (number INTEGER)")
+        db.execute("CREATE INDEX waiting_by_lead ON other (number)")  # in the way of the last
+        before = list(db.iterdump())
+        with pytest.raises(BankUnreachable, match="waiting_by_lead"):
+            open_engine(path)
+        assert list(db.iterdump()) == before
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("version", "refusal"), OTHERS)
+def test_postgres_another_schema_is_not_touched(
+    postgres: Cluster, version: int, refusal: type[Exception]
+) -> None:
+    url = postgres.fresh()
+    engine = open_postgres_engine(url)
+    with engine.begin() as db:
+        db.exec_driver_sql(f"UPDATE schema_version SET version = {version}")
+        db.exec_driver_sql("DROP TABLE audit")
+    with pytest.raises(refusal):
+        open_postgres_engine(url)
+    assert not sa.inspect(engine).has_table("audit")
+    engine.dispose()
+
+
+@pytest.mark.real
+def test_postgres_gates_that_start_at_once_create_the_tables_once(postgres: Cluster) -> None:
+    url, opened = postgres.fresh(), list[sa.Engine]()
+    threads = [
+        threading.Thread(target=lambda: opened.append(open_postgres_engine(url))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == len(threads)
+    with opened[0].connect() as db:
+        versions = db.exec_driver_sql("SELECT version FROM schema_version").scalars().all()
+        assert versions == [VERSION]
+    for engine in opened:
+        engine.dispose()
+
+
+def test_sqlite_no_such_folder_is_said_in_our_words(tmp_path: Path) -> None:
+    with pytest.raises(BankUnreachable, match="unable to open"):
+        open_engine(tmp_path / "missing" / "gate.sqlite")
+
+
+def test_what_is_there_already_is_not_stored_again(bank: BankStore) -> None:
+    waiting = (ClaimState.WAITING, ClaimState.CONFIRMED)
+    bank.register(Registration(claim("a"), (ONE,)))
+    news = Registration(claim("b"), (ONE,)), Registration(claim("c"), (TWO,), looks_back=True)
+    there = bank.register_new(waiting, *news)
+    assert {bits: one.id for bits, one in there.items()} == {ONE: ClaimId("a")}
+    assert bank.register_new(waiting) == {}
+    assert bank.counts().claims == 2
+    assert bank.claim(ClaimId("c")).state is ClaimState.WAITING
+    more = Registration(claim("d", ClaimState.CONFIRMED), (ONE,))
+    assert bank.register_new((ClaimState.CONFIRMED,), more) == {}
+    assert bank.counts().claims == 3
+    with pytest.raises(NoSuchBank):
+        bank.register_new(
+            waiting, Registration(replace(claim("e"), bank=BankName("none")), (THREE,))
+        )

@@ -1,0 +1,76 @@
+"""Rows of several threads in one transaction: none lost, none told too early, none to blame."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import pytest
+
+from entrenous.stop.nouns import BankUnreachable
+from entrenous.stop.store.prepared_statements import BatchInserter, Row
+
+
+@dataclass
+class Slow:
+    """Writes when it is let, and refuses a transaction with a bad row in it."""
+
+    begun: threading.Event = field(default_factory=threading.Event)
+    may: threading.Event = field(default_factory=threading.Event)
+    written: list[list[int]] = field(default_factory=list)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        self.begun.set()
+        assert self.may.wait(20)
+        if any(row["bad"] for row in rows):
+            raise ValueError("a bad row")
+        self.written.append([row["number"] for row in rows])
+
+
+def brought(slow: Slow, bad: set[int]) -> list[BaseException | None]:
+    """Ten rows, nine of them while the first one is being written; what became of each."""
+    together = BatchInserter(slow.write)
+    with ThreadPoolExecutor(10) as threads:
+        first = threads.submit(together.add, {"number": 0, "bad": 0 in bad})
+        assert slow.begun.wait(20)
+        rest = [threads.submit(together.add, {"number": n, "bad": n in bad}) for n in range(1, 10)]
+        while len(together._brought) < 9:
+            assert not any(one.done() for one in (first, *rest))
+        slow.may.set()
+        return [one.exception() for one in (first, *rest)]
+
+
+def test_those_that_wait_are_written_at_once() -> None:
+    slow = Slow()
+    assert brought(slow, set()) == [None] * 10
+    first, rest = slow.written
+    assert (first, sorted(rest)) == ([0], list(range(1, 10)))
+
+
+@pytest.mark.parametrize("bad", [{0}, {4}, {1, 9}])
+def test_one_that_cannot_be_written_is_told_and_keeps_no_other(bad: set[int]) -> None:
+    slow = Slow()
+    became = brought(slow, bad)
+    assert {number for number, why in enumerate(became) if isinstance(why, ValueError)} == bad
+    assert sorted(n for some in slow.written for n in some) == sorted(set(range(10)) - bad)
+
+
+def test_who_waits_for_a_thread_that_was_ended_is_not_told_that_it_is_written() -> None:
+    """The second one's row is taken along by the third one's thread, or the other way round."""
+    slow = Slow()
+
+    def write(rows: Sequence[Row]) -> None:
+        slow.write(rows)
+        if len(rows) > 1:
+            raise SystemExit
+
+    together = BatchInserter(write)
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(together.add, {"number": 0, "bad": False})
+        assert slow.begun.wait(20)
+        rest = [threads.submit(together.add, {"number": n, "bad": False}) for n in (1, 2)]
+        while len(together._brought) < 2:
+            assert not first.done()
+        slow.may.set()
+        assert first.exception() is None
+        assert {type(one.exception()) for one in rest} == {SystemExit, BankUnreachable}

@@ -1,0 +1,575 @@
+"""DueWork: one suite, every adapter."""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.base.secret import Secret
+from entrenous.fingerprint.nouns import Match
+from entrenous.serving.host_checks import ClockMark
+from entrenous.stop.nouns import Bank
+from entrenous.stop.platform import ReviewQueue
+from entrenous.stop.registration import ClaimEvent, Registration
+from entrenous.stop.store import due_work
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import adding, open_engine
+from entrenous.stop.store.postgres import open_postgres_engine
+from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.store.upload_encryption import UploadCipher
+from entrenous.stop.upload_record import (
+    LISTED_FOR,
+    Appeal,
+    Decision,
+    Due,
+    Found,
+    LateFind,
+    NoSuchReview,
+    Outcome,
+    Review,
+    ReviewState,
+    SlowLook,
+)
+from tests.stop.store.bank_stores import (
+    AT,
+    KINDS,
+    ONE,
+    PEOPLE,
+    TWO,
+    Stores,
+    claim,
+    engine_of,
+    nothing_else,
+    stores,
+)
+
+LEASE = timedelta(minutes=2)
+MATCH = Match(PEOPLE, ClaimId("a"), 4, "in a larger picture", part=True)
+
+
+@pytest.fixture(params=KINDS)
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
+    with stores(request.param, request, tmp_path) as both:
+        both.bank.register(Registration(claim("a"), (ONE,)))
+        yield both
+
+
+def let_through(case: str, at: timedelta = timedelta()) -> Review:
+    decision = Decision(Outcome.LET_THROUGH, case)
+    return Review(
+        decision, AT + at, ReviewState.CLOSED, ONE, reference=f"post {case}", slow_look_due=True
+    )
+
+
+def keep(queue: ReviewQueue, case: str, at: timedelta = timedelta(), most: int = 9) -> bool:
+    queue.record(let_through(case, at), None)
+    return queue.keep_for_slow_look(case, case.encode() * 100, most)
+
+
+def find(case: str, entry: int = 1, bits: bytes = TWO) -> LateFind:
+    return LateFind(case, (MATCH,), entry, Found.SLOW_LOOK, bits, b"\x07" * 32)
+
+
+def test_the_oldest_is_taken_first_and_nobody_takes_it_too(queue: ReviewQueue) -> None:
+    assert keep(queue, "b", timedelta(seconds=1))
+    assert keep(queue, "c", timedelta(seconds=2))
+    assert queue.due() == Due(slow_looks=2)
+    assert queue.take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+    assert queue.take_slow_look(LEASE) == SlowLook("c", b"c" * 100)
+    assert queue.take_slow_look(LEASE) is None
+    queue.slow_look_made("b")
+    queue.slow_look_made("c")
+    assert queue.due() == Due()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_several_processes_share_what_is_due_and_none_takes_what_another_has(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Each with connections of its own, and all of them at once."""
+    opened = partial(open_engine, tmp_path / "gate.sqlite")
+    if kind == "postgres":
+        opened = partial(open_postgres_engine, request.getfixturevalue("postgres").fresh())
+    cases, first = [f"{number:03}" for number in range(60)], opened()
+    queue = SqlReviewQueue(first)
+    for case in cases:
+        assert keep(queue, case, most=99)
+    at_once = threading.Barrier(3)
+    with ThreadPoolExecutor(3) as pool:
+        taken = list(pool.map(partial(taken_by, opened, at_once), range(3)))
+    first.dispose()
+    assert sorted(case for mine in taken for case in mine) == cases
+    assert min(map(len, taken)) > 1
+
+
+def taken_by(opened: Callable[[], sa.Engine], at_once: threading.Barrier, _: int) -> list[str]:
+    """All that this one gets; none goes on to a third before each of the others has two."""
+    engine, mine = opened(), list[str]()
+    queue = SqlReviewQueue(engine)
+    for turn in itertools.count():
+        if turn < 3:
+            at_once.wait(60)
+        look = queue.take_slow_look(LEASE)
+        if look is None:
+            break
+        mine.append(look.case)
+    engine.dispose()
+    return mine
+
+
+def test_what_a_killed_one_had_is_taken_again_three_times_in_all(made: Stores) -> None:
+    queue = made.reviews
+    keep(queue, "b")
+    for _ in range(3):
+        assert queue.take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+        made.clock.wind(seconds=119)
+        assert queue.take_slow_look(LEASE) is None
+        assert queue.skip_slow_looks(AT) == 0
+        made.clock.wind(seconds=1)
+    assert queue.take_slow_look(LEASE) is None
+    assert queue.skip_slow_looks(AT) == 1
+    assert queue.due() == Due(slow_looks_skipped=1)
+
+
+def test_no_more_is_kept_than_there_is_room_for(queue: ReviewQueue) -> None:
+    assert [keep(queue, case, most=2) for case in "bcd"] == [True, True, False]
+    assert queue.due().slow_looks == 2
+    assert queue.skip_slow_looks(AT) == 0
+    assert queue.skip_slow_looks(AT + timedelta(seconds=1)) == 1  # its bytes never came
+    assert queue.due() == Due(2, 1)
+    assert not queue.keep_for_slow_look("d", b"too late", 9)
+    queue.slow_look_made("b")
+    assert keep(queue, "e", most=2)
+
+
+def test_bytes_do_not_wait_for_longer_than_a_day(queue: ReviewQueue) -> None:
+    """Slow looks were switched off, say, and nobody makes those that were due."""
+    keep(queue, "b")
+    day = AT + timedelta(days=1)
+    assert queue.skip_slow_looks(day) == 0
+    assert queue.skip_slow_looks(day + timedelta(seconds=1)) == 1
+    assert queue.take_slow_look(LEASE) is None
+    assert queue.due().slow_looks == 0
+
+
+def test_skipped_ones_are_counted_for_a_day(made: Stores) -> None:
+    made.reviews.record(let_through("b"), None)
+    made.reviews.skip_slow_looks(AT + timedelta(seconds=1))
+    made.clock.wind(hours=23)
+    assert made.reviews.due().slow_looks_skipped == 1
+    made.clock.wind(hours=2)
+    assert made.reviews.due().slow_looks_skipped == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nor_more_bytes(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    with stores(kind, request, tmp_path) as made:
+        made.reviews = SqlReviewQueue(
+            made.reviews.engine,  # type: ignore[attr-defined]
+            made.clock,
+            slow_bytes_max=250,
+        )
+        assert [keep(made.reviews, case) for case in "bcd"] == [True, True, False]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_another_gates_key_sealed_is_left_to_it_until_too_many_tried(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    with stores(kind, request, tmp_path) as made:
+        assert isinstance(made.reviews, SqlReviewQueue)
+        other = replace(made.reviews, held=UploadCipher((Secret(b"l" * 32),)))
+        assert [keep(other, case) for case in "bc"] == [True, True]
+        assert keep(made.reviews, "d")
+        taken = made.reviews.take_slow_look(LEASE)
+        assert taken == SlowLook("d", b"d" * 100)
+        made.reviews.slow_look_made("d")
+        assert made.reviews.take_slow_look(LEASE) is None
+        made.clock.wind(minutes=2)
+        assert other.take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+        other.slow_look_made("b")
+        for _ in range(2):
+            assert made.reviews.take_slow_look(LEASE) is None
+            made.clock.wind(minutes=2)
+        assert made.reviews.skip_slow_looks(AT) == 1
+        assert made.reviews.due().slow_looks_skipped == 1
+
+
+def test_of_others_nothing_is_kept(queue: ReviewQueue) -> None:
+    queue.record(replace(let_through("b"), slow_look_due=False), None)
+    assert not queue.keep_for_slow_look("b", b"bytes", 9)
+    assert not queue.keep_for_slow_look("nothing", b"bytes", 9)
+    assert queue.take_slow_look(LEASE) is None
+    assert queue.skip_slow_looks(AT + timedelta(days=1)) == 0
+
+
+def test_bytes_that_wait_for_a_look_are_nobody_elses(queue: ReviewQueue) -> None:
+    keep(queue, "b")
+    assert not queue.review("b").has_bytes
+    with pytest.raises(NoSuchReview):
+        queue.upload("b")
+
+
+def test_what_is_found_waits_with_its_bytes(made: Stores) -> None:
+    queue = made.reviews
+    keep(queue, "b")
+    queue.take_slow_look(LEASE)
+    assert queue.hold_late(find("b"), 9)
+    assert not queue.hold_late(find("b"), 9)
+    queue.slow_look_made("b")  # by somebody who was slower: nothing
+    review = queue.next()
+    assert review is not None
+    assert (review.case, review.found, review.reference) == ("b", Found.SLOW_LOOK, "post b")
+    assert (review.state, review.decision.outcome) == (ReviewState.WAITING, Outcome.HOLD)
+    assert (review.decision.matches, review.bits, review.has_bytes) == ((MATCH,), TWO, True)
+    assert (review.upload_sha256, queue.upload("b")) == (b"\x07" * 32, b"b" * 100)
+    assert queue.due() == Due()
+    assert made.bank.log(0, 9)[-1].what == "case found slowly"
+    queue.close("b", ReviewState.CONFIRMED, nothing_else)
+    assert not queue.review("b").has_bytes
+    with pytest.raises(NoSuchReview):
+        queue.upload("b")
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_withdrawing_forgets_it_and_its_bytes(made: Stores) -> None:
+    queue = made.reviews
+    for case in "bc":
+        keep(queue, case)
+    queue.take_slow_look(LEASE)
+    assert queue.hold_late(find("b"), 9)
+    made.bank.move(MATCH.claim, ClaimEvent.WITHDRAW)
+    assert (queue.review("b").state, queue.waiting()) == (ReviewState.CLOSED, 0)
+    assert queue.review("b").decision == Decision(Outcome.LET_THROUGH, "b")
+    with pytest.raises(NoSuchReview):
+        queue.upload("b")
+    assert not queue.hold_late(find("c"), 9)  # it comes after the withdrawal
+    assert queue.due() == Due(slow_looks=1)
+
+
+def test_withdrawing_a_look_back_leaves_the_slow_look_due(made: Stores) -> None:
+    queue = made.reviews
+    keep(queue, "b")
+    assert queue.hold_late(LateFind("b", (MATCH,), 1), 9)
+    assert not queue.hold_late(find("b"), 9)
+    made.bank.withdraw(MATCH.claim)
+    assert queue.take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+
+
+def test_a_decided_look_back_is_not_looked_at_slowly(made: Stores) -> None:
+    queue = made.reviews
+    keep(queue, "b")
+    queue.hold_late(LateFind("b", (MATCH,), 1), 9)
+    queue.close("b", ReviewState.RELEASED, nothing_else)
+    assert queue.take_slow_look(LEASE) is None
+    assert queue.due() == Due()
+
+
+def test_a_flood_of_them_is_one_item_and_keeps_the_bytes_of_some(queue: ReviewQueue) -> None:
+    near = ONE[:31] + b"\x03"
+    for number, case in enumerate("bcdefgh"):
+        keep(queue, case)
+        assert queue.hold_late(find(case, bits=TWO if number % 2 else near), 3)
+    assert (queue.waiting(), queue.review("b").gathered) == (1, 6)
+    kept = [case for case in "bcdefgh" if queue.review(case).has_bytes]
+    assert kept == ["b", "c", "d", "e"]  # single ones, then one that is unlike the first
+    assert [one.case for one in queue.published("", 9)] == list("bcdefgh")
+
+
+def test_what_was_published_is_listed_page_by_page(made: Stores) -> None:
+    queue = made.reviews
+    waits = Review(Decision(Outcome.HOLD, "h", (MATCH,)), AT, ReviewState.WAITING, ONE)
+    queue.record(waits, b"never published")
+    for case in "bcd":
+        keep(queue, case)
+        queue.hold_late(find(case) if case != "c" else LateFind("c", (MATCH,), 1), 9)
+    keep(queue, "e")
+    page = queue.published("", 2)
+    assert [(one.case, one.reference) for one in page] == [("b", "post b"), ("c", "post c")]
+    assert [one.case for one in queue.published("c", 2)] == ["d"]
+    queue.close("b", ReviewState.RELEASED, nothing_else)
+    assert [one.case for one in queue.published("", 9)] == ["c", "d"]
+
+
+def published_although(case: str, **more: Any) -> Review:
+    """What a hook published although it fits a claim."""
+    review = Review(
+        Decision(Outcome.HOLD, case, (MATCH,)), AT, ReviewState.WAITING, ONE, 1, f"post {case}",
+        Found.PUBLISHED, upload_sha256=TWO, slow_look_due=True,
+    )  # fmt: skip
+    return replace(review, **more)
+
+
+def test_what_was_published_although_it_fits_is_looked_at_slowly_and_stays_for_its_reviewer(
+    made: Stores,
+) -> None:
+    queue = made.reviews
+    for case in "bc":
+        queue.record(published_although(case), None)
+        queue.keep(case, b"bytes of " + case.encode(), 9)
+        assert queue.keep_for_slow_look(case, b"bytes of " + case.encode(), 9)
+    assert [one.case for one in queue.published("", 9)] == ["b", "c"]
+    taken = queue.take_slow_look(LEASE)
+    assert taken == SlowLook("b", b"bytes of b")
+    queue.slow_look_made("b")
+    assert (queue.upload("b"), queue.due().slow_looks) == (b"bytes of b", 1)
+    made.bank.withdraw(MATCH.claim)  # it is let through again, and the other look is still due
+    assert [queue.review(case).state for case in "bc"] == [ReviewState.CLOSED] * 2
+    assert [queue.review(case).has_bytes for case in "bc"] == [False] * 2
+    assert queue.take_slow_look(LEASE) == SlowLook("c", b"bytes of c")
+    queue.slow_look_made("c")
+    assert queue.due() == Due()
+
+
+def test_of_a_flood_of_them_no_more_bytes_are_kept_than_of_others(queue: ReviewQueue) -> None:
+    for case in "bcdefgh":
+        queue.record(published_although(case), None)
+        queue.keep(case, b"bytes", 3)
+        queue.keep_for_slow_look(case, b"bytes", 9)
+    while (taken := queue.take_slow_look(LEASE)) is not None:
+        queue.slow_look_made(taken.case)
+    assert (queue.waiting(), queue.review("b").gathered) == (1, 6)
+    assert queue.review("b").has_bytes
+    assert sum(queue.review(case).has_bytes for case in "cdefgh") <= 3
+
+
+def test_what_was_published_and_is_confirmed_is_to_be_removed_for_a_while(made: Stores) -> None:
+    queue = made.reviews
+    for case, found in (("b", Found.PUBLISHED), ("c", Found.UPLOAD)):
+        queue.record(published_although(case, found=found, secret_sha256=ONE), None)
+    keep(queue, "d")
+    assert queue.hold_late(find("d"), 9)
+    for case in "bcd":
+        queue.close(case, ReviewState.CONFIRMED, nothing_else)
+    listed = queue.published("", 9)
+    assert [(one.case, one.state, one.reference) for one in listed] == [
+        ("b", ReviewState.CONFIRMED, "post b"),
+        ("d", ReviewState.CONFIRMED, "post d"),
+    ]
+    assert [one.case for one in queue.published("b", 9)] == ["d"]
+    assert [one.bits for one in listed] == [None, None]
+    assert (queue.review("c").reference, queue.forget_removed(made.clock.now())) == ("", 0)
+    queue.appeal(Appeal("b", ONE, AT), None)  # who asks for a person waits hidden
+    assert [one.case for one in queue.published("", 9)] == ["d"]
+    assert queue.forget_removed(made.clock.now() + LISTED_FOR) == 1
+    assert (queue.published("", 9), queue.review("d").reference) == ((), "")
+
+
+def test_that_a_look_back_is_due_comes_with_the_claim(made: Stores) -> None:
+    bank, queue = made.bank, made.reviews
+    for name in "xyz":
+        bank.register(Registration(claim(name), (TWO,), looks_back=name != "y"))
+    assert queue.due().look_backs == 2
+    until = made.clock.now() + LEASE
+    assert list(queue.take_look_backs(until, 1)) == ["x"]
+    taken = queue.take_look_backs(until, 9)
+    assert list(taken) == ["z"]
+    assert queue.take_look_backs(until, 9) == {}
+    queue.looked_back(until, taken)
+    made.clock.wind(minutes=2)  # whoever had x was killed
+    until = made.clock.now() + LEASE
+    taken = queue.take_look_backs(until, 9)
+    assert list(taken) == ["x"]
+    queue.looked_back(until, taken)
+    assert queue.due() == Due()
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_what_a_clock_that_was_ahead_left_is_due(made: Stores, *, is_taken: bool) -> None:
+    """Whether it came due then, or was taken by whoever was killed, and whatever else is due."""
+    right = made.clock.moment
+    made.clock.wind(days=400)
+    made.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
+    if is_taken:
+        assert list(made.reviews.take_look_backs(made.clock.now() + LEASE, 9)) == ["x"]
+    made.clock.moment = right
+    made.bank.register(Registration(claim("y"), (TWO,), looks_back=True))
+    until = made.clock.now() + LEASE
+    taken = [claim for _ in range(2) for claim in made.reviews.take_look_backs(until, 9)]
+    assert sorted(taken) == ["x", "y"]
+    assert made.reviews.take_look_backs(until, 9) == {}
+    made.clock.wind(minutes=2)
+    again = made.reviews.take_look_backs(made.clock.now() + LEASE, 9)
+    assert sorted(again) == ["x", "y"]
+    made.reviews.looked_back(made.clock.now() + LEASE, again)
+    assert made.reviews.due().look_backs == 0
+
+
+def test_a_slow_look_that_was_taken_by_a_clock_ahead_is_due(made: Stores) -> None:
+    right = made.clock.moment
+    assert keep(made.reviews, "b")
+    made.clock.wind(days=400)
+    assert made.reviews.take_slow_look(LEASE) is not None
+    made.clock.moment = right
+    assert made.reviews.take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+    assert made.reviews.take_slow_look(LEASE) is None
+
+
+def test_the_clocks_of_two_gates_need_not_be_quite_alike(made: Stores) -> None:
+    """One that is a minute behind leaves alone what the other has."""
+    assert keep(made.reviews, "b")
+    made.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
+    assert made.reviews.take_slow_look(LEASE) is not None
+    assert made.reviews.take_look_backs(made.clock.now() + LEASE, 9)
+    made.clock.wind(minutes=-1)
+    assert made.reviews.take_slow_look(LEASE) is None
+    assert made.reviews.take_look_backs(made.clock.now() + LEASE, 9) == {}
+
+
+def test_what_the_clock_said_is_remembered(made: Stores) -> None:
+    minute = timedelta(minutes=1)
+    assert made.reviews.clock_mark() is None
+    for _ in range(3):
+        made.reviews.note_clock(minute)
+        made.clock.wind(minutes=1)
+    assert made.reviews.clock_mark() == ClockMark(AT)  # nothing to write
+    made.clock.wind(days=400)
+    odd = made.clock.now()
+    made.reviews.note_clock(minute)
+    assert made.reviews.clock_mark() == ClockMark(AT, odd)
+    made.clock.wind(minutes=1)
+    made.reviews.note_clock(minute)
+    assert made.reviews.clock_mark() == ClockMark(AT, odd + minute, 60)
+    made.clock.moment = AT + minute
+    made.reviews.note_clock(minute)
+    assert made.reviews.clock_mark() == ClockMark(AT + minute)
+
+
+@pytest.mark.parametrize("how", ["extended", "confirmed"])
+def test_a_claim_that_fits_more_than_before_is_looked_back_for_again(
+    made: Stores, how: str
+) -> None:
+    """Also where somebody is looking back for it as it was."""
+    bank, queue = made.bank, made.reviews
+    bank.register(Registration(claim("x"), (TWO,)), Registration(claim("y"), (TWO,)))
+    assert queue.due().look_backs == 0
+
+    def becomes(number: int) -> None:
+        if how == "extended":
+            bank.extend([ClaimId("x")], bytes([number]) * 32, confirmed=True)
+        else:
+            bank.move(ClaimId("x"), ClaimEvent.SUSPEND)
+            bank.move_all(ClaimEvent.CONFIRM, ClaimId("x"), ClaimId("nobody"))
+
+    becomes(7)
+    until = made.clock.now() + LEASE
+    first = queue.take_look_backs(until, 9)
+    assert list(first) == ["x"]
+    made.clock.wind(seconds=1)
+    becomes(8)
+    queue.looked_back(until, first)
+    assert queue.due().look_backs == 1
+    later = made.clock.now() + LEASE
+    second = queue.take_look_backs(later, 9)
+    assert list(second) == ["x"]
+    queue.looked_back(until, first)  # who had it as it was ends now
+    assert queue.due().look_backs == 1
+    queue.looked_back(later, second)
+    bank.move_all(ClaimEvent.CONFIRM, ClaimId("x"))  # it may be confirmed already
+    assert queue.due().look_backs == (1 if how == "extended" else 0)
+
+
+def test_all_claims_of_a_bank_are_looked_back_for_again(
+    made: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(due_work, "_AT_ONCE", 3)
+    bank, queue, other = made.bank, made.reviews, BankName("other")
+    bank.set_bank(Bank(other))
+    names = [f"{number}" for number in range(9)]
+    bank.register(*(Registration(claim(one), (TWO,)) for one in names))
+    bank.register(Registration(replace(claim("o"), bank=other), (TWO,)))
+    bank.withdraw(ClaimId("0"))
+    bank.move(ClaimId("1"), ClaimEvent.SUSPEND)
+    assert queue.look_back_again(PEOPLE) == queue.due().look_backs == 8  # with a
+    assert queue.look_back_again(other) == 1
+    assert queue.look_back_again(BankName("nothing")) == 0
+
+
+def test_a_person_is_looked_back_for_before_a_list_that_came_earlier(made: Stores) -> None:
+    for name in "xyz":
+        made.bank.register(Registration(claim(name), (TWO,), looks_back=True))
+    made.clock.wind(seconds=1)
+    made.bank.register(Registration(claim("hers"), (TWO,), looks_back=True))
+    until = made.clock.now() + LEASE
+    assert list(made.reviews.take_look_backs(until, 2)) == ["hers", "x"]
+
+
+def test_many_are_taken_and_done_at_once(made: Stores) -> None:
+    names = [ClaimId(f"{number:04}") for number in range(1200)]
+    made.bank.register(*(Registration(claim(one), (TWO,), looks_back=True) for one in names))
+    until = made.clock.now() + LEASE
+    taken = made.reviews.take_look_backs(until, 1100)
+    assert list(taken) == names[:1100]
+    made.reviews.looked_back(until, taken)
+    assert made.reviews.due().look_backs == 100
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_is_there_after_a_restart(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    engine = engine_of(kind, request, tmp_path)
+    keep(SqlReviewQueue(engine), "b")
+    engine.dispose()
+    if kind == "sqlite":
+        engine = open_engine(tmp_path / "gate.sqlite")
+    assert SqlReviewQueue(engine).take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+    engine.dispose()
+
+
+def test_sqlite_reads_no_uploads_bytes_to_find_them(tmp_path: Path) -> None:
+    """Indexes have all that is asked of those that wait."""
+    engine = open_engine(tmp_path / "gate.sqlite")
+    queue, bank = SqlReviewQueue(engine), SqlBankStore(engine)
+    bank.set_bank(Bank(PEOPLE))
+    bank.register(Registration(claim("a"), (ONE,)))
+    asked: list[tuple[str, Any]] = []
+    sa.event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+    queue.published("", 9)
+    queue.take_slow_look(LEASE)
+    queue.skip_slow_looks(AT)
+    queue.due()
+    bank.withdraw(ClaimId("a"))
+    with engine.connect() as db:
+        plans = [
+            (said, str(db.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", values).fetchall()))
+            for said, values in asked
+            if said.startswith("SELECT") and ("slow_look =" in said or "upload.found !=" in said)
+        ]
+    assert len(plans) == 6
+    for said, plan in plans:
+        assert "waiting_late" in plan or "COVERING INDEX slow_looks" in plan, (said, plan)
+
+
+def test_sqlite_who_finds_nothing_due_waits_for_no_writer(tmp_path: Path) -> None:
+    """It is asked every few seconds: then it does not keep uploads from being written either."""
+    engine = open_engine(tmp_path / "gate.sqlite")
+    queue = SqlReviewQueue(engine)
+    with adding(engine):
+        assert queue.take_slow_look(LEASE) is None
+        assert queue.take_look_backs(AT, 9) == {}
+        assert queue.skip_slow_looks(AT) == 0
+    engine.dispose()
+
+
+@pytest.mark.real
+def test_postgres_nobody_waits_for_a_row_that_another_has(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """While one process is about to take the first upload, another takes the second."""
+    with stores("postgres", request, tmp_path) as made:
+        for case in "bc":
+            keep(made.reviews, case)
+        engine = made.reviews.engine  # type: ignore[attr-defined]
+        with engine.begin() as other:
+            other.exec_driver_sql("SELECT 1 FROM upload WHERE case_number = 'b' FOR UPDATE")
+            assert made.reviews.take_slow_look(LEASE) == SlowLook("c", b"c" * 100)

@@ -1,0 +1,168 @@
+"""How a gate stands, counted: since when things wait, how long people took, what shadow did."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.base.secret import Secret
+from entrenous.fingerprint.nouns import Match
+from entrenous.stop.nouns import Bank, GateFigures, ShadowCell
+from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.gate_figures import count_figures, shut_away
+from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.store.schema import UPLOAD
+from entrenous.stop.store.upload_encryption import UploadCipher
+from entrenous.stop.upload_record import Appeal, Decision, Due, Outcome, Review, ReviewState
+from tests.stop.store.bank_stores import AT, ONE, TWO, WoundClock, claim, engine_of
+
+TRIAL = BankName("trial")
+DUE = Due(3, 2, 1)
+
+
+@dataclass
+class Gate:
+    engine: sa.Engine
+    clock: WoundClock
+    bank: SqlBankStore
+    reviews: SqlReviewQueue
+
+    def stands(self) -> GateFigures:
+        return count_figures(self.engine, self.clock.now(), DUE, with_shadow=True)
+
+    def upload(
+        self, case: str, outcome: Outcome, *matches: Match, would: Outcome | None = None
+    ) -> None:
+        waits = ReviewState.WAITING if outcome is Outcome.HOLD else ReviewState.CLOSED
+        decision = Decision(outcome, case, matches, would)
+        kept = {"bits": ONE, "secret_sha256": TWO, "upload_sha256": ONE}
+        self.reviews.record(Review(decision, self.clock.now(), waits, **kept), None)  # type: ignore[arg-type]
+
+    def decide(self, case: str, state: ReviewState) -> None:
+        self.reviews.close(case, state, lambda *_: None)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
+def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gate]:
+    engine, clock = engine_of(request.param, request, tmp_path), WoundClock()
+    bank = SqlBankStore(engine, clock)
+    for name in ("people", "trial"):
+        bank.set_bank(Bank(BankName(name), shadow=name == "trial"))
+    yield Gate(engine, clock, bank, SqlReviewQueue(engine, clock))
+    engine.dispose()
+
+
+def test_an_empty_gate(gate: Gate) -> None:
+    assert gate.stands() == GateFigures(AT, {}, 0, 0, due=DUE)
+    assert gate.stands().oldest_wait == timedelta()
+
+
+def test_claims_are_counted_by_kind_and_state(gate: Gate) -> None:
+    for name, state in (("a", "waiting"), ("b", "confirmed"), ("c", "waiting")):
+        gate.bank.register(Registration(claim(name, ClaimState(state)), (ONE,), (TWO,)))
+    gate.bank.move(ClaimId("c"), ClaimEvent.WITHDRAW)
+    told = gate.stands()
+    assert told.claims == {("pdq", one): 1 for one in ("waiting", "confirmed", "withdrawn")}
+    assert told.hashes == 2
+
+
+def test_the_oldest_waits_from_when_it_came_before_a_person(gate: Gate) -> None:
+    """An upload from its own time, an appeal from its own; late is more than a day."""
+    gate.upload("refused", Outcome.REFUSE)
+    gate.clock.wind(days=9)
+    gate.reviews.appeal(Appeal("refused", TWO, gate.clock.now()), None)
+    gate.clock.wind(hours=2)
+    gate.upload("held", Outcome.HOLD)
+    assert gate.stands().waiting == 2
+    assert gate.stands().oldest_wait == timedelta(hours=2)
+    gate.clock.wind(hours=22)
+    assert not gate.stands().is_late
+    gate.clock.wind(minutes=1)
+    assert gate.stands().is_late
+    gate.decide("refused", ReviewState.RELEASED)
+    assert gate.stands().oldest_wait == timedelta(hours=22, minutes=1)
+
+
+def test_one_that_was_found_later_waits_from_then(gate: Gate) -> None:
+    gate.upload("old", Outcome.LET_THROUGH)
+    gate.clock.wind(days=9)
+    with gate.engine.begin() as db:  # as a look back puts it before a person
+        now = (gate.clock.now() - datetime(1970, 1, 1, tzinfo=AT.tzinfo)) // timedelta(
+            microseconds=1
+        )
+        db.execute(UPLOAD.update().values(state="waiting", outcome="hold", waits_since=now))
+    gate.clock.wind(hours=3)
+    assert gate.stands().oldest_wait == timedelta(hours=3)
+    gate.decide("old", ReviewState.CONFIRMED)
+    assert gate.stands().review_s == 3 * 3600
+
+
+def test_the_median_is_of_decisions(gate: Gate) -> None:
+    for hours, case in ((1, "one"), (2, "two"), (30, "three")):
+        gate.upload(case, Outcome.HOLD)
+        gate.clock.wind(hours=hours)
+        gate.decide(case, ReviewState.CONFIRMED if hours > 1 else ReviewState.RELEASED)
+    assert gate.stands().review_s == 2 * 3600
+
+
+def test_a_decision_before_an_appeal_is_not_counted_as_one_without_a_wait(gate: Gate) -> None:
+    gate.upload("held", Outcome.HOLD)
+    gate.clock.wind(hours=4)
+    gate.decide("held", ReviewState.CONFIRMED)
+    gate.clock.wind(hours=1)
+    gate.reviews.appeal(Appeal("held", TWO, gate.clock.now()), None)
+    assert gate.stands().review_s is None
+    gate.clock.wind(hours=6)
+    gate.decide("held", ReviewState.RELEASED)
+    assert gate.stands().review_s == 6 * 3600
+
+
+def test_shadow_counts_the_nearest_of_each_bank_in_even_steps(gate: Gate) -> None:
+    dark, farther = (Match(TRIAL, ClaimId("a"), bits, "as it is") for bits in (5, 20))
+    bright = Match(BankName("people"), ClaimId("b"), 0, "mirror")
+    gate.upload("too old", Outcome.LET_THROUGH, dark, would=Outcome.REFUSE)
+    gate.clock.wind(days=31)
+    gate.upload("one", Outcome.LET_THROUGH, farther, dark, bright, would=Outcome.REFUSE)
+    gate.upload("two", Outcome.LET_THROUGH, dark, would=Outcome.REFUSE)
+    gate.upload("three", Outcome.LET_THROUGH, replace(dark, distance=4), would=Outcome.HOLD)
+    gate.upload("alike", Outcome.HOLD, dark)
+    assert gate.stands().shadow == {
+        ShadowCell(TRIAL, Outcome.REFUSE, 4): 2,
+        ShadowCell(TRIAL, Outcome.HOLD, 4): 1,
+    }
+    gate.bank.set_bank(Bank(TRIAL))
+    assert gate.stands().shadow == {}
+
+
+def test_counting_the_queue_reads_no_upload(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """SQLite follows the pages of an upload's bytes to whatever comes after them in its row."""
+    engine = engine_of("sqlite", request, tmp_path)
+    plans: list[str] = []
+
+    def explain(db: sa.Connection, _cursor: object, said: str, given: object, *_: object) -> None:
+        if "upload.waits_since" in said and "min(" in said:
+            rows = db.connection.cursor().execute(f"EXPLAIN QUERY PLAN {said}", given)
+            plans.extend(row[3] for row in rows.fetchall())
+
+    sa.event.listen(engine, "before_cursor_execute", explain)
+    count_figures(engine, AT, DUE)
+    engine.dispose()
+    assert plans
+    assert all("COVERING INDEX waiting_since" in one for one in plans), plans
+
+
+def test_uploads_whose_key_is_gone_are_counted(gate: Gate) -> None:
+    """Of those that wait; what lies unsealed needs no key."""
+    old, new = Secret(b"1" * 32), Secret(b"2" * 32)
+    for case, keys in (("plain", ()), ("old", (old,)), ("new", (new, old))):
+        queue = SqlReviewQueue(gate.engine, gate.clock, held=UploadCipher(keys))
+        decision = Decision(Outcome.HOLD, case, ())
+        queue.record(Review(decision, gate.clock.now(), ReviewState.WAITING), b"a picture")
+    gate.upload("not-kept", Outcome.HOLD)
+    for keys, gone in (((), 2), ((old,), 1), ((new,), 1), ((new, old), 0)):
+        assert shut_away(gate.engine, UploadCipher(keys)) == gone

@@ -1,0 +1,99 @@
+"""IndexStore: follows the bank at once, and misses nothing, in the smallest banks too."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.nouns import Bank
+from entrenous.stop.platform import IndexStore
+from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Registration
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine
+from entrenous.stop.stores import BankStore
+
+PEOPLE = BankName("people")
+AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+ONE, TWO = b"\x0f" * 32, b"\xf0" * 32
+NEAR_ONE = b"\x0e" + b"\x0f" * 31
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Iterator[BankStore]:
+    engine = open_engine(tmp_path / "gate.sqlite")
+    store = SqlBankStore(engine)
+    store.set_bank(Bank(PEOPLE))
+    yield store
+    engine.dispose()
+
+
+Opened = Callable[[BankStore], IndexStore]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Opened:
+    """How to open an index; a second one is one after a restart, or of another process."""
+    return lambda bank: FileIndex(tmp_path / "index", bank)
+
+
+def register(bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...] = ()) -> None:
+    claim = Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, "pdq", 90, AT)
+    bank.register(Registration(claim, whole, parts))
+
+
+def claims_near(bank: BankStore, index: IndexStore, bits: bytes) -> list[str]:
+    near = index.near([bits], part=False)
+    return sorted(claim.id for _, claim in bank.claims_on({one.entry for one in near}))
+
+
+def test_what_is_registered_after_it_was_opened_is_found(bank: BankStore, opened: Opened) -> None:
+    index = opened(bank)
+    assert index.near([ONE], part=False) == []
+    register(bank, "a", ONE)
+    (found,) = index.near([TWO, NEAR_ONE], part=False)
+    assert (found.query, found.distance) == (1, 1)
+
+
+def test_whole_pictures_and_parts_are_apart(bank: BankStore, opened: Opened) -> None:
+    index = opened(bank)
+    register(bank, "a", ONE, parts=(TWO,))
+    assert len(index.near([ONE], part=False)) == 1
+    assert index.near([ONE], part=True) == []
+    assert len(index.near([TWO], part=True)) == 1
+
+
+@pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
+def test_small_banks_of_one_picture_match_also_after_a_restart(
+    bank: BankStore, opened: Opened, copies: int
+) -> None:
+    names = [f"claim-{number:02}" for number in range(copies)]
+    for name in names:
+        register(bank, name, ONE)
+    assert claims_near(bank, opened(bank), ONE) == names
+
+
+def test_withdrawn_and_registered_again(bank: BankStore, opened: Opened) -> None:
+    index = opened(bank)
+    register(bank, "a", ONE)
+    assert claims_near(bank, index, ONE) == ["a"]
+    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    assert claims_near(bank, index, ONE) == []
+    register(bank, "b", ONE)
+    register(bank, "c", TWO)
+    assert claims_near(bank, index, ONE) == ["b"]
+    assert claims_near(bank, index, TWO) == ["c"]
+
+
+def test_two_indexes_of_one_bank_answer_alike(bank: BankStore, opened: Opened) -> None:
+    one, other = opened(bank), opened(bank)
+    register(bank, "a", ONE, parts=(TWO,))
+    for part in (False, True):
+        assert one.near([ONE, TWO], part=part) == other.near([ONE, TWO], part=part) != []
+
+
+def test_hashes_of_another_length_are_refused(bank: BankStore, opened: Opened) -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        opened(bank).near([ONE[:31]], part=False)

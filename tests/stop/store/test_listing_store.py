@@ -1,0 +1,103 @@
+"""ListingStore: one suite, every adapter."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.stop.nouns import Bank, Listing
+from entrenous.stop.registration import ClaimEvent, Registration
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine
+from entrenous.stop.store.registration_changes import SqlListingStore
+from entrenous.stop.store.schema import LISTING
+from entrenous.stop.stores import BankStore, ListingStore
+from tests.stop.store.bank_stores import AT, KINDS, ONE, PEOPLE, TWO, WoundClock, claim, engine_of
+
+A, B, NOBODY = ClaimId("a"), ClaimId("b"), ClaimId("nobody")
+LATER = AT + timedelta(minutes=5)
+
+
+@dataclass
+class Both:
+    bank: BankStore
+    listings: ListingStore
+
+
+@pytest.fixture(params=KINDS)
+def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Both]:
+    engine = engine_of(request.param, request, tmp_path)
+    made = Both(SqlBankStore(engine, WoundClock()), SqlListingStore(engine, WoundClock()))
+    made.bank.set_bank(Bank(PEOPLE))
+    made.bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (TWO,)))
+    yield made
+    engine.dispose()
+
+
+def test_what_is_kept_comes_back_and_is_replaced(both: Both) -> None:
+    assert both.listings.listings([A, B]) == {}
+    both.listings.keep([A, B, NOBODY], Listing("7", LATER))
+    assert both.listings.listings([A, B, NOBODY]) == dict.fromkeys((A, B), Listing("7", LATER))
+    both.listings.keep([A], Listing("8"))
+    assert both.listings.listings([A, B]) == {A: Listing("8"), B: Listing("7", LATER)}
+
+
+def test_what_is_due_is_told_from_its_time_on(both: Both) -> None:
+    both.listings.keep([A], Listing("", LATER))
+    both.listings.keep([B], Listing("8"))
+    assert both.listings.due(LATER - timedelta(microseconds=1)) == ()
+    assert both.listings.due(LATER) == (A,)
+
+
+def test_a_withdrawn_claim_has_none_and_gets_none(both: Both) -> None:
+    both.listings.keep([A, B], Listing("7", LATER))
+    both.bank.move(A, ClaimEvent.SUSPEND)
+    both.bank.withdraw(A)
+    both.bank.move(B, ClaimEvent.WITHDRAW)
+    both.listings.keep([A, B], Listing("7", LATER))
+    both.listings.annotate([A, B], "late")
+    assert both.listings.listings([A, B]) == {}
+    assert both.listings.due(LATER) == ()
+    assert both.bank.claim(A).reason == "mine"
+
+
+def test_another_note_is_the_claim_s_reason_and_in_the_log(both: Both) -> None:
+    before = both.bank.log_head().number
+    both.listings.annotate([A, NOBODY], "from another list")
+    assert (both.bank.claim(A).reason, both.bank.claim(B).reason) == ("from another list", "mine")
+    [row] = both.bank.log(before, 9)
+    assert (row.what, row.of, row.details) == ("claim noted", "a", {})
+
+
+@pytest.mark.parametrize("odd", ["x" * 256, "two\nlines"])
+def test_a_name_that_is_none(odd: str) -> None:
+    with pytest.raises(ValueError, match="content_id"):
+        Listing(odd)
+
+
+def test_sqlite_a_database_from_before_has_a_place_for_them(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "gate.sqlite")
+    LISTING.drop(engine)
+    engine.dispose()
+    again = open_engine(tmp_path / "gate.sqlite")
+    assert SqlListingStore(again, WoundClock()).due(AT) == ()
+    again.dispose()
+
+
+def test_sqlite_a_name_is_not_left_in_the_file(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "gate.sqlite")
+    bank = SqlBankStore(engine, WoundClock())
+    bank.set_bank(Bank(PEOPLE))
+    bank.register(Registration(claim("a"), (ONE,)))
+    SqlListingStore(engine, WoundClock()).keep([A], Listing("upload-of-somebody"))
+    assert b"upload-of-somebody" in _bytes(tmp_path)
+    bank.withdraw(A)
+    assert b"upload-of-somebody" not in _bytes(tmp_path)
+    engine.dispose()
+
+
+def _bytes(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.iterdir())

@@ -1,0 +1,43 @@
+"""The gate's database has pictures in it: nobody but its owner reads it, whatever the umask."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from entrenous.stop.store.engine import open_engine, reading
+
+
+@pytest.fixture(autouse=True)
+def usual_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
+
+
+PRIVATE = {"bank.db": 0o600, "bank.db-wal": 0o600, "bank.db-shm": 0o600}
+
+
+def test_in_a_folder_that_everybody_can_read_nobody_else_reads_it(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    engine = open_engine(tmp_path / "bank.db")
+    with reading(engine):
+        assert modes(tmp_path) == PRIVATE
+    engine.dispose()
+
+
+def test_one_that_others_could_read_is_shut_also_while_it_is_open(tmp_path: Path) -> None:
+    first = open_engine(tmp_path / "bank.db")
+    with reading(first):
+        for file in tmp_path.iterdir():
+            file.chmod(0o644)
+        second = open_engine(tmp_path / "bank.db")
+        assert modes(tmp_path) == PRIVATE
+    first.dispose()
+    second.dispose()

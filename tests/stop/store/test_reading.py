@@ -1,0 +1,32 @@
+"""What one read sees is one moment of the database, whatever others write meanwhile."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from entrenous.base.identifiers import BankName
+from entrenous.stop.nouns import Bank
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import adding, reading
+from entrenous.stop.store.schema import BANK
+from tests.stop.store.bank_stores import engine_of
+
+COUNT = sa.select(sa.func.count()).select_from(BANK)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
+def test_a_read_sees_one_moment(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    engine = engine_of(kind, request, tmp_path)
+    bank = SqlBankStore(engine)
+    bank.set_bank(Bank(BankName("one")))
+    with reading(engine) as db:
+        assert db.execute(COUNT).scalar_one() == 1
+        bank.set_bank(Bank(BankName("two")))
+        assert db.execute(COUNT).scalar_one() == 1
+    with adding(engine) as db:  # the same connection, perhaps, and not bound to that any more
+        assert db.execute(COUNT).scalar_one() == 2
+        if kind == "postgres":
+            level = db.exec_driver_sql("SHOW transaction_isolation").scalar_one()
+            assert level == "read committed"
+    engine.dispose()

@@ -1,0 +1,242 @@
+"""ReviewDesk: reviewers, two persons, pages; one suite, every adapter."""
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.fingerprint.nouns import Match
+from entrenous.stop.audit import rows_of, verify_log
+from entrenous.stop.nouns import Alert, AlertKind
+from entrenous.stop.platform import ReviewQueue
+from entrenous.stop.registration import ClaimEvent, Registration
+from entrenous.stop.upload_record import (
+    AlreadyDecided,
+    Appeal,
+    BadReviewerName,
+    Decision,
+    Found,
+    LateFind,
+    NoSuchReview,
+    NoSuchReviewer,
+    Outcome,
+    Review,
+    ReviewerKnown,
+    ReviewState,
+    SecondPersonNeeded,
+)
+from tests.stop.store.bank_stores import AT, ONE, PEOPLE, TWO, Stores, claim, nothing_else
+
+SECRET = b"\x51" * 32
+DAY = timedelta(hours=24)
+
+
+def held(case: str, bits: bytes = b"\x09" * 32, entry: int | None = 7) -> Review:
+    return Review(Decision(Outcome.HOLD, case), AT, ReviewState.WAITING, bits, entry)
+
+
+def told(made: Stores) -> list[tuple[str, str, dict[str, object]]]:
+    return [(row.what, row.of, dict(row.details)) for row in rows_of(made.bank)]
+
+
+def test_a_reviewer_is_known_by_their_token_until_they_are_removed(made: Stores) -> None:
+    queue = made.reviews
+    queue.add_reviewer("ben", ONE)
+    queue.add_reviewer("ana", TWO)
+    assert [(one.name, one.added_at) for one in queue.reviewers()] == [("ana", AT), ("ben", AT)]
+    found = queue.reviewer_with(TWO)
+    assert found is not None
+    assert found.name == "ana"
+    with pytest.raises(ReviewerKnown, match="ana"):
+        queue.add_reviewer("ana", b"\x07" * 32)
+    queue.remove_reviewer("ana")
+    assert queue.reviewer_with(TWO) is None
+    assert queue.reviewer_with(b"\x07" * 32) is None
+    with pytest.raises(NoSuchReviewer):
+        queue.remove_reviewer("ana")
+    queue.add_reviewer("ana", b"\x07" * 32)
+    assert [what for what, of, _ in told(made) if of == "ana"] == [
+        "reviewer added", "reviewer removed", "reviewer added",
+    ]  # fmt: skip
+    verify_log(made.bank)
+
+
+@pytest.mark.parametrize("name", ["", "a", "operator", "Ana", "ana b", "-ana", "a" * 41, "ana\n"])
+def test_what_no_reviewer_is_called(queue: ReviewQueue, name: str) -> None:
+    with pytest.raises(BadReviewerName):
+        queue.add_reviewer(name, ONE)
+    assert queue.reviewers() == ()
+
+
+def test_whoever_decides_is_in_the_log(made: Stores) -> None:
+    for case in ("a", "b"):
+        made.reviews.record(held(case), None)
+    made.reviews.close("a", ReviewState.RELEASED, nothing_else, "ana")
+    made.reviews.close("b", ReviewState.CONFIRMED, nothing_else)
+    assert told(made)[1:] == [
+        ("case released", "a", {"also": 0, "by": "ana"}),
+        ("case confirmed", "b", {"also": 0, "by": "operator"}),
+    ]
+
+
+@pytest.mark.threat("insider-decides")
+def test_who_confirms_first_cannot_be_second(made: Stores) -> None:
+    queue = made.reviews
+    queue.record(held("a"), b"bytes")
+    assert queue.confirm_first("a", "ana")
+    review = queue.review("a")
+    assert (review.state, review.first_confirmer) == (ReviewState.WAITING, "ana")
+    assert queue.upload("a") == b"bytes"
+    with pytest.raises(SecondPersonNeeded, match="ana is the first one for case a"):
+        queue.confirm_first("a", "ana")
+    assert not queue.confirm_first("a", "ben")
+    queue.close("a", ReviewState.CONFIRMED, nothing_else, "ben")
+    assert queue.review("a").first_confirmer == ""
+    assert told(made)[1:] == [
+        ("case confirmed first", "a", {"by": "ana"}),
+        ("case confirmed", "a", {"also": 0, "by": "ben", "first": "ana"}),
+    ]
+    with pytest.raises(AlreadyDecided):
+        queue.confirm_first("a", "cara")
+    with pytest.raises(NoSuchReview):
+        queue.confirm_first("x", "ana")
+
+
+def test_what_waits_for_another_person_is_not_put_before_the_first_again(
+    queue: ReviewQueue,
+) -> None:
+    for case in "ab":
+        queue.record(held(case), None)
+    queue.confirm_first("a", "ana")
+    first = {by: one and one.case for by in ("ana", "ben", "") for one in [queue.next("", by)]}
+    assert first == {"ana": "b", "ben": "a", "": "a"}
+    assert queue.next("b", "ana") is None
+
+
+@pytest.mark.threat("insider-decides")
+def test_the_word_of_who_is_removed_counts_no_more(queue: ReviewQueue) -> None:
+    """Else one person could come back under another name and be the second."""
+    for case in "ab":
+        queue.record(held(case), None)
+    queue.add_reviewer("ana", ONE)
+    queue.add_reviewer("ben", TWO)
+    queue.confirm_first("a", "ana")
+    queue.confirm_first("b", "ben")
+    queue.remove_reviewer("ana")
+    assert [queue.review(case).first_confirmer for case in "ab"] == ["", "ben"]
+
+
+def test_one_of_two_who_come_at_once_is_first(made: Stores) -> None:
+    made.reviews.record(held("a"), None)
+    names, first = [f"person-{number}" for number in range(4)], list[bool]()
+    threads = [
+        threading.Thread(target=lambda by=name: first.append(made.reviews.confirm_first("a", by)))
+        for name in names
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(first) == [False, False, False, True]
+
+
+def test_an_appeal_and_a_withdrawal_begin_without_a_first_word(made: Stores) -> None:
+    queue = made.reviews
+    queue.record(replace(held("a"), secret_sha256=SECRET), None)
+    queue.confirm_first("a", "ana")
+    queue.close("a", ReviewState.CONFIRMED, nothing_else, "ben")
+    queue.appeal(Appeal("a", SECRET, AT), None)
+    assert queue.review("a").first_confirmer == ""
+    made.bank.register(Registration(claim("c"), (ONE,)))
+    passed = Decision(Outcome.LET_THROUGH, "p")
+    queue.record(Review(passed, AT, ReviewState.CLOSED, ONE), None)
+    find = LateFind("p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, Found.LOOK_BACK)
+    assert queue.hold_late(find, 20)
+    queue.confirm_first("p", "ana")
+    made.bank.move(ClaimId("c"), ClaimEvent.WITHDRAW)
+    assert queue.review("p").first_confirmer == ""
+
+
+def flood(made: Stores, name: str, entry: int, count: int = 5) -> None:
+    for number in range(count):
+        case = f"{name}{number}"
+        made.reviews.record(replace(held(case, entry=entry), at=made.clock.now()), None)
+        made.reviews.keep(case, case.encode(), 3)
+
+
+def test_somebody_is_told_of_each_flood_once_and_once_an_hour(made: Stores) -> None:
+    def pages() -> tuple[Alert, ...]:
+        return made.reviews.take_pages(made.clock.now() - DAY, 3)
+
+    flood(made, "a", 7, count=3)
+    assert pages() == ()
+    flood(made, "b", 8)
+    assert pages() == (Alert(AlertKind.FLOOD, 1, told=1),)
+    assert pages() == ()  # another process has taken it
+    made.clock.wind(hours=1)
+    (page,) = pages()  # and could not tell
+    made.reviews.paged(page)
+    made.clock.wind(hours=1)
+    assert pages() == ()
+    for name, entry in (("c", 9), ("d", 10)):
+        flood(made, name, entry)
+    (page,) = pages()
+    assert (page.kind, page.told) == (AlertKind.FLOOD, 2)
+    made.reviews.close("c0", ReviewState.RELEASED, nothing_else)
+    made.clock.wind(hours=1)
+    assert [one.count for one in pages()] == [2]  # of b and d
+
+
+def test_a_flood_that_was_decided_is_told_to_nobody(made: Stores) -> None:
+    flood(made, "b", 8)
+    made.reviews.close("b0", ReviewState.RELEASED, nothing_else)
+    assert made.reviews.take_pages(AT - DAY, 3) == ()
+
+
+def test_the_same_unreadable_file_again_is_no_flood(made: Stores) -> None:
+    for case in "ab":
+        unread = Review(Decision(Outcome.HOLD, case), AT, ReviewState.WAITING, upload_sha256=SECRET)
+        made.reviews.record(unread, None)
+        made.reviews.keep(case, b"broken", 3)
+    assert made.reviews.waiting() == 1
+    assert made.reviews.take_pages(AT - DAY, 3) == ()
+
+
+def test_somebody_is_told_of_items_that_wait_for_long(made: Stores) -> None:
+    def pages() -> tuple[Alert, ...]:
+        return made.reviews.take_pages(made.clock.now() - DAY, 20)
+
+    for case in "ab":
+        made.reviews.record(held(case, entry=None), None)
+    made.clock.wind(hours=24)
+    assert pages() == ()
+    made.clock.wind(minutes=1)
+    assert pages() == (Alert(AlertKind.WAITING, 2),)
+    made.clock.wind(minutes=59)
+    assert pages() == ()
+    made.reviews.close("a", ReviewState.RELEASED, nothing_else)
+    made.clock.wind(minutes=1)
+    assert pages() == (Alert(AlertKind.WAITING, 1),)
+
+
+def test_who_was_told_by_a_clock_ahead_is_told_again(made: Stores) -> None:
+    made.reviews.record(held("a", entry=None), None)
+    made.clock.wind(days=400)
+    assert made.reviews.take_pages(made.clock.now() - DAY, 20)
+    made.clock.wind(days=-398)
+    assert made.reviews.take_pages(made.clock.now() - DAY, 20) == (Alert(AlertKind.WAITING, 1),)
+    assert made.reviews.take_pages(made.clock.now() - DAY, 20) == ()
+
+
+def test_what_was_found_later_waits_from_then_on(made: Stores) -> None:
+    made.bank.register(Registration(claim("c"), (ONE,)))
+    passed = Decision(Outcome.LET_THROUGH, "p")
+    made.reviews.record(Review(passed, AT, ReviewState.CLOSED, ONE), None)
+    made.clock.wind(hours=30)
+    find = LateFind("p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, Found.LOOK_BACK)
+    assert made.reviews.hold_late(find, 20)
+    assert made.reviews.take_pages(made.clock.now() - DAY, 20) == ()
+    made.clock.wind(hours=25)
+    assert made.reviews.take_pages(made.clock.now() - DAY, 20) == (Alert(AlertKind.WAITING, 1),)

@@ -1,0 +1,605 @@
+"""ReviewQueue: one suite, every adapter."""
+
+import hashlib
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.fingerprint.nouns import Match, SoundPrint
+from entrenous.stop.nouns import Bank, BankUnreachable
+from entrenous.stop.platform import ReviewQueue
+from entrenous.stop.registration import ClaimEvent, Registration
+from entrenous.stop.store.engine import open_engine
+from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.stores import BankStore
+from entrenous.stop.upload_record import (
+    AlreadyAppealed,
+    AlreadyDecided,
+    Appeal,
+    Decision,
+    Found,
+    LateFind,
+    NoSuchReview,
+    NotThatUpload,
+    Outcome,
+    Review,
+    ReviewState,
+    UploadNotKept,
+)
+from tests.stop.store.bank_stores import Stores, claim, nothing_else
+
+pytestmark = pytest.mark.slow
+
+AT = datetime(2026, 11, 25, 12, 0, 0, 7, tzinfo=UTC)
+MATCHES = (
+    Match(BankName("people"), ClaimId("a"), 4, "mirror, border removed"),
+    Match(BankName("people"), ClaimId("b"), 12, "cut-out", part=True),
+)
+
+
+def held(case: str) -> Review:
+    return Review(Decision(Outcome.HOLD, case, MATCHES), AT, ReviewState.WAITING, b"\x09" * 32)
+
+
+def test_first_come_first_reviewed(queue: ReviewQueue) -> None:
+    for case in ("b", "a"):
+        queue.record(held(case), case.encode())
+    queue.record(Review(Decision(Outcome.LET_THROUGH, "c"), AT, ReviewState.CLOSED), None)
+    assert queue.waiting() == 2
+    assert queue.next() == held("b")
+    assert queue.upload("b") == b"b"
+    assert queue.close("b", ReviewState.RELEASED, nothing_else) == held("b")
+    assert queue.next() == held("a")
+    queue.close("a", ReviewState.CONFIRMED, nothing_else)
+    assert (queue.next(), queue.waiting()) == (None, 0)
+
+
+def test_what_waits_behind_a_case(queue: ReviewQueue) -> None:
+    """Whoever cannot decide the first one yet can pass it over, whatever became of it."""
+    for case in "cab":
+        queue.record(held(case), None)
+    assert (queue.next("c"), queue.next("a"), queue.next("b")) == (held("a"), held("b"), None)
+    assert queue.next("none") == queue.next("") == held("c")
+    queue.close("a", ReviewState.RELEASED, nothing_else)
+    assert queue.next("c") == queue.next("a") == held("b")
+
+
+def test_a_decided_upload_is_forgotten_and_decided_once(queue: ReviewQueue) -> None:
+    queue.record(held("a"), b"bytes of the upload")
+    queue.close("a", ReviewState.CONFIRMED, nothing_else)
+    closed = queue.review("a")
+    assert (closed.state, closed.bits, closed.decision) == (
+        ReviewState.CONFIRMED,
+        None,
+        held("a").decision,
+    )
+    with pytest.raises(UploadNotKept, match="with the decision"):
+        queue.upload("a")
+    with pytest.raises(AlreadyDecided, match="confirmed"):
+        queue.close("a", ReviewState.RELEASED, nothing_else)
+    assert queue.review("a").state is ReviewState.CONFIRMED
+
+
+def test_what_a_released_one_is_looked_back_at_by_is_kept_when_wanted(claimed: Stores) -> None:
+    """A picture, a clip, and one of which nothing is known; of a refused one nothing more."""
+    bank, queue = claimed.bank, claimed.reviews
+    picture = replace(held("p"), reference="post p", upload_sha256=OTHER)
+    clip = replace(passed("c", b""), bits=None, upload_sha256=OTHER, frames=(b"\x09" * 32,))
+    unread = Review(Decision(Outcome.HOLD, "u"), AT, ReviewState.WAITING, upload_sha256=OTHER)
+    refused_later = replace(held("r"), reference="post r")
+    for one in (picture, clip, unread, refused_later):
+        queue.record(one, b"bytes" if one.state is ReviewState.WAITING else None)
+    assert queue.hold_late(LateFind("c", MATCHES[:1], 1), 20)
+    for case in "pcu":
+        queue.close(case, ReviewState.RELEASED, nothing_else, keeps=True)
+    queue.close("r", ReviewState.CONFIRMED, nothing_else, keeps=True)
+    assert [one.case for one in queue.kept_pictures(0, 9)] == ["p"]
+    assert [one.case for one in queue.kept_clips(0, 9)] == ["c"]
+    left = {case: queue.review(case) for case in "pcur"}
+    assert {case: one.reference for case, one in left.items()} == {
+        "p": "post p",
+        "c": "post c",
+        "u": "",
+        "r": "",
+    }
+    assert (left["u"].upload_sha256, left["r"].bits, left["p"].has_bytes) == (None, None, False)
+    assert queue.hold_late(LateFind("p", MATCHES[1:], 2), 20)
+    assert queue.hold_late(LateFind("c", MATCHES[1:], 2), 20)
+    assert not queue.hold_late(LateFind("u", MATCHES[1:], 2), 20)
+    assert not queue.hold_late(LateFind("r", MATCHES[1:], 2), 20)
+    assert [one.case for one in queue.published("", 9)] == ["p", "c"]
+    assert queue.review("p").decision.matches == MATCHES[1:]
+    queue.close("c", ReviewState.RELEASED, nothing_else, keeps=True)
+    bank.withdraw(MATCHES[1].claim)
+    assert queue.review("p").state is ReviewState.CLOSED
+    assert queue.forget_accepted(AT + timedelta(days=1)) == 2
+    assert (queue.kept_pictures(0, 9), queue.kept_clips(0, 9)) == ((), ())
+    assert (queue.review("c").reference, queue.review("c").upload_sha256) == ("", None)
+
+
+def test_which_file_it_was_is_known_while_it_can_be_appealed(queue: ReviewQueue) -> None:
+    known = {ReviewState.CONFIRMED: OTHER, ReviewState.RELEASED: None}
+    for state, file in known.items():
+        queue.record(replace(held(state), upload_sha256=OTHER), None)
+        queue.close(state, state, nothing_else)
+        assert queue.review(state).upload_sha256 == file
+
+
+def test_sqlite_a_decided_upload_is_not_left_in_the_file(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "gate.sqlite")
+    queue = SqlReviewQueue(engine)
+    upload = bytes(range(256)) * 200
+    queue.record(held("a"), upload)
+    assert any(upload[:256] in file.read_bytes() for file in tmp_path.iterdir())
+    queue.close("a", ReviewState.RELEASED, nothing_else)
+    assert not any(upload[:256] in file.read_bytes() for file in tmp_path.iterdir())
+    engine.dispose()
+
+
+def test_a_decision_and_what_it_means_for_the_bank_are_one(queue: ReviewQueue) -> None:
+    """A database that is busy in between leaves the upload waiting and the bank as it was."""
+    queue.record(held("a"), b"bytes of the upload")
+    name = BankName("made on the way")
+
+    def breaks(_review: Review, bank: BankStore) -> None:
+        bank.set_bank(Bank(name))
+        raise BankUnreachable(why="busy")
+
+    with pytest.raises(BankUnreachable):
+        queue.close("a", ReviewState.CONFIRMED, breaks)
+    assert queue.review("a") == held("a")
+    assert queue.upload("a") == b"bytes of the upload"
+    seen: list[Bank] = []
+    queue.close("a", ReviewState.RELEASED, lambda _review, bank: seen.extend(bank.banks()))
+    assert name not in {bank.name for bank in seen}
+
+
+def test_what_is_not_there(queue: ReviewQueue) -> None:
+    def close(case: str) -> Review:
+        return queue.close(case, ReviewState.RELEASED, nothing_else)
+
+    for ask in (queue.review, queue.upload, close):
+        with pytest.raises(NoSuchReview):
+            ask("x")
+    assert queue.next() is None
+
+
+SECRET, OTHER = b"\x51" * 32, b"\x52" * 32
+UNKEPT = "upload not kept"  # in the log
+NEAR, FAR = b"\x09" * 31 + b"\x0a", b"\xf6" * 32
+PASSED = Decision(Outcome.LET_THROUGH, "p")
+REFUSED = Decision(Outcome.REFUSE, "r", MATCHES)
+
+
+def flood(
+    case: str, bits: bytes = b"\x09" * 32, entry: int | None = 7, at: datetime = AT
+) -> Review:
+    return replace(held(case), entry=entry, bits=bits, at=at)
+
+
+def hold(queue: ReviewQueue, review: Review, data: bytes | None = None, limit: int = 3) -> None:
+    queue.record(review, None)
+    queue.keep(review.case, data or review.case.encode(), limit)
+
+
+def test_bytes_may_be_kept_after_the_answer(queue: ReviewQueue) -> None:
+    queue.record(held("a"), None)
+    with pytest.raises(NoSuchReview):
+        queue.upload("a")
+    queue.keep("a", b"bytes", 20)
+    assert queue.upload("a") == b"bytes"
+    queue.close("a", ReviewState.CONFIRMED, nothing_else)
+    queue.keep("a", b"too late", 20)
+    with pytest.raises(NoSuchReview):
+        queue.upload("a")
+
+
+def test_all_that_is_known_of_an_upload_comes_back(queue: ReviewQueue) -> None:
+    review = replace(
+        held("a"),
+        decision=replace(held("a").decision, would=Outcome.REFUSE),
+        entry=3,
+        reference="post 17 of blog \u00e9",
+        secret_sha256=SECRET,
+        upload_sha256=OTHER,
+    )
+    queue.record(review, None)
+    assert queue.review("a") == review
+
+
+def test_many_uploads_of_one_picture_are_one_item(queue: ReviewQueue) -> None:
+    """A thousand are in tests/stop/judge/test_thousand_uploads.py."""
+    count = 60
+    for number in range(count):
+        hold(queue, flood(f"c{number}"), limit=20)
+    assert queue.waiting() == 1
+    first = queue.next()
+    assert first is not None
+    assert (first.case, first.gathered) == ("c0", count - 1)
+    every = [f"c{number}" for number in range(count)]
+    assert {queue.review(case).state for case in every} == {ReviewState.WAITING}
+    assert queue.upload("c0") == b"c0"
+    with pytest.raises(NoSuchReview):
+        queue.upload(every[-1])  # it is like the first, which is there to be looked at
+    closed = queue.close("c0", ReviewState.RELEASED, nothing_else)
+    assert sorted(closed.also) == sorted(every[1:])
+    assert queue.waiting() == 0
+    assert {queue.review(case).state for case in every} == {ReviewState.RELEASED}
+    assert {queue.review(case).bits for case in every} == {None}
+
+
+def test_few_uploads_of_one_picture_and_those_of_others_wait_singly(queue: ReviewQueue) -> None:
+    for number in range(3):
+        hold(queue, flood(f"a{number}"))
+        hold(queue, flood(f"b{number}", entry=8))
+        hold(queue, flood(f"c{number}", entry=None))
+    assert queue.waiting() == 9
+    hold(queue, flood("late", at=AT + timedelta(hours=2)))
+    assert queue.waiting() == 10
+    hold(queue, flood("b3", entry=8))
+    assert queue.waiting() == 8
+
+
+def test_releasing_lets_through_only_what_is_like_what_was_seen(queue: ReviewQueue) -> None:
+    for number, bits in enumerate((b"\x09" * 32, NEAR, FAR, FAR, NEAR)):
+        hold(queue, flood(f"c{number}", bits))
+    assert queue.waiting() == 1
+    closed = queue.close("c0", ReviewState.RELEASED, nothing_else)
+    assert set(closed.also) == {"c1", "c4"}
+    left = queue.next()
+    assert left is not None
+    assert (left.case, left.gathered, queue.waiting()) == ("c2", 1, 1)
+    assert queue.upload("c2") == b"c2"
+    assert queue.close("c2", ReviewState.CONFIRMED, nothing_else).also == ("c3",)
+    assert queue.waiting() == 0
+
+
+def test_bytes_are_kept_of_some_of_a_flood_only(queue: ReviewQueue) -> None:
+    for number in range(12):
+        bits = FAR if number else b"\x09" * 32
+        hold(queue, flood(f"c{number}", bits), limit=3)
+    kept = 0
+    for number in range(12):
+        try:
+            queue.upload(f"c{number}")
+        except NoSuchReview:
+            continue
+        kept += 1
+    assert kept == 4  # the first, and three that are not like it
+
+
+def unread(queue: ReviewQueue, case: str, data: bytes) -> None:
+    """As the gate holds an upload that it cannot read."""
+    whole = Decision(Outcome.HOLD, case)
+    file = hashlib.sha256(data).digest()
+    queue.record(Review(whole, AT, ReviewState.WAITING, upload_sha256=file), None)
+    queue.keep(case, data, 20)
+
+
+def has_bytes(queue: ReviewQueue, case: str) -> bool:
+    try:
+        return bool(queue.upload(case))
+    except NoSuchReview:
+        return False
+
+
+def test_a_file_that_cannot_be_read_is_one_item_and_kept_once(queue: ReviewQueue) -> None:
+    for number in range(6):
+        unread(queue, f"c{number}", b"one")
+        unread(queue, f"d{number}", b"another")
+    assert queue.waiting() == 2
+    assert [has_bytes(queue, case) for case in ("c0", "d0", "c1", "d5")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    closed = queue.close("c0", ReviewState.RELEASED, nothing_else)
+    assert sorted(closed.also) == [f"c{number}" for number in range(1, 6)]
+    assert queue.waiting() == 1
+    queue.close("d0", ReviewState.CONFIRMED, nothing_else)
+    assert {queue.review(f"d{number}").state for number in range(6)} == {ReviewState.CONFIRMED}
+
+
+def test_bytes_of_what_cannot_be_read_are_bounded(made: Stores) -> None:
+    """Beyond it the upload waits all the same, and the log says that its bytes are not here."""
+    queue = made.reviews
+    assert isinstance(queue, SqlReviewQueue)
+    queue = replace(queue, unread_bytes_max=290)  # what seals them counts, too
+    for number in range(4):
+        unread(queue, f"c{number}", bytes([number]) * 100)
+    assert queue.waiting() == 4
+    assert [has_bytes(queue, f"c{number}") for number in range(4)] == [True, True, False, False]
+    told = [(row.what, row.of, row.details) for row in made.bank.log(0, 100)]
+    assert told[-1] == (UNKEPT, "c3", {"bytes": 100})
+    hold(queue, flood("h"), bytes(500))  # one that was read has its own bounds
+    assert has_bytes(queue, "h")
+    queue.close("c0", ReviewState.RELEASED, nothing_else)
+    unread(queue, "later", b"x" * 100)
+    assert has_bytes(queue, "later")
+
+
+def test_sqlite_the_same_file_is_found_by_its_index(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "gate.sqlite")
+    queue = SqlReviewQueue(engine)
+    asked: list[tuple[str, object]] = []
+
+    def note(_db: object, _cursor: object, said: str, values: object, *_more: object) -> None:
+        if "upload_sha256 = ?" in said and said.startswith("SELECT"):
+            asked.append((said, values))
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    unread(queue, "c", b"one")
+    assert asked
+    with engine.connect() as db:
+        for said, values in asked:
+            plan = db.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", values).fetchall()  # type: ignore[arg-type]
+            assert "waiting_by_file" in str(plan)
+    engine.dispose()
+
+
+def passed(case: str, bits: bytes, at: datetime = AT) -> Review:
+    decision = replace(PASSED, case=case)
+    return Review(decision, at, ReviewState.CLOSED, bits, reference=f"post {case}")
+
+
+def test_accepted_uploads_are_told_page_by_page_and_forgotten(queue: ReviewQueue) -> None:
+    for number in range(5):
+        at = AT + timedelta(days=number)
+        review = passed(f"p{number}", bytes([number]) * 32, at)
+        queue.record(replace(review, upload_sha256=OTHER), None)
+    queue.record(replace(passed("q", b""), bits=None), None)
+    hold(queue, held("h"))
+    first = queue.kept_pictures(0, 3)
+    rest = queue.kept_pictures(first[-1].number, 3)
+    assert [one.case for one in (*first, *rest)] == ["p0", "p1", "p2", "p3", "p4", "h"]
+    assert (rest[0].bits, rest[2].bits) == (b"\x03" * 32, held("h").bits)
+    assert queue.forget_accepted(AT + timedelta(days=3)) == 3
+    assert [one.case for one in queue.kept_pictures(0, 9)] == ["p3", "p4", "h"]
+    queue.close("h", ReviewState.RELEASED, nothing_else)
+    assert [one.case for one in queue.kept_pictures(0, 9)] == ["p3", "p4"]
+    assert (queue.review("p0").bits, queue.review("p0").reference) == (None, "")
+    assert (queue.review("p0").upload_sha256, queue.review("p3").upload_sha256) == (None, OTHER)
+
+
+def test_hashes_of_frames_go_with_the_decision_and_with_time(claimed: Stores) -> None:
+    queue = claimed.reviews
+    frames = {case: (case.encode() * 32, b"\x09" * 32) for case in "stuv"}
+    for day, case in enumerate(frames):
+        clip = replace(passed(case, b"", AT + timedelta(days=day)), bits=None, upload_sha256=OTHER)
+        queue.record(replace(clip, frames=frames[case]), None)
+    queue.record(passed("p", b"\x01" * 32), None)
+    first = queue.kept_clips(0, 2)
+    rest = queue.kept_clips(first[-1].number, 9)
+    assert {one.case: one.frames for one in (*first, *rest)} == frames
+    assert [one.case for one in queue.kept_pictures(0, 9)] == ["p"]
+    assert queue.hold_late(LateFind("u", MATCHES[:1], 1), 20)
+    assert queue.hold_late(LateFind("v", MATCHES[:1], 1), 20)
+    assert [one.case for one in queue.kept_clips(0, 9)] == ["s", "t", "u", "v"]
+    assert [one.case for one in queue.kept_clips(first[-1].number, 1)] == ["u"]
+    queue.close("u", ReviewState.RELEASED, nothing_else)
+    assert claimed.bank.withdraw(MATCHES[0].claim) == 1
+    assert [one.case for one in queue.kept_clips(0, 9)] == ["s", "t", "v"]
+    assert [one.case for one in queue.kept_clips(first[-1].number, 1)] == ["v"]
+    assert queue.forget_accepted(AT + timedelta(hours=25)) == 3  # with the picture
+    assert (queue.review("t").upload_sha256, queue.review("t").reference) == (None, "")
+    assert [one.case for one in queue.kept_clips(0, 9)] == ["v"]
+    assert not queue.hold_late(LateFind("t", MATCHES[1:], 1), 20)
+
+
+def test_how_clips_and_sounds_sound_is_kept_likewise(claimed: Stores) -> None:
+    """A film with its sound, a voice note, a film without sound."""
+    queue, words = claimed.reviews, SoundPrint(b"\x01\x02\x03\x04" * 60)
+    clips: dict[str, dict[str, Any]] = {
+        "s": {"frames": (b"\x09" * 32,), "sound": words},
+        "t": {"sound": SoundPrint(words.words[:8])},
+        "u": {"frames": (b"\x09" * 32,)},
+    }
+    for day, (case, kept) in enumerate(clips.items()):
+        clip = replace(passed(case, b"", AT + timedelta(days=day)), bits=None, upload_sha256=OTHER)
+        queue.record(replace(clip, **kept), None)
+    assert [one.case for one in queue.kept_clips(0, 9)] == ["s", "u"]
+    first = queue.kept_sounds(0, 1)
+    rest = queue.kept_sounds(first[-1].number, 9)
+    assert {one.case: one.sound for one in (*first, *rest)} == {
+        "s": words,
+        "t": SoundPrint(words.words[:8]),
+    }
+    assert queue.hold_late(LateFind("t", MATCHES[:1], -1), 20)
+    assert [one.case for one in queue.kept_sounds(0, 9)] == ["s", "t"]
+    assert queue.forget_accepted(AT + timedelta(days=2)) == 1  # that one waits
+    assert [one.case for one in queue.kept_sounds(0, 9)] == ["t"]
+    queue.close("t", ReviewState.CONFIRMED, nothing_else)
+    assert queue.kept_sounds(0, 9) == ()
+    assert not queue.hold_late(LateFind("s", MATCHES[1:], -1), 20)
+
+
+@pytest.fixture
+def claimed(made: Stores) -> Stores:
+    """The claims of MATCHES are there."""
+    for match in MATCHES:
+        made.bank.register(Registration(claim(match.claim), (match.claim.encode() * 32,)))
+    return made
+
+
+def test_looking_back_and_forgetting_that(claimed: Stores) -> None:
+    queue = claimed.reviews
+    a, b = MATCHES
+    queue.record(passed("p", b"\x01" * 32), None)
+    queue.record(passed("q", b"\x02" * 32), None)
+    assert queue.hold_late(LateFind("p", (a,), 1), 20)
+    assert queue.hold_late(LateFind("q", MATCHES, 1), 20)
+    assert not queue.hold_late(LateFind("p", (a,), 1), 20)  # it waits already
+    assert not queue.hold_late(LateFind("nothing", (a,), 1), 20)
+    review = queue.next()
+    assert review is not None
+    assert (review.case, review.found, review.reference) == ("p", Found.LOOK_BACK, "post p")
+    assert (review.decision.outcome, review.decision.matches) == (Outcome.HOLD, (a,))
+    assert claimed.bank.withdraw(a.claim) == 1
+    assert queue.review("p") == passed("p", b"\x01" * 32)
+    assert queue.review("q").decision.matches == (b,)
+    assert queue.waiting() == 1
+    queue.close("q", ReviewState.RELEASED, nothing_else)
+    assert [one.case for one in queue.kept_pictures(0, 9)] == ["p"]
+
+
+@pytest.mark.threat("released-first")
+@pytest.mark.parametrize("found", ["late", "as it came"])
+def test_what_waits_is_told_of_claims_that_come(claimed: Stores, found: str) -> None:
+    """So that a withdrawal leaves the others' claims in force."""
+    bank, queue = claimed.bank, claimed.reviews
+    a, b = MATCHES
+    if found == "late":
+        queue.record(passed("p", b"\x01" * 32), None)
+        assert queue.hold_late(LateFind("p", (a,), 1), 20)
+    else:
+        review = held("p")
+        queue.record(replace(review, decision=replace(review.decision, matches=(a,))), b"bytes")
+    before = queue.review("p")
+    nearer = replace(a, distance=0)
+    assert not queue.hold_late(LateFind("p", (nearer, b), 2), 20)
+    both = replace(before.decision, matches=(a, b))
+    assert queue.review("p") == replace(before, decision=both)
+    assert bank.log(0, 99)[-1].what == "case fits more"
+    rows = len(bank.log(0, 99))
+    assert not queue.hold_late(LateFind("p", (b,), 2), 20)
+    assert len(bank.log(0, 99)) == rows
+    if found == "late":
+        bank.withdraw(a.claim)
+        assert queue.review("p").decision.matches == (b,)
+        assert (queue.review("p").state, queue.waiting()) == (ReviewState.WAITING, 1)
+    queue.close("p", ReviewState.CONFIRMED, nothing_else)
+    assert not queue.hold_late(LateFind("p", (b,), 2), 20)
+
+
+def test_but_not_of_one_that_was_withdrawn_meanwhile(claimed: Stores) -> None:
+    a, b = MATCHES
+    claimed.reviews.record(passed("p", b"\x01" * 32), None)
+    assert claimed.reviews.hold_late(LateFind("p", (a,), 1), 20)
+    claimed.bank.withdraw(b.claim)
+    assert not claimed.reviews.hold_late(LateFind("p", (b,), 2), 20)
+    assert claimed.reviews.review("p").decision.matches == (a,)
+
+
+@pytest.mark.threat("withdrawal-ignored")
+@pytest.mark.parametrize("how", ["move", "withdraw"])
+def test_withdrawing_in_any_way_forgets_look_backs(claimed: Stores, how: str) -> None:
+    bank, queue = claimed.bank, claimed.reviews
+    a, b = MATCHES
+    before = {case: passed(case, b"\x01" * 32) for case in "pq"}
+    for case, matches in (("p", (a,)), ("q", (a, b))):
+        queue.record(before[case], None)
+        assert queue.hold_late(LateFind(case, matches, 1), 20)
+    if how == "move":
+        bank.move(a.claim, ClaimEvent.WITHDRAW)
+    else:
+        assert bank.withdraw(a.claim) == 1
+    assert queue.review("p") == before["p"]
+    assert queue.review("q").decision.matches == (b,)
+    assert bank.withdraw(a.claim, b.claim) == 1
+    assert (queue.review("q"), queue.waiting()) == (before["q"], 0)
+
+
+@pytest.mark.threat("withdrawal-ignored")
+def test_a_look_back_that_comes_after_the_withdrawal_is_not_kept(claimed: Stores) -> None:
+    bank, queue = claimed.bank, claimed.reviews
+    a, b = MATCHES
+    for case in "pq":
+        queue.record(passed(case, b"\x01" * 32), None)
+    bank.move(a.claim, ClaimEvent.WITHDRAW)
+    assert not queue.hold_late(LateFind("p", (a,), 1), 20)
+    assert queue.review("p") == passed("p", b"\x01" * 32)
+    assert queue.hold_late(LateFind("q", (a, b), 1), 20)
+    assert queue.review("q").decision.matches == (b,)
+    bank.move(b.claim, ClaimEvent.SUSPEND)
+    assert not queue.hold_late(LateFind("p", (a, b), 1), 20)
+
+
+def test_many_look_backs_of_one_hash_are_one_item(claimed: Stores) -> None:
+    queue = claimed.reviews
+    for number in range(6):
+        queue.record(passed(f"p{number}", b"\x01" * 32, AT + timedelta(days=number)), None)
+        assert queue.hold_late(LateFind(f"p{number}", MATCHES[:1], 1), 3)
+    assert queue.waiting() == 1
+    assert claimed.bank.withdraw(MATCHES[0].claim) == 1
+    assert queue.waiting() == 0
+    assert len(queue.kept_pictures(0, 9)) == 6
+
+
+def refused(case: str) -> Review:
+    decision = replace(REFUSED, case=case)
+    secrets = {"secret_sha256": SECRET, "upload_sha256": OTHER}
+    return Review(decision, AT, ReviewState.CLOSED, **secrets)  # type: ignore[arg-type]
+
+
+def test_an_appeal_goes_before_a_reviewer_once(queue: ReviewQueue) -> None:
+    for case in ("r", "s"):
+        queue.record(refused(case), None)
+    later = AT + timedelta(days=1)
+    queue.appeal(Appeal("r", SECRET, later, OTHER), b"the same file")
+    review = queue.next()
+    assert review is not None
+    assert (review.case, review.found, review.at) == ("r", Found.APPEAL, later)
+    assert queue.upload("r") == b"the same file"
+    with pytest.raises(AlreadyAppealed):
+        queue.appeal(Appeal("r", SECRET, later), None)
+    queue.close("r", ReviewState.RELEASED, nothing_else)
+    with pytest.raises(AlreadyAppealed):
+        queue.appeal(Appeal("r", SECRET, later), None)
+    with pytest.raises(NotThatUpload):
+        queue.appeal(Appeal("s", SECRET, later, SECRET), b"another file")
+    queue.appeal(Appeal("s", SECRET, later), None)
+    assert queue.waiting() == 1
+
+
+def test_an_appeal_needs_the_secret(queue: ReviewQueue) -> None:
+    queue.record(refused("r"), None)
+    queue.record(held("h"), b"without a secret")
+    for case, secret in (("r", OTHER), ("x", SECRET), ("h", SECRET), ("r", b"")):
+        with pytest.raises(NoSuchReview):
+            queue.appeal(Appeal(case, secret, AT), None)
+    assert queue.review("r").state is ReviewState.CLOSED
+
+
+def test_an_appeal_about_what_was_not_refused_changes_nothing(queue: ReviewQueue) -> None:
+    kept = replace(passed("p", b"\x01" * 32), secret_sha256=SECRET)
+    waits = replace(held("h"), secret_sha256=SECRET)
+    queue.record(kept, None)
+    queue.record(waits, b"bytes")
+    for case in "ph":
+        queue.appeal(Appeal(case, SECRET, AT, OTHER), b"another file")
+        with pytest.raises(AlreadyAppealed):
+            queue.appeal(Appeal(case, SECRET, AT, OTHER), b"another file")
+    assert (queue.review("p"), queue.review("h")) == (kept, waits)
+    assert queue.upload("h") == b"bytes"
+
+
+def test_what_a_reviewer_refused_can_be_appealed(queue: ReviewQueue) -> None:
+    queue.record(replace(held("h"), secret_sha256=SECRET, upload_sha256=OTHER), b"bytes")
+    queue.close("h", ReviewState.CONFIRMED, nothing_else)
+    queue.appeal(Appeal("h", SECRET, AT, OTHER), b"bytes")
+    assert (queue.waiting(), queue.review("h").found) == (1, Found.APPEAL)
+
+
+def test_on_a_full_disk_uploads_wait_without_their_bytes(made: Stores) -> None:
+    """Held, appealed or due to be looked at slowly: the rows are written, and the log says so."""
+    queue = made.reviews
+    assert isinstance(queue, SqlReviewQueue)
+    full = replace(queue, has_disk=lambda: False)
+    full.record(flood("h"), None)
+    full.keep("h", b"held", 20)
+    full.record(refused("r"), None)
+    full.appeal(Appeal("r", SECRET, AT, OTHER), b"appealed")
+    full.record(replace(passed("p", b"\x01" * 32), slow_look_due=True), None)
+    assert not full.keep_for_slow_look("p", b"let through", 9)
+    assert (queue.keeps_bytes(), full.keeps_bytes()) == (True, False)
+    assert queue.waiting() == 2
+    assert [has_bytes(queue, case) for case in "hr"] == [False, False]
+    unkept = [(row.of, row.details) for row in made.bank.log(0, 100) if row.what == UNKEPT]
+    assert unkept == [("h", {"bytes": 4}), ("r", {"bytes": 8})]
+    assert queue.keep_for_slow_look("p", b"let through", 9)

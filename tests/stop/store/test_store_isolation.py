@@ -1,0 +1,30 @@
+"""Who waited to write sees what was committed meanwhile, whatever the server's default."""
+
+import psycopg
+import pytest
+
+from entrenous.stop.store.engine import adding, reading, writing
+from entrenous.stop.store.postgres import open_postgres_engine
+from tests.postgres import Cluster
+
+pytestmark = pytest.mark.real
+
+
+@pytest.mark.parametrize("default", ["read committed", "repeatable read", "serializable"])
+def test_a_bank_says_how_its_transactions_are(postgres: Cluster, default: str) -> None:
+    url = postgres.fresh()
+    with psycopg.connect(url, autocommit=True) as server:
+        name = server.info.dbname
+        server.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = '{default}'")
+    engine = open_postgres_engine(url)
+    try:
+        for how, level in (
+            (writing, "read committed"),
+            (adding, "read committed"),
+            (reading, "repeatable read"),
+        ):
+            with how(engine) as db:
+                said = db.exec_driver_sql("SHOW transaction_isolation").scalar()
+            assert said == level
+    finally:
+        engine.dispose()

@@ -1,0 +1,48 @@
+"""A gate's database that no second try would open: what is wrong with it is said."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from entrenous.stop.nouns import UnusableBank
+from entrenous.stop.store.engine import open_engine
+from entrenous.stop.store.open_gate import open_platform
+
+
+@pytest.mark.parametrize(("at", "why"), [(0, "it is no database"), (20, "it is no database")])
+def test_what_is_none(tmp_path: Path, at: int, why: str) -> None:
+    path = tmp_path / "bank.db"
+    open_engine(path).dispose()
+    path.write_bytes(path.read_bytes()[:at] + b"letters" * 1000)
+    with pytest.raises(UnusableBank, match=why):
+        open_engine(path)
+
+
+def test_damage_that_is_met_when_it_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "bank.db"
+    open_engine(path).dispose()
+    data = path.read_bytes()
+    path.write_bytes(data[:100] + b"\xff" * (len(data) - 100))
+    with pytest.raises(UnusableBank, match="it is damaged"):
+        open_engine(path)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("what", ["bank.db", "."])
+def test_what_this_account_may_not_write(tmp_path: Path, what: str) -> None:
+    """By a process without a superuser's rights."""
+    data = tmp_path / "gate"
+    with open_platform(data):
+        pass
+    (data / what).chmod(0o555 if what == "." else 0)
+    give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    every = [*give_up, sys.executable, "-m", "entrenous", "gate", "bank", "list"]
+    done = subprocess.run(
+        [*every, "--data", str(data)], capture_output=True, text=True, check=False
+    )
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 7, said
+    assert f"{data / 'bank.db'} cannot be used: this account may not read or write it" in said

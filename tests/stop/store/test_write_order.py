@@ -1,0 +1,99 @@
+"""Whoever waits to write into SQLite gets a turn, however many others come and go meanwhile."""
+
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.identifiers import BankName
+from entrenous.stop.nouns import Bank, BankUnreachable
+from entrenous.stop.store import engine as engines
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine, writing
+
+# Has the file nearly all of the time, as several that write one after the other have.
+GREEDY = """
+import sqlite3, sys, time
+db = sqlite3.connect(sys.argv[1], timeout=10, isolation_level=None)
+print("ready", flush=True)
+while True:
+    db.execute("BEGIN IMMEDIATE")
+    time.sleep(0.03)
+    db.execute("COMMIT")
+    time.sleep(0.001)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "bank.db"
+    open_engine(made).dispose()
+    return made
+
+
+def test_a_writer_gets_its_turn_beside_one_that_hardly_lets_go(path: Path) -> None:
+    engine = open_engine(path)
+    with subprocess.Popen(
+        [sys.executable, "-c", GREEDY, str(path)], stdout=subprocess.PIPE
+    ) as other:
+        try:
+            assert other.stdout is not None
+            other.stdout.readline()
+            began = time.monotonic()
+            for number in range(20):
+                SqlBankStore(engine).set_bank(Bank(BankName(f"number {number}")))
+            # SQLite's own waiting takes about a minute for these, or gives up.
+            assert time.monotonic() - began < 20
+        finally:
+            other.kill()
+    engine.dispose()
+
+
+def test_it_waits_no_longer_than_for_anything_and_says_so(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "_BUSY_S", 0.3)
+    one, other = open_engine(path), open_engine(path)
+    with writing(one):
+        began = time.monotonic()
+        with pytest.raises(BankUnreachable, match="locked"), writing(other):
+            pytest.fail("two write at once")
+        assert 0.3 <= time.monotonic() - began < 10
+    with writing(other) as db:  # and everything is as before
+        assert db.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 300
+    one.dispose()
+    other.dispose()
+
+
+def test_one_that_waited_writes_once_the_other_is_done(path: Path) -> None:
+    one, other = open_engine(path), open_engine(path)
+    done = threading.Event()
+
+    def write() -> None:
+        SqlBankStore(other).set_bank(Bank(BankName("late")))
+        done.set()
+
+    with writing(one):
+        waits = threading.Thread(target=write)
+        waits.start()
+        assert not done.wait(0.2)
+    waits.join(20)
+    assert done.is_set()
+    one.dispose()
+    other.dispose()
+
+
+def test_another_failure_is_not_waited_for(path: Path) -> None:
+    """Inside of a transaction no other can begin, however long one waits."""
+    engine = open_engine(path)
+    began = time.monotonic()
+    with engine.connect() as db:
+        db.exec_driver_sql("BEGIN")
+        with pytest.raises(sqlite3.OperationalError, match="within a transaction"):
+            engines._begin_writing(db)
+    assert time.monotonic() - began < 5
+    engine.dispose()

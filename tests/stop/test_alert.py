@@ -1,0 +1,80 @@
+"""Somebody is told of a flood and of what waits, and of nothing in it."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.nouns import Alert, AlertKind, GateLimits, PageFailed
+from entrenous.stop.review import send_alert
+from tests.stop.platform_for_tests import Room, jpeg
+
+
+@dataclass
+class Pocket:
+    """Somebody's, in which it buzzes; or not."""
+
+    broken: bool = False
+    told: list[tuple[str, int]] = field(default_factory=list)
+
+    def page(self, page: Alert) -> None:
+        if self.broken:
+            raise PageFailed(kind=page.kind, why="says that it failed")
+        self.told.append((page.kind, page.count))
+
+
+@pytest.fixture
+def pocket() -> Pocket:
+    return Pocket()
+
+
+@pytest.fixture
+def room(pocket: Pocket) -> Room:
+    made = Room(limits=GateLimits(held_per_hash=3, page_after_hours=2))
+    made.platform = replace(made.platform, page=pocket.page)
+    return made
+
+
+@pytest.mark.threat("uploads-flood")
+def test_a_flood_and_what_waits_are_told_once_an_hour(
+    room: Room, pocket: Pocket, hers: Any
+) -> None:
+    room.protect(hers, parts=False)
+    for quality in range(40, 43):
+        judge_upload(jpeg(hers, quality), room.platform)
+    assert (send_alert(room.platform), pocket.told) == ((), [])
+    judge_upload(jpeg(hers, 50), room.platform)
+    for _ in range(70):  # each minute
+        assert send_alert(room.platform) == ()
+        room.clock.wind(minutes=1)
+    assert pocket.told == [("flood", 1)]
+    for _ in range(120):
+        send_alert(room.platform)
+        room.clock.wind(minutes=1)
+    assert pocket.told == [("flood", 1), ("reviews-waiting", 1), ("reviews-waiting", 1)]
+
+
+def test_what_could_not_be_told_is_told_an_hour_later(
+    room: Room, pocket: Pocket, hers: Any
+) -> None:
+    room.protect(hers, parts=False)
+    for quality in range(40, 44):
+        judge_upload(jpeg(hers, quality), room.platform)
+    pocket.broken = True
+    (failed,) = send_alert(room.platform)
+    assert failed.facts["kind"] is AlertKind.FLOOD
+    pocket.broken = False
+    assert (send_alert(room.platform), pocket.told) == ((), [])
+    room.clock.wind(hours=1)
+    send_alert(room.platform)
+    assert pocket.told == [("flood", 1)]
+
+
+def test_without_a_program_nothing_is_taken(room: Room, pocket: Pocket, hers: Any) -> None:
+    room.protect(hers, parts=False)
+    for quality in range(40, 44):
+        judge_upload(jpeg(hers, quality), room.platform)
+    send_alert(replace(room.platform, page=None))
+    send_alert(room.platform)
+    assert pocket.told == [("flood", 1)]

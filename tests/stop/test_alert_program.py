@@ -1,0 +1,51 @@
+"""A real program is told what it is about and how many, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from entrenous.stop.nouns import Alert, AlertKind, PageFailed
+from entrenous.stop.review import run_alert_program
+
+pytestmark = pytest.mark.real
+FLOOD = Alert(AlertKind.FLOOD, 3, told=2)
+
+
+def program(folder: Path, words: str) -> str:
+    path = folder / "tell"
+    path.write_text(f"#!/bin/sh\n{words}\n")
+    path.chmod(0o700)
+    return str(path)
+
+
+def test_it_is_given_its_own_words_the_kind_and_the_count(tmp_path: Path) -> None:
+    tell = program(tmp_path, f"printf '%s|' \"$@\" > {tmp_path}/told; cat >> {tmp_path}/told")
+    odd = "two words; $(touch x) *"
+    run_alert_program([tell, "--urgent", odd], FLOOD)
+    assert (tmp_path / "told").read_text() == f"--urgent|{odd}|flood|3|"  # and nothing to read
+    run_alert_program([tell], Alert(AlertKind.WAITING, 1200))
+    assert (tmp_path / "told").read_text() == "reviews-waiting|1200|"
+    assert {one.name for one in tmp_path.iterdir()} == {
+        "tell",
+        "told",
+    }  # no shell has read its words
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [("exit 3", "says that it failed"), ("kill -9 $$", "says that it failed"),
+     ("exec sleep 60", "takes longer than 0.2 seconds")],
+)  # fmt: skip
+def test_what_fails_is_said_without_its_words(
+    tmp_path: Path, words: str, why: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tell = program(tmp_path, f"echo hunter2; echo hunter2 >&2; {words}")
+    with pytest.raises(PageFailed, match=f"of flood {why}") as caught:
+        run_alert_program([tell, "hunter2"], FLOOD, wait_s=0.2 if "longer" in why else 30)
+    assert "hunter2" not in str(caught.value) + "".join(capfd.readouterr())
+
+
+def test_one_that_is_not_there(tmp_path: Path) -> None:
+    for path in (tmp_path / "none", tmp_path, Path(__file__)):
+        with pytest.raises(PageFailed, match="cannot be started"):
+            run_alert_program([str(path)], FLOOD)

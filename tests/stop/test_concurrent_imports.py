@@ -1,0 +1,62 @@
+"""Two lists that are brought into one bank at once, by processes with connections of their own."""
+
+import threading
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from entrenous.base.identifiers import BankName
+from entrenous.stop.banks import import_hashes
+from entrenous.stop.nouns import Imported
+from entrenous.stop.registration import Claim, ClaimState
+from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.engine import open_engine
+from entrenous.stop.store.postgres import open_postgres_engine
+from tests.stop.platform_for_tests import Room
+
+LISTED = BankName("listed")
+TEXT = "\n".join(number.to_bytes(32, "big").hex() for number in range(6000))
+KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
+
+
+class Meeting(SqlBankStore):
+    """Goes on once both have looked what is there."""
+
+    both = threading.Barrier(2)
+
+    def listed(
+        self, bank: BankName, hashes: Collection[bytes], states: Collection[ClaimState]
+    ) -> dict[bytes, Claim]:
+        there = super().listed(bank, hashes, states)
+        self.both.wait(60)
+        return there
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_hash_is_added_once(
+    kind: str, room: Room, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    opened: Callable[[], sa.Engine] = partial(open_engine, tmp_path / "gate.sqlite")
+    if kind == "postgres":
+        opened = partial(open_postgres_engine, request.getfixturevalue("postgres").fresh())
+    engine = opened()
+
+    def brings(_: int) -> Imported:
+        mine = opened()
+        platform = replace(room.platform, bank=Meeting(mine, room.clock))
+        try:
+            return import_hashes(TEXT, LISTED, platform)
+        finally:
+            mine.dispose()
+
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(brings, range(2)))
+    bank = SqlBankStore(engine, room.clock)
+    assert bank.counts().claims == sum(one.accepted for one in done) == 6000
+    assert sum(one.already for one in done) == 6000
+    engine.dispose()

@@ -1,0 +1,115 @@
+"""What is registered of a file is decided by what it holds, and by what the person agreed to."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
+from entrenous.base.audio_video import FramesUnknown, SoundBroken
+from entrenous.fingerprint.nouns import (
+    ClipPrint,
+    PicturePrint,
+    Print,
+    SoundPrint,
+    SoundTooQuiet,
+    TooFlat,
+    VideoTooFlat,
+)
+from entrenous.fingerprint.pdq import fingerprint
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.sound_reader import read_sound
+from entrenous.stop.protect import fingerprint_file
+from entrenous.stop.registration import Consent, OnlySound, TooYoung
+from tests.clips import beep, wander, written
+from tests.stop.platform_for_tests import a_device, picture, png
+from tests.trace.test_trace_file import with_sound
+
+ALL = Consent(adult=True, parts=True)
+SILENT = written(wander(seconds=1.5))
+VOICE = voice(6.0, 48_000)
+NOTE = coded(VOICE, 48_000, "libopus", "ogg", 32_000)
+BLACK = written(np.zeros((12, 96, 128, 3), np.uint8))
+
+
+def of(data: bytes, consent: Consent = ALL) -> Print:
+    return fingerprint_file(
+        data, consent, replace(a_device(), read_clip=read_clip, read_sound=read_sound)
+    )
+
+
+@pytest.fixture(scope="module")
+def talking() -> bytes:
+    return with_sound(SILENT, voice(6.0)[:, None])
+
+
+def test_a_picture_with_and_without_its_parts(hers: Any) -> None:
+    whole = fingerprint(picture(hers))
+    agreed = of(png(hers))
+    assert isinstance(agreed, PicturePrint)
+    assert (agreed.whole, len(agreed.parts) > 400) == (whole, True)
+    assert of(png(hers), replace(ALL, parts=False)) == PicturePrint(whole)
+
+
+def test_a_video_with_its_sound_and_its_edges(talking: bytes) -> None:
+    agreed = of(talking)
+    assert isinstance(agreed, ClipPrint)
+    assert agreed.sound is not None
+    assert len(agreed.video.inner) == len(agreed.video.frames) >= 3
+    assert len(agreed.sound) > 20
+    less = of(talking, Consent(adult=True, parts=False, sound=False))
+    assert isinstance(less, ClipPrint)
+    assert (less.sound, less.video.inner) == (None, ())
+    assert less.video.hashes == agreed.video.hashes
+
+
+def test_a_silent_video_has_no_sound() -> None:
+    agreed = of(SILENT)
+    assert isinstance(agreed, ClipPrint)
+    assert agreed.sound is None
+
+
+def test_of_a_black_video_its_sound_alone() -> None:
+    heard = with_sound(BLACK, voice(6.0)[:, None])
+    assert isinstance(of(heard), SoundPrint)
+    for nothing, consent in ((heard, replace(ALL, sound=False)), (BLACK, ALL)):
+        with pytest.raises(VideoTooFlat):
+            of(nothing, consent)
+
+
+def test_a_sound_in_whatever_container_it_comes() -> None:
+    note = of(NOTE)
+    assert isinstance(note, SoundPrint)
+    assert len(note) > 20
+    for container in ("mp4", "matroska"):
+        again = of(coded(VOICE, 48_000, "aac", container, 96_000))
+        assert isinstance(again, SoundPrint)
+        alike = np.frombuffer(note.words, ">u4")[:20] ^ np.frombuffer(again.words, ">u4")[:20]
+        assert np.bitwise_count(alike).mean() < 4.0  # of 32 bits
+    with pytest.raises(SoundTooQuiet, match="5 seconds"):
+        of(beep())
+
+
+def test_a_video_in_a_coding_that_is_not_read_is_not_taken_for_a_sound() -> None:
+    with pytest.raises(FramesUnknown, match="save it from there as MP4"):
+        of(written(wander(seconds=0.5), codec="ffv1", container="matroska"))
+
+
+def test_who_leaves_sound_out_registers_no_sound() -> None:
+    with pytest.raises(OnlySound, match="--no-sound"):
+        of(NOTE, replace(ALL, sound=False))
+
+
+def test_nobody_under_eighteen_is_registered_and_nothing_is_opened() -> None:
+    for data in (SILENT, NOTE, b"anything"):
+        with pytest.raises(TooYoung, match=r"takeitdown\.ncmec\.org"):
+            of(data, replace(ALL, adult=False))
+
+
+def test_what_holds_nothing_is_said() -> None:
+    with pytest.raises(TooFlat):
+        of(png(np.full((200, 200, 3), 90, np.uint8)))
+    with pytest.raises(SoundBroken):
+        of(b"OggS" + bytes(100))

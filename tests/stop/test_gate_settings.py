@@ -1,0 +1,205 @@
+"""gate.toml: what an operator sets, and what is said of what cannot be used."""
+
+import os
+import re
+import subprocess
+import sys
+from ipaddress import ip_network
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from entrenous.stop.gate_settings import (
+    GateFront,
+    GateSettings,
+    SettingsForm,
+    default_settings,
+    gate_settings,
+    read_gate_settings,
+)
+from entrenous.stop.nouns import (
+    BadGateSettings,
+    GateLimits,
+    UnknownGateSetting,
+    UnreadableGateSettings,
+)
+from entrenous.stop.store.open_gate import open_platform
+
+# Unset by default.
+EXAMPLES = ("database", "tls_cert", "tls_key", "appeal_url", "slow_look_processes", "held_key")
+
+
+def test_without_a_file_everything_is_as_usual(tmp_path: Path) -> None:
+    assert gate_settings(tmp_path) == GateSettings()
+
+
+def test_what_is_set_counts(tmp_path: Path) -> None:
+    (tmp_path / "gate.toml").write_text(
+        'database = "postgresql://gate@/gate"\nclaims_per_hour = 5\nlook_back_days = 0\n'
+        "slow_looks = 7\nindex_shards = 4\nsecond_look_hashes = 9\nfetch_minutes = 90\n"
+        'confirmers = 2\npage = ["tell", "--to", "ana b"]\npage_after_hours = 3\n'
+        'slow_look_processes = 3\nfree_mb_min = 5000\nheld_key = "/run/keys/gate"\n'
+    )
+    limits = GateLimits(
+        claims_per_hour=5,
+        look_back_days=0,
+        slow_looks=7,
+        second_look_hashes=9,
+        confirmers=2,
+        page_after_hours=3,
+        free_mb_min=5000,
+    )
+    page = ("tell", "--to", "ana b")
+    assert gate_settings(tmp_path) == GateSettings(
+        *("postgresql://gate@/gate", limits, 4, 90),
+        page=page,
+        slow_look_processes=3,
+        held_key=Path("/run/keys/gate"),
+    )
+
+
+def test_how_it_stands_towards_those_who_ask(tmp_path: Path) -> None:
+    (tmp_path / "gate.toml").write_text(
+        'tls_cert = "cert.pem"\ntls_key = "/etc/key.pem"\nappeal_url = "https://a.example/b?c=d"\n'
+        'trusted_proxies = ["127.0.0.1", "2001:db8::/64"]\n'
+        "uploads_per_account = 0\nrefused_per_account = 7\n"
+    )
+    assert gate_settings(tmp_path).front == GateFront(
+        tls_cert=tmp_path / "cert.pem",
+        tls_key=Path("/etc/key.pem"),
+        trusted_proxies=(ip_network("127.0.0.1"), ip_network("2001:db8::/64")),
+        appeal_url="https://a.example/b?c=d",
+        uploads_per_account=0,
+        refused_per_account=7,
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8000/x", "http://localhost/", "https://a.example"]
+)
+def test_where_people_can_appeal(url: str) -> None:
+    assert read_gate_settings(f'appeal_url = "{url}"'.encode()).front.appeal_url == url
+
+
+def test_the_file_of_a_new_gate_explains_every_setting_and_sets_none(tmp_path: Path) -> None:
+    assert read_gate_settings(default_settings()) == GateSettings()
+    lines = [line.removeprefix("# ") for line in default_settings().decode().splitlines()]
+    named = [line for line in lines if re.match(r"[a-z_]+ = ", line)]
+    names = [line.split(" ")[0] for line in named]
+    assert sorted(names) == sorted(one.name for one in msgspec.structs.fields(SettingsForm))
+    assert sorted(names) == sorted(_told_known())
+    assert read_gate_settings("\n".join(named).encode()).front.appeal_url
+    usual = "\n".join(line for line in named if not line.startswith(EXAMPLES))
+    assert read_gate_settings(usual.encode()) == GateSettings()
+    with open_platform(tmp_path / "gate"):
+        pass
+    kept = tmp_path / "gate" / "gate.toml"
+    assert (kept.read_bytes(), kept.stat().st_mode & 0o777) == (default_settings(), 0o600)
+    kept.unlink()
+    with open_platform(tmp_path / "gate"):  # which is there already, so nothing is added
+        assert not kept.exists()
+
+
+def _told_known() -> list[str]:
+    with pytest.raises(BadGateSettings) as caught:
+        read_gate_settings(b"x = 1")
+    told = " ".join(str(caught.value).split())
+    return told.partition("Known are ")[2].replace(" and ", ", ").rstrip(".").split(", ")
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        b"database = postgresql://u:hunter2@host/gate",
+        b"hunter2 = 1",
+        b'claims_per_hour = "hunter2"',
+        b"claims_per_hour = 0",
+        b"look_back_days = 366",
+        b"slow_looks = -1",
+        b"second_look_hashes = 0",
+        b"index_shards = 0",
+        b"index_shards = 65",
+        b"fetch_minutes = -1",
+        b"fetch_minutes = 0.01",
+        b"fetch_minutes = 10081",
+        b"fetch_minutes = nan",
+        b'tls_cert = "hunter2.pem"',
+        b'trusted_proxies = ["hunter2"]',
+        b'trusted_proxies = ["192.0.2.1/24"]',
+        b'trusted_proxies = ["0.0.0.0/0"]',
+        b'trusted_proxies = ["::/0"]',
+        b'trusted_proxies = "127.0.0.1"',
+        b'appeal_url = "http://hunter2.example/"',
+        b'appeal_url = "hunter2"',
+        b'appeal_url = "https://u:hunter2@a.example/"',
+        b'appeal_url = "https://a.example:hunter2/"',
+        b'appeal_url = "https://a.example/hunter2 b"',
+        b'appeal_url = "https://a.example/hunter2\\n"',
+        b'appeal_url = "https://a.example/' + b"x" * 500 + b'"',
+        b"uploads_per_account = -1",
+        b"refused_per_account = -1",
+        b"confirmers = 0",
+        b"confirmers = 3",
+        b'page = "hunter2"',
+        b'page = ["hunter2", ""]',
+        b'page = ["hunter2\\u0000"]',
+        b"page_after_hours = 0",
+        b"slow_look_processes = 0",
+        b"slow_look_processes = 65",
+        b"free_mb_min = -1",
+        b"slow_look_processes = 1.5",
+        b'held_key = "hunter2"',
+        b"\xff",
+    ],
+)
+def test_what_cannot_be_used_is_said_without_repeating_values(toml: bytes) -> None:
+    with pytest.raises(BadGateSettings) as caught:
+        read_gate_settings(toml)
+    assert "gate.toml" in str(caught.value)
+    assert "hunter2" not in str(caught.value).replace("hunter2 is no setting", "")
+
+
+@pytest.mark.parametrize(
+    ("toml", "kind", "told"),
+    [
+        (b"confirmer = 1", UnknownGateSetting, "In gate.toml, confirmer is no setting of a gate."),
+        (
+            b'trusted_proxies = "127.0.0.1"',
+            BadGateSettings,
+            "trusted_proxies should be a list of addresses or networks, such as",
+        ),
+        (b'confirmers = "2"', BadGateSettings, "In gate.toml, confirmers should be a whole number"),
+        (b"confirmers = 3", BadGateSettings, "In gate.toml, confirmers should be 1 or 2."),
+        (b"slow_looks = 1\nconfirmers =", UnreadableGateSettings, "(at end of document)"),
+        (b"slow_looks = 1\nconfirmers = two\n", UnreadableGateSettings, "(at line 2, column 14)"),
+        (b"x = " + b"[" * 5000, UnreadableGateSettings, "nested too deeply"),
+    ],
+)
+def test_it_is_said_in_words_for_an_operator(toml: bytes, kind: type, told: str) -> None:
+    with pytest.raises(BadGateSettings) as caught:
+        read_gate_settings(toml)
+    assert type(caught.value) is kind
+    assert told in " ".join(str(caught.value).split())
+
+
+def test_a_folder_in_its_place_is_said(tmp_path: Path) -> None:
+    (tmp_path / "gate.toml").mkdir()
+    with pytest.raises(UnreadableGateSettings, match="it is a folder"):
+        gate_settings(tmp_path)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "command", [("run", "--listen", "127.0.0.1:0"), ("status",), ("index", "status")]
+)
+def test_what_this_account_may_not_read_is_said(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """By a process without a superuser's rights."""
+    file = tmp_path / "gate.toml"
+    file.write_text("confirmers = 2")
+    file.chmod(0)
+    give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    every = [*give_up, sys.executable, "-m", "entrenous", "gate", *command, "--data", str(tmp_path)]
+    done = subprocess.run(every, capture_output=True, text=True, check=False)
+    assert done.returncode == 7
+    assert f"{file} cannot be read: this account may not read it" in " ".join(done.stderr.split())

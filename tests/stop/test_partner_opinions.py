@@ -1,0 +1,149 @@
+"""What other platforms say of a claim: signed, each key once, three against suspend."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.base.identity import BadSignature
+from entrenous.stop.nouns import BankUnreachable
+from entrenous.stop.partners import (
+    OPINION_CONTEXT,
+    add_partner,
+    drop_partner,
+    opinion_statement,
+    take_opinion,
+)
+from entrenous.stop.protect import unprotect
+from entrenous.stop.registration import (
+    BadOpinion,
+    BadPartner,
+    ClaimEvent,
+    ClaimState,
+    NoSuchClaim,
+    NoSuchPartner,
+    Opinion,
+    Stance,
+)
+from tests.new_bank import busy_at
+from tests.stop.platform_for_tests import Room
+
+KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in range(1, 6)]
+D, N, C = Stance.DISPUTED, Stance.NOT_INTIMATE, Stance.CONFIRMED
+
+
+@pytest.fixture
+def claim(room: Room, hers: Any) -> ClaimId:
+    for number, key in enumerate(KEYS):
+        add_partner(f"platform {number}", key.public_key().public_bytes_raw().hex(), room.platform)
+    return room.protect(hers, parts=False).claim
+
+
+def opinion(room: Room, claim: ClaimId, stance: Stance, key: Ed25519PrivateKey) -> Opinion:
+    at = room.clock.now().replace(microsecond=0)
+    return Opinion(claim, stance, at, key.public_key().public_bytes_raw())
+
+
+def say(room: Room, claim: ClaimId, stance: Stance, number: int) -> ClaimState:
+    room.clock.wind(minutes=1)
+    said = opinion(room, claim, stance, KEYS[number])
+    signature = KEYS[number].sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said))
+    return take_opinion(said, signature, room.platform).state
+
+
+@pytest.mark.threat("claim-censors")
+def test_three_platforms_suspend_each_key_once(room: Room, claim: ClaimId) -> None:
+    assert [say(room, claim, D, 0) for _ in range(4)] == [ClaimState.WAITING] * 4
+    assert say(room, claim, N, 1) is ClaimState.WAITING
+    assert say(room, claim, C, 3) is ClaimState.WAITING
+    assert say(room, claim, D, 2) is ClaimState.SUSPENDED
+
+
+def test_they_suspend_what_a_reviewer_confirmed(room: Room, claim: ClaimId) -> None:
+    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    assert [say(room, claim, N, number) for number in range(3)][-1] is ClaimState.SUSPENDED
+    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    assert say(room, claim, D, 1) is ClaimState.CONFIRMED  # heard before; no new voice
+    assert say(room, claim, D, 4) is ClaimState.SUSPENDED
+
+
+def test_who_changes_their_mind_counts_anew(room: Room, claim: ClaimId) -> None:
+    for number in (0, 1):
+        say(room, claim, D, number)
+    say(room, claim, C, 0)
+    assert say(room, claim, D, 2) is ClaimState.WAITING
+    assert say(room, claim, D, 0) is ClaimState.SUSPENDED
+
+
+def test_confirming_from_outside_confirms_nothing_here(room: Room, claim: ClaimId) -> None:
+    assert {say(room, claim, C, number) for number in range(5)} == {ClaimState.WAITING}
+
+
+def test_a_withdrawn_claim_stays_withdrawn(room: Room, hers: Any, claim: ClaimId) -> None:
+    assert claim
+    protection = room.protect(hers, parts=False)
+    unprotect(protection, room.gate, room.device)
+    for number in range(4):
+        assert say(room, protection.claim, D, number) is ClaimState.WITHDRAWN
+
+
+def test_what_is_not_signed_by_that_key_is_nothing(room: Room, claim: ClaimId) -> None:
+    said = opinion(room, claim, D, KEYS[0])
+    signature = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said))
+    for forged in (
+        replace(said, stance=N),
+        replace(said, claim=ClaimId("0" * 32)),
+        replace(said, at=said.at + timedelta(seconds=1)),
+        replace(said, key=KEYS[1].public_key().public_bytes_raw()),
+    ):
+        with pytest.raises(BadSignature):
+            take_opinion(forged, signature, room.platform)
+    for bad in (b"", bytes(64), signature[:63], KEYS[0].sign(opinion_statement(said))):
+        with pytest.raises(BadSignature):
+            take_opinion(said, bad, room.platform)
+    assert room.platform.bank.opinions(claim) == ()
+
+
+def test_strangers_future_dates_and_unknown_claims(room: Room, claim: ClaimId) -> None:
+    stranger = Ed25519PrivateKey.generate()
+    said = opinion(room, claim, D, stranger)
+    signed = stranger.sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said))
+    with pytest.raises(NoSuchPartner):
+        take_opinion(said, signed, room.platform)
+    ahead = opinion(room, claim, D, KEYS[0])
+    ahead = replace(ahead, at=ahead.at + timedelta(minutes=6))
+    signed = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + opinion_statement(ahead))
+    with pytest.raises(BadOpinion, match="ahead"):
+        take_opinion(ahead, signed, room.platform)
+    with pytest.raises(NoSuchClaim):
+        say(room, ClaimId("0" * 32), D, 0)
+
+
+def test_a_dropped_platform_is_a_stranger(room: Room, claim: ClaimId) -> None:
+    drop_partner(KEYS[0].public_key().public_bytes_raw().hex(), room.platform)
+    with pytest.raises(NoSuchPartner):
+        say(room, claim, D, 0)
+
+
+def test_a_suspension_that_failed_is_made_when_it_is_said_again(hers: Any) -> None:
+    room = Room()
+    for number, key in enumerate(KEYS):
+        add_partner(f"platform {number}", key.public_key().public_bytes_raw().hex(), room.platform)
+    claim = room.protect(hers, parts=False).claim
+    for number in (0, 1):
+        say(room, claim, D, number)
+    said = opinion(room, claim, D, KEYS[2])
+    signature = KEYS[2].sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said))
+    with busy_at(room.bank, "UPDATE claim"), pytest.raises(BankUnreachable):
+        take_opinion(said, signature, room.platform)
+    assert len(room.bank.opinions(claim)) == 2
+    assert take_opinion(said, signature, room.platform).state is ClaimState.SUSPENDED
+
+
+@pytest.mark.parametrize(("name", "key"), [("", "00" * 32), ("a", "00"), ("a", "x"), ("\n", "00")])
+def test_what_is_no_partner(room: Room, name: str, key: str) -> None:
+    with pytest.raises(BadPartner):
+        add_partner(name, key, room.platform)

@@ -1,0 +1,31 @@
+"""The files of a sent message, for whoever wants to protect them."""
+
+from datetime import UTC, datetime
+
+from entrenous.base.identifiers import MessageId, MessageName
+from entrenous.base.secret import Secret
+from entrenous.device.sent_messages import Message, SentClip, SentPicture, SentSound
+from entrenous.fingerprint.nouns import Fingerprint
+from entrenous.stop.protect import originals_of
+from tests.stop.platform_for_tests import a_device
+
+
+def test_each_file_once_in_the_order_in_which_it_was_sent() -> None:
+    """Whose records stand by kind, and a clip's sound beside the clip."""
+    device = a_device()
+    picture, clip, note = (device.vault.keep(data) for data in (b"picture", b"clip", b"note"))
+    beside = device.vault.keep(b"what was measured")
+    dither, flat = Secret(bytes(32)), Fingerprint("pdq", bytes(32), 0)
+    message = Message(
+        MessageId(bytes(16)),
+        MessageName("7-lunar-otter"),
+        datetime(2026, 11, 25, tzinfo=UTC),
+        (SentPicture(picture, flat, dither, (), place=3),),
+        clips=(SentClip(clip, beside, dither, (), 320, 240, 4.0, place=1),),
+        sounds=(SentSound(clip, beside, 4.0, (), place=1), SentSound(note, beside, 6.0, (), 2)),
+    )
+    device.ledger.record(message)
+    kept = device.ledger.find("7-lunar-otter")
+    assert list(originals_of(kept, device)) == [b"clip", b"note", b"picture"]
+    words = Message(message.id, message.name, message.sent_at, ())
+    assert list(originals_of(words, device)) == []

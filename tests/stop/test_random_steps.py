@@ -1,0 +1,446 @@
+"""Steps that are all allowed, one after the other, by which somebody tries to get past a claim, or
+to have a machine refuse what nobody has looked at.
+"""
+
+import hashlib
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
+from entrenous.base.picture import NotAPicture
+from entrenous.base.secret import Secret
+from entrenous.fingerprint.crops import part_hashes
+from entrenous.fingerprint.nouns import PicturePrint, Print
+from entrenous.fingerprint.pdq import distance, fingerprint
+from entrenous.fingerprint.sound_index import sound_print
+from entrenous.stop.banks import suspend_claim
+from entrenous.stop.judge.decide import appeal, judge_upload
+from entrenous.stop.judge.deferred_scan import run_deferred_scan
+from entrenous.stop.judge.look_back import look_back, look_back_due
+from entrenous.stop.nouns import GateLimits
+from entrenous.stop.protect import unprotect
+from entrenous.stop.register import register_claim, withdraw_claim
+from entrenous.stop.registration import ClaimRequest, ClaimState
+from entrenous.stop.review import confirm, release
+from entrenous.stop.upload_record import FitsMore, Found, Outcome, ReviewState
+from tests.stop.platform_for_tests import Room, jpeg, picture, png
+
+pytestmark = pytest.mark.slow
+
+TOKEN = Secret(b"x" * 32)
+
+
+def registered(room: Room, what: Print, token: Secret = TOKEN) -> Any:
+    """As somebody's own program may ask for it."""
+    holder = hashlib.sha256(token.reveal()).digest()
+    return register_claim(ClaimRequest(what, holder), room.platform)
+
+
+def print_of(pixels: Any) -> PicturePrint:
+    return PicturePrint(fingerprint(picture(pixels)))
+
+
+def covered(pixels: Any, share: float = 0.05) -> Any:
+    """With a square of it blurred beyond recognition."""
+    height, width = pixels.shape[:2]
+    side = int((share * height * width) ** 0.5)
+    y, x = int(height * 0.55), int(width * 0.4)
+    blurred = pixels.copy()
+    square = blurred[y : y + side, x : x + side]
+    blurred[y : y + side, x : x + side] = cv2.GaussianBlur(square, (0, 0), 25)
+    return blurred
+
+
+def beside(one: Any, other: Any) -> Any:
+    """A collage of two."""
+    return np.concatenate([cv2.resize(one, (500, 500)), cv2.resize(other, (500, 500))], axis=1)
+
+
+@pytest.mark.threat("claim-censors")
+def test_who_confirms_a_collage_confirms_nothing_that_is_in_it(
+    room: Room, hers: Any, another: Any
+) -> None:
+    """Somebody registers a famous picture and uploads it beside what every reviewer refuses."""
+    claim = room.protect(another, parts=False).claim
+    case = judge_upload(jpeg(beside(hers, another)), room.platform).case
+    assert run_deferred_scan(room.platform)
+    confirm(case, room.platform)
+    assert room.platform.bank.claim(claim).state is ClaimState.WAITING
+    assert judge_upload(jpeg(another), room.platform).outcome is Outcome.HOLD
+    again = judge_upload(jpeg(beside(hers, another)), room.platform)
+    assert again.outcome is Outcome.HOLD
+    assert again.matches[0].added
+    confirm(again.case, room.platform)  # nor does that
+    assert judge_upload(jpeg(another), room.platform).outcome is Outcome.HOLD
+
+
+@pytest.mark.threat("claim-censors")
+def test_who_confirms_a_part_confirms_no_whole_that_nobody_saw(
+    room: Room, hers: Any, another: Any
+) -> None:
+    """A claim of a famous picture, with windows of another one."""
+    made = PicturePrint(print_of(another).whole, part_hashes(picture(hers)))
+    claim = registered(room, made)
+    cut = hers[40:-40, 40:-40]
+    held = judge_upload(jpeg(cut), room.platform)
+    assert held.outcome is Outcome.HOLD
+    confirm(held.case, room.platform)
+    assert room.platform.bank.claim(claim.id).state is ClaimState.WAITING
+    assert judge_upload(jpeg(another), room.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(cut, 70), room.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(cut[:, ::-1]), room.platform).outcome is Outcome.REFUSE
+    withdraw_claim(claim.id, TOKEN, room.platform)
+    assert judge_upload(jpeg(cut), room.platform).outcome is Outcome.LET_THROUGH
+
+
+@pytest.mark.threat("claim-censors")
+def test_a_confirmed_upload_found_by_a_look_back_confirms_no_more_than_itself(
+    room: Room, hers: Any, another: Any
+) -> None:
+    made = PicturePrint(print_of(another).whole, part_hashes(picture(hers)))
+    cut = hers[40:-40, 40:-40]
+    earlier = judge_upload(jpeg(cut), room.platform)
+    claim = registered(room, made)
+    confirm(judge_upload(jpeg(cut, 70), room.platform).case, room.platform)
+    assert look_back_due(room.platform) == 1
+    review = room.platform.reviews.review(earlier.case)
+    assert [match.added for match in review.decision.matches] == [True]
+    confirm(earlier.case, room.platform)
+    assert room.platform.bank.claim(claim.id).state is ClaimState.WAITING
+
+
+@pytest.mark.threat("released-first")
+@pytest.mark.parametrize("share", [0.05, 0.1])
+def test_a_covered_version_that_was_released_opens_no_way_for_the_picture(
+    room: Room, hers: Any, share: float
+) -> None:
+    made = covered(hers, share)
+    apart = distance(fingerprint(picture(made)), fingerprint(picture(hers)))
+    assert 4 < apart <= 31
+    claim = room.protect(hers).claim
+    release(judge_upload(png(made), room.platform).case, room.platform)
+    assert judge_upload(png(made), room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+    assert room.platform.bank.claim(claim).state is ClaimState.WAITING
+
+
+@pytest.mark.threat("released-first")
+def test_a_flood_behind_a_covered_version_is_not_released_with_it(room: Room, hers: Any) -> None:
+    claim = room.protect(hers).claim
+    first = judge_upload(png(covered(hers)), room.platform).case
+    real = [judge_upload(jpeg(hers, 60 + number), room.platform).case for number in range(21)]
+    assert (room.platform.reviews.waiting(), len(real)) == (1, 21)
+    assert release(first, room.platform).also == ()
+    states = {room.platform.reviews.review(case).state for case in real}
+    assert states == {ReviewState.WAITING}
+    another = room.platform.reviews.next()
+    assert another is not None
+    assert set(confirm(another.case, room.platform).also) | {another.case} == set(real)
+    assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
+
+
+@pytest.mark.threat("released-first")
+def test_versions_that_only_resemble_it_do_not_suspend_a_claim(room: Room, hers: Any) -> None:
+    claim = room.protect(hers).claim
+    side = int((0.02 * hers.shape[0] * hers.shape[1]) ** 0.5)
+    asked = 0
+    for y, x in itertools.product((0.1, 0.25, 0.4, 0.55, 0.7), repeat=2):
+        made = hers.copy()
+        top, left = int(y * hers.shape[0]), int(x * hers.shape[1])
+        made[top : top + side, left : left + side] = 0
+        if not 8 < distance(fingerprint(picture(made)), fingerprint(picture(hers))) <= 31:
+            continue
+        decision = judge_upload(png(made), room.platform)
+        if decision.outcome is Outcome.HOLD:
+            asked += 1
+            release(decision.case, room.platform)
+    assert asked >= 3
+    assert room.platform.bank.claim(claim).state is ClaimState.WAITING
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+
+
+def test_a_sound_that_is_registered_is_looked_back_for(room: Room) -> None:
+    talk = voice(14.0, seed=3)
+    case = judge_upload(coded(talk, 16_000, "aac", "ipod", 48_000), room.platform, "post 1").case
+    claim = registered(room, sound_print(talk, 16_000))
+    assert look_back_due(room.platform) == 1
+    (found,) = room.platform.reviews.published("", 9)
+    assert (found.case, found.found) == (case, Found.LOOK_BACK)
+    confirm(case, room.platform)
+    assert room.platform.bank.claim(claim.id).state is ClaimState.CONFIRMED
+
+
+@pytest.mark.threat("released-first")
+def test_withdrawing_and_then_appealing_silences_nobody(room: Room, hers: Any) -> None:
+    """Of a refused upload no hash is kept, so her look back could not see it."""
+    mine = registered(room, print_of(hers))
+    confirm(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    upload = jpeg(hers, 60)
+    refused = judge_upload(upload, room.platform)
+    assert refused.secret is not None
+    room.clock.wind(hours=1)
+    her = room.protect(hers)
+    look_back_due(room.platform)
+    withdraw_claim(mine.id, TOKEN, room.platform)
+    appeal(refused.case, refused.secret, upload, room.platform)
+    with pytest.raises(FitsMore, match="Look at it again"):
+        release(refused.case, room.platform)
+    review = room.platform.reviews.review(refused.case)
+    assert review.state is ReviewState.WAITING
+    assert [match.claim for match in review.decision.matches] == [mine.id, her.claim]
+    release(refused.case, room.platform)  # now they know whom they say no to
+
+
+@pytest.mark.threat("released-first")
+def test_a_claim_that_was_not_looked_back_for_yet_is_told_before_a_release(
+    room: Room, hers: Any
+) -> None:
+    room.protect(hers)
+    case = judge_upload(jpeg(hers[:, ::-1]), room.platform).case
+    second = room.protect(hers).claim
+    with pytest.raises(FitsMore):
+        release(case, room.platform)
+    matches = room.platform.reviews.review(case).decision.matches
+    assert [match.claim for match in matches][1:] == [second]
+    release(case, room.platform)
+
+
+@pytest.mark.threat("released-first")
+@pytest.mark.parametrize("confirmers", [1, 2])
+def test_a_claim_that_came_after_the_reviewer_looked_is_not_decided_unseen(
+    hers: Any, confirmers: int
+) -> None:
+    room = Room(limits=GateLimits(confirmers=confirmers))
+    first = room.protect(hers).claim
+    case = judge_upload(jpeg(hers), room.platform).case
+    second = room.protect(hers).claim
+    look_back_due(room.platform)
+    for verb in (confirm, release):
+        with pytest.raises(FitsMore):
+            verb(case, room.platform, "ana", {first})
+    review = room.platform.reviews.review(case)
+    assert (review.state, review.first_confirmer) == (ReviewState.WAITING, "")
+    done = release(case, room.platform, "ana", {first, second})
+    assert done.state is ReviewState.RELEASED
+
+
+def test_where_nothing_is_kept_what_waits_is_told_all_the_same(hers: Any) -> None:
+    room = Room(limits=GateLimits(look_back_days=0))
+    first = room.protect(hers)
+    case = judge_upload(jpeg(hers), room.platform).case
+    second = room.protect(hers).claim
+    look_back_due(room.platform)
+    matches = room.platform.reviews.review(case).decision.matches
+    assert [match.claim for match in matches] == [first.claim, second]
+
+
+@pytest.mark.threat("insider-decides")
+def test_the_first_of_two_words_is_not_about_a_claim_that_came_after_it(hers: Any) -> None:
+    room = Room(limits=GateLimits(confirmers=2))
+    room.protect(hers)
+    case = judge_upload(jpeg(hers), room.platform).case
+    assert confirm(case, room.platform, "ada").first_confirmer == "ada"
+    second = room.protect(hers).claim
+    look_back_due(room.platform)
+    assert room.platform.reviews.review(case).first_confirmer == ""
+    assert confirm(case, room.platform, "bob").first_confirmer == "bob"
+    confirm(case, room.platform, "ada")
+    assert room.platform.bank.claim(second).state is ClaimState.CONFIRMED
+
+
+def test_a_later_confirm_overrules_a_release_of_the_same_upload(room: Room, hers: Any) -> None:
+    """Of a claim that was confirmed already."""
+    room.protect(hers, parts=False)
+    confirm(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    made = png(covered(hers))
+    refused = judge_upload(made, room.platform)
+    assert refused.secret is not None
+    appeal(refused.case, refused.secret, made, room.platform)
+    release(refused.case, room.platform)
+    assert judge_upload(made, room.platform).outcome is Outcome.LET_THROUGH
+    room.clock.wind(minutes=1)
+    room.protect(hers, parts=False)  # somebody else, so that a person is asked anew
+    confirm(judge_upload(made, room.platform).case, room.platform)
+    assert judge_upload(made, room.platform).outcome is Outcome.REFUSE
+
+
+def test_a_released_clip_is_not_asked_about_again_because_of_any_sound(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That somebody registers while the same file is judged once more."""
+    talk, upload = voice(14.0, seed=3), coded(voice(14.0, seed=3), 16_000, "aac", "ipod", 48_000)
+    registered(room, sound_print(talk, 16_000))
+    release(judge_upload(upload, room.platform).case, room.platform)
+    record = type(room.platform.reviews).record
+
+    def meanwhile(queue: Any, review: Any, untrusted: Any) -> None:
+        record(queue, review, untrusted)
+        registered(room, sound_print(voice(14.0, seed=8), 16_000), Secret(b"y" * 32))
+
+    monkeypatch.setattr(type(room.platform.reviews), "record", meanwhile)
+    decision = judge_upload(upload, room.platform)
+    assert decision.outcome is Outcome.LET_THROUGH
+    assert room.platform.reviews.review(decision.case).state is ReviewState.CLOSED
+
+
+def test_a_reference_is_kept_for_no_longer_than_it_is_needed(hers: Any) -> None:
+    room = Room(limits=GateLimits(look_back_days=0))
+    case = judge_upload(jpeg(hers), room.platform, "post 17").case
+    assert room.platform.reviews.review(case).reference == "post 17"  # a slow look is due
+    run_deferred_scan(room.platform)
+    assert room.platform.reviews.review(case).reference == ""
+    without = Room(limits=GateLimits(look_back_days=0, slow_looks=0))
+    case = judge_upload(jpeg(hers), without.platform, "post 17").case
+    assert without.platform.reviews.review(case).reference == ""
+
+
+def test_what_turned_out_to_be_no_picture_can_be_released(room: Room, hers: Any) -> None:
+    room.protect(hers)
+    case = judge_upload(jpeg(hers), room.platform).case
+    confirm(case, room.platform)
+    upload = jpeg(hers, 60)
+    refused = judge_upload(upload, room.platform)
+    assert refused.secret is not None
+    appeal(refused.case, refused.secret, upload, room.platform)
+
+    def unreadable(_untrusted: bytes) -> Any:
+        raise NotAPicture
+
+    assert release(refused.case, replace(room.platform, read_picture=unreadable)).state
+    assert room.platform.reviews.review(refused.case).state is ReviewState.RELEASED
+
+
+def test_withdrawing_a_claim_takes_what_a_reviewer_added_with_it(room: Room, hers: Any) -> None:
+    protection = room.protect(hers)
+    confirm(judge_upload(jpeg(hers[40:-40, 40:-40]), room.platform).case, room.platform)
+    assert set(room.platform.bank.added_to([protection.claim])) == {protection.claim}
+    unprotect(protection, room.gate, room.device)
+    assert room.platform.bank.added_to([protection.claim]) == {}
+    assert room.platform.bank.counts().hashes == 0
+
+
+def versions(pixels: Any) -> list[tuple[int, Any]]:
+    """With squares blurred or black here and there, and how far from it, the nearest first."""
+    made = []
+    for y, x, share, black in itertools.product(
+        (0.1, 0.25, 0.4, 0.55, 0.7), (0.1, 0.25, 0.4, 0.55, 0.7), (0.02, 0.05), (True, False)
+    ):
+        version = pixels.copy()
+        side = int((share * pixels.shape[0] * pixels.shape[1]) ** 0.5)
+        top, left = int(y * pixels.shape[0]), int(x * pixels.shape[1])
+        square = version[top : top + side, left : left + side]
+        square[:] = 0 if black else cv2.GaussianBlur(square, (0, 0), 25)
+        made.append((apart(version, pixels), version))
+    return sorted(made, key=lambda one: one[0])
+
+
+def apart(one: Any, other: Any) -> int:
+    return distance(fingerprint(picture(one)), fingerprint(picture(other)))
+
+
+@pytest.mark.threat("released-first")
+def test_a_far_version_that_was_confirmed_does_not_hide_how_near_the_picture_is(
+    room: Room, hers: Any
+) -> None:
+    every = versions(hers)
+    far = next(one for away, one in every if 18 <= away <= 28)
+    near = next(one for away, one in every if 6 <= away <= 14 and apart(one, far) <= 31)
+    room.protect(hers, parts=False)
+    confirm(judge_upload(png(far), room.platform).case, room.platform)
+    held = judge_upload(png(near), room.platform)
+    assert held.outcome is Outcome.HOLD  # it is nearer to what she registered
+    release(held.case, room.platform)
+    assert judge_upload(png(near), room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(png(far), room.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+
+
+@pytest.mark.threat("claim-censors")
+def test_something_pasted_into_a_famous_picture_does_not_have_that_refused(
+    room: Room, hers: Any, another: Any
+) -> None:
+    made = hers.copy()
+    made[20:80, 20:80] = cv2.resize(another, (60, 60))
+    assert 8 < apart(made, hers) <= 31
+    claim = room.protect(hers, parts=False).claim
+    confirm(judge_upload(jpeg(made), room.platform).case, room.platform)
+    assert room.platform.bank.claim(claim).state is ClaimState.WAITING
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(made, 80), room.platform).outcome is Outcome.REFUSE
+
+
+@pytest.mark.threat("claim-censors")
+def test_a_collage_is_held_each_time_however_often_it_is_confirmed(
+    room: Room, hers: Any, another: Any
+) -> None:
+    room.protect(another, parts=False)
+    upload = jpeg(beside(hers, another))
+    case = judge_upload(upload, room.platform).case
+    assert run_deferred_scan(room.platform)
+    for _ in range(3):
+        confirm(case, room.platform)
+        held = judge_upload(upload, room.platform)
+        assert held.outcome is Outcome.HOLD
+        case = held.case
+
+
+@pytest.mark.threat("claim-censors")
+def test_a_suspended_claim_is_not_revived_by_what_still_waits(room: Room, hers: Any) -> None:
+    claim = room.protect(hers, parts=False).claim
+    case = judge_upload(jpeg(hers), room.platform).case
+    suspend_claim(claim, room.platform)
+    confirm(case, room.platform)
+    assert room.platform.bank.claim(claim).state is ClaimState.SUSPENDED
+    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
+
+
+@pytest.mark.threat("released-first")
+def test_a_claim_is_disputed_once_by_one_upload(room: Room, hers: Any) -> None:
+    """However often others register it, so that it comes before a reviewer again."""
+    first = room.protect(hers, parts=False).claim
+    case = judge_upload(jpeg(hers), room.platform).case
+    look_back_due(room.platform)
+    release(case, room.platform)
+    for _ in range(3):
+        room.clock.wind(minutes=5)
+        other = room.protect(hers, parts=False).claim
+        look_back_due(room.platform)
+        matches = room.platform.reviews.review(case).decision.matches
+        assert [match.claim for match in matches] == [other]
+        release(case, room.platform)
+    held = room.platform.bank.claim(first)
+    assert (held.disputes, held.state) == (1, ClaimState.WAITING)
+
+
+def test_a_cut_out_that_was_released_and_is_confirmed_later_is_found_again(
+    room: Room, hers: Any
+) -> None:
+    room.protect(hers)
+    cut = hers[40:-40, 40:-40]
+    first = judge_upload(jpeg(cut), room.platform)
+    release(first.case, room.platform)
+    look_back_due(room.platform)
+    room.clock.wind(minutes=1)
+    room.protect(hers)  # somebody else, so that a person is asked anew
+    look_back_due(room.platform)
+    confirm(judge_upload(jpeg(cut, 80), room.platform).case, room.platform)
+    assert judge_upload(jpeg(cut), room.platform).outcome is Outcome.REFUSE
+    look_back_due(room.platform)
+    assert room.platform.reviews.review(first.case).state is ReviewState.WAITING
+
+
+def test_what_waits_and_knows_the_claim_is_not_written_again(
+    room: Room, hers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = room.protect(hers, parts=False).claim
+    judge_upload(jpeg(hers), room.platform)
+    asked = []
+    monkeypatch.setattr(type(room.platform.reviews), "hold_late", lambda *one: asked.append(one))
+    look_back([claim], room.platform)
+    assert asked == []

@@ -1,0 +1,188 @@
+"""Claims as JSON: there and back, and nothing else is taken."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.fingerprint.nouns import (
+    LAST_MS,
+    PRINT_FRAMES_MAX,
+    SOUND_WORDS_MAX,
+    ClipPrint,
+    Embedding,
+    Fingerprint,
+    FramePrint,
+    PicturePrint,
+    SoundPrint,
+    VideoPrint,
+)
+from entrenous.stop.registration import BadClaim, ClaimRequest, ClaimState, ClaimStatus
+from entrenous.stop.registration_format import (
+    BYTES_MAX,
+    read_claim,
+    read_request,
+    write_claim,
+    write_request,
+)
+
+hashes = st.binary(min_size=32, max_size=32)
+
+
+def full(some: bytes) -> bytes:
+    """512 numbers from -127 to 127, the largest among them."""
+    return bytes(one if one != 128 else 0 for one in some).ljust(511, b"\x07") + b"\x7f"
+
+
+pictures = st.builds(
+    PicturePrint,
+    whole=st.builds(Fingerprint, kind=st.just("pdq"), bits=hashes, quality=st.integers(0, 100)),
+    parts=st.lists(hashes, max_size=5).map(tuple),
+    embedding=st.none() | st.builds(Embedding, st.binary(min_size=1, max_size=256).map(full)),
+)
+sounds = st.binary(min_size=1, max_size=20).map(lambda some: SoundPrint(4 * some))
+moments = st.sets(st.integers(0, LAST_MS), min_size=1, max_size=8).map(sorted)
+videos = moments.flatmap(
+    lambda times: st.tuples(
+        *(
+            st.builds(FramePrint, st.just(at), hashes, st.integers(0, 100), st.none() | hashes)
+            for at in times
+        )
+    )
+).map(VideoPrint)
+prints = pictures | sounds | st.builds(ClipPrint, videos, st.none() | sounds)
+requests = st.builds(
+    ClaimRequest,
+    print=prints,
+    holder_sha256=hashes,
+    reason=st.text(max_size=64),
+    jurisdiction=st.text(max_size=8),
+)
+SOUND = SoundPrint(bytes(8))
+VIDEO = VideoPrint((FramePrint(7, bytes(32), 90, bytes(32)), FramePrint(9, bytes(32), 80)))
+GOOD, GOOD_VIDEO, GOOD_SOUND = (
+    write_request(ClaimRequest(one, bytes(32)))
+    for one in (
+        PicturePrint(Fingerprint("pdq", bytes(32), 90), (bytes(32),)),
+        ClipPrint(VIDEO, SOUND),
+        SOUND,
+    )
+)
+
+
+@given(requests)
+def test_a_request_comes_back(request: ClaimRequest) -> None:
+    assert read_request(write_request(request)) == request
+
+
+@given(st.text(min_size=1, max_size=64), st.sampled_from(ClaimState))
+def test_an_answer_comes_back(name: str, state: ClaimState) -> None:
+    status = ClaimStatus(ClaimId(name), "pdq", state)
+    assert read_claim(write_claim(status)) == status
+
+
+@given(st.binary(max_size=300))
+def test_noise_is_refused(data: bytes) -> None:
+    for read in (read_request, read_claim):
+        with pytest.raises(BadClaim):
+            read(data)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"claim-request/1", b"claim-request/2"),
+        (b'"pdq"', b'"md5"'),
+        (b'"quality":90', b'"quality":101'),
+        (b'"quality":90', b'"quality":-1'),
+        (b'"quality":90', b'"quality":"90"'),
+        (b'"hex":"00', b'"hex":"0'),
+        (b'"hex":"00', b'"hex":"0G'),
+        (b'"hex":"00', b'"hex":" 0'),
+        (b'"parts":["00', b'"parts":["0000'),
+        (b'"reason":""', b'"reason":"' + b"a" * 65 + b'"'),
+        (b'"reason":""', b'"reason":"","name":"Ana"'),
+        (b'"parts":[', b'"parts":[' + b'"' + b"0" * 64 + b'",' + b'"",' * 600),
+    ],
+)
+def test_what_is_off_in_one_place_is_refused(old: bytes, new: bytes) -> None:
+    assert old in GOOD
+    with pytest.raises(BadClaim):
+        read_request(GOOD.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"pdq-video"', b'"pdq"'),
+        (b'"pdq-video"', b'"chromaprint"'),
+        (b'"at_ms":9', b'"at_ms":7'),
+        (b'"at_ms":9', b'"at_ms":6'),
+        (b'"at_ms":9', b'"at_ms":-1'),
+        (b'"at_ms":9', b'"at_ms":3600001'),
+        (b'"at_ms":9', b'"at_ms":9.5'),
+        (b'"quality":90', b'"quality":101'),
+        (b'"hex":"00', b'"hex":"0A'),
+        (b'"inner":"00', b'"inner":"  '),
+        (b',"inner":"' + b"0" * 64 + b'"', b',"inner":null'),
+        (b',"inner":"' + b"0" * 64 + b'"', b',"parts":[]'),
+        (b'"sound":"' + b"0" * 16 + b'"', b'"sound":""'),
+        (b'"sound":"' + b"0" * 16 + b'"', b'"sound":null'),
+        (b'"sound":"00', b'"sound":"'),
+        (b'"sound":"00', b'"sound":"AA'),
+        (b'"sound":"' + b"0" * 16 + b'"', b'"parts":[]'),
+    ],
+)
+def test_a_video_that_is_off_in_one_place_is_refused(old: bytes, new: bytes) -> None:
+    assert read_request(GOOD_VIDEO).print == ClipPrint(VIDEO, SOUND)
+    assert old in GOOD_VIDEO
+    with pytest.raises(BadClaim):
+        read_request(GOOD_VIDEO.replace(old, new, 1))
+
+
+def test_a_video_without_frames_and_one_with_too_many_are_refused() -> None:
+    form = json.loads(GOOD_VIDEO)
+    frames = [{"at_ms": at, "hex": "0" * 64, "quality": 90} for at in range(PRINT_FRAMES_MAX + 1)]
+    assert read_request(json.dumps({**form, "frames": frames[:-1]}).encode())
+    for wrong in ([], frames):
+        with pytest.raises(BadClaim):
+            read_request(json.dumps({**form, "frames": wrong}).encode())
+
+
+def test_a_sound_with_too_many_words_is_refused() -> None:
+    form = json.loads(GOOD_SOUND)
+    assert read_request(json.dumps({**form, "sound": "00" * 4 * SOUND_WORDS_MAX}).encode())
+    for wrong in ("00" * 4 * (SOUND_WORDS_MAX + 1), "000000"):
+        with pytest.raises(BadClaim):
+            read_request(json.dumps({**form, "sound": wrong}).encode())
+
+
+def test_the_largest_of_each_kind_fits_its_limit_however_it_is_spaced() -> None:
+    bits = b"\xff" * 32
+    frames = (
+        FramePrint(LAST_MS - PRINT_FRAMES_MAX + at, bits, 100, bits)
+        for at in range(PRINT_FRAMES_MAX)
+    )
+    sound = SoundPrint(b"\xff\xff\xff\xff" * SOUND_WORDS_MAX)
+    picture = PicturePrint(Fingerprint("pdq", bits, 100), (bits,) * 600)
+    for largest in (picture, ClipPrint(VideoPrint(tuple(frames)), sound), sound):
+        request = ClaimRequest(largest, bits, "\N{GRINNING FACE}" * 64, "\N{GRINNING FACE}" * 8)
+        spaced = json.dumps(json.loads(write_request(request))).encode()
+        assert read_request(spaced) == request
+        assert len(spaced) <= BYTES_MAX[request.kind]
+
+
+def test_what_a_device_does_not_send_is_absent() -> None:
+    plain = ClipPrint(VideoPrint((FramePrint(0, bytes(32), 90),)))
+    sent = write_request(ClaimRequest(plain, bytes(32)))
+    assert b"inner" not in sent
+    assert b"sound" not in sent
+
+
+def test_an_error_does_not_repeat_what_was_sent() -> None:
+    with pytest.raises(BadClaim) as caught:
+        read_request(GOOD.replace(b'"reason":""', b'"reason":"","secret":"Ana"'))
+    assert "Ana" not in str(caught.value)
+    assert "secret" not in str(caught.value)

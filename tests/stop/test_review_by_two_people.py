@@ -1,0 +1,101 @@
+"""One person's word confirms nothing where two are wanted, whatever happens in between."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from entrenous.base.identifiers import ClaimId
+from entrenous.stop.judge.decide import judge_upload
+from entrenous.stop.nouns import GateLimits
+from entrenous.stop.registration import ClaimState
+from entrenous.stop.review import add_reviewer, confirm, next_review, release
+from entrenous.stop.upload_record import AlreadyDecided, Outcome, ReviewState, SecondPersonNeeded
+from tests.stop.platform_for_tests import Room, jpeg
+
+
+@pytest.fixture
+def room() -> Room:
+    return Room(limits=GateLimits(confirmers=2, held_per_hash=3))
+
+
+@pytest.fixture
+def claim(room: Room, hers: Any) -> ClaimId:
+    return room.protect(hers, parts=False).claim
+
+
+@dataclass
+class Removing:
+    """A queue from which the first person is removed between the second one's two questions."""
+
+    real: Any
+    name: str
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    def confirm_first(self, case: str, by: str) -> bool:
+        first = self.real.confirm_first(case, by)
+        self.real.remove_reviewer(self.name)
+        return bool(first)
+
+
+@pytest.mark.threat("insider-decides")
+def test_until_a_second_person_confirms_nothing_is_refused(
+    room: Room, claim: ClaimId, hers: Any
+) -> None:
+    case = judge_upload(jpeg(hers), room.platform).case
+    assert confirm(case, room.platform, "ana").state is ReviewState.WAITING
+    assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.HOLD
+    with pytest.raises(SecondPersonNeeded):
+        confirm(case, room.platform, "ana")
+    assert room.platform.bank.claim(claim).state is ClaimState.WAITING
+    assert confirm(case, room.platform, "ben").state is ReviewState.CONFIRMED
+    assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.REFUSE
+
+
+@pytest.mark.threat("insider-decides")
+def test_who_is_first_and_removed_at_that_moment_leaves_the_second_alone(
+    room: Room, claim: ClaimId, hers: Any
+) -> None:
+    add_reviewer("ana", room.platform)
+    case = judge_upload(jpeg(hers), room.platform).case
+    confirm(case, room.platform, "ana")
+    racing = replace(room.platform, reviews=Removing(room.platform.reviews, "ana"))  # type: ignore[arg-type]
+    with pytest.raises(SecondPersonNeeded):
+        confirm(case, racing, "ben")
+    assert room.platform.bank.claim(claim).state is ClaimState.WAITING
+    assert room.platform.reviews.review(case).state is ReviewState.WAITING
+    assert confirm(case, room.platform, "ben").first_confirmer == "ben"
+
+
+@pytest.mark.usefixtures("claim")
+def test_a_flood_is_confirmed_by_two_as_one(room: Room, hers: Any) -> None:
+    cases = [judge_upload(jpeg(hers, quality), room.platform).case for quality in range(40, 47)]
+    confirm(cases[0], room.platform, "ana")
+    judge_upload(jpeg(hers, 48), room.platform)  # one more joins, and the first word stands
+    assert set(confirm(cases[0], room.platform, "ben").also) >= set(cases[1:])
+
+
+@pytest.mark.usefixtures("claim")
+def test_one_person_releases_and_then_nobody_confirms(room: Room, hers: Any) -> None:
+    case = judge_upload(jpeg(hers), room.platform).case
+    confirm(case, room.platform, "ana")
+    assert release(case, room.platform, "ben").state is ReviewState.RELEASED
+    with pytest.raises(AlreadyDecided):
+        confirm(case, room.platform, "cara")
+    assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.LET_THROUGH
+
+
+def test_where_one_person_is_enough_again_what_she_confirmed_first_is_shown_to_her(
+    room: Room, claim: ClaimId, hers: Any
+) -> None:
+    case = judge_upload(jpeg(hers), room.platform).case
+    confirm(case, room.platform, "ana")
+    assert next_review(room.platform, by="ana") is None
+    alone = replace(room.platform, limits=replace(room.platform.limits, confirmers=1))
+    shown = next_review(alone, by="ana")
+    assert shown is not None
+    assert shown.decision.case == case
+    assert confirm(case, alone, "ana").state is ReviewState.CONFIRMED
+    assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED

@@ -1,0 +1,108 @@
+"""What a reviewer sees of a clip, and that it is decoded in the jailed child."""
+
+import io
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from entrenous.base.audio_video import Clip, ClipBroken, Cut
+from entrenous.media.resize import blurred_preview
+from entrenous.stop.review import blurred_view
+from entrenous.stop.store.open_gate import open_platform
+from entrenous.stop.upload_record import Decision, NoView, Outcome, Review, ReviewState
+from tests.clips import wander, written
+from tests.stop.platform_for_tests import Room, jpeg
+
+
+def held(room: Room, upload: bytes) -> str:
+    review = Review(Decision(Outcome.HOLD, "c"), room.clock.now(), ReviewState.WAITING)
+    room.platform.reviews.record(review, upload)
+    return "c"
+
+
+def pixels(view: bytes) -> Any:
+    return np.asarray(Image.open(io.BytesIO(view)), np.float64)
+
+
+@pytest.fixture(scope="session")
+def film() -> bytes:
+    """Two seconds of black, then a photograph."""
+    frames = wander(seconds=4.0)
+    return written([np.zeros_like(one) for one in frames[:24]] + frames[24:])
+
+
+@pytest.mark.threat("reviewer-harm")
+def test_of_a_clip_a_frame_is_shown_that_has_something_in_it(room: Room, film: bytes) -> None:
+    view = pixels(blurred_view(held(room, film), "ana", room.platform))
+    assert view.shape == (192, 256)
+    assert view.std() > 20
+
+
+def test_of_a_clip_that_breaks_off_what_was_read_is_shown(room: Room, film: bytes) -> None:
+    read_clip = room.platform.read_clip
+
+    @contextmanager
+    def breaking(data: bytes, cut: Cut) -> Iterator[Clip]:
+        with read_clip(data, cut) as clip:
+            yield replace(clip, frames=itertools.chain(itertools.islice(clip.frames, 3), broken()))
+
+    room.platform = replace(room.platform, read_clip=breaking)
+    assert pixels(blurred_view(held(room, film), "ana", room.platform)).std() > 20
+
+    @contextmanager
+    def broken_at_once(data: bytes, cut: Cut) -> Iterator[Clip]:
+        with read_clip(data, cut) as clip:
+            yield replace(clip, frames=broken())
+
+    room.platform = replace(room.platform, read_clip=broken_at_once)
+    with pytest.raises(NoView):
+        blurred_view("c", "ana", room.platform)
+
+
+def broken() -> Any:
+    yield from ()
+    raise ClipBroken
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (700, 500, 3), (20, 10, 3)])
+def test_every_shape_can_be_veiled(shape: tuple[int, ...]) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)
+    view = pixels(blurred_preview(noise))
+    assert max(view.shape) == 256
+    assert min(view.shape) >= 1
+
+
+def test_nothing_finer_than_a_thirty_second_is_in_it() -> None:
+    """Two pictures that differ in what is finer alone give the same file."""
+    coarse = np.random.default_rng(3).integers(60, 196, (32, 32)).astype(np.uint8)
+    flat = coarse.repeat(16, 0).repeat(16, 1)
+    fine = flat.copy()
+    upper = np.arange(512) % 16 < 8  # half of each thirty-second of the height
+    fine[upper] += 40
+    fine[~upper] -= 40
+    assert blurred_preview(fine) == blurred_preview(flat)
+
+
+@pytest.mark.real
+@pytest.mark.threat("reviewer-harm")
+def test_it_is_decoded_in_a_jailed_child(
+    tmp_path: Path, film: bytes, hers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A platform as it is opened for serving; its own process opens nothing."""
+    with open_platform(tmp_path / "gate") as (platform, _):
+        for case, upload in (("p", jpeg(hers)), ("c", film)):
+            review = Review(Decision(Outcome.HOLD, case), platform.clock.now(), ReviewState.WAITING)
+            platform.reviews.record(review, upload)
+            with monkeypatch.context() as here:
+                here.setattr(Image, "open", None)
+                here.setattr(av, "open", None)
+                view = blurred_view(case, "ana", platform)
+            assert max(pixels(view).shape) == 256

@@ -1,0 +1,105 @@
+"""An answer that goes to a full disk: no fault of ours, and never "nothing was done"."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import entrenous.send.commands.setup as setup_command
+from entrenous.base.errors import AnswerCut
+from entrenous.cli import run
+from entrenous.terminal.output import put_json, say
+from tests.real.small_disk import SmallDisk, small_disk
+from tests.village.world import photo
+
+pytestmark = pytest.mark.slow
+
+FULL = Path("/dev/full")
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
+
+
+@needs_full
+@pytest.mark.parametrize("speak", [lambda: say("words"), lambda: put_json({"a": 1})])
+def test_an_answer_without_room_is_named(
+    speak: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FULL.open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(AnswerCut):
+            speak()
+        with Path(os.devnull).open("w") as nowhere:  # for what it still holds
+            os.dup2(nowhere.fileno(), full.fileno())
+
+
+@needs_full
+@pytest.mark.real
+@pytest.mark.parametrize("command", [("sent",), ("sent", "--json"), ("sent", "--help")])
+def test_the_program_ends_as_with_any_full_disk(tmp_path: Path, command: tuple[str, ...]) -> None:
+    own = {
+        "ENTRENOUS_HOME": str(tmp_path / "ana"),
+        "ENTRENOUS_PASSPHRASE": "four unrelated words x",
+    }
+    program = [sys.executable, "-m", "entrenous"]
+    surroundings = {**os.environ, **own}
+    made = [*program, "setup", "--offline", "--name", "ana"]
+    subprocess.run(made, env=surroundings, check=True, capture_output=True)
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [*program, *command],
+            env=surroundings,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, "fault in Entrenous" in done.stderr) == (6, False)
+    assert "disk" in done.stderr
+    assert "Exception" not in done.stderr  # nor does the interpreter fail over it as it ends
+
+
+@pytest.mark.real
+def test_a_full_disk_below_the_vault_is_named_and_what_is_there_can_be_read(
+    tmp_path: Path,
+) -> None:
+    words = {"ENTRENOUS_PASSPHRASE": "four unrelated words x"}
+
+    def does(disk: SmallDisk, *command: str) -> subprocess.CompletedProcess[str]:
+        own = {**os.environ, **words, "ENTRENOUS_HOME": str(disk.folder / "ana")}
+        whole = [*disk.inside, *command]
+        return subprocess.run(whole, env=own, capture_output=True, text=True, check=False)
+
+    program = (sys.executable, "-m", "entrenous")
+    (tmp_path / "beach.jpg").write_bytes(photo(width_px=160))
+    mark = ("mark", str(tmp_path / "beach.jpg"), "--out", str(tmp_path / "out"), "--to")
+    with small_disk(tmp_path / "small", 1) as disk:
+        for made in (("setup", "--offline", "--name", "ana"), (*mark, "ben")):
+            assert does(disk, *program, *made).returncode == 0
+        does(disk, "sh", "-c", 'head -c 2m /dev/zero > "$1"', "sh", str(disk.folder / "fill"))
+        read, written = does(disk, *program, "sent"), does(disk, *program, *mark, "caro")
+        assert (read.returncode, "ben" in read.stdout) == (0, True)
+        assert (written.returncode, "The disk is full" in written.stderr) == (6, True)
+        does(disk, "mount", "-o", "remount,ro", str(disk.folder))
+        shut = does(disk, *program, "sent")
+        assert (shut.returncode, "can only be read" in shut.stderr) == (6, True)
+
+
+@pytest.mark.parametrize(("code", "told"), [(28, "The disk is full"), (5, "reported an error")])
+def test_a_disk_of_which_nothing_else_tells_is_no_fault_of_ours(
+    code: int,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
+    monkeypatch.setattr(setup_command, "set_up", fails)
+    assert run(["setup", "--name", "ana", "--offline"], {}) == 6
+    out, err = capsys.readouterr()
+    assert (out, told in err, "fault" in err) == ("", True, False)

@@ -1,0 +1,64 @@
+"""Ctrl-C is heeded even when it comes where Python drops it."""
+
+import signal
+import threading
+
+import pytest
+
+from entrenous.terminal.interrupts import checked_interrupts, interrupt_once
+
+
+class _Deaf:
+    """Interrupted while it is being thrown away."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_was_dropped_is_raised_at_the_next_check() -> None:
+    with checked_interrupts() as check:
+        check()
+        _Deaf()  # dropped here: nothing is raised
+        with pytest.raises(KeyboardInterrupt):
+            check()
+
+
+def test_an_interrupt_is_raised_at_once_where_it_can_be() -> None:
+    with checked_interrupts(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_what_undoes_is_left_alone_by_a_second_one() -> None:
+    undone = []
+    with interrupt_once() as check:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            signal.raise_signal(signal.SIGINT)
+            undone.append("whole")
+        with pytest.raises(KeyboardInterrupt):
+            check()
+    assert undone == ["whole"]
+
+
+def test_what_was_there_before_is_there_again() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with checked_interrupts():
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_another_thread_is_left_alone() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def elsewhere() -> None:
+        with checked_interrupts() as check:
+            check()
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert seen == [before]

@@ -1,0 +1,62 @@
+"""What commands write and read: new files only, never over somebody's own; files that end."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from entrenous.base.picture import AlreadyThere, NotAFile, UnreadableFile, UnwritableFolder
+from entrenous.terminal.output import single_line
+from entrenous.terminal.output_files import read_file, write_new
+
+
+def test_the_same_again_is_no_matter(tmp_path: Path) -> None:
+    for _ in range(2):
+        write_new(tmp_path / "copies" / "7-lunar-otter-1.jpg", b"a copy")
+    assert (tmp_path / "copies" / "7-lunar-otter-1.jpg").read_bytes() == b"a copy"
+
+
+def test_another_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
+    place = tmp_path / "7-lunar-otter-1.jpg"
+    place.write_bytes(b"mine")
+    with pytest.raises(AlreadyThere, match=r"7-lunar-otter-1\.jpg"):
+        write_new(place, b"a copy")
+    assert place.read_bytes() == b"mine"
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"a copy")
+    for leads_to in ("victim", "nowhere"):
+        (tmp_path / f"to-{leads_to}").symlink_to(tmp_path / leads_to)
+        with pytest.raises(AlreadyThere):
+            write_new(tmp_path / f"to-{leads_to}", b"a copy")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_file_where_a_folder_is_needed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"mine")
+    with pytest.raises(UnwritableFolder):
+        write_new(tmp_path / "file" / "7-lunar-otter-1.jpg", b"a copy")
+
+
+def test_what_may_never_end_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for path in (Path(os.devnull), tmp_path / "pipe", tmp_path / "link"):
+        with pytest.raises(NotAFile, match=path.name):
+            read_file(path)
+    with pytest.raises(UnreadableFile):
+        read_file(tmp_path)
+
+
+def test_a_pipe_that_the_caller_has_opened_is_read() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"of a shell")
+    os.close(writing)
+    assert read_file(Path(f"/dev/fd/{reading}")) == b"of a shell"
+    os.close(reading)
+
+
+def test_what_others_chose_begins_no_line_and_pads_none() -> None:
+    assert single_line("ben.\nIt is signed") == "ben.\ufffdIt is signed"
+    assert single_line(f"ben.{80 * chr(0xA0)}It is signed") == "ben. It is signed"

@@ -1,0 +1,130 @@
+"""What stands as ``-`` on the command line comes by standard input, and help says so first."""
+
+import getpass
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.cli import run
+
+pytestmark = pytest.mark.slow
+
+USAGE = 2
+PAGE = "https://forum.example/thread/quagga-7431"
+CHAT = "the football group, not the large one"
+
+
+class Terminal(io.StringIO):
+    """A keyboard with somebody at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def types(monkeypatch: pytest.MonkeyPatch, typed: io.TextIOBase, *words: str) -> int:
+    monkeypatch.setattr("sys.stdin", typed)
+    return run(list(words), {})
+
+
+@pytest.mark.parametrize(
+    ("command", "metavars"),
+    [
+        (("send",), ("-|TEXT", "-|TEXT")),
+        (("react",), ("-|EMOJI",)),
+        (("person", "add"), ("-|LINK",)),
+        (("setup",), ("-|CODE",)),
+        (("case", "add"), ("-|TEXT", "-|URL", "-|TEXT", "-|NAME", "-|TEXT")),
+        (("evidence", "export"), ("-|TEXT",)),
+    ],
+)
+def test_help_says_first_how_others_do_not_see_it(
+    command: tuple[str, ...], metavars: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*command, "--help"], {}) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for metavar in metavars:
+        before, _, said = said.partition(f"{metavar} ")
+        assert before
+        assert said.removeprefix("<str> ").startswith("- reads it from standard input"), metavar
+    assert said.count("- reads it from standard input") == 1  # each of them has its metavar
+
+
+WAYS = [
+    ("send", "--to", "ben", "--text", "-"),
+    ("send", "beach.jpg", "--to", "ben", "--caption", "-"),
+    ("react", "7-lunar-otter", "-"),
+    ("person", "add", "-", "--as", "ben"),
+]
+by_every_way = pytest.mark.parametrize("words", WAYS, ids=lambda words: words[0])
+
+
+@by_every_way
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [("", "gives nothing"), ("\n", "gives nothing"), ("x" * (2 << 20), "gives too much")],
+    ids=["nothing", "an empty line", "too much"],
+)
+def test_what_is_nothing_or_has_no_end_is_said(
+    words: tuple[str, ...],
+    given: str,
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert types(monkeypatch, io.StringIO(given), *words) == USAGE
+    assert why in capsys.readouterr().err
+
+
+@by_every_way
+def test_what_is_no_text_is_said(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = io.TextIOWrapper(io.BytesIO(b"\xff\xfe"), encoding="utf-8")
+    assert types(monkeypatch, given, *words) == USAGE
+    assert "no text" in capsys.readouterr().err
+
+
+@by_every_way
+def test_a_passphrase_and_a_text_do_not_share_standard_input(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = io.StringIO("seven small otters swim\nhello\n")
+    assert types(monkeypatch, given, "--passphrase-fd", "0", *words) == USAGE
+    assert "gives the passphrase" in capsys.readouterr().err
+    assert given.tell() == 0
+
+
+@pytest.fixture
+def case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "seven small otters swim")
+    assert run(["setup", "--offline", "--name", "ana"], {}) == 0
+    capsys.readouterr()
+    assert run(["case", "open", "--adults", "--json"], {}) == 0
+    return str(json.loads(capsys.readouterr().out)["case"])
+
+
+def test_where_it_was_seen_is_typed_unseen(
+    case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answers(typed: io.TextIOBase, *words: str) -> Any:
+        assert types(monkeypatch, typed, "case", "add", case, *words, "--json") == 0
+        return json.loads(capsys.readouterr().out)
+
+    prompts = list[str]()
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: prompts.append(prompt) or PAGE)
+    answers(Terminal(), "--url", "-")
+    assert prompts == ["Address (it is not shown): "]
+    seen = answers(io.StringIO(CHAT + "\n"), "--chat", "-")["sightings"]
+    assert [one["where"] for one in seen] == [PAGE, CHAT]
+    assert types(monkeypatch, Terminal("they did"), "case", "add", case, "--statement", "-") == 0
+    assert "end it with Ctrl-D" in capsys.readouterr().err
+    two = ("case", "add", case, "--url", "-", "--chat", "-")
+    assert types(monkeypatch, io.StringIO(PAGE), *two) == USAGE
+    assert "one of --url and --chat" in capsys.readouterr().err
+    assert types(monkeypatch, io.StringIO("ftp://x"), "case", "add", case, "--url", "-") == USAGE

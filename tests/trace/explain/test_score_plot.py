@@ -1,0 +1,70 @@
+"""The plot stays inside its frame and readable, for one copy and for thousands."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.trace.explain.plots import Anchor, Dot, Drawing, Path, Tone, Words, score_plot, svg
+
+finite = st.floats(-60.0, 900.0)
+
+
+def inside(drawing: Drawing) -> bool:
+    for shape in drawing.shapes:
+        points = shape.points if isinstance(shape, Path) else (shape.at,)
+        for x, y in points:
+            if not (0 <= x <= drawing.width and 0 <= y <= drawing.height):
+                return False
+    return True
+
+
+@given(st.lists(finite, min_size=1, max_size=12), st.floats(4.5, 8.0), st.integers(0, 12))
+def test_everything_lies_inside(scores: list[float], needed: float, named: int) -> None:
+    by_label = {f"person {n}": score for n, score in enumerate(scores)}
+    drawing = score_plot(by_label, list(by_label)[:named], needed)
+    assert inside(drawing)
+    assert f"Named from {needed:.1f}" in drawing.said
+
+
+@pytest.mark.parametrize("copies", [2, 60, 61, 1000])
+def test_every_named_copy_has_a_dot_right_of_the_line(copies: int) -> None:
+    dice = np.random.default_rng(3)
+    scores = {f"p{n}": float(score) for n, score in enumerate(dice.normal(size=copies))}
+    scores["p1"] = 40.0
+    drawing = score_plot(scores, ["p1"], 6.2)
+    dots = [shape for shape in drawing.shapes if isinstance(shape, Dot)]
+    (limit,) = (s for s in drawing.shapes if isinstance(s, Path) and s.dashed)
+    (named,) = (dot for dot in dots if dot.tone is Tone.NAMED)
+    assert named.at[0] > limit.points[0][0]
+    others = [dot for dot in dots if dot.tone is Tone.SOFT]
+    assert len(others) == (copies - 1 if copies <= 60 else 0)
+    assert all(dot.at[0] < limit.points[0][0] for dot in others)
+    assert inside(drawing)
+
+
+def test_dots_do_not_hide_each_other() -> None:
+    drawing = score_plot({f"p{n}": 0.1 for n in range(12)}, [], 5.0)
+    at = [shape.at for shape in drawing.shapes if isinstance(shape, Dot)]
+    assert len(at) == 12
+    gaps = [math.dist(a, b) for n, a in enumerate(at) for b in at[:n]]
+    assert min(gaps) >= 8.0
+
+
+def test_labels_do_not_overlap() -> None:
+    scores = {f"a rather long name {n}": 20.0 + 9 * n for n in range(6)}
+    drawing = score_plot(scores, list(scores), 5.4)
+    labels = [s for s in drawing.shapes if isinstance(s, Words) and s.at[1] < 60]
+    boxes = [(s.at[0] - 2.7 * len(s.text), s.at[0] + 2.7 * len(s.text), s.at[1]) for s in labels]
+    for n, one in enumerate(boxes):
+        for other in boxes[:n]:
+            assert one[2] != other[2] or one[1] <= other[0] or other[1] <= one[0]
+
+
+def test_svg_escapes_what_others_chose() -> None:
+    words = Words((1.0, 2.0), "<script>&", Tone.INK, Anchor.START)
+    drawn = svg(Drawing(10, 10, (words,), 'a "quoted" <name>'))
+    assert "<script>" not in drawn
+    assert "&lt;script&gt;&amp;" in drawn

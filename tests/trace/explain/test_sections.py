@@ -1,0 +1,89 @@
+"""The account of a trace: of a picture, of a clip, of nothing, with every choice."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from entrenous.base.identifiers import MessageName, RecipientId
+from entrenous.trace.explain.page import write_page
+from entrenous.trace.explain.pdf import write_pdf
+from entrenous.trace.explain.sections import Choices, account_of, account_of_picture
+from entrenous.watermark.verdict import Finding, Part, Span, Trace, Verdict, Warp, weigh
+from tests.trace.report_desk import Desk
+
+AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
+NAME = MessageName("7-otter")
+SQUARE = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+
+def trace(scores: dict[str, float], **more: object) -> Trace:
+    verdict = weigh({RecipientId(who): score for who, score in scores.items()}, compared=1000)
+    whole = Trace(3, AT, b"l" * 32, verdict, NAME, compared=1000)
+    return replace(whole, **more)  # type: ignore[arg-type]
+
+
+def test_a_picture_says_how_it_lies_and_how_sure_that_is(caro_leaked: Desk) -> None:
+    seen, leak, device = caro_leaked.seen, caro_leaked.leak, caro_leaked.device
+    account = account_of_picture(seen, leak, "found.jpg", device, Choices())
+    known = dict(account.undone)
+    assert known["Crop, turn, mirror"].startswith("cropped to 7")
+    assert known["Saved as"] == "JPEG, quality about 70"
+    assert "points of both pictures agree" in known["How sure it lies right"]
+    assert "as sent" in known["Light and colour"]
+    assert dict(account.identity)["Copies compared"] == "3"
+    assert any("faint steps of brightness" in one for one in account.method)
+
+
+def test_a_clip_says_which_part_and_needs_no_picture() -> None:
+    account = account_of(trace({"ben": 12.0, "caro": 0.2}, span=Span(3.0, 5.0)), "a.mp4", Choices())
+    assert dict(account.undone) == {"Which part": "5.0 s of it, from 3.0 s after its start"}
+    assert account.pictures is None
+    assert "picture" not in account.method[0]
+    assert b"%PDF" in write_pdf(account)
+    assert "made for ben" in write_page(account)
+
+
+def test_a_file_that_lies_on_nothing_has_an_account_too() -> None:
+    nobody = Trace(1, AT, b"l" * 32, Verdict(Finding.NOBODY, (), {}, {}), compared=5)
+    account = account_of(nobody, "x.png", Choices())
+    assert account.plot is None
+    assert account.rows == ()
+    assert "clears nobody" in account.remarks[0]
+    assert b"%PDF" in write_pdf(account)
+    assert "No copy stands out" in write_page(account)
+
+
+def test_of_a_thousand_copies_twenty_are_listed() -> None:
+    scores = {f"p{n}": n / 1000 for n in range(999)} | {"caro": 50.0}
+    account = account_of(trace(scores), "x.png", Choices())
+    assert [row.label for row in account.rows[:2]] == ["caro", "p998"]
+    assert len(account.rows) == 20
+    assert (
+        account.unlisted == "980 further copies are not listed; the highest of their scores is 1.0."
+    )
+    assert [row.support for row in account.rows[:2]] == ["extremely strong support", "not named"]
+
+
+@pytest.mark.parametrize("named", [1, 3, 4, 12])
+def test_each_named_copy_has_its_sentence(named: int) -> None:
+    scores = {f"p{n}": 20.0 + n for n in range(named)} | {"x": 0.0}
+    account = account_of(trace(scores), "x.png", Choices(blind=True))
+    assert len(account.named) == named
+    assert account.headline.endswith("one copy" if named == 1 else "several copies")
+    assert f"copy {named + 1}" in [row.label for row in account.rows]
+
+
+def test_further_messages_are_told_of() -> None:
+    other = Part(
+        MessageName("8-heron"),
+        weigh({RecipientId("eva"): 30.0}, compared=1000),
+        Warp(SQUARE, 1.0, 0.0, mirrored=False, scale=1.0),
+    )
+    account = account_of(trace({"ben": 40.0}, others=(other,)), "x.png", Choices())
+    assert any("8-heron: eva" in remark for remark in account.remarks)
+
+
+def test_the_date_has_no_leading_zero() -> None:
+    early = replace(trace({"ben": 9.0}), at=datetime(2026, 3, 5, 9, 7, tzinfo=UTC))
+    assert account_of(early, "x", Choices()).made_at == "5 March 2026, 09:07 UTC"

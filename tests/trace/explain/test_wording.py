@@ -1,0 +1,108 @@
+"""A verdict in words: never more certain than the figures."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.trace.explain.wording import (
+    NO_SUPPORT,
+    how_it_lies,
+    how_large,
+    in_digits,
+    odds,
+    ratio_in_digits,
+    rounded_up,
+    support,
+    times_likelier,
+    what_was_missing,
+    which_part,
+)
+from entrenous.watermark.verdict import Span, Warp
+
+SQUARE = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+
+@given(st.floats(1e-77, 1.0), st.integers(1, 6))
+def test_a_chance_is_never_shown_smaller_than_it_is(chance: float, digits: int) -> None:
+    shown = rounded_up(chance, digits)
+    assert chance <= shown <= min(1.0, chance * (1 + 10.0 ** (1 - digits)) * (1 + 1e-9))
+
+
+@given(st.floats(1e-77, 1.0))
+def test_digits_say_no_less(chance: float) -> None:
+    assert float(in_digits(chance).removeprefix("below ")) >= chance
+
+
+def test_the_odds_never_say_too_much() -> None:
+    assert "once in 100 million tries" in odds(9.9e-9)
+    assert "once in 1 million tries" in odds(9.9e-7)
+    assert "a million billion" in odds(1e-40)
+
+
+@given(st.floats(0.5, 2.0**256))
+def test_a_ratio_is_never_shown_larger_than_it_is(ratio: float) -> None:
+    shown = ratio_in_digits(ratio)
+    if shown == "below 2":
+        assert ratio < 2.0
+    else:
+        least = float(shown.removeprefix("above "))
+        assert least <= ratio * (1 + 1e-9)
+        assert ratio < 1.2 * least or shown.startswith("above")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"),
+    [
+        (0.5, NO_SUPPORT),
+        (1.99, NO_SUPPORT),
+        (2.0, "weak support"),
+        (10.0, "moderate support"),
+        (100.0, "moderately strong support"),
+        (999.9, "moderately strong support"),
+        (1e3, "strong support"),
+        (1e4, "very strong support"),
+        (1e6, "extremely strong support"),
+        (2.0**256, "extremely strong support"),
+    ],
+)
+def test_support_follows_the_scale(ratio: float, words: str) -> None:
+    assert support(ratio) == words
+
+
+def test_times_likelier_is_rounded_down() -> None:
+    assert "more than 7 times" in times_likelier(7.9)
+    assert "more than 1 million times" in times_likelier(9.9e6)
+    assert "a million billion times" in times_likelier(1e70)
+    assert "about as likely" in times_likelier(0.5)
+
+
+@given(st.floats(-5.0, 400.0), st.floats(4.5, 9.0))
+def test_nobody_clears_nobody_whatever_was_missing(forecast: float, needed: float) -> None:
+    said = what_was_missing(forecast, needed)
+    assert "clears nobody" in said
+    assert ("By its looks enough" in said) == (forecast >= needed + 2.0)
+
+
+def test_how_much_more_it_takes_grows_with_the_square() -> None:
+    assert "about 4 times as many pixels" in what_was_missing(4.0, 6.0)
+    assert "about 16 times as many pixels" in what_was_missing(2.0, 6.0)
+    assert "Next to nothing" in what_was_missing(0.01, 6.0)
+
+
+def test_how_it_lies() -> None:
+    assert how_it_lies(Warp(SQUARE, 1.0, 0.0, mirrored=False, scale=1.0)) == "the whole of it"
+    cut = Warp(SQUARE, 0.712, -10.2, mirrored=True, scale=0.5)
+    assert how_it_lies(cut) == "cropped to 71 %, mirrored, turned by 10 degrees"
+
+
+def test_how_large() -> None:
+    assert how_large(1.004) == "the same size as sent"
+    assert how_large(0.5) == "shown at 50 % of the size it was sent in"
+
+
+def test_which_part_of_a_clip() -> None:
+    assert which_part(Span(12.34, 5.0)) == "5.0 s of it, from 12.3 s after its start"
+    assert which_part(Span(3.0, 0.0)) == "one frame, 3.0 s after its start"
+    assert which_part(Span(0.0, 9.0, 0.98)).endswith("played 2.0 % slower")
+    # Half a frame of its 48 is neither a speed nor another length.
+    assert which_part(Span(0.0, 4.0 * 0.988, 0.988)) == "4.0 s of it, from 0.0 s after its start"

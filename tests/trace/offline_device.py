@@ -1,0 +1,38 @@
+"""A device in memory that marks and traces, and photographs for it."""
+
+import io
+
+import numpy as np
+import skimage.data
+from PIL import Image
+
+from entrenous.base.identifiers import RecipientId
+from entrenous.device.device import Device
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.media.picture_reader import read_picture
+from entrenous.send.copies.mark_file import mark_copies
+from tests.in_memory.vault import MemoryVault
+from tests.village.relay import village_relay
+from tests.village.world import RELAY, LoadedDice, WoundClock
+
+
+def offline_device() -> Device:
+    clock, dice, vault = WoundClock(), LoadedDice("ana"), MemoryVault()
+    courier = village_relay(RELAY, clock, LoadedDice("relay"))[1]
+    return Device(clock, dice, vault, VaultLedger(vault), courier, read_picture)
+
+
+def as_jpeg(picture: Image.Image, quality: int = 90) -> bytes:
+    file = io.BytesIO()
+    picture.convert("RGB").save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+def photo_of(name: str) -> Image.Image:
+    return Image.fromarray(np.asarray(getattr(skimage.data, name)()))
+
+
+def marked_for(device: Device, photo: Image.Image, *people: str) -> tuple[str, dict[str, bytes]]:
+    """The message's name, and each person's copy of a photograph."""
+    made = list(mark_copies(as_jpeg(photo, 95), [RecipientId(one) for one in people], None, device))
+    return made[0][0], {copy.to: copy.data for _, copy in made}

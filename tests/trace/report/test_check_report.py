@@ -1,0 +1,374 @@
+"""A disclosed finding is repeated bit for bit, and refused when anything in it was changed."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.identity import BadSignature
+from entrenous.base.picture import Picture
+from entrenous.crypto.hashing import sha256
+from entrenous.crypto.identity_keys import new_account, signing_key
+from entrenous.media.picture_reader import read_picture
+from entrenous.send.copies.mark_file import mark_copies
+from entrenous.trace.explain.sections import Choices, account_of
+from entrenous.trace.picture import investigate
+from entrenous.trace.report.check_report import Files, check_report
+from entrenous.trace.report.disclose import Disclosed, disclose
+from entrenous.trace.report.examine import Evidence, examine
+from entrenous.trace.report.nouns import (
+    BadReport,
+    DoesNotHold,
+    NothingToDisclose,
+    OnlyPictures,
+    TracedBefore,
+)
+from entrenous.trace.report.recompute import chance, ratio, score, set_aside, tail
+from entrenous.watermark.likelihood import likelihood_ratio, tail_of_best, upper_tail
+from entrenous.watermark.verdict import Finding, NoSuchTrace, Span
+from entrenous.wire.encodings import canonical_json
+from tests.trace.report_desk import Desk, as_jpeg, desk, device_with_nothing, opened
+
+pytestmark = pytest.mark.slow
+
+Change = Callable[[dict[str, Any]], object]
+Known = dict[tuple[bytes, bytes], Evidence | None]
+
+
+@pytest.fixture(scope="module")
+def disclosed(caro_leaked: Desk) -> Disclosed:
+    return disclose(1, caro_leaked.leak, caro_leaked.device, None, blind=False)
+
+
+@pytest.fixture
+def remembered(monkeypatch: pytest.MonkeyPatch, known: Known) -> None:
+    """What was examined once is not examined again: many changes are tried on one pair of files."""
+
+    def examined(found: Picture, original: Picture) -> Evidence | None:
+        key = found.samples, original.samples
+        if key not in known:
+            known[key] = examine(found, original)
+        return known[key]
+
+    monkeypatch.setattr("entrenous.trace.report.check_report.examine", examined)
+
+
+@pytest.fixture(scope="module")
+def known() -> Known:
+    return {}
+
+
+def files(desk: Desk, report: bytes, copy: bytes | None = None) -> Files:
+    return Files(report, desk.leak, desk.original, copy)
+
+
+def forged(file: bytes, change: Change, *, digest: bool = True) -> bytes:
+    """The report with a change in it, and by default with a digest that fits again."""
+    plain = json.loads(file)
+    change(plain)
+    sealed = {name: plain.pop(name) for name in ("digest", "device", "signature")}
+    if digest:
+        sealed["digest"] = sha256(canonical_json(plain)).hex()
+    return json.dumps({**plain, **sealed}).encode()
+
+
+def test_it_holds_bit_for_bit(caro_leaked: Desk, disclosed: Disclosed) -> None:
+    told: list[tuple[int, int]] = []
+    repeated = check_report(
+        files(caro_leaked, disclosed.file), read_picture, lambda *of: told.append(of)
+    )
+    assert repeated.elsewhere == {}
+    assert repeated.report == disclosed.report
+    assert repeated.report.finding is Finding.ONE
+    assert repeated.report.named == ("caro",)
+    assert repeated.digest == disclosed.digest
+    assert repeated.signed_by is None
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_it_says_what_the_trace_said(caro_leaked: Desk, disclosed: Disclosed) -> None:
+    traced = caro_leaked.seen.trace.verdict
+    for copy in disclosed.report.copies:
+        assert copy.score == pytest.approx(traced.score[copy.to], abs=1e-3)
+
+
+def test_nobody_is_repeated_too(original_leaked: Desk) -> None:
+    made = disclose(1, original_leaked.leak, original_leaked.device, None, blind=True)
+    repeated = check_report(files(original_leaked, made.file), read_picture)
+    assert repeated.report.finding is Finding.NOBODY
+    assert repeated.most is None
+    assert [copy.to for copy in repeated.report.copies] == ["copy 1", "copy 2", "copy 3"]
+
+
+@pytest.mark.usefixtures("remembered")
+def test_a_copy_in_hand_is_recognised(caro_leaked: Desk, disclosed: Disclosed) -> None:
+    ours = files(caro_leaked, disclosed.file, caro_leaked.copies["ben"])
+    assert check_report(ours, read_picture).copy_of == ("ben",)
+    with pytest.raises(DoesNotHold, match="the copy in hand"):
+        check_report(files(caro_leaked, disclosed.file, caro_leaked.leak), read_picture)
+
+
+def test_copies_that_are_one_file_are_all_told() -> None:
+    """Two marks of a tiny plain picture may end as one file; that is no fault of the report."""
+    device, plain = device_with_nothing(), io.BytesIO()
+    Image.new("RGB", (128, 96)).save(plain, "WEBP", quality=30)
+    labels = [RecipientId("ben"), RecipientId("caro")]
+    made_copies = mark_copies(plain.getvalue(), labels, None, device)
+    copy, _ = (one.data for _, one in made_copies)
+    investigate(copy, device)
+    made = disclose(1, copy, device, None, blind=False)
+    ours = Files(made.file, copy, plain.getvalue(), copy)
+    assert check_report(ours, read_picture).copy_of == ("ben", "caro")
+
+
+def listed_twice(plain: dict[str, Any]) -> None:
+    """Caro's copy once more, in front, as somebody else's; every figure fits."""
+    plain["copies"].insert(0, {**plain["copies"][1], "to": "eva"})
+    plain["finding"], plain["named"], plain["compared"] = "several", ["eva", "caro"], 4
+    for one in plain["copies"]:
+        one["chance"] = repr(chance(float(one["score"]), 4, one["round"]))
+
+
+@pytest.mark.usefixtures("remembered")
+def test_one_copy_is_not_two_peoples(caro_leaked: Desk, disclosed: Disclosed) -> None:
+    ours = files(caro_leaked, forged(disclosed.file, listed_twice), caro_leaked.copies["caro"])
+    with pytest.raises(BadReport, match="one copy twice"):
+        check_report(ours, read_picture)
+
+
+def test_blind_keeps_only_the_names_of_named_copies(caro_leaked: Desk) -> None:
+    made = disclose(1, caro_leaked.leak, caro_leaked.device, None, blind=True)
+    assert [copy.to for copy in made.report.copies] == ["copy 1", "caro", "copy 3"]
+    assert b"ben" not in made.file
+
+
+def test_a_named_copy_that_was_called_copy_2_is_no_pseudonym() -> None:
+    ours = desk(("copy 2", "copy 1"), "copy 2")
+    made = disclose(1, ours.leak, ours.device, None, blind=True)
+    report = check_report(Files(made.file, ours.leak, ours.original), read_picture).report
+    assert (report.finding, report.named) == (Finding.ONE, ("copy 2",))
+    assert [copy.to for copy in report.copies] == ["copy 2", "copy 3"]
+    account = account_of(ours.seen.trace, "leak.jpg", Choices(blind=True))
+    assert {row.label: row.named for row in account.rows} == {"copy 2": True, "copy 3": False}
+
+
+def swapped(plain: dict[str, Any]) -> None:
+    """The ledger says of one person's copy what was true of another's: seeds exchanged."""
+    one, other = plain["copies"][0], plain["copies"][1]
+    one["seed"], other["seed"] = other["seed"], one["seed"]
+    for name in ("first_score", "score", "chance", "likelihood_ratio"):
+        one[name], other[name] = other[name], one[name]
+    plain["named"] = ["ben"]
+
+
+def other_seed(plain: dict[str, Any]) -> None:
+    plain["copies"][2]["seed"] = "5a" * 32
+
+
+def higher_score(plain: dict[str, Any]) -> None:
+    plain["copies"][0]["score"] = "7.25"
+
+
+def last_digit(plain: dict[str, Any]) -> None:
+    score = plain["copies"][1]["score"]
+    plain["copies"][1]["score"] = repr(float(score) * (1 + 1e-12))
+
+
+def smaller_chance(plain: dict[str, Any]) -> None:
+    plain["copies"][0]["chance"] = "1e-20"
+
+
+def fewer_compared(plain: dict[str, Any]) -> None:
+    plain["compared"] = 3_000_000
+
+
+def other_finding(plain: dict[str, Any]) -> None:
+    plain["finding"], plain["named"] = "several", ["caro", "ben"]
+
+
+def other_alpha(plain: dict[str, Any]) -> None:
+    plain["alpha"] = "0.01"
+
+
+def other_evidence(plain: dict[str, Any]) -> None:
+    plain["evidence"]["sha256"] = "00" * 32
+
+
+def moved(plain: dict[str, Any]) -> None:
+    plain["registration"]["homography"][2] = "3.0"
+
+
+def other_dither(plain: dict[str, Any]) -> None:
+    plain["dither"] = "11" * 32
+
+
+def other_copy_hash(plain: dict[str, Any]) -> None:
+    plain["copies"][0]["sha256"] = "22" * 32
+
+
+CHANGES = (
+    swapped,
+    other_seed,
+    higher_score,
+    last_digit,
+    smaller_chance,
+    fewer_compared,
+    other_finding,
+    other_alpha,
+    other_evidence,
+    moved,
+    other_dither,
+    other_copy_hash,
+)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+@pytest.mark.usefixtures("remembered")
+def test_a_change_is_refused(caro_leaked: Desk, disclosed: Disclosed, change: Change) -> None:
+    careless = forged(disclosed.file, change, digest=False)
+    with pytest.raises(BadReport, match="digest"):
+        check_report(files(caro_leaked, careless), read_picture)
+    careful = forged(disclosed.file, change)
+    with pytest.raises(DoesNotHold) as refusal:
+        check_report(files(caro_leaked, careful), read_picture)
+    assert refusal.value.family == "unproven"
+
+
+@pytest.mark.parametrize(
+    "change", [swapped, higher_score, smaller_chance, other_finding, moved, other_copy_hash]
+)
+@pytest.mark.usefixtures("remembered")
+def test_a_change_is_refused_even_if_it_claims_other_versions(
+    caro_leaked: Desk, disclosed: Disclosed, change: Change
+) -> None:
+    def both(plain: dict[str, Any]) -> None:
+        change(plain)
+        plain["made_with"]["numpy"] = "1.0"
+
+    with pytest.raises(DoesNotHold):
+        check_report(files(caro_leaked, forged(disclosed.file, both)), read_picture)
+
+
+@pytest.mark.usefixtures("remembered")
+def test_other_versions_are_named(caro_leaked: Desk, disclosed: Disclosed) -> None:
+    def elsewhere(plain: dict[str, Any]) -> None:
+        plain["made_with"]["numpy"] = "1.0"
+        score = repr(float(plain["copies"][1]["score"]) * (1 + 1e-9))
+        plain["copies"][1]["score"] = score
+
+    ours = files(caro_leaked, forged(disclosed.file, elsewhere))
+    assert set(check_report(ours, read_picture).elsewhere) == {"numpy"}
+
+
+def test_another_leak_or_original_is_refused(caro_leaked: Desk, disclosed: Disclosed) -> None:
+    other = as_jpeg(Image.new("RGB", (200, 200)))
+    with pytest.raises(DoesNotHold, match="the found file"):
+        check_report(Files(disclosed.file, other, caro_leaked.original), read_picture)
+    with pytest.raises(DoesNotHold, match="the original"):
+        check_report(Files(disclosed.file, caro_leaked.leak, other), read_picture)
+
+
+def test_a_leak_with_a_hash_that_was_made_to_fit_is_refused(
+    caro_leaked: Desk, disclosed: Disclosed
+) -> None:
+    other = caro_leaked.copies["ben"]
+
+    def to_fit(plain: dict[str, Any]) -> None:
+        plain["leak_sha256"] = sha256(other).hex()
+
+    forgery = forged(disclosed.file, to_fit)
+    with pytest.raises(DoesNotHold):
+        check_report(Files(forgery, other, caro_leaked.original), read_picture)
+
+
+@pytest.mark.usefixtures("remembered")
+def test_a_signature_is_checked(caro_leaked: Desk) -> None:
+    account = new_account()
+    made = disclose(1, caro_leaked.leak, caro_leaked.device, account, blind=False)
+    signed_by = check_report(files(caro_leaked, made.file), read_picture).signed_by
+    assert signed_by == signing_key(account)
+    plain = json.loads(made.file)
+    plain["device"] = signing_key(new_account()).hex()
+    with pytest.raises(BadSignature):
+        check_report(files(caro_leaked, json.dumps(plain).encode()), read_picture)
+
+
+@pytest.mark.usefixtures("remembered")
+def test_how_many_might_have_been_compared(caro_leaked: Desk, disclosed: Disclosed) -> None:
+    most = check_report(files(caro_leaked, disclosed.file), read_picture).most
+    assert most is not None
+    assert most > 1_000_000
+    assert caro_leaked.seen.compared == 3
+
+
+def test_only_the_traced_file_is_disclosed(caro_leaked: Desk) -> None:
+    with pytest.raises(DoesNotHold, match="the found file"):
+        disclose(1, caro_leaked.original, caro_leaked.device, None, blind=False)
+    with pytest.raises(NoSuchTrace):
+        disclose(99, caro_leaked.leak, caro_leaked.device, None, blind=False)
+
+
+def test_what_lay_on_nothing_discloses_nothing(caro_leaked: Desk) -> None:
+    device, kept = caro_leaked.device, caro_leaked.seen.trace
+    device.ledger.note(replace(kept, number=55, message=None, warp=None))
+    with pytest.raises(NothingToDisclose):
+        disclose(55, caro_leaked.leak, device, None, blind=False)
+
+
+def test_a_clip_is_not_disclosed_this_way(caro_leaked: Desk) -> None:
+    device, kept = caro_leaked.device, caro_leaked.seen.trace
+    device.ledger.note(replace(kept, number=56, span=Span(0.0, 2.0)))
+    with pytest.raises(OnlyPictures):
+        disclose(56, caro_leaked.leak, device, None, blind=False)
+
+
+@pytest.mark.parametrize("z", [-3.0, 0.0, 1.4, 4.9, 6.2, 18.0, 300.0])
+@pytest.mark.parametrize("compared", [1, 24, 100_000])
+def test_the_plain_arithmetic_is_that_of_the_trace(z: float, compared: int) -> None:
+    assert tail(z) == upper_tail(z)
+    once = tail_of_best(compared, upper_tail(z))
+    assert chance(z, compared, 0) == min(1.0, 2.0 * once)
+    assert chance(z, compared, 3) == min(1.0, 16.0 * once)
+    assert ratio(z) == pytest.approx(likelihood_ratio(z), rel=1e-12)
+
+
+def test_a_trace_that_does_not_say_among_how_many_is_not_disclosed(caro_leaked: Desk) -> None:
+    device = caro_leaked.device
+    device.ledger.note(replace(caro_leaked.seen.trace, number=77, compared=0))
+    with pytest.raises(TracedBefore):
+        disclose(77, caro_leaked.leak, device, None, blind=False)
+
+
+def test_merged_copies_are_repeated_in_rounds() -> None:
+    """Copies that are heard only once the louder ones are set aside agree with the trace's."""
+    names = ("ben", "caro", "dina", "eva")
+    ours = desk(names)
+    loud, faint = (np.asarray(opened(ours.copies[name]), float) for name in ("ben", "eva"))
+    merged = as_jpeg(Image.fromarray(np.rint(0.9 * loud + 0.1 * faint).astype(np.uint8)), 85)
+    seen = investigate(merged, ours.device)
+    made = disclose(seen.trace.number, merged, ours.device, None, blind=False)
+    repeated = check_report(Files(made.file, merged, ours.original), read_picture).report
+    assert "ben" in repeated.named
+    assert repeated.named == seen.trace.verdict.named
+    for copy in repeated.copies:
+        assert copy.score == pytest.approx(seen.trace.verdict.score[copy.to], abs=0.02)
+    ben, caro = repeated.copies[0], repeated.copies[1]
+    assert ben.round == 0
+    assert caro.likelihood_ratio == ratio(caro.first_score)
+
+
+def test_what_is_set_aside_is_gone() -> None:
+    dice = np.random.default_rng(5)
+    signs = [dice.integers(0, 2, 4_000) * 2.0 - 1.0 for _ in range(3)]
+    evidence = 3.0 * signs[0] + 1.0 * signs[1] + dice.normal(size=4_000)
+    assert score(signs[0], evidence) > 40.0
+    left = set_aside(evidence, [signs[0]])
+    assert abs(score(signs[0], left)) < 2.0
+    assert score(signs[1], left) > score(signs[1], evidence) + 10.0
+    assert abs(score(signs[2], left)) < 5.0

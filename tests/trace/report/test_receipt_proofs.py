@@ -1,0 +1,286 @@
+"""What recipients' devices signed: a sender who edits her ledger afterwards is found out."""
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from entrenous.base.copies import CopyProof, Receipted, ReceiptEvent, ReceiptProof
+from entrenous.base.identifiers import PersonId
+from entrenous.base.identity import BadSignature, Place
+from entrenous.base.secret import Secret
+from entrenous.cli import run
+from entrenous.crypto.statements import receipt_leaf, sign_receipts
+from entrenous.device.identities import who_am_i
+from entrenous.device.sent_copies import proofs_of
+from entrenous.device.sent_messages import Message
+from entrenous.media.picture_reader import read_picture
+from entrenous.send.devices.device_lists import take_list
+from entrenous.send.devices.own_key_bundle import place_in, signed_batch
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.people.keep_contacts import contact_named, verify_contact
+from entrenous.terminal.output import key_fingerprint
+from entrenous.trace.picture import investigate
+from entrenous.trace.report.check_report import (
+    Files,
+    cards_for,
+    check_proofs,
+    check_report,
+    proof_for,
+    signer,
+    was_opened,
+)
+from entrenous.trace.report.disclose import Disclosed, disclose
+from entrenous.trace.report.nouns import DisclosedCopy, DoesNotHold
+from entrenous.wire.receipt import (
+    read_receipt_proof,
+    read_receipt_statement,
+    write_receipt_proof,
+    write_receipt_statement,
+)
+from tests.send.send_device import SMALL, Person, Room
+from tests.trace.report_desk import as_jpeg, photo
+from tests.village.households import links
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Case:
+    """Ana's picture went to ben and caro, whose devices signed; ben's copy was found."""
+
+    ana: Person
+    ben: Person
+    message: Message
+    original: bytes
+    leak: bytes
+
+    def disclosed(self, *, blind: bool = False) -> Disclosed:
+        """The report, as Ana's device writes it from the ledger that it has now."""
+        number = investigate(self.leak, self.ana.device).trace.number
+        proofs = proofs_of(self.message.id, self.ana.device)
+        return disclose(number, self.leak, self.ana.device, None, blind=blind, proofs=proofs)
+
+    def files(self, report: bytes) -> Files:
+        return Files(report, self.leak, self.original)
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    room, original = Room(), as_jpeg(photo(), 95)
+    ana, ben, caro = (room.settles(name) for name in ("ana", "ben", "caro"))
+    for one in (ben, caro):
+        ana.adds(one)
+        verify_contact("ana", one.device)
+    ana.sends(original, ben, caro)
+    copy = ben.opens_newest().files[0].data
+    fetch_messages(caro.device)  # she never opens hers
+    assert len(received_messages(caro.device)) == 1
+    room.clock.wind(minutes=16)
+    for one in (ben, caro, ana):
+        fetch_messages(one.device)
+    (message,) = ana.device.ledger.messages()
+    found = Image.open(io.BytesIO(copy)).crop((24, 16, 276, 268))
+    return Case(ana, ben, message, original, as_jpeg(found, 70))
+
+
+@pytest.fixture(scope="module")
+def disclosed(case: Case) -> Disclosed:
+    return case.disclosed()
+
+
+def copy_of(disclosed: Disclosed, who: str) -> DisclosedCopy:
+    return next(copy for copy in disclosed.report.copies if copy.to == who)
+
+
+@pytest.mark.threat("sender-frames")
+def test_an_honest_report_holds_and_says_who_opened_it(case: Case, disclosed: Disclosed) -> None:
+    repeated = check_report(case.files(disclosed.file), read_picture)
+    assert repeated.report.named == ("ben",)
+    told = {ReceiptEvent.DELIVERED, ReceiptEvent.OPENED}
+    assert {one.event for one in repeated.signed["ben"]} == told
+    assert was_opened(repeated.signed["ben"])
+    assert [one.event for one in repeated.signed["caro"]] == [ReceiptEvent.DELIVERED]
+    assert not was_opened(repeated.signed["caro"])
+
+
+@pytest.mark.threat("sender-frames")
+def test_a_ledger_that_was_edited_after_sending_is_refused(case: Case) -> None:
+    """Ana says that ben's mark had been caro's: her seeds, hashes and nonces exchanged."""
+    (picture,) = case.message.pictures
+    ben, caro = picture.copies
+    framed = (
+        replace(ben, seed=caro.seed, sha256=caro.sha256, nonce=caro.nonce),
+        replace(caro, seed=ben.seed, sha256=ben.sha256, nonce=ben.nonce),
+    )
+    edited = replace(case.message, pictures=(replace(picture, copies=framed),))
+    case.ana.device.ledger.record(edited)
+    try:
+        made = case.disclosed()
+        assert made.report.named == ("caro",)
+        with pytest.raises(DoesNotHold, match=r"what the device of .* signed"):
+            check_report(case.files(made.file), read_picture)
+    finally:
+        case.ana.device.ledger.record(case.message)
+
+
+@pytest.fixture
+def swapped(case: Case) -> Iterator[Disclosed]:
+    """Ana calls ben caro and caro ben, and nothing else is changed."""
+    (picture,) = case.message.pictures
+    ben, caro = picture.copies
+    labels = replace(ben, to=caro.to), replace(caro, to=ben.to)
+    edited = replace(case.message, pictures=(replace(picture, copies=labels),))
+    case.ana.device.ledger.record(edited)
+    try:
+        yield case.disclosed()
+    finally:
+        case.ana.device.ledger.record(case.message)
+
+
+@pytest.mark.threat("sender-frames")
+def test_a_label_is_the_senders_word_and_the_keys_are_whose_device_signed(
+    case: Case, swapped: Disclosed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ben = contact_named("ben", case.ana.device).person.id
+    repeated = check_report(case.files(swapped.file), read_picture)
+    assert repeated.report.named == ("caro",)
+    assert signer(repeated.signed["caro"]) == ben
+    files = {"r.json": swapped.file, "leak.jpg": case.leak, "original.jpg": case.original}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    asked = ["verdict", "check", str(tmp_path / "r.json"), "--leak", str(tmp_path / "leak.jpg")]
+    assert run([*asked, "--original", str(tmp_path / "original.jpg")], {}) == 0
+    told = capsys.readouterr().out
+    assert f"person with the keys {key_fingerprint(ben)} signed" in told
+    assert "That this is caro is the sender's word" in told
+    assert "Signed by their device" not in told
+
+
+@pytest.mark.threat("sender-frames")
+def test_receipts_that_name_different_senders_are_refused(case: Case, disclosed: Disclosed) -> None:
+    ben, caro = copy_of(disclosed, "ben"), copy_of(disclosed, "caro")
+    assert ben.proof is not None
+    said = read_receipt_statement(ben.proof.receipts[0].statement)
+    others = replace(said, sender=PersonId(bytes(32)))
+    statement = write_receipt_statement(others)
+    leaves = [receipt_leaf(statement)]
+    batch = signed_batch(leaves, None, sign_receipts, case.ben.device)
+    proof = write_receipt_proof(ReceiptProof(place_in(leaves, 0), batch))
+    signed = Receipted(statement, proof)
+    claimed = replace(ben, proof=replace(ben.proof, receipts=(signed,)))
+    assert set(check_proofs([claimed], disclosed.report.cards)) == {"ben"}
+    with pytest.raises(DoesNotHold, match="who sent what was signed for"):
+        check_proofs([claimed, caro], disclosed.report.cards)
+
+
+def test_a_receipt_from_before_a_change_of_the_list_is_proven_by_the_newer_card() -> None:
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben")
+    ana.adds(ben)
+    verify_contact("ana", ben.device)
+    ana.sends(SMALL, ben)
+    fetch_messages(ben.device)
+    room.clock.wind(minutes=16)
+    fetch_messages(ben.device)
+    links(room, ben, "phone")
+    with ana.device.vault.together():
+        take_list(contact_named("ben", ana.device), who_am_i(ben.device).card, ana.device)
+    fetch_messages(ana.device)
+    (message,) = ana.device.ledger.messages()
+    (copy,) = message.pictures[0].copies
+    proofs = proofs_of(message.id, ana.device)
+    figures = (0.0, 0, 0.0, 1.0, 1.0, proof_for(copy, proofs.copies))
+    shown = DisclosedCopy("ben", copy.seed, copy.sha256, *figures)
+    cards = cards_for([shown], proofs.cards)
+    assert len(cards) == 1
+    ((said,),) = check_proofs([shown], cards).values()
+    assert (said.recipient, signer([said])) == (ben.id, ben.id)
+    assert said.head != contact_named("ben", ana.device).person.head
+
+
+Change = Callable[[CopyProof, CopyProof], CopyProof]
+
+
+def others_receipts(mine: CopyProof, theirs: CopyProof) -> CopyProof:
+    return replace(mine, receipts=theirs.receipts)
+
+
+def others_proof(_: CopyProof, theirs: CopyProof) -> CopyProof:
+    return theirs
+
+
+def another_message(mine: CopyProof, _: CopyProof) -> CopyProof:
+    return replace(mine, message=bytes(16))
+
+
+def another_device(mine: CopyProof, _: CopyProof) -> CopyProof:
+    return replace(mine, device=bytes(16))
+
+
+def another_nonce(mine: CopyProof, _: CopyProof) -> CopyProof:
+    return replace(mine, nonce=Secret(bytes(32)))
+
+
+def no_nonce(mine: CopyProof, _: CopyProof) -> CopyProof:
+    return replace(mine, nonce=None)
+
+
+def other_marks(mine: CopyProof, theirs: CopyProof) -> CopyProof:
+    return replace(mine, marks=theirs.marks)
+
+
+@pytest.mark.threat("sender-frames")
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(others_receipts, others_proof, another_message, another_device),
+        *(another_nonce, no_nonce, other_marks),
+    ],
+    ids=lambda change: change.__name__,
+)
+def test_what_was_signed_for_something_else_proves_nothing_here(
+    disclosed: Disclosed, change: Change
+) -> None:
+    ben, caro = copy_of(disclosed, "ben"), copy_of(disclosed, "caro")
+    assert ben.proof is not None
+    assert caro.proof is not None
+    changed = replace(ben, proof=change(ben.proof, caro.proof))
+    with pytest.raises(DoesNotHold):
+        check_proofs([changed, caro], disclosed.report.cards)
+
+
+def test_neither_does_what_nobody_signed_or_somebody_under_another_list(
+    disclosed: Disclosed,
+) -> None:
+    ben = copy_of(disclosed, "ben")
+    assert ben.proof is not None
+    (first, *rest) = ben.proof.receipts
+    unproven = replace(read_receipt_proof(first.proof), place=Place(63, (bytes(32),) * 6))
+    forged = Receipted(first.statement, write_receipt_proof(unproven))
+    unsigned = replace(ben, proof=replace(ben.proof, receipts=(forged, *rest)))
+    with pytest.raises(BadSignature):
+        check_proofs([unsigned], disclosed.report.cards)
+    with pytest.raises(DoesNotHold, match="no card with that list"):
+        check_proofs([ben], ())
+
+
+def test_without_receipts_nothing_is_said_to_be_proven(disclosed: Disclosed) -> None:
+    ben = copy_of(disclosed, "ben")
+    assert ben.proof is not None
+    stripped = replace(ben, proof=replace(ben.proof, receipts=()))
+    assert check_proofs([stripped, replace(ben, to="b", proof=None)], ()) == {}
+    assert not was_opened(())
+
+
+def test_a_blind_report_tells_of_nobody_who_is_not_named(case: Case) -> None:
+    made = case.disclosed(blind=True)
+    assert len(made.report.cards) == 1
+    assert [copy.proof is not None for copy in made.report.copies] == [
+        copy.to == "ben" for copy in made.report.copies
+    ]
+    assert set(check_proofs(made.report.copies, made.report.cards)) == {"ben"}

@@ -1,0 +1,148 @@
+"""``trace --explain`` and ``verdict``: what they write, what they refuse, and how they end."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from entrenous.cli import run
+from entrenous.terminal.session import USAGE, YES
+from tests.trace.report_desk import as_jpeg, photo
+
+pytestmark = pytest.mark.slow
+
+WORDS = "four or five unrelated words"
+
+
+def command(*arguments: object) -> int:
+    return run([str(one) for one in arguments], {})
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a photo, its marked copies and a leak of the second of them."""
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    monkeypatch.delenv("ENTRENOUS_DEBUG", raising=False)
+    (tmp_path / "photo.jpg").write_bytes(as_jpeg(photo(), 95))
+    assert command("setup", "--name", "ana", "--offline") == YES
+    people = [word for name in ("ben", "caro") for word in ("--to", name)]
+    assert command("mark", tmp_path / "photo.jpg", *people, "--out", tmp_path / "copies") == YES
+    copy = Image.open(next((tmp_path / "copies").glob("*-2.jpg")))
+    (tmp_path / "leak.jpg").write_bytes(as_jpeg(copy.crop((20, 10, 280, 270)), 75))
+    return tmp_path
+
+
+def answer(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_from_a_leak_to_a_checked_report(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    leak, out, original = desk / "leak.jpg", desk / "out", desk / "original.jpg"
+    capsys.readouterr()
+    assert command("trace", leak, "--explain", out, "--disclose", "--json") == YES
+    found = answer(capsys)
+    assert found["named"] == ["caro"]
+    assert found["likelihood_ratio"]["caro"] > 1e6
+    assert {file.name for file in out.iterdir()} == {"trace.html", "trace.pdf", "report.json"}
+    assert all(file.stat().st_mode & 0o077 == 0 for file in out.iterdir())
+    assert "made for caro" in (out / "trace.html").read_text()
+
+    again = ("verdict", "disclose", 1, "--leak", leak, "--out", desk / "second.json", "--blind")
+    assert command(*again, "--with-original", original, "--json") == YES
+    made = answer(capsys)
+    assert (made["finding"], made["named"]) == ("one", ["caro"])
+    assert original.read_bytes() == (desk / "photo.jpg").read_bytes()
+
+    files = ("--leak", leak, "--original", original)
+    copy = next((desk / "copies").glob("*-1.jpg"))
+    assert command("verdict", "check", out / "report.json", *files, "--copy", copy, "--json") == YES
+    checked = answer(capsys)
+    assert checked["holds"]
+    assert (checked["copy_of"], checked["copy_of_one_of"]) == ("ben", ["ben"])
+    assert checked["named"] == ["caro"]
+
+    assert command("verdict", "check", desk / "second.json", *files) == YES
+    told = capsys.readouterr().out
+    assert "The report holds" in told
+    assert "made for caro" in told
+    assert "she can make every copy" in told
+    assert "copy for ben" not in told
+    assert command("verdict", "check", desk / "second.json", *files, "--copy", copy) == YES
+    told = capsys.readouterr().out
+    assert "the one that the report lists for copy 1.\n  It is no copy that the finding" in told
+
+    assert command("verdict", "check", out / "report.json", "--leak", copy, *files[2:]) == 5
+    out_text, err_text = capsys.readouterr()
+    assert out_text == ""
+    assert "the found file" in err_text
+    (desk / "bad.json").write_bytes((out / "report.json").read_bytes().replace(b'"caro"', b'"ann"'))
+    assert command("verdict", "check", desk / "bad.json", *files) == 7
+
+
+def test_an_original_that_is_spoilt_or_gone_is_not_the_relays_fault(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("trace", desk / "leak.jpg") == YES
+    (file,) = (desk / "home" / "files").iterdir()
+    disclosed = ("verdict", "disclose", 1, "--leak", desk / "leak.jpg", "--out", desk / "new.json")
+    for spoil, code in ((lambda: file.write_bytes(b"spoilt"), 5), (file.unlink, 4)):
+        spoil()
+        capsys.readouterr()
+        assert command(*disclosed) == code
+        told = capsys.readouterr().err
+        assert "A file that this device kept is" in told
+        assert "elay" not in told
+        assert not (desk / "new.json").exists()
+
+
+def test_what_is_there_already_is_left_alone(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (desk / "out").mkdir()
+    (desk / "out" / "trace.pdf").write_text("something else")
+    assert command("trace", desk / "leak.jpg", "--explain", desk / "out") == 3
+    assert [file.name for file in (desk / "out").iterdir()] == ["trace.pdf"]
+    assert "trace.pdf" in capsys.readouterr().err
+
+
+def test_options_of_an_explanation_need_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in ("--blind", "--veil", "--disclose"):
+        assert command("trace", tmp_path / "leak.jpg", option) == USAGE
+        assert "--explain" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("version", "helps"), [(1, "entrenous verdict disclose"), (3, "Update Entrenous: ")]
+)
+def test_a_report_of_another_version_is_said_to_be_one(
+    tmp_path: Path, version: int, helps: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report, file = tmp_path / "report.json", tmp_path / "leak.jpg"
+    report.write_text(json.dumps({"schema": f"entrenous/verdict-report/{version}"}))
+    file.write_bytes(b"not looked at")
+    assert command("verdict", "check", report, "--leak", file, "--original", file) == 7
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"it is of version {version}, and version 2 is read here" in told
+    assert helps in told
+    assert "whoever sent it" not in told
+
+
+def test_a_check_needs_no_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "none"))
+    (tmp_path / "report.json").write_text("{}")
+    picture = io.BytesIO()
+    photo().save(picture, "PNG")
+    (tmp_path / "a.png").write_bytes(picture.getvalue())
+    files = ("--leak", tmp_path / "a.png", "--original", tmp_path / "a.png")
+    assert command("verdict", "check", tmp_path / "report.json", *files) == 7
+    assert "not a report" in capsys.readouterr().err
+    assert command("verdict", "check", tmp_path / "missing.json", *files) == 4

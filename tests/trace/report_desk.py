@@ -1,0 +1,59 @@
+"""A sender's desk: three marked copies of one photo, a leak of one of them, and its trace."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import skimage.data
+from PIL import Image
+
+from entrenous.base.identifiers import RecipientId
+from entrenous.device.device import Device
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.media.picture_reader import read_picture
+from entrenous.send.copies.mark_file import mark_copies
+from entrenous.trace.picture import Investigation, investigate
+from tests.in_memory.vault import MemoryVault
+from tests.village.relay import village_relay
+from tests.village.world import RELAY, LoadedDice, WoundClock
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Everything that lies on it."""
+
+    device: Device
+    original: bytes
+    copies: dict[str, bytes]
+    leak: bytes
+    seen: Investigation
+
+
+def photo() -> Image.Image:
+    return Image.fromarray(np.asarray(skimage.data.astronaut())).resize((288, 288))
+
+
+def as_jpeg(picture: Image.Image, quality: int = 90) -> bytes:
+    file = io.BytesIO()
+    picture.convert("RGB").save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def device_with_nothing() -> Device:
+    clock, dice, vault = WoundClock(), LoadedDice("ana"), MemoryVault()
+    courier = village_relay(RELAY, clock, LoadedDice("relay"))[1]
+    return Device(clock, dice, vault, VaultLedger(vault), courier, read_picture)
+
+
+def desk(names: tuple[str, ...], leaked: str | None = None) -> Desk:
+    """Mark a photo for these people; the copy of ``leaked``, or the original, is found cropped."""
+    device, original = device_with_nothing(), as_jpeg(photo(), 95)
+    labels = [RecipientId(name) for name in names]
+    copies = {str(copy.to): copy.data for _, copy in mark_copies(original, labels, None, device)}
+    found = Image.open(io.BytesIO(original if leaked is None else copies[leaked]))
+    leak = as_jpeg(found.crop((24, 16, 276, 268)), 70)
+    return Desk(device, original, copies, leak, investigate(leak, device))

@@ -1,0 +1,68 @@
+"""Which pictures are tried, in which order: decided by resemblance alone."""
+
+import inspect
+from dataclasses import replace
+
+from entrenous.base.identifiers import MessageId
+from entrenous.fingerprint.nouns import Candidate
+from entrenous.trace.picture import FIRST, LIKELY_MAX, PATIENT, rounds, tried
+
+
+def one(look: int, agreeing: int = 0, fresh: int = 0, bits: int = 128) -> Candidate:
+    return Candidate(MessageId(bytes([look]) * 16), 0, look, agreeing, fresh, bits)
+
+
+def looks(candidates: list[Candidate]) -> list[list[int]]:
+    return [[same[0].look for same in some.pictures] for some in rounds(candidates)]
+
+
+def test_what_resembles_it_beyond_chance_is_tried_first_then_the_next_few_then_patiently() -> None:
+    candidates = [one(0, agreeing=40, fresh=40), *(one(look, agreeing=4) for look in range(1, 20))]
+    assert looks(candidates) == [[0], [1, 2, 3, 4], [0, 1]]
+    assert [some.patient for some in rounds(candidates)] == [False, False, True]
+
+
+def test_without_any_likely_one_the_first_few_are_tried() -> None:
+    candidates = [one(look, agreeing=3) for look in range(20)]
+    assert looks(candidates) == [list(range(FIRST)), list(range(PATIENT))]
+
+
+def test_a_twin_waits_but_the_next_tile_of_a_collage_does_not() -> None:
+    photo, twin = one(0, agreeing=60, fresh=60), one(1, agreeing=20, fresh=3)
+    tile = one(2, agreeing=15, fresh=15)
+    again = one(3, agreeing=58, fresh=0)  # the same photo, sent in another size
+    assert looks([photo, again, twin, tile])[0] == [0, 3, 2]
+
+
+def test_a_close_fingerprint_is_likely_without_points() -> None:
+    assert looks([one(0, bits=20), one(1)])[0] == [0]
+
+
+def test_the_likely_ones_are_bounded() -> None:
+    candidates = [one(look, agreeing=50, fresh=50) for look in range(30)]
+    assert [len(some) for some in looks(candidates)] == [LIKELY_MAX, PATIENT]
+
+
+def test_a_picture_in_several_messages_is_one_with_all_of_them() -> None:
+    same = [one(0, 30, 30), replace(one(0, 30, 0), place=1)]
+    (first, *_) = rounds([*same, one(1)])
+    assert first.pictures == (tuple(same),)
+
+
+def test_those_known_by_fingerprint_alone_have_places_of_their_own() -> None:
+    learnt = [one(look, agreeing=2) for look in range(9)]
+    strange = [replace(one(look), learnt=False) for look in range(20, 29)]
+    assert looks([*learnt, *strange])[0] == [0, 1, 2, 3, 4, 20, 21, 22, 23, 24]
+
+
+def test_everything_that_was_tried_is_counted_once() -> None:
+    candidates = [one(look, agreeing=3) for look in range(20)]
+    assert tried(rounds(candidates)) == tuple(candidates[:FIRST])
+    assert tried(rounds([])) == ()
+
+
+def test_no_key_and_no_score_decides_it() -> None:
+    words = " ".join(inspect.signature(rounds).parameters) + " ".join(
+        Candidate.__dataclass_fields__
+    )
+    assert not any(word in words for word in ("seed", "key", "score", "stream", "copies", "device"))

@@ -1,0 +1,100 @@
+"""A trace names people as they are called now, and nobody who never had that copy."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from entrenous.base.identifiers import PersonId
+from entrenous.device.identities import current_names
+from entrenous.respond.case_file import find_case
+from entrenous.respond.commands.case_view import case_json
+from entrenous.respond.nouns import AgeAnswer, Situation
+from entrenous.respond.open_case import open_case
+from entrenous.send.people.block import rename_contact
+from entrenous.send.people.keep_contacts import contact_named, forget_contact
+from entrenous.trace.commands import shown
+from entrenous.trace.report.disclose import disclose, trace_of
+from entrenous.trace.trace_file import trace_file
+from tests.archive.boxes import exported, imported
+from tests.send.send_device import Person, Room
+from tests.trace.report_desk import as_jpeg, desk, photo
+
+pytestmark = pytest.mark.slow
+
+
+class Leaked(Room):
+    """Ana sent a photo to Ben; a part of his copy is found."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ana, ben = self.settles("ana"), self.settles("ben")
+        self.ben = ben.id
+        self.ana.adds(ben)
+        self.ana.sends(as_jpeg(photo(), 95), ben)
+        copy = Image.open(io.BytesIO(ben.opens_newest().files[0].data))
+        self.leak = as_jpeg(copy.crop((24, 16, 276, 268)), 70)
+
+    def knows_another(self, who: Person) -> None:
+        """She gets to know somebody else whom she calls Ben."""
+        who.adds(self.settles("caro"))
+        rename_contact("caro", "ben", who.device)
+
+    def named(self, who: Person) -> str:
+        (name,) = shown(trace_file(self.leak, who.device), who.device).trace.verdict.named
+        return name
+
+
+@pytest.fixture
+def room() -> Leaked:
+    return Leaked()
+
+
+def test_whoever_has_the_name_by_now_is_not_named(room: Leaked) -> None:
+    rename_contact("ben", "benjamin", room.ana.device)
+    room.knows_another(room.ana)
+    assert room.named(room.ana) == "benjamin"
+    call = current_names(room.ana.device)
+    made = disclose(1, room.leak, room.ana.device, None, blind=False, call=call)
+    assert made.report.named == ("benjamin",)
+
+
+def test_nor_on_a_device_that_an_archive_was_read_into(room: Leaked) -> None:
+    anew = room.settles("ana anew")
+    room.knows_another(anew)
+    imported(exported(room.ana.device), anew.device)
+    assert room.named(anew) == "ben 2"
+    assert contact_named("ben 2", anew.device).person.id == room.ben
+
+
+def test_nor_for_somebody_who_was_forgotten(room: Leaked) -> None:
+    forget_contact("ben", room.ana.device)
+    assert room.named(room.ana) == "ben"
+    room.knows_another(room.ana)
+    assert room.named(room.ana) == "ben (not the one you know now)"
+
+
+def test_a_case_follows_both(room: Leaked) -> None:
+    trace = trace_file(room.leak, room.ana.device).trace
+    case = open_case(trace, Situation(()), AgeAnswer.ADULTS, room.ana.device)
+    rename_contact("ben", "benjamin", room.ana.device)
+    room.knows_another(room.ana)
+    assert case_json(case, room.ana.device)["named"] == ["benjamin"]
+
+
+def test_a_case_that_an_archive_brought_names_its_own_trace() -> None:
+    old, new = desk(("ben", "caro"), "caro"), desk(("dina", "eve"), "dina")
+    case = open_case(old.seen.trace, Situation(()), AgeAnswer.ADULTS, old.device)
+    assert imported(exported(old.device), new.device).cases == 1
+    said = case_json(find_case(case.name, new.device), new.device)
+    assert said["named"] == ["caro"]
+    number = said["trace"]
+    assert isinstance(number, int)
+    assert trace_of(number, new.device).leak_sha256 == old.seen.trace.leak_sha256
+
+
+def test_a_label_of_another_channel_is_nobodys_name(room: Leaked) -> None:
+    call = current_names(room.ana.device)
+    assert call(None, "ben") == "ben"
+    assert call(room.ben, "ben of old") == "ben"
+    assert call(PersonId(bytes(32)), "Ben") == "Ben (not the one you know now)"

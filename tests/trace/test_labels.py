@@ -1,0 +1,62 @@
+"""Copies have one label each, and no two people one."""
+
+import pytest
+
+from entrenous.base.copies import Copy
+from entrenous.base.identifiers import PersonId, RecipientId
+from entrenous.base.secret import Secret
+from entrenous.device.sent_copies import as_made, by_label, called, pseudonyms
+
+BEN, CARO = PersonId(b"b" * 32), PersonId(b"c" * 32)
+
+
+def copy(to: str, person: PersonId | None = None) -> Copy:
+    return Copy(RecipientId(to), Secret(bytes(32)), bytes(32), person)
+
+
+def test_further_devices_are_numbered() -> None:
+    assert list(by_label([copy("ben"), copy("caro"), copy("ben"), copy("ben")], range(4))) == [
+        *("ben", "caro", "ben (device 2)", "ben (device 3)")
+    ]
+
+
+def test_no_device_is_called_as_somebody_else_is() -> None:
+    copies = [copy("ben"), copy("ben"), copy("ben (device 2)"), copy("ben")]
+    assert by_label(copies, "abcd") == {
+        "ben": "a",
+        "ben (device 3)": "b",
+        "ben (device 2)": "c",
+        "ben (device 4)": "d",
+    }
+
+
+def test_copies_are_called_as_their_people_are_now() -> None:
+    """Two who have changed their names with each other, one of them with two devices."""
+    now = {BEN: "caro", CARO: "ben"}
+    copies = [copy("ben", BEN), copy("caro", CARO), copy("ben", BEN)]
+    assert called(copies, lambda person, label: now[person] if person else label) == {
+        "ben": "caro",
+        "caro": "ben",
+        "ben (device 2)": "caro (device 2)",
+    }
+
+
+def test_a_label_from_before_they_were_held_to_a_line_is_shown_in_one() -> None:
+    assert list(called([copy("ben\nIt is signed.")], as_made).values()) == [
+        "ben\ufffdIt is signed."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("named", "shown"),
+    [
+        ((), ["copy 1", "copy 2", "copy 3"]),
+        (("copy 2",), ["copy 2", "copy 4", "copy 3"]),
+        (("copy 2", "copy 4"), ["copy 2", "copy 5", "copy 4"]),
+        (("Copy 2",), ["Copy 2", "copy 4", "copy 3"]),
+    ],
+)
+def test_a_pseudonym_is_nobodys_label(named: tuple[str, ...], shown: list[str]) -> None:
+    first = named[0] if named else "dina"
+    third = named[1] if len(named) > 1 else "eva"
+    assert pseudonyms([first, "copy 1", third], named) == shown

@@ -1,0 +1,101 @@
+"""What the vault does not give any more keeps nothing else from being traced, and is told."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from entrenous.base.identifiers import RecipientId
+from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.device.device import Device
+from entrenous.media.sound_reader import read_sound
+from entrenous.send.copies.mark_clip import mark_clip_copies
+from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.copies.sound_copies import mark_sound_copies
+from entrenous.trace.picture import investigate
+from entrenous.trace.trace_file import trace_file
+from entrenous.watermark.verdict import Finding
+from tests.clips import wander, written
+from tests.send.sounds import device_for_sounds
+from tests.trace.report_desk import as_jpeg, desk, photo
+from tests.trace.test_clip import offline_device, shot_of
+from tests.trace.test_sound import note
+
+pytestmark = pytest.mark.slow
+
+BEN, CARO = RecipientId("ben"), RecipientId("caro")
+
+
+def test_that_nothing_was_compared_is_not_passed_over() -> None:
+    seen = desk(("ben", "caro"), "caro")
+    (message,) = seen.device.ledger.messages()
+    seen.device.vault.forget(message.pictures[0].original)
+    traced = trace_file(seen.leak, seen.device)
+    assert traced.trace.verdict.finding is Finding.NOBODY
+    assert (traced.trace.compared, traced.trace.lost) == (0, (message.id,))
+    assert traced.lost == (message.name,)
+    assert seen.device.ledger.traces()[-1] == traced.trace
+
+
+def test_a_damaged_file_is_passed_over_as_one_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = desk(("ben", "caro"), "caro")
+    (message,) = seen.device.ledger.messages()
+
+    def kept(_: object) -> bytes:
+        raise DoesNotOpen
+
+    monkeypatch.setattr(seen.device.vault, "kept", kept)
+    assert investigate(seen.leak, seen.device).trace.lost == (message.id,)
+
+
+def test_one_of_two_that_is_gone_leaves_the_other() -> None:
+    device = offline_device()
+    ((of_ben, _),) = mark_copies(as_jpeg(photo(), 95), [BEN], None, device)
+    ((_, copy),) = mark_copies(as_jpeg(photo(), 95), [CARO], None, device)
+    gone = device.ledger.find(of_ben)
+    device.vault.forget(gone.pictures[0].original)
+    trace = investigate(copy.data, device).trace
+    assert (trace.verdict.named, trace.compared, trace.lost) == ((CARO,), 1, (gone.id,))
+
+
+@pytest.mark.parametrize("part", ["survey", "original"])
+def test_a_clip_that_is_gone_stops_no_trace(part: str) -> None:
+    device, frames = offline_device(), wander(seconds=1.0)
+    mark = as_jpeg(photo(), 95)
+    ((_, clip),) = mark_clip_copies(written(frames), [BEN], device)
+    ((_, still),) = mark_copies(mark, [CARO], None, device)
+    gone = next(one for one in device.ledger.messages() if one.clips)
+    device.vault.forget(getattr(gone.clips[0], part))
+
+    noise = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
+    stranger = investigate(as_jpeg(Image.fromarray(noise)), device).trace
+    assert stranger.verdict.finding is Finding.NOBODY
+    assert stranger.lost == ((gone.id,) if part == "survey" else ())  # it could have been that one
+    assert investigate(still.data, device).trace.verdict.named == (CARO,)
+    for found in (clip.data, shot_of(frames[6], 95)):
+        trace = trace_file(found, device).trace
+        assert (trace.verdict.finding, trace.lost) == (Finding.NOBODY, (gone.id,))
+
+
+@pytest.mark.parametrize("part", ["contour", "original"])
+def test_a_sound_that_is_gone_stops_no_trace(part: str) -> None:
+    device = replace(device_for_sounds(), read_sound=read_sound)
+    made = {
+        who: next(mark_sound_copies(note(seed, 6.0), [who], device))
+        for seed, who in enumerate((BEN, CARO))
+    }
+    gone = device.ledger.find(made[BEN][0])
+    device.vault.forget(getattr(gone.sounds[0], part))
+    trace = trace_file(made[CARO][1].data, device).trace
+    assert (trace.verdict.named, trace.lost) == ((CARO,), (gone.id,))
+    trace = trace_file(made[BEN][1].data, device).trace
+    assert (trace.verdict.finding, trace.lost) == (Finding.NOBODY, (gone.id,))
+
+
+def test_with_all_gone_it_is_not_said_that_nothing_was_sent() -> None:
+    device: Device = device_for_sounds()
+    ((_, copy),) = mark_sound_copies(note(1, 6.0), [BEN], device)
+    (message,) = device.ledger.messages()
+    device.vault.forget(message.sounds[0].contour)
+    assert trace_file(copy.data, device).lost == (message.name,)

@@ -1,0 +1,60 @@
+"""Sent pictures that several leaks are laid over are looked at once."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.trace import originals as rooms
+from entrenous.trace.originals import Originals
+
+GREY = Picture(300, 200, bytes(300 * 200 * 3), Encoding(PictureFormat.PNG))
+
+
+class Reader:
+    """Counts what it is asked for."""
+
+    def __init__(self) -> None:
+        self.read: list[bytes] = []
+
+    def __call__(self, source: bytes) -> Picture:
+        self.read.append(source)
+        return replace(GREY, samples=bytes([len(source)]) * len(GREY.samples))
+
+
+def test_a_file_is_read_once_for_each_size_that_it_was_sent_in() -> None:
+    reader = Reader()
+    originals = Originals(reader)
+    whole = originals.of(b"one", None)
+    small = originals.of(b"one", 200)
+    assert originals.of(b"one", None) is whole
+    assert originals.of(b"one", 200) is small
+    assert (whole.picture.width_px, small.picture.width_px) == (300, 200)
+    assert originals.of(b"other", None) is not whole
+    assert reader.read == [b"one", b"one", b"other"]
+
+
+def test_the_oldest_go_first_and_one_that_is_too_large_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rooms, "_KEPT_PX", 2 * GREY.pixels)
+    reader = Reader()
+    originals = Originals(reader)
+    for source in (b"1", b"22", b"1", b"333", b"1", b"22"):
+        originals.of(source, None)
+    assert reader.read == [b"1", b"22", b"333", b"22"]
+    monkeypatch.setattr(rooms, "_KEPT_PX", GREY.pixels - 1)
+    originals.of(b"333", None)
+    originals.of(b"333", None)
+    assert reader.read[4:] == [b"333", b"333"]
+
+
+def test_points_and_masks_are_made_once() -> None:
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(0, 255, (200, 300, 3), np.uint8)
+    one = Originals(lambda _: replace(GREY, samples=pixels.tobytes())).of(b"", None)
+    assert one.features() is one.features()
+    assert len(one.features().points) > 0
+    assert one.prepared() is one.prepared()
+    assert np.array_equal(one.prepared().pixels_rgb, pixels)

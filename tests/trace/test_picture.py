@@ -1,0 +1,131 @@
+"""From a found picture to all that a trace rests on: messages, collages, strangers, old ledgers."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.limits import ALPHA
+from entrenous.device.device import Device
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.trace.originals import learn, original_of
+from entrenous.trace.picture import LEARNT_AT_ONCE, Investigation, investigate, laid_on
+from entrenous.watermark.verdict import Finding
+from tests.trace.offline_device import as_jpeg, marked_for, offline_device, photo_of
+
+pytestmark = pytest.mark.slow
+
+PEOPLE = ("ben", "caro")
+
+
+def small(name: str) -> Image.Image:
+    photo = photo_of(name)
+    photo.thumbnail((400, 400))
+    return photo
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+@pytest.fixture(scope="module")
+def sent() -> tuple[Device, dict[str, tuple[str, dict[str, bytes]]]]:
+    device = offline_device()
+    made = {name: marked_for(device, small(name), *PEOPLE) for name in ("astronaut", "coffee")}
+    made["astronaut again"] = marked_for(device, small("astronaut"), "dina")
+    made["cat"] = marked_for(device, small("cat"), *PEOPLE)
+    return device, made
+
+
+def of(
+    sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]], leak: Image.Image
+) -> Investigation:
+    return investigate(as_jpeg(leak, 85), sent[0])
+
+
+def test_one_photo_in_two_messages_is_laid_once_and_weighed_for_both(
+    sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
+) -> None:
+    name, copies = sent[1]["astronaut again"]
+    seen = of(sent, opened(copies["dina"]))
+    assert seen.trace.message == name
+    assert seen.trace.verdict.named == ("dina",)
+    assert seen.trace.others == ()
+    first, other = seen.fits
+    assert other.message.name == sent[1]["astronaut"][0]
+    assert other.verdict.finding is Finding.NOBODY
+    assert first.heard is other.heard
+    assert (seen.compared, seen.tried) == (3, 2)
+    assert seen.trace.compared == 3
+
+
+def test_of_a_collage_each_photo_that_was_sent_is_traced(
+    sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
+) -> None:
+    collage = Image.new("RGB", (820, 420), "white")
+    collage.paste(opened(sent[1]["coffee"][1]["ben"]), (5, 5))
+    collage.paste(opened(sent[1]["cat"][1]["caro"]), (415, 5))
+    seen = of(sent, collage)
+    told = {fit.message.name: fit.verdict.named for fit in seen.fits}
+    assert told == {sent[1]["coffee"][0]: ("ben",), sent[1]["cat"][0]: ("caro",)}
+    (other,) = seen.trace.others
+    assert {seen.trace.message, other.message} == set(told)
+    assert other.verdict.named == told[other.message]
+    assert seen.compared == 4
+    assert all(fit.verdict.chance[RecipientId(fit.verdict.named[0])] <= ALPHA for fit in seen.fits)
+
+
+def test_the_leak_can_be_shown_on_the_original(
+    sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
+) -> None:
+    leak = opened(sent[1]["coffee"][1]["ben"]).crop((30, 20, 390, 260))
+    seen = of(sent, leak)
+    laid, covered = laid_on(seen.found, seen.fits[0])
+    original = np.asarray(original_of(seen.fits[0].picture, sent[0]))
+    assert laid.shape == original.shape
+    assert covered.shape == original.shape[:2]
+    assert covered.mean() == pytest.approx(360 * 240 / (400 * original.shape[0]), abs=0.03)
+    apart = np.abs(laid[covered].astype(int) - original[covered])
+    assert np.median(apart) <= 4
+
+
+def test_a_stranger_lies_on_nothing_and_everybody_tried_is_counted(
+    sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
+) -> None:
+    seen = of(sent, small("rocket"))
+    assert seen.fits == ()
+    assert seen.trace.message is None
+    assert seen.trace.verdict.finding is Finding.NOBODY
+    assert (seen.compared, seen.tried) == (7, 4)
+    assert sent[0].ledger.traces()[-1] == seen.trace
+
+
+def test_what_was_sent_before_looks_were_kept_is_found_and_then_known() -> None:
+    device = offline_device()
+    name, copies = marked_for(device, small("coffee"), *PEOPLE)
+    for key in device.vault.keys("looks"):
+        device.vault.drop("looks", key)
+    old = replace(device, ledger=VaultLedger(device.vault))
+    assert len(old.ledger.unlearnt()) == 1
+    leak = opened(copies["ben"]).crop((60, 30, 320, 230))
+    seen = investigate(as_jpeg(leak, 85), old)
+    assert (seen.trace.message, seen.trace.verdict.named, seen.unlearnt) == (name, ("ben",), 0)
+    assert old.ledger.unlearnt() == ()
+
+
+def test_an_original_that_is_gone_keeps_no_other_from_being_learnt() -> None:
+    device = offline_device()
+    for name in ("coffee", "cat"):
+        marked_for(device, small(name), "ben")
+    for key in device.vault.keys("looks"):
+        device.vault.drop("looks", key)
+    old = replace(device, ledger=VaultLedger(device.vault))
+    gone = old.ledger.read(old.ledger.unlearnt()[0][0])
+    old.vault.forget(gone.pictures[0].original)
+    steps: list[None] = []
+    assert learn(old.ledger.unlearnt(), old, lambda: steps.append(None)) == 1
+    assert len(steps) == 2 <= LEARNT_AT_ONCE
+    assert old.ledger.unlearnt() == ((gone.id, 0),)

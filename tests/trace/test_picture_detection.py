@@ -1,0 +1,68 @@
+"""What is heard of a cut-out comes from the cut-out alone, and the same way every time."""
+
+import hashlib
+import io
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from entrenous.media.picture_reader import read_picture
+from entrenous.trace.picture_fit import hear
+from entrenous.watermark.alignment.image_registration import register
+from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
+from entrenous.watermark.detector import ChipEvidence
+from entrenous.watermark.embed import Prepared, embed, prepare
+
+_CUT = np.s_[30:200, 60:300]
+
+
+def drawn(name: str, size: int) -> bytes:
+    return hashlib.shake_256(name.encode()).digest(size)
+
+
+@pytest.fixture(scope="module")
+def sent() -> Prepared:
+    return prepare(np.ascontiguousarray(skimage.data.chelsea()))
+
+
+def heard_of_a_cut_out(sent: Prepared) -> ChipEvidence:
+    height, width = sent.layout.full
+    marked = embed(
+        sent, drawn("copy", stream_bytes(width, height)), drawn("d", dither_bytes(width, height))
+    )
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(marked[_CUT])).save(file, "JPEG", quality=70)
+    found = read_picture(file.getvalue())
+    registration = register(np.asarray(found), sent.pixels_rgb)
+    assert registration is not None
+    return hear(found, registration, sent)
+
+
+def test_places_beyond_a_cut_out_say_nothing(sent: Prepared) -> None:
+    finest = sent.layout.bands[0]
+    per_chip = np.abs(heard_of_a_cut_out(sent).per_chip[: finest.stop]).reshape(finest.cells)
+    rows, columns = sent.layout.full
+    shown = np.zeros((rows, columns), np.uint8)
+    shown[_CUT] = 1
+    near = cv2.dilate(shown, np.ones((61, 61), np.uint8))
+    inside, beyond = (
+        np.asarray(cv2.resize(area, finest.cells[::-1], interpolation=cv2.INTER_NEAREST) == one)
+        for area, one in ((shown, 1), (near, 0))
+    )
+    assert beyond.any()
+    assert per_chip[beyond].mean() < 0.02 * per_chip[inside].mean()
+
+
+def test_the_number_of_threads_changes_no_bit(sent: Prepared) -> None:
+    before = cv2.getNumThreads()
+    try:
+        heard = []
+        for threads in (1, 2):
+            cv2.setNumThreads(threads)
+            heard.append(heard_of_a_cut_out(sent).per_chip.tobytes())
+    finally:
+        cv2.setNumThreads(before)
+    assert heard[0] == heard[1]

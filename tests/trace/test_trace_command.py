@@ -1,0 +1,146 @@
+"""``trace`` of one file, of several and of folders: what is said, and how it ends."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import skimage.data
+from PIL import Image, ImageOps
+
+from entrenous.base.picture import EmptyFolder
+from entrenous.cli import run
+from entrenous.terminal.session import NO, YES
+from entrenous.trace.commands import files_in
+
+pytestmark = pytest.mark.slow
+
+Traced = Callable[..., tuple[int, list[dict[str, Any]], str]]
+
+
+@pytest.fixture
+def traced(capsys: pytest.CaptureFixture[str]) -> Traced:
+    def call(*arguments: str | Path) -> tuple[int, list[dict[str, Any]], str]:
+        capsys.readouterr()
+        status = run(["trace", *map(str, arguments), "--json"], {})
+        out, err = capsys.readouterr()
+        return status, [json.loads(line) for line in out.splitlines()], err
+
+    return call
+
+
+@pytest.fixture
+def copies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> dict[str, Path]:
+    """A device without a relay that marked a photo for two people."""
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
+    assert run(["setup", "--name", "ana", "--offline"], {}) == YES
+    photo = tmp_path / "photo.png"
+    Image.fromarray(skimage.data.coffee()).resize((450, 300)).save(photo)
+    people = ["--to", "ben", "--to", "caro"]
+    capsys.readouterr()
+    assert run(["mark", str(photo), *people, "--out", str(tmp_path / "out"), "--json"], {}) == YES
+    marked = json.loads(capsys.readouterr().out)
+    return {one["to"]: Path(one["path"]) for one in marked["copies"]}
+
+
+def test_one_file_is_one_object_and_a_folder_a_line_a_file(
+    copies: dict[str, Path], traced: Traced, tmp_path: Path
+) -> None:
+    status, (alone,), _ = traced(copies["ben"])
+    assert (status, alone["named"], alone["finding"]) == (YES, ["ben"], "one")
+    assert "file" not in alone
+
+    found = tmp_path / "found"
+    (found / "deeper").mkdir(parents=True)
+    with Image.open(copies["caro"]) as copy:
+        ImageOps.mirror(copy.convert("RGB")).save(found / "deeper" / "leak.jpg", quality=70)
+    (found / "notes.txt").write_text("no picture")
+    (found / "empty.jpg").write_bytes(b"")
+    status, lines, err = traced(found)
+    assert status == YES
+    assert [Path(line["file"]).name for line in lines] == ["leak.jpg", "empty.jpg", "notes.txt"]
+    assert lines[0]["named"] == ["caro"]
+    assert set(lines[0]) == set(alone) | {"file"}
+    for line in lines[1:]:
+        assert line["schema"] == "entrenous/trace/1"
+        assert (line["trace"], line["family"]) == (None, "malformed")
+        assert line["detail"].endswith(".")
+    assert "Traceback" not in err
+    assert [line["error"] for line in lines[1:]] == ["EmptyFile", "NothingToSee"]
+    assert all(str(found) in line["detail"] for line in lines[1:])
+
+
+def test_what_can_not_be_read_is_named_and_of_any_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], copies: dict[str, Path]
+) -> None:
+    del copies  # something was sent
+    found = tmp_path / "found"
+    found.mkdir()
+    (found / "empty.jpg").write_bytes(b"")
+    (found / "notes.txt").write_text("no picture")
+    for name, told in (("empty.jpg", "not one byte"), ("notes.txt", "no picture, clip or sound")):
+        capsys.readouterr()
+        assert run(["trace", str(found / name)], {}) == 7
+        err = capsys.readouterr().err
+        assert (str(found / name) in err, told in err) == (True, True)
+    assert run(["trace", str(found)], {}) == 7
+    out, err = capsys.readouterr()
+    assert ("not one byte" in out, "no picture, clip or sound" in out, err) == (True, True, "")
+
+
+def test_several_files_end_as_the_best_of_them_did(
+    copies: dict[str, Path], traced: Traced, tmp_path: Path
+) -> None:
+    bad, unmarked = tmp_path / "bad.jpg", tmp_path / "photo.png"
+    bad.write_bytes(b"\xff\xd8\xff")
+    assert traced(bad, unmarked)[0] == NO
+    assert traced(bad, unmarked, copies["ben"])[0] == YES
+    status, lines, _ = traced(bad, tmp_path / "missing.jpg")
+    assert status == 7  # all failed: the first one's family
+    assert [line["error"] for line in lines] == ["CutShort", "NoSuchFile"]
+
+
+def test_what_could_not_be_compared_is_said(
+    copies: dict[str, Path], traced: Traced, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert traced(copies["ben"])[1][0]["lost"] == []
+    for file in (tmp_path / "home").rglob("files/*"):
+        file.unlink()
+    status, (line,), _ = traced(copies["ben"])
+    assert (status, line["finding"], line["compared"]) == (NO, "nobody", 0)
+    (name,) = line["lost"]
+    assert run(["trace", str(copies["ben"]), "--explain", str(tmp_path / "report")], {}) == NO
+    out = capsys.readouterr().out
+    page = (tmp_path / "report" / "trace.html").read_text()
+    for text in (out, page):
+        assert f"What this device kept of {name} to compare with cannot be read any more" in text
+    assert "too small" not in out
+
+
+def test_looks_that_are_missing_are_learnt_on_demand(
+    copies: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert copies
+    capsys.readouterr()
+    assert run(["trace", "--learn"], {}) == YES
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "0 of 0" in err
+
+
+def test_files_are_sorted_and_each_is_there_once(tmp_path: Path) -> None:
+    for name in ("b", "a", "deep/c"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    folder = [tmp_path / "a", tmp_path / "b", tmp_path / "deep" / "c"]
+    assert files_in([tmp_path]) == folder
+    assert files_in([tmp_path / "b", tmp_path]) == [folder[1], folder[0], folder[2]]
+    assert files_in([tmp_path / "missing"]) == [tmp_path / "missing"]
+    assert files_in([]) == []
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EmptyFolder):
+        files_in([tmp_path / "empty"])

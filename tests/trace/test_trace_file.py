@@ -1,0 +1,66 @@
+"""Whatever a file is: a clip whose frames name nobody is listened to."""
+
+import io
+from dataclasses import replace
+
+import av
+import numpy as np
+import pytest
+
+from entrenous.base.identifiers import RecipientId
+from entrenous.device.device import Device
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.clip_writer import ClipWriter, Track
+from entrenous.media.sound_reader import read_sound
+from entrenous.send.copies.mark_file import mark_file
+from entrenous.trace.trace_file import trace_file
+from entrenous.watermark.verdict import Finding, NothingToWeigh
+from tests.clips import wander, written
+from tests.trace.test_trace_picture import offline_device
+
+pytestmark = pytest.mark.slow
+
+PEOPLE = [RecipientId(name) for name in ("ben", "caro")]
+RATE_HZ = 16_000
+
+
+def device_for_clips() -> Device:
+    return replace(offline_device(), read_clip=read_clip, read_sound=read_sound)
+
+
+def with_sound(frames: bytes, samples: np.ndarray) -> bytes:
+    with read_clip(frames) as clip:
+        writer = ClipWriter(clip.shown, 24, Track(samples, RATE_HZ))
+        for frame in clip.frames:
+            luma = np.asarray(frame)
+            writer.add(luma, np.frombuffer(frame.planes, np.uint8)[luma.size :], frame.at_s)
+        return writer.finish()
+
+
+def heard_in(data: bytes) -> np.ndarray:
+    with av.open(io.BytesIO(data)) as clip:
+        parts = [frame.to_ndarray() for frame in clip.decode(audio=0)]
+    return np.ascontiguousarray(np.concatenate(parts, axis=1).T)
+
+
+def test_a_clip_with_other_frames_is_named_by_its_sound() -> None:
+    noise = np.cumsum(np.random.default_rng(2).normal(0.0, 1.0, 8 * RATE_HZ))
+    sound = np.diff(noise, prepend=0.0)[:, None].astype(np.float32) * 0.1
+    device = device_for_clips()
+    source = with_sound(written(wander(seconds=0.5)), sound)
+    copies = {copy.to: copy.data for _, copy in mark_file(source, PEOPLE, None, device)}
+    assert len(next(iter(device.ledger.messages())).clips[0].copies) == len(PEOPLE)
+    black = written([np.full((240, 320, 3), 20, np.uint8)] * 6)
+    traced = trace_file(with_sound(black, heard_in(copies["caro"])), device).trace
+    assert traced.verdict.named == ("caro",)
+    assert traced.compared == 2 * len(PEOPLE)
+    assert [kept.number for kept in device.ledger.traces()] == [1]
+    silent = trace_file(black, device).trace
+    assert silent.verdict.finding is Finding.NOBODY
+
+
+def test_with_nothing_sent_there_is_nothing_to_weigh_seen_or_heard() -> None:
+    black = written([np.full((240, 320, 3), 20, np.uint8)] * 6)
+    for data in (black, with_sound(black, np.zeros((RATE_HZ, 1), np.float32))):
+        with pytest.raises(NothingToWeigh):
+            trace_file(data, device_for_clips())

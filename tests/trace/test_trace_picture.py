@@ -1,0 +1,102 @@
+"""Tracing through a device in memory: the right copy is named, and nobody else's."""
+
+import io
+from collections.abc import Callable
+
+import pytest
+from PIL import Image, ImageOps
+
+from entrenous.base.identifiers import RecipientId
+from entrenous.base.limits import ALPHA
+from entrenous.device.device import Device
+from entrenous.send.copies.mark_file import mark_copies
+from entrenous.trace.picture import trace_picture
+from entrenous.watermark.verdict import Finding, NothingToWeigh
+from tests.trace.offline_device import as_jpeg, offline_device, photo_of
+
+pytestmark = pytest.mark.slow
+
+PEOPLE = ("ben", "caro", "dina")
+
+
+def crop(picture: Image.Image) -> Image.Image:
+    w, h = picture.size
+    return picture.crop((round(0.1 * w), round(0.05 * h), round(0.93 * w), round(0.89 * h)))
+
+
+EDITS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "saved again": lambda p: p,
+    "crop to 70 %, resized": lambda p: crop(p).resize(
+        (round(p.width * 0.66), round(p.height * 0.66))
+    ),
+    "mirrored": ImageOps.mirror,
+    "grey": lambda p: p.convert("L"),
+    "turned by 10 degrees": lambda p: p.rotate(10, Image.Resampling.BICUBIC, expand=True),
+}
+
+
+@pytest.fixture(scope="module")
+def marked() -> tuple[Device, dict[str, bytes]]:
+    device = offline_device()
+    names = [RecipientId(name) for name in PEOPLE]
+    made = mark_copies(as_jpeg(photo_of("astronaut"), 95), names, None, device)
+    return device, {copy.to: copy.data for _, copy in made}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize("who", ["ben", "caro"])
+def test_the_right_copy_is_named(
+    marked: tuple[Device, dict[str, bytes]], edit: str, who: str
+) -> None:
+    device, copies = marked
+    leak = EDITS[edit](Image.open(io.BytesIO(copies[who])))
+    trace = trace_picture(as_jpeg(leak, 50), device)
+    assert trace.verdict.named == (who,)
+    assert trace.verdict.chance[RecipientId(who)] <= ALPHA
+    assert all(trace.verdict.chance[RecipientId(p)] > ALPHA for p in PEOPLE if p != who)
+
+
+def test_what_was_undone_is_told(marked: tuple[Device, dict[str, bytes]]) -> None:
+    device, copies = marked
+    leak = ImageOps.mirror(crop(Image.open(io.BytesIO(copies["ben"]))))
+    warp = trace_picture(as_jpeg(leak, 70), device).warp
+    assert warp is not None
+    assert warp.mirrored
+    assert warp.kept == pytest.approx(0.7, abs=0.02)
+
+
+def test_the_unmarked_original_names_nobody(marked: tuple[Device, dict[str, bytes]]) -> None:
+    device, _ = marked
+    trace = trace_picture(as_jpeg(photo_of("astronaut"), 70), device)
+    assert trace.verdict.finding is Finding.NOBODY
+    assert trace.message is not None
+
+
+def test_another_photo_names_nobody_and_no_message(marked: tuple[Device, dict[str, bytes]]) -> None:
+    device, _ = marked
+    trace = trace_picture(as_jpeg(photo_of("coffee"), 80), device)
+    assert trace.verdict.named == ()
+    assert trace.message is None
+
+
+def test_of_two_messages_of_one_photo_the_right_one_is_told() -> None:
+    device = offline_device()
+    source = as_jpeg(photo_of("astronaut").resize((400, 400)), 95)
+    made = [list(mark_copies(source, [RecipientId("ben")], None, device)) for _ in range(2)]
+    for ((name, copy),) in made:
+        trace = trace_picture(copy.data, device)
+        assert trace.message == name
+        assert trace.verdict.named == ("ben",)
+
+
+def test_traces_are_kept_and_numbered(marked: tuple[Device, dict[str, bytes]]) -> None:
+    device, copies = marked
+    before = len(device.ledger.traces())
+    number = trace_picture(copies["dina"], device).number
+    assert [trace.number for trace in device.ledger.traces()][before:] == [number]
+    assert number == before + 1
+
+
+def test_with_nothing_sent_there_is_nobody_to_compare_with() -> None:
+    with pytest.raises(NothingToWeigh):
+        trace_picture(as_jpeg(photo_of("coffee")), offline_device())

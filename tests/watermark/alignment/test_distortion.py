@@ -1,0 +1,98 @@
+"""Bends and lenses: exact where splines are exact, and undone as they were done."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from entrenous.watermark.alignment.image_registration import Registration, register
+from entrenous.watermark.alignment.resample import warp_to_found, warp_to_sent
+from entrenous.watermark.alignment.transforms import Bend, Lens, Pose, resizing, weights
+
+SIZE = (400, 300)
+BOX = (-0.5, -0.5, 399.5, 299.5)
+PLACES = np.stack(np.meshgrid(np.linspace(0, 399, 9), np.linspace(0, 299, 7)), -1).reshape(-1, 2)
+
+
+def waved(seed: int, spans: int = 4, size_px: float = 4.0) -> Bend:
+    dice = np.random.default_rng(seed)
+    return Bend(dice.normal(size=(spans + 3, spans + 3, 2)) * size_px, BOX)
+
+
+@given(st.integers(1, 20), st.lists(st.floats(-50, 450), min_size=1, max_size=20))
+def test_weights_share_one(spans: int, at: list[float]) -> None:
+    shares = weights(np.array(at), -0.5, 399.5, spans)
+    assert shares.shape == (len(at), spans + 3)
+    assert np.allclose(shares.sum(axis=1), 1.0)
+    assert (shares >= 0.0).all()
+
+
+def test_one_span_holds_a_cubic_exactly() -> None:
+    x = np.linspace(0, 399, 50)
+    cubic = 3.0 - 0.02 * x + 1e-4 * x**2 - 2e-7 * x**3
+    basis = weights(x, -0.5, 399.5, 1)
+    assert np.abs(basis @ np.linalg.lstsq(basis, cubic, rcond=None)[0] - cubic).max() < 1e-9
+
+
+@given(st.integers(0, 50))
+def test_a_bend_is_undone(seed: int) -> None:
+    bend = waved(seed)
+    assert np.abs(bend.undone(PLACES + bend.at(PLACES)) - PLACES).max() < 1e-3
+
+
+@given(st.floats(-0.12, 0.12), st.floats(-0.05, 0.05))
+def test_a_lens_is_undone(k1: float, k2: float) -> None:
+    lens = Lens((199.5, 149.5), 250.0, k1, k2)
+    assert np.abs(lens.undone(lens.swelled(PLACES)) - PLACES).max() < 1e-3
+
+
+def whole_pose(seed: int = 3) -> Pose:
+    lean = np.array([[0.9, -0.2, 60], [0.25, 0.95, 5], [1e-4, -5e-5, 1]])
+    return Pose(lean, waved(seed), Lens((220.0, 190.0), 300.0, 0.05, -0.01))
+
+
+def test_a_pose_leads_there_and_back() -> None:
+    pose = whole_pose()
+    assert np.abs(pose.found_to_sent(pose.sent_to_found(PLACES)) - PLACES).max() < 2e-3
+
+
+def test_the_dense_field_says_the_same() -> None:
+    pose = whole_pose()
+    field = pose.over(np.arange(400), np.arange(300))
+    at = PLACES.round().astype(int)
+    assert np.abs(field[at[:, 1], at[:, 0]] - pose.sent_to_found(at.astype(float))).max() < 1e-2
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_resized_pictures_bend_alike(factor: float) -> None:
+    pose = whole_pose()
+    sent = resizing(SIZE, (round(400 * factor), round(300 * factor)))
+    found = np.diag([1.6 * factor, 1.6 * factor, 1.0])
+    inward = pose.resized(sent, found)
+    moved = (sent @ np.column_stack([PLACES, np.ones(len(PLACES))]).T)[:2].T
+    wanted = (found @ np.column_stack([pose.sent_to_found(PLACES), np.ones(len(PLACES))]).T)[:2].T
+    assert np.abs(inward.sent_to_found(moved) - wanted).max() < 1e-6
+
+
+def smooth(shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Numbers that cubic resampling hardly changes."""
+    y, x = np.mgrid[0 : shape[0], 0 : shape[1]]
+    return (100 + 50 * np.sin(x / 19.0) + 40 * np.cos(y / 23.0 + x / 41.0)).astype(np.float32)
+
+
+def test_laying_under_and_over_again_changes_nothing(cat: NDArray[np.uint8]) -> None:
+    exact = register(cat, cat)
+    assert exact is not None
+    height, width = cat.shape[:2]
+    lens = Lens(((width - 1) / 2, (height - 1) / 2), 270.0, 0.06, -0.02)
+    pose = Pose(np.array([[0.93, 0.05, 9], [-0.04, 0.95, 14], [2e-5, 1e-5, 1]]), waved(8), lens)
+    bent = Registration(exact.warp, 0, 0.0, exact.sent_size, exact.found_size, pose)
+    plane = smooth((height, width))
+    under, inside = warp_to_found(plane, bent)
+    over, covered = warp_to_sent(np.where(inside, under, 0).astype(np.float32), bent)
+    core = covered & (warp_to_sent(inside.astype(np.float32), bent)[0] > 0.999)
+    core[:3], core[-3:], core[:, :3], core[:, -3:] = False, False, False, False
+    assert core.mean() > 0.8
+    assert np.abs(over - plane)[core].max() < 1.0
+    assert np.abs(over - plane)[core].mean() < 0.05

@@ -1,0 +1,120 @@
+"""Lenses, waves and photographed screens are straightened to a fraction of a pixel; a plain
+homography is left alone.
+"""
+
+import io
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from entrenous.watermark.alignment.image_registration import Registration, register
+from entrenous.watermark.alignment.transforms import apply_homography, inverse
+
+pytestmark = pytest.mark.slow
+
+Pixels = NDArray[np.uint8]
+Points = NDArray[np.float64]
+Back = Callable[[Points], Points]  # places in the found picture to places in the sent one
+
+
+def seen_through(pixels: Pixels, back: Back) -> Pixels:
+    height, width = pixels.shape[:2]
+    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).reshape(-1, 2)
+    at = back(grid.astype(np.float64)).reshape(height, width, 2).astype(np.float32)
+    laid = cv2.remap(pixels, at[..., 0].copy(), at[..., 1].copy(), cv2.INTER_LANCZOS4)
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(laid, np.uint8)).save(file, "JPEG", quality=80)
+    with Image.open(file) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def off_by_px(found: Registration, back: Back) -> float:
+    """Root of the mean square, over what both pictures show."""
+    return float(np.sqrt((distances(found, back) ** 2).mean()))
+
+
+def distances(found: Registration, back: Back) -> NDArray[np.float64]:
+    width, height = found.found_size
+    places = np.stack(
+        np.meshgrid(np.linspace(0, width - 1, 21), np.linspace(0, height - 1, 21)), -1
+    )
+    places = places.reshape(-1, 2)
+    came = back(places)
+    seen = ((came >= 0) & (came <= np.array(found.sent_size) - 1)).all(axis=1)
+    return np.hypot(*(found.sent_to_found(came[seen]) - places[seen]).T)
+
+
+def lens(size: tuple[int, int], strength: float) -> Back:
+    middle, reach = (np.array(size) - 1) / 2, np.hypot(*size) / 2
+
+    def back(points: Points) -> Points:
+        away = points - middle
+        return middle + away * (1 + strength * (away**2).sum(axis=1, keepdims=True) / reach**2)
+
+    return back
+
+
+def screen(size: tuple[int, int]) -> Back:
+    """A lens before a screen that stands askew."""
+    lean = np.array([[0.9, 0.03, 20], [-0.02, 0.88, 25], [4e-5, -3e-5, 1.0]])
+    swell = lens(size, 0.03)
+    return lambda points: apply_homography(inverse(lean), swell(points))
+
+
+def wave(size: tuple[int, int], amplitude_px: float) -> Back:
+    def back(points: Points) -> Points:
+        x, y = points.T / max(size) * 2 * np.pi
+        return points + amplitude_px * np.stack(
+            [np.sin(2.1 * y + 0.4) + np.cos(2.6 * x), np.sin(1.7 * x + y)], axis=1
+        )
+
+    return back
+
+
+@pytest.mark.parametrize("strength", [0.05, -0.08])
+def test_a_lens_is_measured(strength: float, cat: Pixels) -> None:
+    back = lens((451, 300), strength)
+    found = register(seen_through(cat, back), cat)
+    assert found is not None
+    assert found.bent
+    assert found.pose.bend is None  # two numbers are enough
+    assert found.warp.bent_px > 3.0
+    assert off_by_px(found, back) < 0.1
+
+
+def test_a_screen_photographed_askew_is_straightened(rocket: Pixels) -> None:
+    back = screen((640, 427))
+    found = register(seen_through(rocket, back), rocket)
+    assert found is not None
+    assert found.bent
+    assert off_by_px(found, back) < 0.15
+
+
+def test_a_wave_is_smoothed_out(cat: Pixels) -> None:
+    back = wave((451, 300), 2.0)
+    found = register(seen_through(cat, back), cat)
+    assert found is not None
+    assert found.pose.bend is not None
+    assert 1.0 < found.warp.bent_px < 8.0
+    off = distances(found, back)
+    # where a picture shows nothing, nobody can say how far it was moved
+    assert np.median(off) < 0.15
+    assert np.sqrt((off**2).mean()) < 0.7
+
+
+def test_a_plain_homography_is_not_bent(cat: Pixels) -> None:
+    lean = np.array([[0.9, 0.04, 20], [-0.03, 0.95, 12], [5e-5, -8e-5, 1.0]])
+
+    def back(points: Points) -> Points:
+        return apply_homography(inverse(lean), points)
+
+    found = register(seen_through(cat, back), cat)
+    assert found is not None
+    assert not found.bent
+    assert found.warp.bent_px == 0.0
+    assert off_by_px(found, back) < 0.06
+    assert off_by_px(found, back) < 5 * found.error_px + 0.02

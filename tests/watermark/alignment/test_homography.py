@@ -1,0 +1,122 @@
+"""Homographies: pixel centres, words for people, and what is refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.watermark.alignment.refine import snaps
+from entrenous.watermark.alignment.transforms import (
+    apply_homography,
+    corners,
+    described,
+    inverse,
+    mirroring,
+    plausible,
+    resizing,
+    visible_share,
+)
+
+SIZE = (400, 300)
+
+
+def turning(degrees: float) -> np.ndarray:
+    """Counter-clockwise as a person sees it, about the middle."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    middle = np.array([199.5, 149.5])
+    slope = np.array([[c, s], [-s, c]])
+    return np.vstack([np.column_stack([slope, middle - slope @ middle]), [0, 0, 1]])
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 5000))
+def test_resizing_keeps_edges_on_edges(w: int, h: int, new_w: int, new_h: int) -> None:
+    moved = apply_homography(resizing((w, h), (new_w, new_h)), corners((w, h)))
+    assert np.allclose(moved, corners((new_w, new_h)), atol=1e-6)
+
+
+@given(degrees=st.floats(-179, 180), flipped=st.booleans())
+def test_a_turn_and_a_mirror_are_described(*, degrees: float, flipped: bool) -> None:
+    homography = turning(degrees) @ (mirroring(SIZE) if flipped else np.eye(3))
+    warp = described(homography, SIZE, SIZE)
+    assert warp.turned_deg == pytest.approx(degrees, abs=0.01)
+    assert warp.mirrored is flipped
+    assert warp.scale == pytest.approx(1.0)
+
+
+def test_a_half_turn_is_plus_180() -> None:
+    assert described(turning(180), SIZE, SIZE).turned_deg == 180.0
+
+
+def test_kept_is_the_share_that_is_still_seen() -> None:
+    right_half = np.array([[1.0, 0, -200], [0, 1, 0], [0, 0, 1]])
+    assert visible_share(right_half, SIZE, (200, 300)) == pytest.approx(0.5)
+    assert visible_share(np.eye(3), SIZE, (1000, 1000)) == 1.0
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        np.zeros((3, 3)),
+        np.diag([1.0, 0.1, 1.0]),  # a needle
+        np.diag([100.0, 100.0, 1.0]),
+        np.array([[1.0, 0, 0], [0, 1, 0], [0.01, 0, -1]]),  # a fold
+        np.array([[1.0, 0, 5000], [0, 1, 0], [0, 0, 1]]),  # nothing in sight
+        np.full((3, 3), np.nan),
+    ],
+)
+def test_nonsense_is_implausible(nonsense: np.ndarray) -> None:
+    assert not plausible(nonsense, SIZE, SIZE)
+
+
+@pytest.mark.parametrize("exact", [np.eye(3), mirroring(SIZE), turning(12.0), turning(90.0)])
+def test_sense_is_plausible(exact: np.ndarray) -> None:
+    assert plausible(exact, SIZE, (500, 500))
+
+
+def closest(homography: np.ndarray, exact: np.ndarray, found: tuple[int, int]) -> float:
+    offered = snaps(homography, SIZE, found)
+    assert offered
+    return min(
+        float(np.abs(apply_homography(one @ inverse(exact), corners(found)) - corners(found)).max())
+        for one in offered
+    )
+
+
+boxes = st.tuples(
+    st.integers(0, 90), st.integers(0, 90), st.integers(150, 300), st.integers(120, 200)
+)
+
+
+@given(
+    box=boxes,
+    after=st.tuples(st.integers(100, 500), st.integers(100, 400)),
+    flipped=st.booleans(),
+    off=st.floats(-0.3, 0.3),
+)
+def test_a_whole_pixel_crop_resized_is_found_exactly(
+    *, box: tuple[int, int, int, int], after: tuple[int, int], flipped: bool, off: float
+) -> None:
+    left, top, width, height = box
+    cut = np.array([[1.0, 0, -left], [0, 1, -top], [0, 0, 1]])
+    exact = resizing((width, height), after) @ cut
+    exact = mirroring(after) @ exact if flipped else exact
+    nudge = np.array([[1.0, 0, off], [0, 1, -off], [0, 0, 1]])
+    assert closest(exact @ nudge, exact, after) < 0.01
+
+
+def test_a_picture_inside_a_screenshot_is_found_exactly() -> None:
+    exact = np.array([[1.0, 0, 30], [0, 1, 80], [0, 0, 1]]) @ resizing(SIZE, (360, 270))
+    nudge = np.array([[1.0, 0, 0.2], [0, 1, -0.3], [0, 0, 1]])
+    assert closest(nudge @ exact, exact, (420, 700)) < 0.01
+
+
+@pytest.mark.parametrize("degrees", [0.0, 90.0, 180.0, -90.0])
+def test_whole_pixel_moves_are_found_with_quarter_turns(degrees: float) -> None:
+    exact = np.rint(np.array([[1.0, 0, 37], [0, 1, -21], [0, 0, 1]]) @ turning(degrees) * 2) / 2
+    exact = np.rint(exact)
+    nudge = np.array([[1.0, 0, 0.3], [0, 1, -0.2], [0, 0, 1]])
+    assert closest(nudge @ exact, exact, (333, 280)) < 0.01
+
+
+def test_a_leaning_picture_snaps_to_nothing() -> None:
+    assert snaps(turning(7.0), SIZE, SIZE) == []

@@ -1,0 +1,107 @@
+"""The right copy is heard, nobody else is, and innocents' scores have mean 0 and deviation 1."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench.sounds.attacks import AMR_NB, ATTACKS, OPUS_24, cut, one_after_another, through
+from bench.sounds.material import Samples, music, voice
+from entrenous.watermark.audio_detector import hear, scores
+from entrenous.watermark.audio_mark import PreparedSound, embed, prepare
+
+pytestmark = pytest.mark.slow
+
+NAMES = 6.2  # among 1,000 copies at 1e-6
+
+
+@cache
+def sent(seconds: float) -> PreparedSound:
+    return prepare(voice(seconds, seed=7), 16_000)
+
+
+def keys(prepared: PreparedSound, count: int, seed: int = 1) -> list[bytes]:
+    rng = np.random.default_rng(seed)
+    return [rng.bytes(-(-prepared.chips // 8)) for _ in range(count)]
+
+
+def found(
+    leak: Samples, rate_hz: int, prepared: PreparedSound, streams: list[bytes]
+) -> NDArray[np.float64]:
+    heard = hear(leak, rate_hz, prepared)
+    assert heard is not None
+    assert np.abs(heard.evidence).max() <= 1.0
+    return scores(heard.evidence, streams)
+
+
+@pytest.mark.parametrize(
+    "attack", ["opus 24k", "aac 64k", "mp3 64k", "speed +2 %", "tempo +2 %", "room", "noise 10 dB"]
+)
+def test_ten_seconds_name_the_copy(attack: str) -> None:
+    prepared = sent(20.0)
+    streams = keys(prepared, 24)
+    marked = embed(prepared, streams[3])[32_000:192_000, 0]
+    found_scores = found(*ATTACKS[attack](marked, 16_000), prepared, streams)
+    assert found_scores[3] > 1.3 * NAMES
+    assert np.delete(found_scores, 3).max() < 4.5
+
+
+def test_a_phone_call_names_the_copy() -> None:
+    prepared = sent(20.0)
+    streams = keys(prepared, 5)
+    found_scores = found(*AMR_NB(embed(prepared, streams[2])[:, 0], 16_000), prepared, streams)
+    assert found_scores[2] > 1.5 * NAMES
+
+
+@pytest.mark.slow
+def test_music_in_stereo_is_heard_in_mono() -> None:
+    both = np.stack([music(6.0, 22_050, 1), music(6.0, 22_050, 2)], axis=1)
+    prepared = prepare(both, 22_050)
+    streams = keys(prepared, 5)
+    marked = embed(prepared, streams[0]).mean(1)[8000:]
+    attack = through("libmp3lame", "mp3", 64_000)
+    assert found(*attack(marked, 22_050), prepared, streams)[0] > 2 * NAMES
+
+
+def test_of_five_averaged_copies_all_are_named_and_nobody_else() -> None:
+    prepared = sent(20.0)
+    streams = keys(prepared, 10)
+    average = np.mean([embed(prepared, one)[:, 0] for one in streams[:5]], axis=0)
+    found_scores = found(*OPUS_24(average.astype(np.float32), 16_000), prepared, streams)
+    assert found_scores[:5].min() > NAMES
+    assert found_scores[5:].max() < 4.5
+
+
+def test_where_it_lies_is_told() -> None:
+    prepared = sent(20.0)
+    marked = embed(prepared, keys(prepared, 1)[0])[:, 0]
+    leak, rate_hz = one_after_another(cut(0.4, 0.7), OPUS_24)(marked, 16_000)
+    heard = hear(leak, rate_hz, prepared)
+    assert heard is not None
+    assert heard.span.start_s == pytest.approx(8.0, abs=0.2)
+    assert heard.span.length_s == pytest.approx(6.0, abs=0.3)
+    assert heard.span.speed == pytest.approx(1.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("attack", ["opus 24k", "room", "amr-nb 12.2k"])
+@pytest.mark.parametrize("marked", [False, True])
+def test_innocents_scores_are_standard_normal(attack: str, marked: bool) -> None:  # noqa: FBT001
+    prepared = sent(20.0)
+    strangers = embed(prepared, keys(prepared, 1, 9)[0])[:, 0]
+    leak = strangers if marked else prepared.mono
+    innocent = found(*ATTACKS[attack](leak, 16_000), prepared, keys(prepared, 2000, 10))
+    assert abs(innocent.mean()) < 4 / 2000**0.5
+    assert innocent.std() == pytest.approx(1.0, abs=4 / 4000**0.5)
+    assert np.abs(innocent).max() < 5.0
+
+
+def test_another_sound_names_nobody() -> None:
+    prepared = sent(20.0)
+    heard = hear(voice(8.0, seed=70), 16_000, prepared)
+    if heard is not None:
+        assert np.abs(scores(heard.evidence, keys(prepared, 500))).max() < 5.0
+
+
+def test_silence_says_nothing() -> None:
+    assert hear(np.zeros(48_000, np.float32), 16_000, sent(20.0)) is None

@@ -1,0 +1,61 @@
+"""Filters of the whole picture are measured, and are their own adjoint."""
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entrenous.watermark.channel import ChannelFilter, fit_channel_filter
+
+CAT = skimage.data.chelsea()[:, :, 1].astype(np.float32)
+EVERYWHERE = np.ones(CAT.shape, np.bool_)
+
+
+def drawn(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(3, 60), st.integers(3, 60), st.integers(0, 1000))
+def test_a_filter_is_its_own_adjoint(rows: int, columns: int, seed: int) -> None:
+    passed = ChannelFilter(np.abs(drawn(seed, rows, columns)))
+    one, other = drawn(seed + 1, rows, columns), drawn(seed + 2, rows, columns)
+    forth = float((passed.filtered(one) * other).sum())
+    back = float((one * passed.filtered(other)).sum())
+    assert forth == pytest.approx(back, abs=1e-3 * np.sqrt(rows * columns))
+
+
+def detail(plane: np.ndarray) -> np.ndarray:
+    return np.asarray(plane - cv2.GaussianBlur(plane, (0, 0), 6.0))
+
+
+def left(leak: np.ndarray, expected: np.ndarray) -> float:
+    inner = np.s_[20:-20, 20:-20]
+    return float(detail(leak - expected)[inner].std())
+
+
+@pytest.mark.parametrize("sigma", [1.0, 3.0])
+def test_a_blur_is_explained(sigma: float) -> None:
+    leak = cv2.GaussianBlur(CAT, (0, 0), sigma)
+    passed = fit_channel_filter(leak, CAT, EVERYWHERE)
+    assert left(leak, passed.filtered(CAT)) < 0.15 * left(leak, CAT)
+
+
+def test_sharpening_is_explained() -> None:
+    leak = cv2.addWeighted(CAT, 1.8, cv2.GaussianBlur(CAT, (0, 0), 1.5), -0.8, 0.0)
+    passed = fit_channel_filter(leak, CAT, EVERYWHERE)
+    assert left(leak, passed.filtered(CAT)) < 0.15 * left(leak, CAT)
+
+
+def test_nothing_is_filtered_where_nothing_was_done() -> None:
+    assert fit_channel_filter(CAT + drawn(1, *CAT.shape), CAT, EVERYWHERE).gains is None
+
+
+def test_what_is_not_covered_has_no_say() -> None:
+    covered = EVERYWHERE.copy()
+    covered[:, 200:] = False
+    leak = np.where(covered, CAT, cv2.GaussianBlur(CAT, (0, 0), 4.0)).astype(np.float32)
+    passed = fit_channel_filter(leak, CAT, covered)
+    assert passed.gains is None or np.abs(passed.gains - 1.0).max() < 0.2

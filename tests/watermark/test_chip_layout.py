@@ -1,0 +1,66 @@
+"""The layout of bands, and chips from a key stream."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.picture import TooSmallToMark
+from entrenous.watermark.chip_layout import chips, chips_needed, dither_bytes, layout, stream_bytes
+
+sides = st.integers(64, 6000)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "bands", "count"),
+    [(600, 400, 4, 79_700), (2000, 1500, 6, 639_875), (4000, 3000, 6, 639_875), (64, 64, 1, 1024)],
+)
+def test_layout_is_that_of_the_specification(
+    width: int, height: int, bands: int, count: int
+) -> None:
+    assert len(layout(width, height).bands) == bands
+    assert chips_needed(width, height) == count
+
+
+@given(sides, sides)
+def test_bands_halve_and_follow_each_other_without_a_gap(width: int, height: int) -> None:
+    plan = layout(width, height)
+    assert max(plan.working) <= 2000
+    assert plan.bands[0].start == 0
+    assert plan.chips == sum(band.cells[0] * band.cells[1] for band in plan.bands)
+    for fine, coarse in zip(plan.bands, plan.bands[1:], strict=False):
+        assert coarse.start == fine.stop
+        assert coarse.cells == tuple((side + 1) // 2 for side in fine.cells)
+    assert max(plan.bands[0].cells) <= 800
+    assert max(plan.bands[-1].cells) >= 24
+    assert 2 * max(plan.bands[0].cells) <= max(plan.working)
+
+
+@given(sides, sides)
+def test_a_turned_picture_carries_as_many_chips(width: int, height: int) -> None:
+    assert chips_needed(width, height) == chips_needed(height, width)
+
+
+def test_too_small_a_picture_is_refused_in_words() -> None:
+    with pytest.raises(TooSmallToMark, match="64 pixels"):
+        layout(2000, 63)
+
+
+def test_streams_are_long_enough_and_no_longer() -> None:
+    assert stream_bytes(600, 400) == 9963
+    assert dither_bytes(600, 400) == 240_000
+
+
+def test_bits_become_signs_from_the_highest_on() -> None:
+    assert chips(bytes([0b1010_0000]), 4).tolist() == [1, -1, 1, -1]
+
+
+def test_a_short_stream_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 bytes"):
+        chips(b"x", 9)
+
+
+def test_uniform_bytes_give_fair_signs() -> None:
+    signs = chips(np.random.default_rng(3).bytes(50_000), 400_000)
+    assert set(np.unique(signs)) == {-1.0, 1.0}
+    assert abs(float(signs.mean())) < 4 / np.sqrt(400_000)

@@ -1,0 +1,109 @@
+"""Marks in frames: steady in power, faithful on the way back, heard by their own copy alone."""
+
+import inspect
+import itertools
+import math
+
+import numpy as np
+import pytest
+import skimage.data
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entrenous.watermark import clip_mark, detector
+from entrenous.watermark.clip_mark import (
+    amplitude,
+    brought_back,
+    laid_on,
+    lay_out_clip,
+    marked,
+    nodes_at,
+    stream_bytes,
+    working_luma,
+)
+
+ON = lay_out_clip(320, 240)
+LUMA = np.ascontiguousarray(skimage.data.astronaut()[:240, :320, 1] // 2 + 60).astype(np.uint8)
+WORKING = working_luma(LUMA, ON)
+NONE = np.zeros((240, 320), np.int16) + 128
+
+
+def stream(number: int) -> bytes:
+    return np.random.default_rng(number).bytes(stream_bytes(ON))
+
+
+def copy_of(who: int, at_s: float) -> np.ndarray:
+    shown = [(ON.pattern(stream(1000 * who + node), stream(node)), w) for node, w in nodes_at(at_s)]
+    return marked(LUMA, amplitude(WORKING, ON), shown, NONE)
+
+
+@given(st.floats(0.0, 5000.0))
+def test_a_frames_nodes_share_it_without_loss(at_s: float) -> None:
+    (first, one), (second, other) = nodes_at(at_s)
+    assert second == first + 1
+    assert one**2 + other**2 == pytest.approx(1.0)
+    assert min(one, other) >= 0.0
+
+
+def test_the_power_never_pulses_and_a_frame_hardly_differs_from_the_next() -> None:
+    marks = [copy_of(1, at_s).astype(float) - LUMA for at_s in np.arange(0.0, 2.0, 0.04)]
+    power = np.array([np.mean(mark**2) for mark in marks])
+    assert power.max() < 1.1 * power.min()
+    steps = [np.mean((b - a) ** 2) for a, b in itertools.pairwise(marks)]
+    assert max(steps) < 0.2 * power.mean()
+
+
+def test_a_mark_is_47_db_below_the_picture() -> None:
+    error = (copy_of(1, 0.3).astype(float) - LUMA) * 255.0 / 219.0
+    assert 10.0 * math.log10(255.0**2 / np.mean(error**2)) >= 46.5
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0.8, 1.25), st.floats(-0.3, 0.3), st.floats(-400, 400), st.floats(-400, 400))
+def test_evidence_comes_back_to_where_the_pattern_came_from(
+    scale: float, turn: float, x: float, y: float
+) -> None:
+    """Wherever the camera is, <laid(p), laid(p)> is about <p, back(laid(p))>, up to the scale."""
+    c, s = scale * math.cos(turn), scale * math.sin(turn)
+    way = np.array([[c, -s, x], [s, c, y]])
+    pattern = ON.pattern(stream(1), stream(2))
+    laid = laid_on(pattern, way)
+    back = brought_back(laid, way)
+    alike = float((pattern * back).sum() / np.sqrt((pattern**2).sum() * (back**2).sum()))
+    assert alike > 0.5
+
+
+def heard_of(who: int) -> detector.CombinedEvidence:
+    ear, still = detector.FrameDetector(ON), np.eye(2, 3)
+    for at_s in (0.2, 0.6, 1.4):
+        found = working_luma(copy_of(who, at_s), ON)
+        nodes = {node: (share, still) for node, share in nodes_at(at_s)}
+        ear.take(found, np.ones(found.shape, np.bool_), WORKING, nodes)
+    return detector.combine_evidence(ear, {node: stream(node) for node in ear.planes})
+
+
+def score(heard: detector.CombinedEvidence, who: int) -> float:
+    said = sum(heard.said(node, stream(1000 * who + node)) for node in heard.per_chip)
+    return said / heard.strength
+
+
+def test_a_copy_is_heard_and_innocents_are_standard_normal() -> None:
+    heard = heard_of(1)
+    assert score(heard, 1) > 20.0
+    innocent = np.array([score(heard, who) for who in range(2, 302)])
+    assert abs(innocent.mean()) < 0.25
+    assert 0.85 < innocent.std() < 1.15
+    assert np.abs(innocent).max() < 4.5
+
+
+def test_the_pilot_takes_no_part_in_a_score() -> None:
+    heard = heard_of(1)
+    for numbers in heard.per_chip.values():
+        assert not numbers[~ON.own].any()
+
+
+def test_nothing_before_the_score_takes_a_key() -> None:
+    """What lays frames, listens and weighs bands may know the pilot, and no copy's stream."""
+    for function in (detector.FrameDetector.take, detector.combine_evidence, clip_mark.amplitude):
+        names = set(inspect.signature(function).parameters)
+        assert not names & {"stream", "copy_stream", "seed", "key", "copies", "recipient", "scores"}

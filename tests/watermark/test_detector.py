@@ -1,0 +1,300 @@
+"""The right copy is heard, innocents are not, and nothing before the score knows a key."""
+
+import importlib
+import inspect
+import io
+import math
+import pkgutil
+import re
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import entrenous.watermark
+import entrenous.watermark.alignment
+from entrenous.base.identifiers import RecipientId
+from entrenous.watermark.alignment.image_registration import register
+from entrenous.watermark.alignment.resample import warp_to_found, warp_to_sent
+from entrenous.watermark.chip_layout import chips
+from entrenous.watermark.detector import ChipEvidence, detect_mark, scores
+from entrenous.watermark.embed import embed
+from entrenous.watermark.jpeg_evidence import recoded, table_for
+from entrenous.watermark.likelihood import upper_tail
+from entrenous.watermark.verdict import Finding, weigh
+
+pytestmark = pytest.mark.slow
+
+Pixels = NDArray[np.uint8]
+Leak = tuple[Pixels, tuple[int, ...] | None]  # pixels, luma table of a JPEG
+
+NAMED_FROM = 6.2  # a name among 1,000 at 1e-6
+
+
+def jpeg(pixels: Pixels, quality: int) -> Leak:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    with Image.open(file) as picture:
+        return np.asarray(picture.convert("RGB")), tuple(picture.quantization[0])
+
+
+def resized(pixels: Pixels, factor: float) -> Pixels:
+    height, width = pixels.shape[:2]
+    size = round(width * factor), round(height * factor)
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def cropped(pixels: Pixels, share: float) -> Pixels:
+    height, width = pixels.shape[:2]
+    rows, columns = int(height * share**0.5), int(width * share**0.5)
+    top, left = int((height - rows) * 0.6), int((width - columns) * 0.4)
+    return pixels[top : top + rows, left : left + columns]
+
+
+def demo_leak(copy: Pixels) -> Leak:
+    return jpeg(resized(cropped(copy, 0.7), 0.8), 50)
+
+
+def barred(pixels: Pixels) -> Pixels:
+    """A phone's screenshot: the picture, a little smaller, between two dark bars."""
+    small = resized(pixels, 0.9)
+    screen = np.full((int(small.shape[0] * 1.4), small.shape[1], 3), 17, np.uint8)
+    screen[50 : 50 + small.shape[0]] = small
+    cv2.putText(screen, "12:41", (8, 30), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (240, 240, 240), 2)
+    return screen
+
+
+def turned(pixels: Pixels) -> Pixels:
+    how = Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(pixels).rotate(10, expand=True, resample=how))
+
+
+def grey(pixels: Pixels) -> Pixels:
+    return np.asarray(Image.fromarray(pixels).convert("L").convert("RGB"))
+
+
+ATTACKS: dict[str, Callable[[Pixels], Leak]] = {
+    "none": lambda copy: (copy, None),
+    "q50": lambda copy: jpeg(copy, 50),
+    "demo": demo_leak,
+    "mirror": lambda copy: jpeg(np.ascontiguousarray(copy[:, ::-1]), 70),
+    "turn10": lambda copy: jpeg(turned(copy), 70),
+    "grey": lambda copy: jpeg(grey(copy), 70),
+    "bars": lambda copy: jpeg(barred(copy), 70),
+}
+
+
+def heard_in(leak: Leak, sent: Any) -> ChipEvidence:
+    found, table = leak
+    registration = register(found, sent.pixels)
+    assert registration is not None
+    laid, covered = warp_to_sent(found, registration)
+    again = None
+    tables = None if table is None else {0: table}
+    read_by = table_for(tables, found.shape[0] * found.shape[1], sent.prepared.layout)
+    if read_by is not None:
+        under, inside = warp_to_found(sent.pixels, registration)
+        trial, _ = warp_to_found(sent.prepared.trial(), registration)
+        again, _ = warp_to_sent(recoded(found, under, inside, read_by, trial), registration)
+    return detect_mark(laid, covered, sent.prepared, again)
+
+
+def heard_in_place(leak: Leak, sent: Any) -> ChipEvidence:
+    """As :func:`heard_in`, for a leak that was not moved: so nothing needs to be searched."""
+    found, table = leak
+    covered = np.ones(found.shape[:2], np.bool_)
+    if table is None:
+        return detect_mark(found, covered, sent.prepared)
+    coded = recoded(found, sent.pixels, covered, table, sent.prepared.trial())
+    return detect_mark(found, covered, sent.prepared, coded)
+
+
+def heard_as_is(found: Pixels, sent: Any) -> ChipEvidence:
+    return detect_mark(found, np.ones(found.shape[:2], np.bool_), sent.prepared)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_the_right_copy_is_named_after(attack: str, chelsea: Any) -> None:
+    heard = scores(heard_in(ATTACKS[attack](chelsea.copy), chelsea), chelsea.streams)
+    verdict = weigh({RecipientId(str(i)): float(z) for i, z in enumerate(heard)})
+    assert verdict.finding is Finding.ONE
+    assert verdict.named == (RecipientId("0"),)
+    assert heard[0] > 40.0
+    assert np.abs(heard[1:]).max() < 4.75
+
+
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "china", "flower", "rocket"])
+def test_the_demo_leak_is_traced_on_every_photograph(
+    name: str, photographs: dict[str, Any]
+) -> None:
+    sent = photographs[name]
+    heard = scores(heard_in(demo_leak(sent.copy), sent), sent.streams)
+    assert heard[0] > 30.0
+    assert np.abs(heard[1:]).max() < 4.75
+
+
+@pytest.mark.threat("merged-copies")
+def test_an_average_of_five_copies_names_all_five(chelsea: Any) -> None:
+    copies = [embed(chelsea.prepared, one, chelsea.dither) for one in chelsea.streams[:5]]
+    mean = np.rint(np.mean([copy.astype(np.float64) for copy in copies], axis=0)).astype(np.uint8)
+    heard = scores(heard_in(jpeg(mean, 70), chelsea), chelsea.streams)
+    assert heard[:5].min() > NAMED_FROM
+    assert np.abs(heard[5:]).max() < 4.75
+
+
+def innocent_leaks(sent: Any, photographs: dict[str, Any]) -> dict[str, Pixels]:
+    other = embed(sent.prepared, sent.streams[1], sent.dither)
+    stranger = photographs["coffee"].pixels[: sent.pixels.shape[0], : sent.pixels.shape[1]]
+    noisy = sent.copy + np.random.default_rng(2).integers(0, 20, sent.pixels.shape)
+    return {
+        "the unmarked original, coded": jpeg(sent.pixels, 60)[0],
+        "another copy": other,
+        "another copy, coded": jpeg(other, 40)[0],
+        "noise": np.clip(noisy, 0, 255).astype(np.uint8),
+        "another picture": stranger,
+    }
+
+
+@pytest.mark.threat("innocent-named")
+def test_innocent_scores_have_mean_0_variance_1_and_stay_under_the_bound(
+    chelsea: Any, photographs: dict[str, Any]
+) -> None:
+    dice = np.random.default_rng(11)
+    count, size = 2000, -(-chelsea.prepared.layout.chips // 8)
+    everything = []
+    for leak in innocent_leaks(chelsea, photographs).values():
+        drawn = scores(heard_as_is(leak, chelsea), (dice.bytes(size) for _ in range(count)))
+        assert abs(drawn.mean()) < 4.0 / math.sqrt(count)
+        assert abs(drawn.var() - 1.0) < 4.0 * math.sqrt(2.0 / count)
+        everything.append(drawn)
+    pooled = np.concatenate(everything)
+    for level in (0.1, 0.01, 0.001):
+        spread = 4.0 * math.sqrt(level * (1.0 - level) / len(pooled))
+        bounded = np.mean([upper_tail(z) <= level for z in pooled])
+        normal = np.mean([0.5 * math.erfc(z / math.sqrt(2.0)) <= level for z in pooled])
+        assert bounded <= level
+        assert abs(normal - level) < spread
+    assert pooled.max() < NAMED_FROM
+
+
+def test_the_score_is_the_chips_along_the_evidence(chelsea: Any) -> None:
+    heard = heard_as_is(jpeg(chelsea.copy, 70)[0], chelsea)
+    signs = chips(chelsea.streams[0], chelsea.prepared.layout.chips).astype(np.float64)
+    expected = float(signs @ heard.per_chip) / float(np.linalg.norm(heard.per_chip))
+    assert scores(heard, chelsea.streams[:1])[0] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("quality", [85, 50, 20])
+def test_bands_add_up_to_nearly_all_that_they_hold(quality: int, chelsea: Any) -> None:
+    heard = heard_as_is(jpeg(chelsea.copy, quality)[0], chelsea)
+    signs = chips(chelsea.streams[0], chelsea.prepared.layout.chips)
+    alone = [
+        float(signs[band.start : band.stop] @ heard.per_chip[band.start : band.stop])
+        / float(np.linalg.norm(heard.per_chip[band.start : band.stop]))
+        for band in chelsea.prepared.layout.bands
+    ]
+    together = scores(heard, chelsea.streams[:1])[0]
+    assert together > 0.93 * math.sqrt(sum(z * z for z in alone))
+    assert min(alone) > 2.0
+
+
+@pytest.mark.parametrize(("quality", "more"), [(50, 1.1), (10, 1.3)])
+def test_coefficients_sharpen_the_ear(quality: int, more: float, chelsea: Any) -> None:
+    leak = jpeg(chelsea.copy, quality)
+    plain = scores(heard_as_is(leak[0], chelsea), chelsea.streams[:1])[0]
+    assert scores(heard_in_place(leak, chelsea), chelsea.streams[:1])[0] > more * plain
+
+
+def blurred(pixels: Pixels) -> Leak:
+    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), 3.0), np.uint8), None
+
+
+def test_what_a_blur_left_is_heard(chelsea: Any) -> None:
+    assert scores(heard_as_is(blurred(chelsea.copy)[0], chelsea), chelsea.streams)[0] > 25.0
+
+
+def test_a_thumbnail_without_a_table_is_heard_at_its_own_size(chelsea: Any) -> None:
+    small = resized(chelsea.copy, 0.25)
+    assert scores(heard_in((small, None), chelsea), chelsea.streams)[0] > 28.0
+
+
+def test_inverted_colours_invert_the_mark(chelsea: Any) -> None:
+    assert scores(heard_as_is(255 - chelsea.copy, chelsea), chelsea.streams)[0] > 100.0
+
+
+@pytest.mark.parametrize("attack", ["none", "q50", "grey"])
+def test_the_forecast_is_near_what_a_true_copy_scores(attack: str, chelsea: Any) -> None:
+    heard = heard_in_place(ATTACKS[attack](chelsea.copy), chelsea)
+    reached = scores(heard, chelsea.streams[:1])[0]
+    assert 0.7 < reached / heard.forecast < 1.3
+
+
+def test_the_forecast_falls_with_what_is_left(chelsea: Any) -> None:
+    forecasts = [heard_in_place(jpeg(chelsea.copy, q), chelsea).forecast for q in (85, 50, 20, 10)]
+    assert forecasts == sorted(forecasts, reverse=True)
+    nothing = detect_mark(
+        chelsea.pixels, np.zeros(chelsea.pixels.shape[:2], bool), chelsea.prepared
+    )
+    assert nothing.forecast == 0.0
+
+
+def test_the_forecast_does_not_depend_on_whose_copy_it_is(chelsea: Any) -> None:
+    marked, plain = (
+        heard_as_is(jpeg(one, 50)[0], chelsea).forecast for one in (chelsea.copy, chelsea.pixels)
+    )
+    assert marked == pytest.approx(plain, rel=0.25)
+
+
+def test_what_is_covered_or_painted_over_falls_silent(chelsea: Any) -> None:
+    painted = jpeg(chelsea.copy, 70)[0].copy()
+    painted[:, :200] = np.random.default_rng(5).integers(0, 255, (painted.shape[0], 200, 3))
+    heard = scores(heard_as_is(painted, chelsea), chelsea.streams)
+    assert heard[0] > 40.0
+
+
+def test_a_leak_that_tells_nothing_scores_nothing(chelsea: Any) -> None:
+    blank = np.full_like(chelsea.pixels, 128)
+    nothing = detect_mark(blank, np.zeros(blank.shape[:2], np.bool_), chelsea.prepared)
+    assert np.abs(scores(nothing, chelsea.streams)).max() < 4.75
+    exact = scores(heard_as_is(chelsea.pixels, chelsea), chelsea.streams)
+    assert np.isfinite(exact).all()
+    assert np.abs(exact).max() < 4.75
+
+
+def functions_of(package: ModuleType) -> list[Callable[..., object]]:
+    modules = [
+        importlib.import_module(module.name)
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    ]
+    return [
+        function
+        for module in modules
+        for _, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__
+    ]
+
+
+SECRET = re.compile(r"(?<![a-z])(key|stream|streams|recipient|recipients|seed|secret|scores?)")
+# a stream's bits; the making of a copy; the score itself, and what named copies leave of it
+MAY_KNOW = {"chips", "embed", "paint", "scores", "without"}
+
+
+@pytest.mark.threat("innocent-named")
+@pytest.mark.parametrize("package", [entrenous.watermark.alignment, entrenous.watermark])
+def test_nothing_before_the_score_takes_a_key(package: ModuleType) -> None:
+    functions = functions_of(package)
+    assert len(functions) > 20
+    telling = {
+        function.__name__
+        for function in functions
+        for parameter in inspect.signature(function).parameters.values()
+        if SECRET.search(f"{parameter.name} {parameter.annotation}".lower().replace("_", " "))
+        or parameter.annotation in (bytes, "bytes")
+    }
+    allowed = MAY_KNOW if package is entrenous.watermark else set()
+    assert telling == allowed

@@ -1,0 +1,121 @@
+"""Plain areas of drawings and pages carry no mark, and photographs keep theirs bit for bit."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from entrenous.watermark.chip_layout import dither_bytes, layout, stream_bytes
+from entrenous.watermark.detector import detect_mark, scores
+from entrenous.watermark.embed import embed, prepare
+from entrenous.watermark.visibility import flat_places, zero_in_flat_areas
+
+Pixels = NDArray[np.uint8]
+COPIES = 24
+PAPER = (255, 255, 255)
+TINT = (217, 253, 211)
+
+
+def chat(scale: int) -> Pixels:
+    """What a chat looks like: text in tinted bubbles on white."""
+    picture = Image.new("RGB", (360 * scale, 600 * scale), PAPER)
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(14 * scale)
+    for row, left in enumerate((20, 110, 20, 90, 20)):
+        box = [scale * at for at in (left, 30 + 110 * row, left + 220, 110 + 110 * row)]
+        draw.rounded_rectangle(box, 12 * scale, fill=TINT)
+        words = "Here is the one from the beach.\nOnly for you, please.\nSleep well!"
+        draw.multiline_text((box[0] + 12 * scale, box[1] + 8 * scale), words, (17, 27, 33), font)
+    return np.asarray(picture)
+
+
+def streams(pixels: Pixels) -> list[bytes]:
+    dice = np.random.default_rng(5)
+    return [dice.bytes(stream_bytes(*_size(pixels))) for _ in range(COPIES)]
+
+
+def copy_of(pixels: Pixels, who: int) -> Pixels:
+    dither = np.random.default_rng(6).bytes(dither_bytes(*_size(pixels)))
+    return embed(prepare(pixels), streams(pixels)[who], dither)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])  # the largest is marked smaller, and enlarged
+def test_a_chats_plain_areas_are_not_touched(scale: int) -> None:
+    pixels = chat(scale)
+    plain = flat_places(pixels) == 255
+    assert plain.mean() > 0.5
+    change = np.abs(copy_of(pixels, 0).astype(int) - pixels).max(axis=2)
+    assert change[plain].max() <= 1  # where a large picture's mark is enlarged, seldom
+    assert change[plain].mean() < 0.0005
+    assert change[~plain].mean() > 0.5
+
+
+def test_a_chat_still_names_its_copy_after_a_service_that_recodes() -> None:
+    pixels = chat(2)
+    file = io.BytesIO()
+    Image.fromarray(copy_of(pixels, who=7)).save(file, "JPEG", quality=50)
+    leak = np.asarray(Image.open(file).convert("RGB"))
+    heard = detect_mark(leak, np.ones(leak.shape[:2], np.bool_), prepare(pixels))
+    found = scores(heard, streams(pixels))
+    assert found.argmax() == 7
+    assert found[7] > 20.0
+    assert np.delete(found, 7).max() < 5.0
+
+
+def test_a_photograph_without_a_flat_place_keeps_its_masks(photographs: dict[str, Any]) -> None:
+    for name in ("chelsea", "coffee", "rocket", "flower"):
+        pixels = photographs[name].pixels
+        masks = [np.ones(band.pixels, np.float32) for band in layout(*_size(pixels)).bands]
+        kept = zero_in_flat_areas(masks, pixels, pixels.shape[:2])
+        assert all(after is before for after, before in zip(kept, masks, strict=True))
+
+
+def test_what_lies_far_from_a_flat_place_keeps_its_mask() -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (400, 600, 3), np.uint8)
+    pixels[:, :200] = 90
+    masks = [np.ones(band.pixels, np.float32) for band in layout(600, 400).bands]
+    for level, mask in enumerate(zero_in_flat_areas(masks, pixels, (400, 600))):
+        edge = -(-200 // 2**level)
+        assert (mask[:, : edge - 7] == 0).all()
+        assert (mask[:, edge + 2 :] == 1).all()
+
+
+@pytest.mark.parametrize("grey", [0, 128, 255])
+def test_copies_of_a_picture_that_is_all_flat_differ(grey: int) -> None:
+    blank = np.full((200, 300, 3), grey, np.uint8)
+    assert (copy_of(blank, 1) != copy_of(blank, 2)).any()
+
+
+@given(
+    st.integers(1, 40), st.integers(1, 40), st.integers(1, 3), st.integers(0, 12), st.integers(0)
+)
+def test_flat_is_that_all_samples_around_are_equal(
+    high: int, wide: int, values: int, dots: int, seed: int
+) -> None:
+    dice = np.random.default_rng(seed)
+    pixels = np.full((high, wide, 3), 7, np.uint8)
+    for _ in range(dots):
+        at = dice.integers(high), dice.integers(wide), dice.integers(3)
+        pixels[at] += dice.integers(values)
+    wanted = np.pad(pixels.astype(float), ((7, 7), (7, 7), (0, 0)), constant_values=np.nan)
+    windows = sliding_window_view(wanted, (15, 15), axis=(0, 1)).reshape(high, wide, 3, -1)
+    equal = (np.nanmax(windows, axis=3) == np.nanmin(windows, axis=3)).all(axis=2)
+    assert np.array_equal(flat_places(pixels) == 255, equal)
+
+
+def test_strips_leave_no_seam() -> None:
+    pixels = np.full((700, 40, 3), 7, np.uint8)
+    pixels[::25, 20, 1] = 8
+    tall, wide = flat_places(pixels), flat_places(np.ascontiguousarray(pixels.swapaxes(0, 1)))
+    assert np.array_equal(tall, wide.T)
+    assert 0 < tall.mean() < 255
+
+
+def _size(pixels: Pixels) -> tuple[int, int]:
+    return pixels.shape[1], pixels.shape[0]

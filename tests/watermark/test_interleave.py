@@ -1,0 +1,83 @@
+"""The pattern is linear in the chips, and evidence flows back through its exact adjoint."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from entrenous.watermark.chip_layout import layout
+from entrenous.watermark.embed import pattern, pattern_adjoint, unweave, weave
+from entrenous.watermark.pyramid import (
+    add_up,
+    add_up_adjoint,
+    detail_adjoint,
+    detail_pyramid,
+    gaussian_pyramid,
+)
+
+sides = st.integers(5, 90)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def drawn(seed: int, *shape: int) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def inner(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+    return float(np.dot(left.ravel().astype(np.float64), right.ravel().astype(np.float64)))
+
+
+def close(left: float, right: float, size: int) -> bool:
+    return abs(left - right) <= 1e-4 * np.sqrt(size) + 1e-4 * abs(left)
+
+
+@settings(deadline=None, max_examples=40)
+@given(sides, sides, seeds)
+def test_unweave_is_the_adjoint_of_weave(rows: int, columns: int, seed: int) -> None:
+    cells = drawn(seed, (rows + 1) // 2, (columns + 1) // 2)
+    mask, evidence = np.abs(drawn(seed + 1, rows, columns)), drawn(seed + 2, rows, columns)
+    forth = inner(weave(cells, mask), evidence)
+    back = inner(cells, unweave(evidence, mask, cells.shape))
+    assert close(forth, back, rows * columns)
+
+
+@settings(deadline=None, max_examples=40)
+@given(sides, sides, seeds, st.integers(1, 4))
+def test_pyramids_have_exact_adjoints(rows: int, columns: int, seed: int, levels: int) -> None:
+    plane = drawn(seed, rows, columns)
+    details = detail_pyramid(plane, levels)
+    others = [drawn(seed + k, *detail.shape) for k, detail in enumerate(details)]
+    forth = sum(inner(one, other) for one, other in zip(details, others, strict=True))
+    assert close(forth, inner(plane, detail_adjoint(others)), rows * columns)
+    back = add_up_adjoint(plane, levels)
+    whole = sum(inner(one, other) for one, other in zip(back, others, strict=True))
+    assert close(inner(add_up(others), plane), whole, 4 * rows * columns)
+
+
+@pytest.mark.parametrize("size", [(200, 131), (64, 333)])
+def test_pattern_has_an_exact_adjoint(size: tuple[int, int]) -> None:
+    plan = layout(*size)
+    masks = [np.abs(drawn(k, *band.pixels)) for k, band in enumerate(plan.bands)]
+    signs, evidence = drawn(7, plan.chips), drawn(8, *plan.working)
+    forth = inner(pattern(signs, plan, masks), evidence)
+    back = inner(signs, np.concatenate(pattern_adjoint(evidence, plan, masks)))
+    assert close(forth, back, plan.chips)
+
+
+def test_pattern_is_linear() -> None:
+    plan = layout(150, 100)
+    masks = [np.ones(band.pixels, np.float32) for band in plan.bands]
+    one, other = drawn(1, plan.chips), drawn(2, plan.chips)
+    both = pattern(2 * one - other, plan, masks)
+    apart = 2 * pattern(one, plan, masks) - pattern(other, plan, masks)
+    assert np.abs(both - apart).max() < 1e-4
+
+
+def test_detail_pyramid_loses_nothing() -> None:
+    plane = drawn(5, 61, 84)
+    levels = detail_pyramid(plane, 3)
+    lows = gaussian_pyramid(plane, 4)[3]
+    up = cv2.pyrUp(lows, dstsize=levels[2].shape[::-1])
+    assert np.abs(add_up([*levels[:2], levels[2] + up]) - plane).max() < 1e-5

@@ -1,0 +1,115 @@
+"""Intervals of a JPEG's coefficients, and the slope of their likelihood."""
+
+import io
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from scipy.fft import dctn
+
+from entrenous.watermark.jpeg_evidence import (
+    Intervals,
+    Law,
+    around,
+    blocks,
+    first_law,
+    fitted,
+    guarded,
+    intervals,
+    pull,
+    unblocks,
+)
+
+
+def drawn(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def law(shape: tuple[int, ...], gain: float = 1.0, scale: float = 1.0) -> Law:
+    ones = np.ones(shape, np.float32)
+    return Law(ones * np.float32(gain), ones * np.float32(scale), ones)
+
+
+def lain(low: np.ndarray, high: np.ndarray) -> Intervals:
+    free = np.arange(len(low)).reshape(-1, 1, 1) > 0
+    return Intervals(low.astype(np.float32), high.astype(np.float32), free.astype(np.float32))
+
+
+def test_blocks_are_those_of_the_cosine_transform() -> None:
+    plane = drawn(9, 16, 24)
+    expected = dctn(plane[8:, 16:], norm="ortho")
+    assert np.allclose(blocks(plane)[:, 1, 2].reshape(8, 8), expected, atol=1e-5)
+
+
+def test_blocks_lose_nothing_and_keep_inner_products() -> None:
+    plane, other = drawn(1, 40, 56), drawn(2, 40, 56)
+    assert np.abs(unblocks(blocks(plane), (40, 56)) - plane).max() < 1e-5
+    assert float((blocks(plane) * blocks(other)).sum()) == pytest.approx(
+        float((plane * other).sum()), abs=1e-2
+    )
+    assert unblocks(blocks(drawn(3, 13, 21)), (13, 21)).shape == (13, 21)
+
+
+@pytest.mark.parametrize("quality", [30, 75])
+def test_a_pictures_coefficients_lie_in_their_intervals(quality: int) -> None:
+    grey = skimage.data.camera()[:296, :272]
+    file = io.BytesIO()
+    Image.fromarray(grey).save(file, "JPEG", quality=quality)
+    with Image.open(file) as picture:
+        leak, table = np.asarray(picture, np.float32), picture.quantization[0]
+    seen = intervals(blocks(leak - np.float32(128)), np.asarray(table, np.float32))
+    away = seen.outside(blocks(grey.astype(np.float32) - np.float32(128)))
+    assert np.mean(away < 0.6) > 0.98
+    moved = seen.outside(blocks(np.roll(grey, 3, axis=1).astype(np.float32) - np.float32(128)))
+    assert np.mean(moved) > 10 * np.mean(away)
+
+
+def test_the_pull_is_the_slope_of_the_log_likelihood() -> None:
+    shape = (64, 1, 1)
+    low = drawn(4, *shape) * 4
+    seen = lain(low, low + 3.0)
+    sent, kind = drawn(5, *shape), law(shape, gain=0.8, scale=1.3)
+
+    def likelihood(added: float) -> np.ndarray:
+        low, high, _ = seen.ends(sent + np.float32(added / 0.8), kind)
+        return np.log(np.tanh(high.astype(np.float64)) - np.tanh(low.astype(np.float64)))
+
+    step = 0.02
+    slope = (likelihood(step) - likelihood(-step)) / (2 * step)
+    assert np.allclose(pull(seen, sent, kind), slope, atol=5e-3)
+
+
+def test_the_pull_is_bounded_whatever_the_file_says() -> None:
+    shape = (64, 2, 2)
+    seen = lain(np.full(shape, 1e6), np.full(shape, 1e6 + 8))
+    assert np.abs(pull(seen, np.zeros(shape, np.float32), law(shape))).max() <= 1.0
+
+
+def test_gain_and_scale_are_found_under_rounding() -> None:
+    shape = (64, 24, 24)
+    sent = 40 * drawn(6, *shape)
+    noise = np.random.default_rng(7).logistic(0.0, 3.0, shape)
+    steps = np.float32(8.0)
+    rounded = np.rint((0.7 * sent + noise) / steps)
+    seen = lain((rounded - 0.5) * steps, (rounded + 0.5) * steps)
+    found = fitted(seen, sent, first_law(seen, sent, np.ones(shape, np.float32)))
+    assert np.median(found.gain[1:]) == pytest.approx(0.7, abs=0.03)
+    assert np.median(found.scale[1:]) == pytest.approx(3.0, rel=0.25)
+    assert (found.gain[0] == 1.0).all()
+
+
+def test_a_place_that_shows_less_than_a_mark_gains_no_weight() -> None:
+    shape = (64, 3, 3)
+    quiet = guarded(law(shape, scale=0.1))
+    assert (quiet.scale > 0.5).all()
+    assert (guarded(law(shape, scale=5.0)).scale == 5.0).all()
+
+
+def test_around_is_a_mean() -> None:
+    assert np.allclose(around(np.full((64, 5, 7), 2.5, np.float32)), 2.5)
+    spike = np.zeros((64, 15, 15), np.float32)
+    spike[19, 7, 7] = 1.0
+    spread = around(spike)
+    assert spread[19, 7, 7] > spread[19, 0, 0] > 0.0
+    assert not spread[26].any()

@@ -1,0 +1,56 @@
+"""Where the leak's own coding is listened to, and that it says what it should."""
+
+import io
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from entrenous.watermark.chip_layout import layout
+from entrenous.watermark.jpeg_evidence import PIXELS_MAX, UNROUNDED, recoded, table_for
+
+PLAN = layout(600, 400)
+TABLE = tuple(range(1, 65))
+
+
+def test_a_coded_leak_is_heard_by_its_table_and_a_small_one_by_none() -> None:
+    assert table_for({0: TABLE}, 240_000, PLAN) == TABLE
+    assert table_for({0: TABLE, 1: UNROUNDED}, 10_000, PLAN) == TABLE
+    assert table_for({0: TABLE}, PIXELS_MAX + 1, PLAN) is None
+    assert table_for(None, 120_000, PLAN) == UNROUNDED
+    assert table_for({}, 120_001, PLAN) is None
+
+
+def coded(grey: np.ndarray, quality: int) -> tuple[np.ndarray, tuple[int, ...]]:
+    file = io.BytesIO()
+    Image.fromarray(grey).save(file, "JPEG", quality=quality)
+    with Image.open(file) as picture:
+        return np.asarray(picture.convert("RGB")), tuple(picture.quantization[0])
+
+
+@pytest.mark.parametrize(("quality", "alike"), [(85, 0.4), (30, 0.1)])
+def test_evidence_speaks_for_what_was_added(quality: int, alike: float) -> None:
+    grey = skimage.data.camera()[:296, :272]
+    added = np.random.default_rng(2).normal(0.0, 2.0, grey.shape)
+    marked = np.clip(np.rint(grey + added), 0, 255).astype(np.uint8)
+    found, table = coded(marked, quality)
+    sent = np.stack([grey] * 3, axis=2)
+    covered = np.ones(grey.shape, np.bool_)
+    covered[:, :64] = False
+    trial = np.random.default_rng(3).normal(0.0, 2.0, grey.shape).astype(np.float32)
+    said, would = np.moveaxis(recoded(found, sent, covered, table, trial), 2, 0)
+    assert not said[:, :64].any()
+    inside = np.s_[:, 64:]
+    assert np.corrcoef(said[inside].ravel(), added[inside].ravel())[0, 1] > alike
+    assert np.corrcoef(would[inside].ravel(), trial[inside].ravel())[0, 1] > alike
+    # a forecast: what the trial would add is about what was added, along the same measure
+    reached = float((said[inside] * added[inside]).sum())
+    assert 0.5 < reached / float((would[inside] * trial[inside]).sum()) < 2.0
+
+
+def test_without_a_trial_there_is_one_plane() -> None:
+    grey = skimage.data.camera()[:64, :80]
+    found, table = coded(grey, 60)
+    sent = np.stack([grey] * 3, axis=2)
+    assert recoded(found, sent, np.ones(grey.shape, np.bool_), table).shape == grey.shape

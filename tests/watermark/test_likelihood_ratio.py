@@ -1,0 +1,74 @@
+"""The likelihood ratio: at most 1 on average over innocent copies, and never clearing anybody."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.identifiers import RecipientId
+from entrenous.watermark.likelihood import LARGEST, SMALLEST, likelihood_ratio, upper_tail
+from entrenous.watermark.verdict import weigh
+
+
+@given(st.lists(st.floats(0.05, 1.0), min_size=1, max_size=6))
+def test_its_mean_over_all_signs_is_at_most_1(weights: list[float]) -> None:
+    unit = np.array(weights) / np.linalg.norm(weights)
+    signs = np.array(list(itertools.product((-1.0, 1.0), repeat=len(unit))))
+    ratios = [likelihood_ratio(score) for score in (signs @ unit).tolist()]
+    assert math.fsum(ratios) / len(ratios) <= 1.0 + 1e-12
+
+
+def test_among_innocents_it_reaches_x_less_often_than_once_in_x() -> None:
+    dice = np.random.default_rng(1)
+    grid = 0.5 + np.arange(40.0)
+    unit = grid / np.linalg.norm(grid)
+    signs = dice.integers(0, 2, (6_000, unit.size), np.int8) * 2.0 - 1.0
+    ratios = np.array([likelihood_ratio(score) for score in (signs @ unit).tolist()])
+    assert ratios.mean() < 1.0 + 4 * ratios.std() / math.sqrt(ratios.size)
+    for reached in (2.0, 10.0, 100.0, 1000.0):
+        assert np.mean(ratios >= reached) <= 1.0 / reached
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0.0, 1e6))
+def test_a_higher_score_never_has_a_smaller_ratio(score: float, more: float) -> None:
+    low, high = likelihood_ratio(score), likelihood_ratio(score + more)
+    assert 0.5 <= low <= high * (1 + 1e-12) <= LARGEST * (1 + 1e-12)
+
+
+def test_no_score_speaks_against_a_copy_more_than_two_to_one() -> None:
+    assert likelihood_ratio(-1e300) == 0.5
+    assert likelihood_ratio(0.0) > 0.5
+
+
+def test_it_ends_where_the_chance_ends() -> None:
+    assert likelihood_ratio(400.0) == LARGEST == 1.0 / SMALLEST
+    assert likelihood_ratio(1e308) == LARGEST
+
+
+@given(st.floats(3.0, 18.0))
+def test_it_never_claims_more_than_the_chance_does(score: float) -> None:
+    assert likelihood_ratio(score) <= 1.0 / upper_tail(score)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_broken_score_is_refused(bad: float) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        likelihood_ratio(bad)
+
+
+def test_a_verdict_has_one_for_every_copy() -> None:
+    ana, ben = RecipientId("ana"), RecipientId("ben")
+    verdict = weigh({ana: 9.0, ben: 0.1})
+    assert verdict.likelihood_ratio[ana] == likelihood_ratio(9.0) > 1e6
+    assert verdict.likelihood_ratio[ben] == likelihood_ratio(0.1) < 1.0
+
+
+@given(st.floats(-20.0, 40.0))
+def test_strengths_far_from_the_score_may_be_left_out(score: float) -> None:
+    every = range(1, 301)
+    whole = math.fsum(1.0 / t for t in every)
+    heard = math.fsum(math.exp(min(t * score - t * t / 2, 700.0)) / (t * whole) for t in every)
+    assert likelihood_ratio(score) == pytest.approx(min(0.5 + 0.5 * heard, LARGEST), rel=1e-12)

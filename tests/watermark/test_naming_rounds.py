@@ -1,0 +1,100 @@
+"""Copies named in rounds: the bound is kept, fainter copies are found, the end comes."""
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.identifiers import RecipientId
+from entrenous.watermark.likelihood import tail_of_best, upper_tail
+from entrenous.watermark.verdict import Finding, NothingToWeigh, weigh, weigh_in_rounds
+
+Scores = Mapping[RecipientId, float]
+
+
+def who(number: int) -> RecipientId:
+    return RecipientId(f"r{number}")
+
+
+def fixed(*scores: float) -> Scores:
+    return {who(i): z for i, z in enumerate(scores)}
+
+
+def test_what_one_round_names_is_named_with_half_of_alpha() -> None:
+    verdict = weigh_in_rounds(lambda _: fixed(9.0, 1.0, -3.0))
+    assert verdict.finding is Finding.ONE
+    assert verdict.named == (who(0),)
+    assert verdict.chance[who(0)] == pytest.approx(2 * tail_of_best(3, upper_tail(9.0)))
+
+
+def test_a_fainter_copy_is_found_once_the_loud_one_is_set_aside() -> None:
+    def score(aside: Collection[RecipientId]) -> Scores:
+        return fixed(30.0, 8.0 if who(0) in aside else 4.0, 7.9 if who(1) in aside else 3.0, 0.5)
+
+    verdict = weigh_in_rounds(score)
+    assert verdict.named == (who(0), who(1), who(2))
+    assert verdict.finding is Finding.SEVERAL
+    assert verdict.score[who(1)] == 8.0
+    assert verdict.chance[who(2)] == pytest.approx(8 * tail_of_best(4, upper_tail(7.9)))
+    assert verdict.score[who(3)] == 0.5
+
+
+def test_later_rounds_have_less_to_spend() -> None:
+    just = 4.0
+    while 2 * tail_of_best(3, upper_tail(just)) > 1e-6:
+        just += 0.001
+
+    def late(aside: Collection[RecipientId]) -> Scores:
+        return fixed(20.0, just if aside else 0.0, 0.0)
+
+    assert weigh_in_rounds(lambda _: fixed(just, 0.0, 0.0)).named == (who(0),)
+    assert weigh_in_rounds(late).named == (who(0),)
+
+
+def test_nobody_is_asked_again_when_nobody_was_named() -> None:
+    asked: list[tuple[RecipientId, ...]] = []
+
+    def score(aside: Collection[RecipientId]) -> Scores:
+        asked.append(tuple(aside))
+        return fixed(1.0, 2.0)
+
+    assert weigh_in_rounds(score).finding is Finding.NOBODY
+    assert asked == [()]
+
+
+def test_named_copies_are_not_looked_at_again() -> None:
+    def score(aside: Collection[RecipientId]) -> Scores:
+        return fixed(-50.0 if aside else 12.0, 1.0)
+
+    verdict = weigh_in_rounds(score)
+    assert verdict.named == (who(0),)
+    assert verdict.score[who(0)] == 12.0
+
+
+@given(st.lists(st.floats(-5.0, 40.0), min_size=1, max_size=12))
+def test_with_unchanging_scores_nobody_more_is_named_than_by_one_round(scores: list[float]) -> None:
+    one, rounds = weigh(fixed(*scores)), weigh_in_rounds(lambda _: fixed(*scores))
+    assert set(rounds.named) <= set(one.named)
+    assert all(rounds.chance[name] >= one.chance[name] for name in rounds.chance)
+
+
+def test_innocents_are_named_no_more_often_than_alpha_says() -> None:
+    """Fresh innocent scores in every round, as fair as can be, at an alpha that can be counted."""
+    dice, alpha, runs = np.random.default_rng(5), 0.2, 3000
+
+    def score(_: Collection[RecipientId]) -> Scores:
+        return fixed(40.0, *dice.normal(size=4))
+
+    wrong = sum(len(weigh_in_rounds(score, alpha=alpha).named) > 1 for _ in range(runs))
+    assert wrong / runs < alpha
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    with pytest.raises(NothingToWeigh):
+        weigh_in_rounds(lambda _: {})
+    with pytest.raises(ValueError, match="alpha"):
+        weigh_in_rounds(lambda _: fixed(1.0), alpha=0.0)
+    with pytest.raises(ValueError, match="compared"):
+        weigh_in_rounds(lambda _: fixed(1.0, 2.0), compared=1)

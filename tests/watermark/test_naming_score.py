@@ -1,0 +1,21 @@
+"""The score that names: the least one, whatever the number of copies."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.limits import ALPHA
+from entrenous.watermark.likelihood import tail_of_best, upper_tail
+from entrenous.watermark.verdict import naming_score
+
+
+@given(st.integers(1, 10**9))
+def test_it_names_and_a_little_less_does_not(compared: int) -> None:
+    score = naming_score(compared)
+    assert tail_of_best(compared, upper_tail(score)) <= ALPHA
+    assert tail_of_best(compared, upper_tail(score - 1e-6)) > ALPHA
+
+
+def test_nobody_compared_is_refused() -> None:
+    with pytest.raises(ValueError, match="no score"):
+        naming_score(0)

@@ -1,0 +1,87 @@
+"""A found sound is laid on the sent one: start, speed and pitch, before any key is known."""
+
+import inspect
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from bench.sounds.attacks import AMR_NB, Attack, cut, faster, noisy, room, tempo
+from bench.sounds.material import voice
+from entrenous.watermark import audio_detector, audio_location, audio_tracking
+from entrenous.watermark.audio_detector import found_sound
+from entrenous.watermark.audio_location import read_contour
+from entrenous.watermark.audio_mark import FractionalSamples
+from entrenous.watermark.audio_tracking import Path
+
+SENT = voice(20.0, seed=5)
+CONTOUR = read_contour(audio_location.contour(SENT))
+START, STOP = 5.13, 12.13
+
+
+def laid(attack: Attack) -> Path:
+    leak, rate_hz = attack(SENT[int(START * 16_000) : int(STOP * 16_000)], 16_000)
+    found = found_sound(leak, rate_hz)
+    path = audio_tracking.follow(found.tape, SENT, audio_location.locate(found.contour, CONTOUR))
+    assert path is not None
+    return path
+
+
+@pytest.mark.parametrize(
+    ("attack", "speed", "pitch"),
+    [
+        (noisy(20.0), 1.0, 1.0),
+        (faster(1.02), 1.02, 1.02),
+        (faster(0.937), 0.937, 0.937),
+        (faster(1.093), 1.093, 1.093),
+        (AMR_NB, 1.0, 1.0),
+    ],
+)
+def test_speed_is_told_to_a_hundred_thousandth(attack: Attack, speed: float, pitch: float) -> None:
+    path = laid(attack)
+    assert path.speed == pytest.approx(speed, abs=2e-5)
+    assert path.pitch == pytest.approx(pitch, abs=2e-5)
+    found = path.place(np.arange(6.0, 11.0) * 16_000) * path.speed / 16_000
+    late = found - (np.arange(6.0, 11.0) - START)
+    assert np.ptp(late) < 1e-4
+    assert np.abs(late).max() < 0.01
+
+
+@pytest.mark.parametrize("speed", [0.95, 1.02])
+def test_a_tempo_with_kept_pitch_is_told_from_a_speed(speed: float) -> None:
+    path = laid(tempo(speed))
+    assert path.pitch == 1.0
+    assert path.speed == pytest.approx(speed, abs=2e-3)
+
+
+def test_a_room_is_laid_to_some_hundredths_of_a_second() -> None:
+    path = laid(room())
+    found = path.place(np.arange(6.0, 11.0) * 16_000) / 16_000
+    assert np.abs(found - (np.arange(6.0, 11.0) - START)).max() < 0.03
+
+
+def test_another_sound_is_less_like_it_than_a_part_of_itself() -> None:
+    other = found_sound(voice(7.0, seed=99), 16_000)
+    own = found_sound(cut(0.2, 0.5)(SENT, 16_000)[0], 16_000)
+    fits = [audio_location.locate(one.contour, CONTOUR)[0].fit for one in (other, own)]
+    assert fits[0] < 0.4
+    assert fits[1] > 0.8
+
+
+def test_a_tape_is_read_between_samples_and_silent_beyond_its_ends() -> None:
+    times = np.arange(4000) / 16_000
+    tape = FractionalSamples(np.sin(2 * np.pi * 1000 * times).astype(np.float32))
+    at = np.array([1000.25, 2000.5, 2999.9])
+    assert np.allclose(tape.read(at), np.sin(2 * np.pi * 1000 * at / 16_000), atol=3e-3)
+    assert tape.read(np.array([-900.0, 9000.0])).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [audio_location, audio_detector, audio_tracking],
+)
+def test_nothing_before_the_score_can_know_a_key(module: ModuleType) -> None:
+    known = {"key", "keys", "stream", "streams", "seed", "seeds", "recipient", "score", "secret"}
+    for _, function in inspect.getmembers(module, inspect.isfunction):
+        assert not known & set(inspect.signature(function).parameters)
+    assert not known & set(inspect.signature(audio_detector.evidence).parameters)

@@ -1,0 +1,94 @@
+"""The promise of weigh, tried on examples, on random scores and on innocent crowds."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.errors import NotFound
+from entrenous.base.identifiers import RecipientId
+from entrenous.watermark.verdict import Finding, NothingToWeigh, weigh
+
+scores = st.dictionaries(st.text(min_size=1).map(RecipientId), st.floats(-40, 400), min_size=1)
+ANA, BEN, CARO = RecipientId("ana"), RecipientId("ben"), RecipientId("caro")
+
+
+def test_one_loud_mark_names_one_copy() -> None:
+    verdict = weigh({ANA: 9.1, BEN: 0.3})
+    assert verdict.finding is Finding.ONE
+    assert verdict.named == (ANA,)
+    assert verdict.score == {ANA: 9.1, BEN: 0.3}
+    assert verdict.chance[BEN] > 0.9
+
+
+def test_two_loud_marks_name_two_copies_from_the_loudest_on() -> None:
+    verdict = weigh({ANA: 90.0, BEN: 0.3, CARO: 350.0})
+    assert verdict.finding is Finding.SEVERAL
+    assert verdict.named == (CARO, ANA)
+
+
+def test_nobody_stands_out_among_ordinary_scores() -> None:
+    verdict = weigh({ANA: 2.1, BEN: -0.3})
+    assert verdict.finding is Finding.NOBODY
+    assert verdict.named == ()
+
+
+def test_nobody_to_compare_with_is_said_plainly() -> None:
+    with pytest.raises(NothingToWeigh, match="nobody to compare") as refusal:
+        weigh({})
+    assert isinstance(refusal.value, NotFound)
+
+
+def test_a_name_among_a_thousand_needs_about_6_2() -> None:
+    assert weigh({ANA: 6.1}, compared=1000).finding is Finding.NOBODY
+    assert weigh({ANA: 6.3}, compared=1000).finding is Finding.ONE
+
+
+def test_everybody_who_was_compared_counts() -> None:
+    alone = weigh({ANA: 5.5}).chance[ANA]
+    among = weigh({ANA: 5.5}, compared=500).chance[ANA]
+    assert among == pytest.approx(500 * alone, rel=1e-4)
+    with pytest.raises(ValueError, match="compared"):
+        weigh({ANA: 5.5, BEN: 0.0}, compared=1)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, -1.0, math.nan])
+def test_a_nonsensical_alpha_is_refused(alpha: float) -> None:
+    with pytest.raises(ValueError, match="alpha"):
+        weigh({ANA: 1.0}, alpha=alpha)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_broken_score_is_refused(bad: float) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        weigh({ANA: bad})
+
+
+@given(scores)
+def test_a_chance_is_never_zero_and_never_above_one(given_scores: dict[RecipientId, float]) -> None:
+    verdict = weigh(given_scores)
+    assert all(0.0 < chance <= 1.0 for chance in verdict.chance.values())
+    loudness = [given_scores[who] for who in verdict.named]
+    assert loudness == sorted(loudness, reverse=True)
+
+
+@given(scores, st.floats(0, 30))
+def test_more_people_never_make_anyone_stand_out_more(
+    given_scores: dict[RecipientId, float], extra: float
+) -> None:
+    before = weigh(given_scores).chance
+    after = weigh({**given_scores, RecipientId(""): extra}).chance
+    assert all(after[who] >= before[who] for who in given_scores)
+
+
+@pytest.mark.threat("innocent-named")
+def test_innocent_crowds_are_named_no_more_often_than_promised() -> None:
+    crowds = np.random.default_rng(7).normal(size=(4000, 20))
+    named = sum(
+        weigh({RecipientId(str(i)): z for i, z in enumerate(crowd)}, alpha=0.05).finding
+        is not Finding.NOBODY
+        for crowd in crowds.tolist()
+    )
+    assert named / len(crowds) < 0.05 + 4 * math.sqrt(0.05 * 0.95 / len(crowds))

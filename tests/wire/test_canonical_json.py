@@ -1,0 +1,83 @@
+"""Canonical JSON: one byte form for one value, and only that form is read back."""
+
+# ruff: noqa: PT011 -- whatever the reason, these bytes are refused
+
+import contextlib
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.wire.encodings import canonical_json, read_canonical
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+keys = st.text(st.characters(max_codepoint=127), max_size=4)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(values)
+def test_what_is_written_is_read_back_and_plain_json_agrees(value: object) -> None:
+    data = canonical_json(value)
+    assert read_canonical(data) == value
+    assert json.loads(data) == value
+
+
+@given(values, st.sampled_from([b" ", b"\n", b"\xef\xbb\xbf", b"0"]))
+def test_any_other_form_of_the_same_value_is_refused(value: object, more: bytes) -> None:
+    for odd in (more + canonical_json(value), canonical_json(value) + more):
+        if value == 0 or (isinstance(value, int) and more == b"0"):
+            continue  # a digit more may make another number, in its own canonical form
+        with pytest.raises(ValueError):
+            read_canonical(odd)
+
+
+@given(st.binary(max_size=40))
+def test_stray_bytes_are_refused_or_canonical(data: bytes) -> None:
+    try:
+        value = read_canonical(data)
+    except ValueError:
+        return
+    assert canonical_json(value) == data
+
+
+def test_the_rfcs_rules_for_text_and_order() -> None:
+    # RFC 8785 section 3.2.2.2: the two-letter escapes, lower-case hex for the rest, no others
+    assert (
+        canonical_json('\b\t\n\f\r"\\\u000f\u20ac/')
+        == b'"\\b\\t\\n\\f\\r\\"\\\\\\u000f\xe2\x82\xac/"'
+    )
+    assert canonical_json({"b": 1, "B": 2, "aa": 3, "a": 4}) == b'{"B":2,"a":4,"aa":3,"b":1}'
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0.5, math.nan, 2**53, -(2**53), {1: 2}, {"\u00e9": 1}, "\ud800", b"x", {"a": {1}}, [1.0]],
+)
+def test_what_has_no_one_form_is_refused(value: object) -> None:
+    with pytest.raises(ValueError):
+        canonical_json(value)
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"b":1,"a":2}', b'{"a":1,"a":1}', b"1.0", b"1e2", b"NaN", b'"\\u0041"', b"-0"]
+)
+def test_json_that_is_not_canonical_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        read_canonical(data)
+
+
+def test_a_deep_nest_does_not_exhaust_the_stack() -> None:
+    with pytest.raises(ValueError):
+        read_canonical(b"[" * 100_000 + b"]" * 100_000)
+
+
+def test_nor_does_a_nest_that_can_be_read_but_not_written() -> None:
+    for depth in range(700, 1000):
+        with contextlib.suppress(ValueError):
+            read_canonical(b"[" * depth + b"]" * depth)

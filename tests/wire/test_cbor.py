@@ -1,0 +1,145 @@
+"""The one deterministic encoding, judged by cbor2 and by the examples of RFC 8949 appendix A."""
+
+import cbor2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.wire.cbor import (
+    BadCbor,
+    as_blob,
+    as_bytes,
+    as_list,
+    as_map,
+    as_text,
+    as_time,
+    as_uint,
+    decode,
+    encode,
+    seconds,
+    unless_null,
+)
+
+# RFC 8949 appendix A, those of its examples that these formats use
+EXAMPLES = {
+    "00": 0,
+    "17": 23,
+    "1818": 24,
+    "1903e8": 1000,
+    "1a000f4240": 1_000_000,
+    "1b000000e8d4a51000": 1_000_000_000_000,
+    "f6": None,
+    "40": b"",
+    "4401020304": b"\x01\x02\x03\x04",
+    "60": "",
+    "62225c": '"\\',
+    "63e6b0b4": "水",
+    "80": [],
+    "8301820203820405": [1, [2, 3], [4, 5]],
+    "a0": {},
+    "a201020304": {1: 2, 3: 4},
+}
+
+REFUSED = {
+    "nothing": "",
+    "23 in two bytes": "1817",
+    "255 in three bytes": "1900ff",
+    "65,535 in five bytes": "1a0000ffff",
+    "2**32 - 1 in nine bytes": "1b00000000ffffffff",
+    "2**63": "1b8000000000000000",
+    "-1": "20",
+    "false": "f4",
+    "true": "f5",
+    "undefined": "f7",
+    "half float": "f90000",
+    "double": "fb3ff199999999999a",
+    "simple 32": "f820",
+    "tag: date": "c074323031332d30332d32315432303a30343a30305a",
+    "tag: big number": "c249010000000000000000",
+    "tag: 24": "d818456449455446",
+    "indefinite bytes": "5f42010243030405ff",
+    "indefinite text": "7f657374726561646d696e67ff",
+    "indefinite list": "9fff",
+    "indefinite map": "bfff",
+    "break alone": "ff",
+    "reserved 28": "1c",
+    "keys out of order": "a203040102",
+    "a key twice": "a201020103",
+    "text key": "a1616101",
+    "length of the bytes too long": "44010203",
+    "length of the bytes in two bytes": "580401020304",
+    "text that is not UTF-8": "62c328",
+    "text with a surrogate": "63eda080",
+    "a list longer than the bytes": "9b7fffffffffffffff",
+    "a map longer than the bytes": "bb7fffffffffffffff",
+    "bytes longer than memory": "5b7fffffffffffffff",
+    "left over": "0000",
+    "ten lists deep": "81" * 10 + "00",
+    "a million lists deep": "81" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize(("octets", "value"), EXAMPLES.items())
+def test_examples_of_the_rfc(octets: str, value: object) -> None:
+    assert decode(bytes.fromhex(octets)) == value
+    assert encode(value) == bytes.fromhex(octets)
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_refused(why: str) -> None:
+    with pytest.raises(BadCbor):
+        decode(bytes.fromhex(REFUSED[why]))
+
+
+@given(st.binary(max_size=100))
+def test_whatever_is_read_cbor2_reads_alike(untrusted: bytes) -> None:
+    try:
+        value = decode(untrusted)
+    except BadCbor:
+        return
+    assert cbor2.loads(untrusted) == value
+    assert cbor2.dumps(value, canonical=True) == untrusted
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, -1, 1.5, 2**63, {"text": 1}, {-1: 1}, [[[[[[[[[[0]]]]]]]]]], "\ud800", [{1: False}]],
+)
+def test_what_the_reader_would_refuse_is_never_written(value: object) -> None:
+    with pytest.raises(ValueError, match=r"place|surrogate"):
+        encode(value)
+
+
+def test_values_are_what_they_must_be() -> None:
+    assert as_uint(5, 5, 5) == 5
+    assert as_bytes(b"ab", 2) == b"ab"
+    assert as_blob(b"", 2) == b""
+    assert as_text("ab", 2) == "ab"
+    assert as_list([1], 1, 1) == [1]
+    assert as_map({1: 0, 2: 0}, 2) == {1: 0, 2: 0}
+    assert unless_null(None, as_time) is None
+    assert seconds(as_time(1_764_072_000)) == 1_764_072_000
+
+
+@pytest.mark.parametrize("value", [True, False, -1, 6, 5.0, "5", b"5", None, [], {}])
+def test_what_is_no_number(value: object) -> None:
+    with pytest.raises(BadCbor):
+        as_uint(value, 5)
+
+
+@pytest.mark.parametrize("value", [b"a", b"abc", "ab", None, 2, bytearray(b"ab"), [97, 98]])
+def test_what_is_not_two_bytes(value: object) -> None:
+    with pytest.raises(BadCbor):
+        as_bytes(value, 2)
+
+
+@pytest.mark.parametrize("value", [{}, {1: 0}, {1: 0, 2: 0, 3: 0}, {1: 0, 3: 0}, {0: 0, 1: 0}, []])
+def test_what_has_not_two_keys(value: object) -> None:
+    with pytest.raises(BadCbor):
+        as_map(value, 2)
+
+
+def test_times_end_with_the_year_9999() -> None:
+    assert as_time(253_402_300_799).year == 9999
+    with pytest.raises(BadCbor):
+        as_time(253_402_300_800)

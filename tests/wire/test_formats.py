@@ -1,0 +1,768 @@
+"""What each format refuses, and the values that it fixes."""
+
+import io
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import cbor2
+import pytest
+
+from entrenous.base.copies import Receipt, ReceiptEvent, ReceiptProof, Receipts
+from entrenous.base.identifiers import (
+    BlobId,
+    DeviceId,
+    EnvelopeId,
+    MailboxId,
+    MessageId,
+    MessageName,
+    PersonId,
+)
+from entrenous.base.identity import (
+    BadCard,
+    BadPrekey,
+    Batch,
+    Card,
+    Certificate,
+    DeviceList,
+    ListedDevice,
+    ListStatement,
+    MasterKey,
+    Place,
+    Prekey,
+    PrekeyKind,
+    RevokedAs,
+    RevokedDevice,
+    SignedBatch,
+    SignedCertificate,
+    Speaks,
+)
+from entrenous.base.limits import PREKEY_BYTES_MAX
+from entrenous.base.secret import Secret
+from entrenous.crypto.nouns import BadLetter, BlobRef
+from entrenous.send.formats.identity_formats import (
+    read_invite,
+    read_prekey,
+    write_invite,
+    write_prekey,
+    write_prekey_statement,
+)
+from entrenous.send.formats.letter_format import (
+    read_body,
+    read_header,
+    read_sealed,
+    write_body,
+    write_header,
+    write_info,
+    write_sealed,
+)
+from entrenous.send.formats.message_format import (
+    Unpadding,
+    pad_file,
+    padded_length,
+    read_frame,
+    write_frame,
+    write_manifest,
+)
+from entrenous.send.letter.letter_nouns import (
+    Address,
+    BadContent,
+    CardNote,
+    CompareStep,
+    FileRole,
+    Frame,
+    FrameFile,
+    Header,
+    Hello,
+    LinkUsed,
+    Manifest,
+    PersonHead,
+    Reaction,
+    RecallNote,
+    ReplyTo,
+    RequestNote,
+    SyncNote,
+    SyncTopic,
+    UnknownBody,
+    WindowNote,
+    XWingKey,
+)
+from entrenous.send.people.people_nouns import BadInvite, Invite
+from entrenous.wire.cbor import decode, encode
+from entrenous.wire.key_bundle import (
+    plain_signed_batch,
+    read_card,
+    read_certificate,
+    read_device_list,
+    recent,
+    write_batch,
+    write_card,
+    write_certificate,
+    write_device_list,
+)
+from entrenous.wire.receipt import PROOF_BYTES_MAX, write_receipt_proof
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+ANA, BEN = PersonId(b"a" * 32), PersonId(b"b" * 32)
+ANAS, BENS = DeviceId(b"A" * 16), DeviceId(b"B" * 16)
+SIGNATURE = bytes(3373)
+CERTIFICATE = Certificate(ANA, ANAS, b"e" * 32, b"c" * 32, b"q" * 32, NOON, (1, 2, 3))
+SIGNED = SignedCertificate(CERTIFICATE, write_certificate(CERTIFICATE), SIGNATURE)
+GONE = RevokedDevice(DeviceId(b"Z" * 16), NOON, RevokedAs.LOST)
+LIST = DeviceList(
+    person=ANA,
+    epoch=2,
+    previous=b"p" * 32,
+    devices=(ListedDevice(ANAS, b"h" * 32, MailboxId(b"m" * 16)),),
+    revoked=(GONE,),
+    name="Ana",
+    speaks=Speaks(2, 2),
+    issued_at=NOON,
+    relay_url="https://relay.example",
+)
+
+
+def listed(devices: DeviceList = LIST) -> ListStatement:
+    return read_device_list(write_device_list(devices))
+
+
+CARD = Card(MasterKey(b"e" * 32, b"m" * 1952), (listed(),), SIGNATURE, (SIGNED,))
+INVITE = Invite("Ana", "https://relay.example", MailboxId(b"m" * 16), ANA, Secret(b"t" * 32))
+MANIFEST = Manifest(
+    name=MessageName("7-lunar-otter"),
+    sent_at=NOON,
+    expires_at=NOON,
+    opens=1,
+    audience=((ANA, ANAS), (BEN, BENS)),
+    secret=Secret(b"s" * 32),
+    blobs=(BlobRef(BlobId(b"i" * 16), 5000, b"h" * 32),),
+    fetch_token=Secret(b"f" * 32),
+    open_token=Secret(b"o" * 32),
+    relay_url="https://relay.example",
+    heads=(PersonHead(ANA, 1, b"1" * 32), PersonHead(BEN, 2, b"2" * 32)),
+)
+HEADER = Header(
+    from_person=ANA,
+    from_device=ANAS,
+    to_person=BEN,
+    to_device=BENS,
+    from_epoch=1,
+    to_epoch=2,
+    prekey=None,
+    message=MessageId(b"m" * 16),
+    counter=1,
+    next_key=XWingKey(b"n" * 8, b"x" * 1216),
+    curve25519=b"c" * 32,
+    envelope=EnvelopeId(b"e" * 16),
+    body_sha256=b"h" * 32,
+    from_head=b"1" * 32,
+    to_head=b"2" * 32,
+    token=None,
+)
+ADDRESS = Address(BEN, BENS, b"k" * 8, 2, b"2" * 32)
+BATCH = Batch(ANAS, MailboxId(b"m" * 16), 52, b"r" * 32)
+SIGNED_BATCH = SignedBatch(BATCH, write_batch(BATCH), b"q" * 1952, SIGNATURE)
+BATCH_FIELDS = plain_signed_batch(SIGNED_BATCH)
+PLACE = Place(51, (b"1" * 32, b"2" * 32, b"3" * 32))
+PREKEY = Prekey(PrekeyKind.XWING, b"k" * 8, ANAS, 1, b"1" * 32, NOON, b"x" * 1216)
+FRAME = Frame((FrameFile("image/jpeg", 7, FileRole.PICTURE),), "For you")
+
+
+def changed(encoded: bytes, key: int, value: object) -> bytes:
+    """The same map with one value replaced; None of the keys is added by accident."""
+    fields = decode(encoded)
+    assert key in fields
+    return encode({**fields, key: value})
+
+
+# --- certificates, lists, cards -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *((1, 1), (2, bytes(31)), (3, bytes(17)), (4, b""), (5, "c" * 32), (6, None)),
+        *((7, None), (7, [2, 1]), (7, [1, 1]), (7, ["1"]), (7, list(range(17)))),
+    ],
+)
+def test_what_is_no_certificate(key: int, value: object) -> None:
+    with pytest.raises(BadCard):
+        read_certificate(changed(write_certificate(CERTIFICATE), key, value))
+
+
+def test_further_keys_are_refused() -> None:
+    for statement, read in (
+        (write_certificate(CERTIFICATE), read_certificate),
+        (write_device_list(LIST), read_device_list),
+        (write_card(CARD), read_card),
+    ):
+        fields = decode(statement)
+        with pytest.raises(BadCard):
+            read(encode({**fields, len(fields) + 1: None}))
+
+
+def test_what_a_newer_program_enforces_is_kept() -> None:
+    newer = replace(CERTIFICATE, enforces=(1, 99))
+    assert read_certificate(write_certificate(newer)) == newer
+
+
+FIELDS_OF_A_LIST = decode(write_device_list(LIST))
+DEVICE, REVOKED = FIELDS_OF_A_LIST[5][0], FIELDS_OF_A_LIST[6][0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (1, 1),
+        (2, bytes(31)),
+        (3, 0),
+        (3, 1),  # a first list has none before it
+        (4, None),  # and only a first list
+        (4, bytes(31)),
+        (5, []),
+        (5, [DEVICE, DEVICE]),
+        (5, [DEVICE, [bytes(16), bytes(32), b"n" * 16]]),
+        (5, [DEVICE, [b"B" * 16, bytes(32), DEVICE[2]]]),  # two devices at one mailbox
+        (5, [[ANAS, bytes(31), bytes(16)]]),
+        (5, [[ANAS, bytes(32), bytes(15)]]),
+        (5, [[GONE.device, bytes(32), bytes(16)]]),
+        (6, None),
+        (6, [REVOKED, REVOKED]),
+        (6, [[ANAS, 0, 1]]),
+        (6, [[bytes(16), 0, 0]]),
+        (6, [[bytes(16), 0, 3]]),
+        (6, [[bytes([n, *bytes(15)]), 0, 1] for n in range(65)]),
+        (7, ""),
+        (7, "a\u202eb"),
+        (7, "a" * 65),
+        (8, [2]),
+        (8, [0, 2]),
+        (8, [3, 2]),
+        (8, [2, 65_536]),
+        (9, 2**40),
+        (10, "ftp://relay.example"),
+        (10, "https://user@relay.example"),
+        (10, "https://relay.example?x"),
+        (10, "https://" + "a" * 250),
+        (10, "https://relay.example/\n"),
+    ],
+)
+def test_what_is_no_list(key: int, value: object) -> None:
+    with pytest.raises(BadCard):
+        read_device_list(changed(write_device_list(LIST), key, value))
+
+
+def test_a_list_holds_the_exact_bytes_that_were_signed() -> None:
+    assert listed().said == LIST
+    assert listed().statement == write_device_list(LIST)
+    first = replace(LIST, epoch=1, previous=None)
+    assert listed(first).said == first
+    assert decode(listed(first).statement)[4] is None
+
+
+def test_a_card_holds_the_exact_bytes_that_were_signed() -> None:
+    card = read_card(write_card(CARD))
+    assert card == CARD
+    assert card.newest.statement == write_device_list(LIST)
+    assert card.certificates[0].statement == write_certificate(CERTIFICATE)
+
+
+def following(count: int, **fields: Any) -> tuple[ListStatement, ...]:
+    return tuple(listed(replace(LIST, epoch=2 + n, **fields)) for n in range(count))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (1, 1),
+        (2, bytes(31)),
+        (3, bytes(1951)),
+        (4, []),
+        (4, [b""]),
+        (4, [listed().statement] * 2),
+        (4, [one.statement for one in reversed(following(2))]),
+        (4, [one.statement for one in following(65)]),
+        (4, [listed().statement, listed(replace(LIST, person=BEN, epoch=3)).statement]),
+        (5, bytes(63)),
+        (6, bytes(3308)),
+        (6, None),
+        (7, []),
+        (7, [[SIGNED.statement, bytes(64)]]),
+        (7, [[SIGNED.statement, bytes(64), bytes(3309)]] * 2),
+    ],
+)
+def test_what_is_no_card(key: int, value: object) -> None:
+    with pytest.raises(BadCard):
+        read_card(changed(write_card(CARD), key, value))
+
+
+def test_a_card_has_one_certificate_for_each_device_and_in_its_order() -> None:
+    bens = replace(SIGNED, certificate=replace(CERTIFICATE, device=BENS))
+    bens = replace(bens, statement=write_certificate(bens.certificate))
+    two = (*LIST.devices, ListedDevice(BENS, bytes(32), MailboxId(bytes(16))))
+    both = replace(CARD, lists=(listed(replace(LIST, devices=two)),), certificates=(SIGNED, bens))
+    assert read_card(write_card(both)) == both
+    for wrong in ((SIGNED,), (bens, SIGNED), (SIGNED, SIGNED)):
+        with pytest.raises(ValueError, match="specification"):
+            write_card(replace(both, certificates=wrong))
+
+
+def test_the_largest_card_fits_a_letter_and_older_lists_make_room() -> None:
+    devices = tuple(
+        ListedDevice(DeviceId(bytes([n]) * 16), bytes(32), MailboxId(bytes([n]) * 16))
+        for n in range(16)
+    )
+    revoked = tuple(replace(GONE, device=DeviceId(bytes([99, n]) * 8)) for n in range(64))
+    lists = recent(following(70, devices=devices, revoked=revoked))
+    certificates = tuple(replace(CERTIFICATE, device=one.device) for one in devices)
+    signed = tuple(
+        SignedCertificate(one, write_certificate(one), SIGNATURE) for one in certificates
+    )
+    card = write_card(replace(CARD, lists=lists, certificates=signed))
+    assert read_card(card).newest.said.epoch == 71
+    assert sum(len(one.statement) for one in lists) <= 32_768 < 12 * len(lists[0].statement)
+    assert len(write_body(Hello(card, Secret(bytes(32)), 0, None))) < 131_072 - 2048
+    assert recent(following(70)) == following(70)[-64:]
+
+
+# --- prekeys, invites ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        *((0, 0), (0, 4), (0, 1), (1, bytes(7)), (2, bytes(15)), (3, 0), (4, bytes(31))),
+        *((4, None), (5, 2**40), (6, bytes(1215))),
+    ],
+)
+def test_what_is_no_prekey(at: int, value: object) -> None:
+    fields: list[Any] = decode(write_prekey_statement(PREKEY))
+    fields[at] = value
+    with pytest.raises(BadPrekey):
+        read_prekey(encode([encode(fields), b"\x33", [], BATCH_FIELDS]))
+
+
+def test_a_prekey_names_its_kind_key_and_epoch() -> None:
+    statement = write_prekey_statement(PREKEY)
+    made_at = int(NOON.timestamp())
+    assert decode(statement) == [3, b"k" * 8, ANAS, 1, b"1" * 32, made_at, b"x" * 1216]
+    assert read_prekey(write_prekey(statement, PLACE, SIGNED_BATCH)).prekey == PREKEY
+    for size in (3372, 3374):
+        with pytest.raises(ValueError, match="specification"):
+            write_prekey(statement, PLACE, replace(SIGNED_BATCH, signature=bytes(size)))
+
+
+def test_an_xwing_prekey_alone_carries_its_batch() -> None:
+    one_time = replace(PREKEY, kind=PrekeyKind.ONE_TIME, public=b"c" * 32)
+    statement = write_prekey_statement(one_time)
+    read = read_prekey(write_prekey(statement, PLACE, None))
+    assert (read.prekey, read.place, read.batch) == (one_time, PLACE, None)
+    xwing = read_prekey(write_prekey(write_prekey_statement(PREKEY), PLACE, SIGNED_BATCH))
+    assert (xwing.prekey, xwing.place, xwing.batch) == (PREKEY, PLACE, SIGNED_BATCH)
+    with pytest.raises(ValueError, match="specification"):
+        write_prekey(statement, PLACE, SIGNED_BATCH)
+    with pytest.raises(ValueError, match="specification"):
+        write_prekey(write_prekey_statement(PREKEY), PLACE, None)
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        *((0, bytes(15)), (0, None), (1, bytes(15)), (1, 0), (2, 0), (2, 65), (3, bytes(31))),
+        *((3, None), (4, 0)),
+    ],
+)
+def test_what_is_no_batch(at: int, value: object) -> None:
+    fields: list[Any] = decode(write_batch(BATCH))
+    fields[at:] = [value, *fields[at + 1 :]]
+    entry = [encode(fields), *BATCH_FIELDS[1:]]
+    with pytest.raises(BadPrekey):
+        read_prekey(encode([write_prekey_statement(PREKEY), b"\x33", [], entry]))
+
+
+def test_the_longest_prekeys_and_proofs_keep_within_their_limits() -> None:
+    path = tuple(bytes([n]) * 32 for n in range(6))
+    longest = write_prekey(write_prekey_statement(PREKEY), Place(51, path), SIGNED_BATCH)
+    assert len(longest) == 6_905 < PREKEY_BYTES_MAX
+    proof = write_receipt_proof(ReceiptProof(Place(63, path), SIGNED_BATCH))
+    assert len(proof) == 5_615 < PROOF_BYTES_MAX
+    several = write_body(Receipts((RECEIPT,) * 64, SIGNED_BATCH))
+    assert len(several) < 16_384 - 2048  # so they fit a letter of that size
+    assert len(write_body(Receipts((RECEIPT,) * 5, SIGNED_BATCH))) < 8192 - 2048
+
+
+LINK = write_invite(INVITE)
+
+
+def test_an_invite_is_a_short_link() -> None:
+    assert LINK.startswith("entrenous:1:")
+    assert len(LINK) < 200
+    assert read_invite(LINK) == INVITE
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "entrenous:1:",
+        LINK[:-1],
+        LINK + "A",
+        LINK + "=",
+        LINK + "\n",
+        " " + LINK,
+        LINK.upper(),
+        LINK.replace("entrenous:1:", "entrenous:2:"),
+        LINK.replace("entrenous:1:", ""),
+        LINK[:20] + "+" + LINK[21:],
+        LINK[:20] + "é" + LINK[21:],
+        "entrenous:1:" + "A" * 2000,
+    ],
+)
+def test_what_is_no_invite(bad: str) -> None:
+    with pytest.raises(BadInvite):
+        read_invite(bad)
+
+
+# --- letters -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (1, 1),
+        (2, bytes(31)),
+        (3, bytes(32)),
+        (4, None),
+        (5, "device"),
+        (6, [1]),
+        (6, [0, 1]),
+        (6, [1, 0]),
+        (7, bytes(16)),
+        (8, bytes(15)),
+        (9, 0),
+        (9, 2**63 - 1 + 0.0),
+        (10, [bytes(8), bytes(1215)]),
+        (10, bytes(1216)),
+        (11, bytes(33)),
+        (12, [bytes(16)]),
+        (12, [bytes(16), bytes(31)]),
+        (13, [bytes(32)]),
+        (13, [bytes(32), bytes(31)]),
+        (13, None),
+        (14, bytes(8)),
+    ],
+)
+def test_what_is_no_header(key: int, value: object) -> None:
+    fields = {**decode(write_header(HEADER)), key: value}
+    with pytest.raises(BadLetter):
+        read_header(cbor2.dumps(fields, canonical=True))
+
+
+def test_info_is_the_list_of_the_specification() -> None:
+    assert decode(write_info(ADDRESS)) == [
+        "entrenous/2 letter",
+        2,
+        0x647A,
+        BEN,
+        BENS,
+        b"k" * 8,
+        None,
+        None,
+        2,
+        b"2" * 32,
+    ]
+    known = replace(ADDRESS, from_person=ANA, from_device=ANAS)
+    assert decode(write_info(known))[6:8] == [ANA, ANAS]
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [{"key": bytes(7)}, {"epoch": 0}, {"head": b""}, {"to_person": b""}, {"from_person": ANA}],
+)
+def test_an_address_without_sense_is_refused(nonsense: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"specification|anybody"):
+        write_info(replace(ADDRESS, **nonsense))
+
+
+def test_the_outside_of_a_letter() -> None:
+    sealed = write_sealed(b"k" * 8, b"opaque")
+    assert sealed == b"\x02" + b"k" * 8 + b"opaque"
+    assert read_sealed(sealed) == (b"k" * 8, b"opaque")
+    for bad in (b"", b"\x01" + sealed[1:], sealed[:9], sealed.ljust(163_841, b"\0")):
+        with pytest.raises(BadLetter):
+            read_sealed(bad)
+    with pytest.raises(ValueError, match="8 bytes"):
+        write_sealed(b"k" * 9, b"opaque")
+
+
+MESSAGE = decode(write_body(MANIFEST))[1]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (1, "two\nlines"),
+        (2, None),
+        (3, 2**40),
+        (4, 0),
+        (5, []),
+        (5, [[BEN, BENS], [ANA, ANAS]]),
+        (5, [[ANA, ANAS], [ANA, ANAS]]),
+        (6, bytes(31)),
+        (7, []),
+        (7, [[bytes(16), 0, bytes(32)]]),
+        (7, [MESSAGE[7][0]] * 66),
+        (8, None),
+        (9, bytes(33)),
+        (10, "relay.example"),
+        (11, []),
+        (11, MESSAGE[11][:1]),
+        (11, MESSAGE[11][::-1]),
+        (11, [*MESSAGE[11], [b"c" * 32, 1, bytes(32)]]),
+        (11, [MESSAGE[11][0], [BEN, 0, bytes(32)]]),
+        (11, [MESSAGE[11][0], [BEN, 1, bytes(31)]]),
+        (12, None),
+        (12, [bytes(32)]),
+        (12, [None]),
+        (13, [bytes(32)]),
+        (13, [bytes(32), bytes(15)]),
+        (14, bytes(15)),
+        (14, ""),
+        (15, 2),
+        (15, None),
+    ],
+)
+def test_what_is_no_message(key: int, value: object) -> None:
+    with pytest.raises(BadLetter):
+        read_body(encode([2, {**MESSAGE, key: value}]))
+
+
+def test_an_export_is_allowed_only_where_openings_are_counted() -> None:
+    assert read_body(encode([2, {**MESSAGE, 15: 1}])) == replace(MANIFEST, may_export=True)
+    with pytest.raises(BadLetter):
+        read_body(encode([2, {**MESSAGE, 4: None, 15: 1}]))
+
+
+RECEIPT = Receipt(
+    ReceiptEvent.OPENED, MessageId(bytes(16)), EnvelopeId(bytes(16)), NOON, bytes(32), b"l" * 32
+)
+BODIES = {
+    1: Hello(b"card", Secret(bytes(32)), 0, None),
+    2: MANIFEST,
+    3: RecallNote(MessageId(bytes(16))),
+    4: CardNote(b"card"),
+    5: SyncNote(SyncTopic.CIRCLE, b"record"),
+    6: Receipts((RECEIPT,), SIGNED_BATCH),
+    7: Reaction(ANA, MessageId(bytes(16)), "\u2764"),
+    8: CompareStep(bytes(16), 1, b"mac"),
+    9: WindowNote(Secret(bytes(32)), 64),
+    10: RequestNote(b"card", "It is Ana, from the market"),
+    11: LinkUsed(b"l" * 32),
+    12: UnknownBody(12, encode([1, "later"])),
+}
+
+
+def test_bodies_are_told_apart_by_their_number() -> None:
+    for number, body in BODIES.items():
+        encoded = write_body(body)
+        assert decode(encoded)[0] == number
+        assert read_body(encoded) == body
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [0, None],
+        [65_536, None],
+        [1],
+        [1, [b"card", bytes(32), 0]],
+        [1, [b"card", bytes(31), 0, None]],
+        [1, [b"card", bytes(32), None, None]],
+        [1, [b"card", bytes(32), 2**53 + 1, None]],
+        [1, [b"card", bytes(32), 0, bytes(31)]],
+        [1, [bytes(98_305), bytes(32), 0, None]],
+        [2, {key: MESSAGE[key] for key in range(1, 15)}],
+        [2, {**MESSAGE, 16: 0}],
+        [3, bytes(15)],
+        [3, bytes(16), None],
+        [4, "card"],
+        [4, bytes(98_305)],
+        [5, [0, b""]],
+        [5, [7, b""]],
+        [5, [1, bytes(102_401)]],
+        [6, [[], BATCH_FIELDS]],
+        [6, [[[0, bytes(16), bytes(16), 0, bytes(32), bytes(32)]], BATCH_FIELDS]],
+        [6, [[[4, bytes(16), bytes(16), 0, bytes(32), bytes(32)]], BATCH_FIELDS]],
+        [6, [[[1, bytes(16), bytes(16), 0, bytes(32), bytes(31)]], BATCH_FIELDS]],
+        [6, [[[1, bytes(16), bytes(16), 0, bytes(32), bytes(32)]] * 65, BATCH_FIELDS]],
+        [6, [[1, bytes(16), bytes(16), 0, bytes(32), bytes(64)]]],
+        [6, [[[1, bytes(16), bytes(16), 0, bytes(32), bytes(32)]], None]],
+        [7, [bytes(32), bytes(16), ""]],
+        [7, [bytes(32), bytes(16), "a" * 33]],
+        [7, [bytes(32), bytes(16), "\u2764" * 11]],
+        [7, [bytes(32), bytes(16), "\x1b"]],
+        [8, [bytes(16), 0, b""]],
+        [8, [bytes(16), 5, b""]],
+        [8, [bytes(16), 1, bytes(97)]],
+        [9, [bytes(31), 0]],
+        [9, [bytes(32), None]],
+        [9, [bytes(32), 2**53 + 1]],
+        [10, [b"card", "n" * 281]],
+        [10, [b"card", "\x1b[2J"]],
+        [10, [b"card", None]],
+    ],
+)
+def test_what_is_no_body(value: object) -> None:
+    with pytest.raises(BadLetter):
+        read_body(encode(value))
+
+
+def test_the_manifest_is_what_a_key_is_bound_to() -> None:
+    assert decode(write_manifest(MANIFEST)) == [
+        MESSAGE[key] for key in (1, 2, 3, 4, 5, 11, 12, 13, 14, 15)
+    ]
+    another = replace(MANIFEST, secret=Secret(bytes(32)), fetch_token=Secret(bytes(32)))
+    assert write_manifest(another) == write_manifest(MANIFEST)
+    for differs in (
+        *({"opens": 2}, {"audience": ((ANA, ANAS),)}, {"expires_at": None}, {"circle": bytes(16)}),
+        {"may_export": True},
+        *({"heads": ()}, {"marks": (None,)}, {"reply": ReplyTo(ANA, MessageId(bytes(16)))}),
+    ):
+        assert write_manifest(replace(MANIFEST, **differs)) != write_manifest(MANIFEST)  # type: ignore[arg-type]
+
+
+def test_an_audience_out_of_order_is_never_written() -> None:
+    with pytest.raises(ValueError, match="specification"):
+        write_body(replace(MANIFEST, audience=((BEN, BENS), (ANA, ANAS))))
+
+
+def test_times_travel_as_whole_seconds() -> None:
+    precise = replace(MANIFEST, sent_at=NOON.replace(microsecond=999_999))
+    assert read_body(write_body(precise)) == MANIFEST
+
+
+# --- content -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("length", "padded"),
+    [
+        (0, 4096),
+        (1, 4096),
+        (4096, 4096),
+        (4097, 4352),
+        (1_000_000, 1_015_808),
+        (5_000_000, 5_111_808),
+        (268_435_456, 268_435_456),
+    ],
+)
+def test_padme(length: int, padded: int) -> None:
+    assert padded_length(length) == padded
+
+
+@pytest.mark.threat("hostile-network")
+def test_padme_costs_at_most_an_eighth_and_has_few_sizes() -> None:
+    sizes = set()
+    for length in range(4096, 1_000_000, 37):
+        padded = padded_length(length)
+        assert length <= padded <= length * 1.12
+        assert padded_length(padded) == padded
+        sizes.add(padded)
+    assert len(sizes) < 200  # 16 or 32 for each doubling
+
+
+JPEG = ["image/jpeg", 7, 1]
+
+
+@pytest.mark.threat("terminal-writing")
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1: 1, 2: [JPEG], 3: None},
+        {1: 2, 2: [], 3: None},
+        {1: 2, 2: [], 3: ""},
+        {1: 2, 2: [JPEG] * 65, 3: None},
+        {1: 2, 2: [["image", 7, 1]], 3: None},
+        {1: 2, 2: [["image/jpeg; q=1", 7, 1]], 3: None},
+        {1: 2, 2: [["image/jpeg\n", 7, 1]], 3: None},
+        {1: 2, 2: [["image/jpeg", 0, 1]], 3: None},
+        {1: 2, 2: [["image/jpeg", b"data", 1]], 3: None},
+        {1: 2, 2: [["image/jpeg", 7, 0]], 3: None},
+        {1: 2, 2: [["image/jpeg", 7, 4]], 3: None},
+        {1: 2, 2: [["image/jpeg", 7]], 3: None},
+        {1: 2, 2: [JPEG], 3: b"caption"},
+        {1: 2, 2: [JPEG], 3: "c" * 16_385},
+        *(
+            {1: 2, 2: [JPEG], 3: f"for {acting} you"}
+            for acting in ("\x1b]0;mine\x07", "\x9b2J", "\r", "\t", "\x7f", "\u202e", "\u2028")
+        ),
+        {1: 2, 2: [JPEG]},
+    ],
+)
+def test_what_is_no_frame(value: object) -> None:
+    frame = encode(value)
+    framed = len(frame).to_bytes(8, "big") + frame
+    with pytest.raises(BadContent):
+        read_frame(framed.ljust(padded_length(len(framed)), b"\0"))
+
+
+def test_a_frame_is_padded_exactly() -> None:
+    padded = write_frame(FRAME)
+    assert len(padded) == 4096
+    assert read_frame(padded) == FRAME
+    for wrong in (
+        padded[:-1] + b"\x01",
+        padded[:-1],
+        padded + bytes(256),
+        bytes(4096),
+        b"\xff" * 4096,
+        b"",
+    ):
+        with pytest.raises(BadContent):
+            read_frame(wrong)
+
+
+def unpadded(padded: bytes, size: int) -> bytes:
+    file = io.BytesIO()
+    inside = Unpadding(file, size)
+    for at in range(0, len(padded), 1000):
+        inside.write(padded[at : at + 1000])
+    inside.insist()
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("size", [1, 4095, 4096, 4097, 1_000_000])
+def test_a_file_is_padded_exactly(size: int) -> None:
+    data = b"f" * size
+    padded = pad_file(data)
+    assert len(padded) == padded_length(size)
+    assert unpadded(padded, size) == data
+    for wrong, said in (
+        (padded[:-1], size),
+        (padded + bytes(1), size),
+        (padded, 2 * size + 4096),
+        (padded, 0),
+    ):
+        with pytest.raises(BadContent):
+            unpadded(wrong, said)
+    if len(padded) > size:
+        with pytest.raises(BadContent):
+            unpadded(padded[:-1] + b"\x01", size)
+        with pytest.raises(BadContent):
+            unpadded(padded, size - 1)
+    with pytest.raises(ValueError, match="one byte"):
+        pad_file(b"")
+
+
+@pytest.mark.parametrize(
+    "text", ["two\nlines", "\u0644\u0643 \u200f!", "a \u200d b", "\U0001fae8 new", "\ue000"]
+)
+def test_a_text_in_any_script_and_of_any_year_travels(text: str) -> None:
+    for frame in (replace(FRAME, text=text), Frame((), text)):
+        assert read_frame(write_frame(frame)) == frame
+
+
+def test_a_frame_that_would_be_refused_is_never_written() -> None:
+    for bad in (Frame(()), replace(FRAME, text="c" * 16_385), replace(FRAME, text="\x1b[2J")):
+        with pytest.raises(ValueError, match="specification"):
+            write_frame(bad)

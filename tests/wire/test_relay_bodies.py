@@ -1,0 +1,166 @@
+"""Every body of the relay's interface: it comes back, and nothing else is taken for it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.errors import NotUnderstood
+from entrenous.base.identifiers import BlobId, DeviceId, EnvelopeId, MailboxId
+from entrenous.base.limits import GENERATION_MAX
+from entrenous.base.secret import Secret
+from entrenous.wire import relay_json
+from entrenous.wire.relay_nouns import (
+    Answered,
+    Envelope,
+    EnvelopeState,
+    EnvelopeStatus,
+    Opening,
+    PrekeyBundle,
+    Prekeys,
+    SendToken,
+    ShareDeposit,
+    Waiting,
+)
+
+ID, BOX, DEVICE, LOCK = EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), DeviceId(b"D" * 16), b"L" * 32
+
+sixteen, thirty_two = st.binary(min_size=16, max_size=16), st.binary(min_size=32, max_size=32)
+signed = st.binary(max_size=60)
+moments = st.integers(0, 10**10).map(lambda s: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(0, s))
+maybe: Callable[[Any], Any] = lambda of: st.none() | of  # noqa: E731
+halves = (thirty_two.map(Secret), thirty_two)
+shares = st.builds(ShareDeposit, *halves, st.none(), st.none()) | st.builds(
+    ShareDeposit, *halves, st.integers(1, 1000), sixteen
+)
+blobs = st.lists(sixteen.map(BlobId), max_size=5, unique=True).map(tuple)
+sealed = st.binary(min_size=1, max_size=300)
+
+BODIES: dict[str, tuple[Any, Any, Any]] = {
+    "locks": (
+        st.tuples(thirty_two, st.none() | thirty_two),
+        lambda locks: relay_json.write_mailbox_locks(*locks),
+        relay_json.read_mailbox_locks,
+    ),
+    "unlock lock": (thirty_two, relay_json.write_unlock_lock, relay_json.read_unlock_lock),
+    "close lock": (thirty_two, relay_json.write_close_lock, relay_json.read_close_lock),
+    "question": (thirty_two, relay_json.write_question, relay_json.read_question),
+    "answer": (
+        st.builds(Answered, thirty_two, st.integers(0, 10)),
+        relay_json.write_answer,
+        relay_json.read_answer,
+    ),
+    "opened": (
+        st.builds(
+            Opening,
+            st.integers(1, GENERATION_MAX),
+            sixteen,
+            st.lists(sixteen, max_size=3).map(tuple),
+        ),
+        relay_json.write_opened,
+        relay_json.read_opened,
+    ),
+    "prekeys": (
+        st.builds(Prekeys, st.lists(signed, max_size=4).map(tuple), signed, signed),
+        relay_json.write_prekeys,
+        relay_json.read_prekeys,
+    ),
+    "count": (st.integers(0, 2**53 - 1), relay_json.write_key_count, relay_json.read_key_count),
+    "bundle": (
+        st.builds(PrekeyBundle, st.just(DEVICE), maybe(signed), signed, signed),
+        relay_json.write_bundle,
+        partial(relay_json.read_bundle, device=DEVICE),
+    ),
+    "token": (
+        st.builds(SendToken, st.just(LOCK), maybe(st.integers(1, 9**9)), maybe(moments)),
+        relay_json.write_send_token,
+        partial(relay_json.read_send_token, lock=LOCK),
+    ),
+    "envelope": (
+        st.builds(
+            Envelope, *map(st.just, (ID, BOX)), sealed, moments, thirty_two, maybe(shares), blobs
+        ),
+        relay_json.write_envelope,
+        partial(relay_json.read_envelope, envelope=ID, mailbox=BOX),
+    ),
+    "page": (
+        st.lists(st.builds(Waiting, sixteen, st.integers(0, 2**53 - 1), sealed, moments)),
+        relay_json.write_waiting,
+        relay_json.read_waiting,
+    ),
+    "attempt": (sixteen, relay_json.write_attempt, relay_json.read_attempt),
+    "share": (thirty_two.map(Secret), relay_json.write_share, relay_json.read_share),
+    "look": (
+        st.builds(
+            EnvelopeStatus,
+            *(st.sampled_from(EnvelopeState), st.integers(0, 9), maybe(moments), maybe(moments)),
+        ),
+        relay_json.write_look,
+        relay_json.read_look,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+@given(data=st.data())
+def test_a_body_comes_back(name: str, data: st.DataObject) -> None:
+    nouns, write, read = BODIES[name]
+    noun = data.draw(nouns)
+    assert read(write(noun)) == noun
+
+
+@pytest.mark.parametrize("name", BODIES)
+@given(untrusted_body=st.binary(max_size=80))
+def test_noise_is_not_understood(name: str, untrusted_body: bytes) -> None:
+    with pytest.raises(NotUnderstood):
+        BODIES[name][2](untrusted_body)
+
+
+@pytest.mark.parametrize("name", BODIES)
+@given(data=st.data())
+def test_a_body_with_one_thing_changed_is_itself_or_not_understood(
+    name: str, data: st.DataObject
+) -> None:
+    nouns, write, read = BODIES[name]
+    body = bytearray(write(data.draw(nouns)))
+    body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        noun = read(bytes(body))
+    except NotUnderstood:
+        return
+    assert read(write(noun)) == noun
+
+
+@pytest.mark.parametrize("name", BODIES)
+@given(data=st.data())
+def test_one_member_more_or_less_is_not_understood(name: str, data: st.DataObject) -> None:
+    nouns, write, read = BODIES[name]
+    members = msgspec.json.decode(write(data.draw(nouns)))
+    with pytest.raises(NotUnderstood):
+        read(msgspec.json.encode({**members, "more": 1}))
+    members.pop(data.draw(st.sampled_from(sorted(members))))
+    with pytest.raises(NotUnderstood):
+        read(msgspec.json.encode(members))
+
+
+def test_prekeys_come_in_a_load_that_the_relay_can_take() -> None:
+    load = Prekeys((b"",) * 100, b"", b"")
+    assert relay_json.read_prekeys(relay_json.write_prekeys(load)) == load
+    with pytest.raises(NotUnderstood):
+        relay_json.read_prekeys(relay_json.write_prekeys(Prekeys((b"",) * 101, b"", b"")))
+
+
+@pytest.mark.parametrize("opens", [0, 1001, -1, 1.5, "1", True])
+def test_a_share_opens_a_sensible_number_of_times(opens: object) -> None:
+    deposit = ShareDeposit(Secret(bytes(32)), bytes(32), 1, bytes(16))
+    noon = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    whole = Envelope(ID, BOX, b"x", noon, bytes(32), deposit)
+    members = msgspec.json.decode(relay_json.write_envelope(whole))
+    members["share"]["opens"] = opens
+    with pytest.raises(NotUnderstood):
+        relay_json.read_envelope(msgspec.json.encode(members), ID, BOX)

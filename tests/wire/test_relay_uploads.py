@@ -1,0 +1,40 @@
+"""How much of a blob came: exactly two counts."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.errors import NotUnderstood
+from entrenous.wire.relay_json import read_upload, write_upload
+
+counts = st.integers(0, 2**53 - 1)
+
+
+@given(counts, counts)
+def test_what_is_written_is_read(came: int, size: int) -> None:
+    assert read_upload(write_upload(came, size)) == (came, size)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"[]", b'{"came":1}', b'{"came":1,"size":2,"more":3}', b'{"came":-1,"size":2}'),
+        *(
+            b'{"came":"1","size":2}',
+            b'{"came":1.5,"size":2}',
+            b'{"came":1,"size":9007199254740992}',
+        ),
+    ],
+)
+def test_anything_else_is_not_understood(body: bytes) -> None:
+    with pytest.raises(NotUnderstood):
+        read_upload(body)
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_do_harm(body: bytes) -> None:
+    try:
+        came, size = read_upload(body)
+    except NotUnderstood:
+        return
+    assert min(came, size) >= 0

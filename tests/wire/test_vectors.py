@@ -1,0 +1,54 @@
+"""The kit of tests/vectors/wire: what others must read as we do."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.base.errors import Malformed
+from entrenous.send.formats.identity_formats import (
+    read_invite,
+    read_prekey,
+    write_invite,
+    write_prekey,
+)
+from entrenous.send.formats.letter_format import read_body, read_header, write_body, write_header
+from entrenous.send.formats.message_format import read_frame, write_frame
+from entrenous.wire.key_bundle import (
+    read_card,
+    read_certificate,
+    read_device_list,
+    write_card,
+    write_certificate,
+    write_device_list,
+)
+
+FILES = sorted((Path(__file__).parents[2] / "vectors" / "wire").glob("*.txt"))
+FORMATS: dict[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
+    "body": (read_body, write_body),
+    "card": (read_card, write_card),
+    "certificate": (read_certificate, write_certificate),
+    "frame": (read_frame, write_frame),
+    "header": (read_header, write_header),
+    "list": (lambda untrusted: read_device_list(untrusted).said, write_device_list),
+    "invite": (lambda link: read_invite(link.decode()), lambda one: write_invite(one).encode()),
+    "prekey": (read_prekey, lambda key: write_prekey(key.statement, key.place, key.batch)),
+}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_vector(path: Path) -> None:
+    facts = dict(line.split(": ", 1) for line in path.read_text().splitlines())
+    read, write = FORMATS[facts["what"]]
+    untrusted = bytes.fromhex(facts["bytes"])
+    if facts["expect"] == "success":
+        assert write(read(untrusted)) == untrusted
+    else:
+        with pytest.raises(Malformed):
+            read(untrusted)
+
+
+def test_every_format_has_both_kinds() -> None:
+    seen = {(path.stem.split("_")[0], "expect: success" in path.read_text()) for path in FILES}
+    assert seen == {(name, good) for name in FORMATS for good in (True, False)}
