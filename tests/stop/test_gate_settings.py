@@ -157,13 +157,13 @@ def test_what_cannot_be_used_is_said_without_repeating_values(toml: bytes) -> No
     with pytest.raises(BadGateSettings) as caught:
         read_gate_settings(toml)
     assert "gate.toml" in str(caught.value)
-    assert "hunter2" not in str(caught.value).replace("hunter2 is no setting", "")
+    assert "hunter2" not in str(caught.value).replace("hunter2 is not a gate setting", "")
 
 
 @pytest.mark.parametrize(
     ("toml", "kind", "told"),
     [
-        (b"confirmer = 1", UnknownGateSetting, "In gate.toml, confirmer is no setting of a gate."),
+        (b"confirmer = 1", UnknownGateSetting, "In gate.toml, confirmer is not a gate setting."),
         (
             b'trusted_proxies = "127.0.0.1"',
             BadGateSettings,
