@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from entrenous.fingerprint.linear_scan import ScanIndex, as_words
 from entrenous.fingerprint.multi_index import Segment, plan_of
-from entrenous.stop.index.base_file import DamagedBase, file_of, read_base, write_base
+from entrenous.stop.index.base_file import DamagedBase, file_identity, read_base, write_base
 from entrenous.stop.nouns import Entry
 from tests.stop.index.index_banks import fresh
 
@@ -50,7 +50,7 @@ def test_it_is_read_as_it_was_written(written: Path) -> None:
     assert isinstance(base.parts, ScanIndex)
     assert (base.count, base.upto, base.size_bytes) == (90, 90, written.stat().st_size)
     assert base.last == Entry(90, PARTS[-1], part=True)
-    assert base.file == file_of(written)
+    assert base.file == file_identity(written)
     for kind, hashes, first in ((base.whole, fresh(50, 1), 1), (base.parts, PARTS, 51)):
         found = kind.pairs(as_words(hashes), 31)
         assert found.entry.tolist() == list(range(first, first + len(hashes)))
@@ -144,4 +144,4 @@ def test_a_link_is_not_followed(written: Path, tmp_path: Path) -> None:
 def test_no_file_is_no_base(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_base(tmp_path / "base")
-    assert file_of(tmp_path / "base") is None
+    assert file_identity(tmp_path / "base") is None

@@ -65,7 +65,7 @@ def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: SqlBankStore
             rows = rows_of(kind)
             told += len(rows)
             assert {shard_of(row.tobytes(), 4) for row in rows} <= {shard.number}
-            assert shard.mine(rows).all()
+            assert shard.contains(rows).all()
     assert told == bank.counts().hashes
 
 
@@ -149,7 +149,7 @@ def test_bytes_and_words_agree_on_the_shard() -> None:
     hashes = fresh(500, 9)
     for of in (1, 2, 3, 64):
         numbers = [shard_of(bits, of) for bits in hashes]
-        mine = np.stack([shard.mine(as_words(hashes)) for shard in Shard.all(of)])
+        mine = np.stack([shard.contains(as_words(hashes)) for shard in Shard.all(of)])
         assert (mine.sum(axis=0) == 1).all()
         assert mine.argmax(axis=0).tolist() == numbers
 

@@ -11,7 +11,7 @@ HASHES = [RNG.bytes(32) for _ in range(4)]
 
 def known() -> IndexSnapshot:
     news = [Entry(number, bits, part=False) for number, bits in enumerate(HASHES[:3], start=1)]
-    return IndexSnapshot.nothing().with_news(news)
+    return IndexSnapshot.nothing().with_added_entries(news)
 
 
 def test_the_second_look_of_an_upload_is_the_first_one_and_the_third_is_made_anew() -> None:
@@ -27,7 +27,7 @@ def test_the_second_look_of_an_upload_is_the_first_one_and_the_third_is_made_ane
 def test_what_became_known_in_between_is_found() -> None:
     one = known()
     assert one.near(HASHES[3:], part=False) == []
-    more = one.with_news([Entry(4, HASHES[3], part=False)])
+    more = one.with_added_entries([Entry(4, HASHES[3], part=False)])
     assert [near.entry for near in more.near(HASHES[3:], part=False)] == [4]
 
 

@@ -11,7 +11,7 @@ import skimage.data
 from entrenous.device.device import Device
 from entrenous.fingerprint.embedding import FollowingEmbeddings, square
 from entrenous.fingerprint.nouns import MODEL, Embedding, LacksEmbedding, Likeness, TakesNoEmbedding
-from entrenous.stop.judge.deferred_scan import alike_found, angle, cosines_wanted, deep_matches
+from entrenous.stop.judge.deferred_scan import angle, cosines_wanted, deep_matches, lookalike_hits
 from entrenous.stop.protect import fingerprint_picture_file, protect
 from entrenous.stop.register import embedding_taken
 from entrenous.stop.registration import ClaimEvent, Consent, Protection
@@ -54,7 +54,7 @@ def likeness_of(room: Room) -> Likeness:
 def test_an_upload_that_looks_alike_is_found_as_a_part(room: Room, hers: Any) -> None:
     asked = register(hers, room)
     upload = picture(cv2.resize(hers, (300, 400)))
-    ((entry, (match, claim)), *_) = alike_found(upload, likeness_of(room), room.bank)
+    ((entry, (match, claim)), *_) = lookalike_hits(upload, likeness_of(room), room.bank)
     assert (match.claim, match.how, match.part) == (asked.claim, "looks alike", True)
     assert match.distance < 40
     assert claim == room.bank.claim(asked.claim)
@@ -81,13 +81,13 @@ def test_a_picture_within_a_larger_one_is_found(room: Room, hers: Any, another: 
     asked = register(hers, room)
     tiles = [cv2.resize(one, (300, 300)) for one in (another, hers)]
     upload = picture(np.vstack([np.hstack(tiles), np.hstack(tiles[:1] * 2)]))
-    found = alike_found(upload, likeness_of(room), room.bank)
+    found = lookalike_hits(upload, likeness_of(room), room.bank)
     assert {match.claim for _, (match, _) in found} == {asked.claim}
 
 
 def test_a_strangers_picture_is_not(room: Room, hers: Any, another: Any) -> None:
     register(hers, room)
-    assert alike_found(picture(another), likeness_of(room), room.bank) == []
+    assert lookalike_hits(picture(another), likeness_of(room), room.bank) == []
 
 
 def test_where_nobody_registered_for_it_the_network_is_not_asked(room: Room, hers: Any) -> None:
@@ -97,21 +97,21 @@ def test_where_nobody_registered_for_it_the_network_is_not_asked(room: Room, her
 
     register(hers, room, replace(AGREED, embedding=False))
     likeness = replace(likeness_of(room), embedder=Unasked())
-    assert alike_found(picture(hers), likeness, room.bank) == []
+    assert lookalike_hits(picture(hers), likeness, room.bank) == []
 
 
 def test_who_did_not_agree_is_not_found_by_the_numbers_of_who_did(room: Room, hers: Any) -> None:
     """Both have the same hash."""
     agreed = register(hers, room)
     register(hers, room, replace(AGREED, embedding=False))
-    found = alike_found(picture(hers), likeness_of(room), room.bank)
+    found = lookalike_hits(picture(hers), likeness_of(room), room.bank)
     assert {match.claim for _, (match, _) in found} == {agreed.claim}
 
 
 @pytest.mark.parametrize("event", [ClaimEvent.WITHDRAW, ClaimEvent.SUSPEND])
 def test_a_claim_that_does_not_match_is_not_found(room: Room, hers: Any, event: ClaimEvent) -> None:
     room.bank.move(register(hers, room).claim, event)
-    assert alike_found(picture(hers), likeness_of(room), room.bank) == []
+    assert lookalike_hits(picture(hers), likeness_of(room), room.bank) == []
 
 
 def test_nothing_is_sent_to_a_gate_that_compares_none(room: Room, hers: Any) -> None:

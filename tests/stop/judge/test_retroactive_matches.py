@@ -36,7 +36,7 @@ def near(bits: bytes, distance: int, rng: np.random.Generator) -> bytes:
     return bytes(np.frombuffer(bits, dtype=np.uint8) ^ np.packbits(flipped))
 
 
-def one_by_one(
+def split_hashes(
     sought: list[SoughtHashes], kept: ReleasedUploads
 ) -> dict[str, list[tuple[str, int]]]:
     """Every claim that each upload fits with its distance, by counting bits."""
@@ -65,7 +65,7 @@ def test_it_finds_what_comparing_each_with_each_finds(uploads: int, hashes: int)
     few = ReleasedUploads(kept.cases[-60:], kept.words[-60:])  # the rest lies far from all of them
     found = list(matching_uploads(sought, kept))
     told = {one.case: sorted((m.claim, m.distance) for m in one.matches) for one in found}
-    assert told == one_by_one(sought, few)
+    assert told == split_hashes(sought, few)
     for one in found:
         first = min(one.matches, key=lambda match: match.distance)
         assert one.matches[0].distance == first.distance

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.stop.judge.scan import fast_views, part_views, said
+from entrenous.stop.judge.scan import describe_edits, fast_views, part_views
 from tests.stop.platform_for_tests import picture
 
 
@@ -49,6 +49,6 @@ def test_windows_inside_a_frame_are_looked_at_too(hers: Any) -> None:
 
 
 def test_words() -> None:
-    assert said("as it is") == "as it is"
-    assert said("as it is", "", "cut-out") == "cut-out"
-    assert said("mirror", "cut-out") == "mirror, cut-out"
+    assert describe_edits("as it is") == "as it is"
+    assert describe_edits("as it is", "", "cut-out") == "cut-out"
+    assert describe_edits("mirror", "cut-out") == "mirror, cut-out"

@@ -57,7 +57,7 @@ def test_what_was_not_made_smaller_is_not_read_twice(room: Room, hers: Any) -> N
     platform, sides = noted(room)
     small = jpeg(np.pad(hers[::4, ::4], ((20, 20), (20, 20), (0, 0))))
     _, seen = first_scan(small, platform)
-    assert seen.framed
+    assert seen.has_border
     assert sides == [WHOLE_SIDE_PX]
 
 

@@ -57,16 +57,16 @@ class Shard:
         """What its file is called."""
         return _UNDIVIDED if self.of == 1 else f"{_UNDIVIDED}-{self.number}-of-{self.of}"
 
-    def mine(self, words: Words) -> NDArray[np.bool_]:
+    def contains(self, words: Words) -> NDArray[np.bool_]:
         """Which of (N, 4) hashes belong here: (N,)."""
         first = (words[:, 0] & _FIRST_BYTE).astype(np.uint16)
         return np.asarray(first * np.uint16(self.of) >> 8 == self.number)
 
-    def some(self, entries: NDArray[np.int64], words: Words) -> tuple[NDArray[np.int64], Words]:
+    def select(self, entries: NDArray[np.int64], words: Words) -> tuple[NDArray[np.int64], Words]:
         """Those of these entries and hashes that belong here."""
         if self.of == 1:
             return entries, words
-        mine = self.mine(words)
+        mine = self.contains(words)
         return entries[mine], words[mine]
 
 
@@ -78,14 +78,14 @@ def shard_of(bits: bytes, of: int) -> int:
     return bits[0] * of >> 8
 
 
-def news_beside(news: Sequence[Entry], upto: Sequence[int]) -> Sequence[Entry]:
+def not_in_base(news: Sequence[Entry], upto: Sequence[int]) -> Sequence[Entry]:
     """Entries that no shard's file has yet; ``upto`` is the highest number in each."""
     if not news or news[0].number > max(upto):
         return news
     return [one for one in news if one.number > upto[shard_of(one.bits, len(upto))]]
 
 
-def sweep_others(folder: Path, shards: Sequence[Shard]) -> None:
+def remove_other_divisions(folder: Path, shards: Sequence[Shard]) -> None:
     """Take away files of another division: they hold hashes, and nobody keeps them up to date."""
     mine = {shard.file for shard in shards}
     for path in folder.glob(f"{_UNDIVIDED}*"):
@@ -106,7 +106,7 @@ def read_new_hashes(bank: BankStore, after: int) -> Iterator[Sequence[Entry]]:
 def read_bank(bank: BankStore, shard: Shard = UNDIVIDED) -> tuple[Searchable, Searchable]:
     """All of a shard that the bank holds now: whole pictures, and parts."""
     pages = [
-        tuple(shard.some(*_rows(news, part=part)) for part in (False, True))
+        tuple(shard.select(*_rows(news, part=part)) for part in (False, True))
         for news in read_new_hashes(bank, 0)
     ]
     whole, parts = ([page[kind] for page in pages] for kind in (0, 1))
@@ -145,7 +145,7 @@ def write_lock(folder: Path, *, wait: bool) -> Iterator[bool]:
         os.close(handle)
 
 
-def sweep(folder: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
     """Take away what a killed process left, unless another process is writing now."""
     with write_lock(folder, wait=False):
         pass
@@ -203,7 +203,7 @@ class Base:
     @property
     def upto(self) -> int:
         """The highest entry number in it, 0 if it is empty."""
-        return upto_of(self.kinds)
+        return highest_number(self.kinds)
 
     @property
     def last(self) -> Entry | None:
@@ -226,7 +226,7 @@ class Base:
         return self.whole.entries.size + self.parts.entries.size
 
 
-def upto_of(kinds: Iterable[Searchable]) -> int:
+def highest_number(kinds: Iterable[Searchable]) -> int:
     """The highest entry number in them, 0 if they are empty."""
     return max((int(one.entries[-1]) for one in kinds if one.entries.size), default=0)
 
@@ -265,7 +265,7 @@ def read_base(path: Path) -> Base:
     return Base(whole, parts, (about.st_dev, about.st_ino), about.st_size, at, shard, sections)
 
 
-def file_of(path: Path) -> tuple[int, int] | None:
+def file_identity(path: Path) -> tuple[int, int] | None:
     """The identity of the file that is there now; None if there is none."""
     try:
         about = path.stat(follow_symlinks=False)
@@ -372,7 +372,7 @@ def _crc_of(section: Array) -> int:
     return zlib.crc32(_padding(section.nbytes), zlib.crc32(section.data))
 
 
-def was_cut(path: Path, base: Base) -> bool:
+def was_truncated(path: Path, base: Base) -> bool:
     """Whether the file that ``base`` maps no longer has its length: what is gone must not be read.
 
     False when another file is there.

@@ -15,13 +15,13 @@ from entrenous.stop.index.base_file import (
     BaseVerifier,
     DamagedBase,
     Shard,
-    file_of,
+    file_identity,
     read_bank,
     read_base,
     read_new_hashes,
-    sweep,
-    sweep_others,
-    was_cut,
+    remove_leftovers,
+    remove_other_divisions,
+    was_truncated,
     write_base,
     write_lock,
 )
@@ -58,21 +58,21 @@ class FileIndex:
     divide it into as many ``shards``.
     """
 
-    __slots__ = ("_ask", "_bank", "_bases", "_folder", "_known", "_lock", "_reread", "_shards")
+    __slots__ = ("_bank", "_bases", "_folder", "_known", "_lock", "_map", "_reread", "_shards")
 
     def __init__(self, folder: Path, bank: BankStore, shards: int = 1) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder, self._shards, self._bank = folder, Shard.all(shards), bank
         self._lock = threading.Lock()  # held while what is known changes, never while one searches
-        self._ask: Ask = map if shards == 1 else ThreadPoolExecutor(shards, "shard").map
-        sweep(folder)
-        self._bases = self._usable() or self._first()
+        self._map: Ask = map if shards == 1 else ThreadPoolExecutor(shards, "shard").map
+        remove_leftovers(folder)
+        self._bases = self._usable() or self._make_bases()
         self._known, self._reread = IndexSnapshot.nothing(), BaseVerifier(self._bases)
         self._use(self._bases)
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
         """All within 31 bits, after catching up."""
-        return self._catch_up().near(hashes, part=part, ask=self._ask)
+        return self._catch_up().near(hashes, part=part, ask=self._map)
 
     def parts(self) -> int:
         """How many hashes of parts the last look-up knew."""
@@ -80,7 +80,7 @@ class FileIndex:
 
     def refresh(self) -> None:
         """Go over to the bases that another process has written, if there are any."""
-        there = [file_of(self._folder / shard.file) for shard in self._shards]
+        there = [file_identity(self._folder / shard.file) for shard in self._shards]
         if None in there or there == [base.file for base in self._bases]:
             return
         bases = self._usable()
@@ -96,7 +96,7 @@ class FileIndex:
         if self._reread.bases is not self._bases:
             self._reread = BaseVerifier(self._bases)
         paths = (self._folder / shard.file for shard in self._shards)
-        if any(was_cut(*one) for one in zip(paths, self._bases, strict=True)):
+        if any(was_truncated(*one) for one in zip(paths, self._bases, strict=True)):
             return True
         return not self._reread.sound(most_bytes)
 
@@ -108,7 +108,7 @@ class FileIndex:
         with write_lock(self._folder, wait=True):
             bases = self._usable()
             if bases is None or [base.file for base in bases] == before:
-                self._write(self._truth)
+                self._write(self._from_bank)
             else:
                 self._use(bases)
 
@@ -122,7 +122,7 @@ class FileIndex:
             if mine:
                 bases = self._usable()  # read anew: damage must not be copied
                 if bases is None:
-                    self._write(self._truth)
+                    self._write(self._from_bank)
                 else:
                     self._use(bases)
                     self._write(self._catch_up().sorted)
@@ -131,7 +131,7 @@ class FileIndex:
     def rebuild(self) -> None:
         """Write a base with what the bank holds, and nothing else."""
         with write_lock(self._folder, wait=True):
-            self._write(self._truth)
+            self._write(self._from_bank)
 
     def holds_withdrawn(self) -> bool:
         """Whether the bank no longer has all that is known here, so that a rebuild is needed."""
@@ -159,14 +159,14 @@ class FileIndex:
     def _catch_up(self) -> IndexSnapshot:
         with self._lock:
             for news in read_new_hashes(self._bank, self._known.seen):
-                self._known = self._known.with_news(news)
+                self._known = self._known.with_added_entries(news)
             return self._known
 
     def _use(self, bases: Bases) -> None:
         """What came since is read anew: the bank may have been put back to an older one."""
         known = IndexSnapshot.of(*(base.kinds for base in bases))
         for news in read_new_hashes(self._bank, known.seen):
-            known = known.with_news(news)
+            known = known.with_added_entries(news)
         with self._lock:
             self._bases, self._known = bases, known
 
@@ -180,16 +180,16 @@ class FileIndex:
         """
         for shard in self._shards:
             write_base(self._folder / shard.file, *made(shard), shard)
-        sweep_others(self._folder, self._shards)
+        remove_other_divisions(self._folder, self._shards)
         return tuple(read_base(self._folder / shard.file) for shard in self._shards)
 
-    def _truth(self, shard: Shard) -> Kinds:
+    def _from_bank(self, shard: Shard) -> Kinds:
         return read_bank(self._bank, shard)
 
-    def _first(self) -> Bases:
+    def _make_bases(self) -> Bases:
         """Bases where none can be used, unless another process has just made them."""
         with write_lock(self._folder, wait=True):
-            return self._usable() or self._written(self._truth)
+            return self._usable() or self._written(self._from_bank)
 
     def _usable(self) -> Bases | None:
         """The bases that are there, if all are undamaged and of this bank."""

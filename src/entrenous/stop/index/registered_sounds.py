@@ -36,7 +36,7 @@ class _Sounds:
         found = self.index.near(views) if self.numbers else []
         return [replace(one, sound=self.numbers[one.sound]) for one in found]
 
-    def with_news(self, news: Iterable[Numbered]) -> Self:
+    def with_added_entries(self, news: Iterable[Numbered]) -> Self:
         return self.of((*zip(self.numbers, self.prints, strict=True), *news))
 
 
@@ -70,7 +70,7 @@ class FollowingSounds:
         while news := self.bank.sounds(self.seen):
             self.seen = news[-1][0]
             if self.base.numbers:
-                self.later = self.later.with_news(news)
+                self.later = self.later.with_added_entries(news)
             if not self.base.numbers or self._later_is_large():
                 self._renew()
 

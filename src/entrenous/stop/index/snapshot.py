@@ -12,7 +12,7 @@ from entrenous.base.limits import PDQ_RADIUS
 from entrenous.fingerprint.linear_scan import Pairs, ScanIndex, Words, as_words
 from entrenous.fingerprint.multi_index import Searchable, searchable
 from entrenous.fingerprint.nouns import Near
-from entrenous.stop.index.base_file import UNDIVIDED, Shard, news_beside, rows_of, upto_of
+from entrenous.stop.index.base_file import UNDIVIDED, Shard, highest_number, not_in_base, rows_of
 from entrenous.stop.nouns import Entry
 
 Ask = Callable[[Callable[[Searchable], Pairs], Iterable[Searchable]], Iterable[Pairs]]
@@ -43,7 +43,7 @@ class Kind:
         found = ask(partial(_pairs, wanted), self.bases)
         return Pairs.joined([*found, _pairs(wanted, self.later)]).near()
 
-    def with_news(self, news: Sequence[Entry]) -> Self:
+    def with_added_entries(self, news: Sequence[Entry]) -> Self:
         """And these."""
         if not news:
             return self
@@ -53,7 +53,7 @@ class Kind:
     def rows(self, shard: Shard) -> tuple[NDArray[np.int64], Words]:
         """Every entry number of a shard, ascending, and its hash."""
         base = self.bases[shard.number]
-        entries, words = shard.some(self.later.entries, rows_of(self.later))
+        entries, words = shard.select(self.later.entries, rows_of(self.later))
         return np.concatenate([base.entries, entries]), np.concatenate([rows_of(base), words])
 
 
@@ -77,7 +77,7 @@ class IndexSnapshot:
     def of(cls, *bases: tuple[Searchable, Searchable]) -> Self:
         """What bases know: whole pictures and parts of each shard."""
         wholes, parts = zip(*bases, strict=True)
-        upto = tuple(upto_of(kinds) for kinds in bases)
+        upto = tuple(highest_number(kinds) for kinds in bases)
         return cls(Kind.of(*wholes), Kind.of(*parts), min(upto), upto)
 
     @classmethod
@@ -108,13 +108,13 @@ class IndexSnapshot:
             self.asked[same] = found
         return found
 
-    def with_news(self, news: Sequence[Entry]) -> Self:
+    def with_added_entries(self, news: Sequence[Entry]) -> Self:
         """And these entries of the bank, which are in order."""
         if not news:
             return self
-        unknown = news_beside(news, self.upto)
-        whole = self.whole.with_news([one for one in unknown if not one.part])
-        parts = self.parts.with_news([one for one in unknown if one.part])
+        unknown = not_in_base(news, self.upto)
+        whole = self.whole.with_added_entries([one for one in unknown if not one.part])
+        parts = self.parts.with_added_entries([one for one in unknown if one.part])
         return replace(self, whole=whole, parts=parts, seen=news[-1].number)
 
     def sorted(self, shard: Shard = UNDIVIDED) -> tuple[Searchable, Searchable]:

@@ -97,7 +97,7 @@ def clip_matches(
     return [(entries[claim.id], (match, claim)) for match, claim in hits], banks
 
 
-def frames_kept(seen: ScannedClip) -> tuple[bytes, ...]:
+def frames_to_keep(seen: ScannedClip) -> tuple[bytes, ...]:
     """Hashes of what it shows, upright and without its bars, for claims that come later: each at
     least as far from the one before it as two registered ones, and at most FRAMES_KEPT_MAX, spread
     evenly over it.
@@ -111,7 +111,7 @@ def frames_kept(seen: ScannedClip) -> tuple[bytes, ...]:
     return tuple(kept[::step])
 
 
-def sound_kept(seen: ScannedClip) -> SoundPrint | None:
+def sound_to_keep(seen: ScannedClip) -> SoundPrint | None:
     """How it sounds at its own speed, for claims that come later, up to what can be registered;
     None where five seconds of it could not be told apart.
     """

@@ -22,16 +22,23 @@ from entrenous.fingerprint.nouns import Likeness, Match, NearEmbedding
 from entrenous.fingerprint.overlaid_text import without_writing
 from entrenous.fingerprint.pdq import TURNS, UPRIGHT, Floats, seen_pixels, to_bits, turn
 from entrenous.fingerprint.screenshots import SIDE_PX_MIN, boxes, usual_boxes
-from entrenous.stop.judge.decide import file_releases, find_at
+from entrenous.stop.judge.decide import file_releases, find_entries
 from entrenous.stop.judge.look_back import LEASE, days_ahead
-from entrenous.stop.judge.scan import PART, UNBORDERED, Seen, fast_views, one_by_one, said
+from entrenous.stop.judge.scan import (
+    PART,
+    UNBORDERED,
+    Seen,
+    describe_edits,
+    fast_views,
+    split_hashes,
+)
 from entrenous.stop.judge.weigh import (
     INSIDE,
     Hit,
-    asked_about,
     best_entry,
     best_of_each,
     decision_of,
+    needing_action,
 )
 from entrenous.stop.nouns import RELEASED
 from entrenous.stop.platform import Platform
@@ -52,7 +59,7 @@ _OTHERS: Final = tuple(how for how in TURNS if how not in _UPRIGHT)
 
 
 @dataclass(frozen=True, slots=True)
-class DeepViews:
+class DeferredViews:
     """Some views of an upload, to look up together; ``part`` tells which registered hashes."""
 
     views: Seen
@@ -65,10 +72,10 @@ def deep_matches(picture: Picture, platform: Platform) -> list[Hit]:
     Raises:
         BankUnreachable: as :func:`.gate.find`.
     """
-    return best_of_each(hit for _, hit in deep_found(picture, platform))
+    return best_of_each(hit for _, hit in deferred_hits(picture, platform))
 
 
-def deep_found(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]:
+def deferred_hits(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]:
     """All of its hits, each with the number of the registered hash.
 
     What a reviewer let through is told by the whole upload alone (:func:`.look.fast_views`): in a
@@ -77,17 +84,17 @@ def deep_found(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]:
     found = [
         (entry, (replace(match, part=True), claim))
         for some in deep_views(picture, lambda: platform.index.parts() > 0)
-        for entry, (match, claim) in find_at(some.views, platform, part=some.part)
+        for entry, (match, claim) in find_entries(some.views, platform, part=some.part)
         if claim.bank != RELEASED
     ]
     if platform.likeness is None:
         return found
-    return found + alike_found(picture, platform.likeness, platform.bank)
+    return found + lookalike_hits(picture, platform.likeness, platform.bank)
 
 
 def deep_views(
     picture: Picture, has_parts: Callable[[], bool] = lambda: True
-) -> Iterator[DeepViews]:
+) -> Iterator[DeferredViews]:
     """All slow views: about 6,000 of whole pictures, then some 13,000 of parts. These are made only
     if ``has_parts`` says that there are any to compare them with; it is asked once the others were
     looked up, by which an index learns what is new.
@@ -101,26 +108,30 @@ def deep_views(
     frames = [("", grey)]
     frames += [(UNBORDERED, grey[a:b, c:d]) for a, b, c, d in insides(grey)]
     for place, (how, frame) in enumerate(frames):
-        edges, is_far = said(UPRIGHT, how, EDGES), place in (0, len(frames) - 1)
-        written = [(said(UPRIGHT, how, WRITTEN_OVER), without_writing(frame, PDQ_QUALITY_MIN))]
+        edges, is_far = describe_edits(UPRIGHT, how, EDGES), place in (0, len(frames) - 1)
+        written = [
+            (describe_edits(UPRIGHT, how, WRITTEN_OVER), without_writing(frame, PDQ_QUALITY_MIN))
+        ]
         yield _views(written, part=False)
         # The far ones are among them in the two orientations in which they are looked for.
         yield _views([(edges, wider(frame))], part=False, turns=_OTHERS if is_far else _EVERY)
         if is_far:
             yield _views([(edges, wider(frame, FAR))], part=False, turns=_UPRIGHT)
     slight = np.concatenate([wider(one) for one in turned_back(frames[-1][1], SLIGHT)])
-    yield _views([(said(UPRIGHT, ASKEW), slight)], part=False, turns=_UPRIGHT)
+    yield _views([(describe_edits(UPRIGHT, ASKEW), slight)], part=False, turns=_UPRIGHT)
     if not has_parts():
         return
     for how, frame in frames:
-        yield _views([(said(UPRIGHT, how, PART), trimmed(frame))], part=True)
-        yield _views([(said(UPRIGHT, how, COVERED), same(frame))], part=True, turns=_UPRIGHT)
+        yield _views([(describe_edits(UPRIGHT, how, PART), trimmed(frame))], part=True)
+        yield _views(
+            [(describe_edits(UPRIGHT, how, COVERED), same(frame))], part=True, turns=_UPRIGHT
+        )
     for a, b, c, d in found[:LIKELIEST]:
-        inner = [(said(UPRIGHT, INSIDE, PART), trimmed(grey[a:b, c:d]))]
-        inner += [(said(UPRIGHT, INSIDE, COVERED), same(grey[a:b, c:d]))]
+        inner = [(describe_edits(UPRIGHT, INSIDE, PART), trimmed(grey[a:b, c:d]))]
+        inner += [(describe_edits(UPRIGHT, INSIDE, COVERED), same(grey[a:b, c:d]))]
         yield _views(inner, part=True, turns=_UPRIGHT)
     askew = trimmed(turned_back(frames[-1][1]))
-    yield _views([(said(UPRIGHT, ASKEW, PART), askew)], part=True, turns=_UPRIGHT)
+    yield _views([(describe_edits(UPRIGHT, ASKEW, PART), askew)], part=True, turns=_UPRIGHT)
 
 
 def _in_boxes(grey: Floats, found: list[tuple[int, int, int, int]]) -> Floats:
@@ -130,15 +141,15 @@ def _in_boxes(grey: Floats, found: list[tuple[int, int, int, int]]) -> Floats:
 
 def _views(
     spectra: Iterable[tuple[str, Floats]], *, part: bool, turns: tuple[str, ...] | None = _EVERY
-) -> DeepViews:
+) -> DeferredViews:
     seen = [
         view
         for done, some in spectra
         for how, spectrum in turn(some).items()
         if turns is None or how in turns
-        for view in one_by_one(said(how, done), to_bits(spectrum))
+        for view in split_hashes(describe_edits(how, done), to_bits(spectrum))
     ]
-    return DeepViews(tuple(seen), part)
+    return DeferredViews(tuple(seen), part)
 
 
 LOOKS_ALIKE: Final = "looks alike"
@@ -152,8 +163,8 @@ LEVEL_COSINE_MIN: Final = 0.7
 _HALF_TURN: Final = 256  # as many hyperplanes at random would tell apart (Charikar 2002)
 
 
-def alike_found(picture: Picture, likeness: Likeness, bank: BankStore) -> list[tuple[int, Hit]]:
-    """Claims whose picture this upload looks like, as :func:`.deep.deep_found` gives them; each
+def lookalike_hits(picture: Picture, likeness: Likeness, bank: BankStore) -> list[tuple[int, Hit]]:
+    """Claims whose picture this upload looks like, as :func:`.deep.deferred_hits` gives them; each
     only calls for holding. The network is asked only where somebody has registered for it.
 
     Raises:
@@ -231,14 +242,14 @@ def _find(upload: SlowLook, picture: Picture, platform: Platform) -> LateFind | 
     which what a reviewer let through is known.
     """
     seen = fast_views(picture)
-    found = [*find_at(seen.whole, platform, part=False), *deep_found(picture, platform)]
+    found = [*find_entries(seen.whole, platform, part=False), *deferred_hits(picture, platform)]
     banks = {bank.name: bank for bank in platform.bank.banks()}
     hits = [hit for _, hit in found]
     sha256 = hashlib.sha256(upload.untrusted_upload).digest()
     released = file_releases(sha256, platform)
     if decision_of(hits, banks, released).outcome is Outcome.LET_THROUGH:
         return None
-    asked = asked_about(found, banks)
+    asked = needing_action(found, banks)
     matches = tuple(match for match, _ in best_of_each(hit for _, hit in asked))
     entry = best_entry(asked)
     if entry is None:

@@ -22,8 +22,8 @@ from entrenous.fingerprint.pdq import inverted
 from entrenous.fingerprint.sound_index import AS_IT_IS, SoundIndex, SoundView
 from entrenous.fingerprint.sound_index import as_words as sound_index_as_words
 from entrenous.stop.judge.clip_matches import sound_hits
-from entrenous.stop.judge.scan import INVERTED, said
-from entrenous.stop.judge.weigh import how_found
+from entrenous.stop.judge.scan import INVERTED, describe_edits
+from entrenous.stop.judge.weigh import describe_match
 from entrenous.stop.platform import ReviewQueue
 from entrenous.stop.registration import Claim
 from entrenous.stop.upload_record import KeptSound
@@ -68,8 +68,8 @@ def all_orientations(bits: bytes) -> tuple[tuple[str, bytes], ...]:
     """
     ways = rotate_hash(bits).items()
     return (
-        *((said(how), way) for how, way in ways),
-        *((said(how, INVERTED), inverted(way)) for how, way in ways),
+        *((describe_edits(how), way) for how, way in ways),
+        *((describe_edits(how, INVERTED), inverted(way)) for how, way in ways),
     )
 
 
@@ -167,7 +167,10 @@ def matching_uploads(
     if not sought:
         return
     ways = [rotate_hash_back(one.bits) for one in sought]
-    hows = [*(said(how) for how in ways[0]), *(said(how, INVERTED) for how in ways[0])]
+    hows = [
+        *(describe_edits(how) for how in ways[0]),
+        *(describe_edits(how, INVERTED) for how in ways[0]),
+    ]
     found = kept.index_for(_WAYS * len(ways)).pairs(_queries(ways), PDQ_RADIUS)
     for _, near in groupby(_by_upload(found, kept), key=itemgetter(0)):
         matches = dict[ClaimId, tuple[Match, bytes, int]]()
@@ -176,7 +179,7 @@ def matching_uploads(
             one = sought[number]
             if distance <= one.radius and one.claim.id not in matches:
                 part = kept.clips or one.claim.kind == VIDEO_KIND
-                how, added = how_found(hows[way], one.claim), one.claim.added
+                how, added = describe_match(hows[way], one.claim), one.claim.added
                 match = Match(one.claim.bank, one.claim.id, distance, how, part, added)
                 matches[one.claim.id] = match, one.bits, place
         if matches:
