@@ -30,9 +30,9 @@ from entrenous.stop.judge.retroactive_matches import all_orientations
 from entrenous.stop.judge.scan import first_scan
 from entrenous.stop.judge.weigh import (
     INSIDE,
+    answered,
     best_entry,
     best_of_each,
-    is_released,
     needing_action,
     policy_outcome,
     release_of,
@@ -352,7 +352,7 @@ def _require_all_named(case: str, recomputed: bytes | None, platform: Platform) 
         (entry, (match, claim))
         for entry, (match, claim) in needing_action(found, banks)
         if claim.id not in known
-        and not is_released(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
+        and not answered(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
     ]
     matches = tuple(match for match, _ in best_of_each(hit for _, hit in new))
     if matches and (entry := best_entry(new)) is not None:

@@ -22,7 +22,7 @@ from entrenous.stop.judge.retroactive_matches import (
     matching_sounds,
     matching_uploads,
 )
-from entrenous.stop.judge.weigh import is_released, needs_action, policy_outcome, release_of
+from entrenous.stop.judge.weigh import answered, needs_action, policy_outcome, release_of
 from entrenous.stop.nouns import RELEASED, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import MATCHING, Claim
@@ -180,7 +180,7 @@ def _without_released(
         for match in find.matches
         if match.claim not in known
         for claim in [claims[match.claim, match.added]]
-        if not is_released(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
+        if not answered(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
     )
     return replace(find, matches=left) if left else None
 

@@ -75,7 +75,7 @@ def in_shadow(decision: Decision) -> Decision:
 def weigh_hits(
     hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[Release] = ()
 ) -> Outcome:
-    """Return the strictest outcome of these hits, without those that :func:`is_released` covers."""
+    """Return the strictest outcome of these hits, without those that :func:`answered` covers."""
     releases = [*released, *(release_of(*hit) for hit in hits if hit[0].bank == RELEASED)]
     outcomes, nearest = [Outcome.LET_THROUGH], _nearest_registered(hits)
     fit_whole = {claim.id for match, claim in hits if not match.part}
@@ -85,7 +85,7 @@ def weigh_hits(
         outcome = called_for(match, claim, banks[claim.bank])
         if match.added and match.distance > max(nearest.get(claim.id, PDQ_RADIUS), SAME_BITS):
             outcome = min(outcome, Outcome.HOLD, key=_STRICTNESS.index)
-        if not is_released(outcome, match, claim, releases):
+        if not answered(outcome, match, claim, releases):
             outcomes.append(outcome)
     return max(outcomes, key=_STRICTNESS.index)
 
@@ -108,7 +108,7 @@ def release_of(match: Match, claim: Claim) -> Release:
     return Release(claim.made_at, claim.confirmed, match.distance)
 
 
-def is_released(outcome: Outcome, match: Match, claim: Claim, releases: Iterable[Release]) -> bool:
+def answered(outcome: Outcome, match: Match, claim: Claim, releases: Iterable[Release]) -> bool:
     """Whether a hit's outcome is dropped because a reviewer released the picture.
 
     The same question is not asked twice. A release after the claim was made ends holding; a newer
