@@ -38,7 +38,7 @@ class Meeting(SqlBankStore):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_hash_is_added_once(
+def test_concurrent_imports_add_each_hash_once(
     kind: str, room: Room, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     opened: Callable[[], sa.Engine] = partial(open_engine, tmp_path / "gate.sqlite")

@@ -10,7 +10,7 @@ from entrenous.stop.protect import originals_of
 from tests.stop.platform_for_tests import a_device
 
 
-def test_each_file_once_in_the_order_in_which_it_was_sent() -> None:
+def test_originals_come_once_each_in_the_order_sent() -> None:
     """Whose records stand by kind, and a clip's sound beside the clip."""
     device = a_device()
     picture, clip, note = (device.vault.keep(data) for data in (b"picture", b"clip", b"note"))

@@ -165,7 +165,7 @@ def test_versions_that_only_resemble_it_do_not_suspend_a_claim(room: Room, hers:
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
 
 
-def test_a_sound_that_is_registered_is_looked_back_for(room: Room) -> None:
+def test_look_back_finds_an_upload_with_a_newly_registered_sound(room: Room) -> None:
     talk = voice(14.0, seed=3)
     case = judge_upload(coded(talk, 16_000, "aac", "ipod", 48_000), room.platform, "post 1").case
     claim = registered(room, sound_print(talk, 16_000))
@@ -230,7 +230,7 @@ def test_a_claim_that_came_after_the_reviewer_looked_is_not_decided_unseen(
     assert done.state is ReviewState.RELEASED
 
 
-def test_where_nothing_is_kept_what_waits_is_told_all_the_same(hers: Any) -> None:
+def test_waiting_upload_gets_later_claims_even_if_no_uploads_are_kept(hers: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
     first = room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform).case
@@ -254,7 +254,7 @@ def test_the_first_of_two_words_is_not_about_a_claim_that_came_after_it(hers: An
     assert room.platform.bank.claim(second).state is ClaimState.CONFIRMED
 
 
-def test_a_later_confirm_overrules_a_release_of_the_same_upload(room: Room, hers: Any) -> None:
+def test_later_confirmation_overrules_a_release_of_the_same_upload(room: Room, hers: Any) -> None:
     """Of a claim that was confirmed already."""
     room.protect(hers, parts=False)
     confirm(judge_upload(jpeg(hers), room.platform).case, room.platform)
@@ -270,7 +270,7 @@ def test_a_later_confirm_overrules_a_release_of_the_same_upload(room: Room, hers
     assert judge_upload(made, room.platform).outcome is Outcome.REFUSE
 
 
-def test_a_released_clip_is_not_asked_about_again_because_of_any_sound(
+def test_released_clip_is_not_held_for_an_unrelated_new_sound(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That somebody registers while the same file is judged once more."""
@@ -289,7 +289,7 @@ def test_a_released_clip_is_not_asked_about_again_because_of_any_sound(
     assert room.platform.reviews.review(decision.case).state is ReviewState.CLOSED
 
 
-def test_a_reference_is_kept_for_no_longer_than_it_is_needed(hers: Any) -> None:
+def test_reference_is_deleted_once_it_is_not_needed(hers: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
     case = judge_upload(jpeg(hers), room.platform, "post 17").case
     assert room.platform.reviews.review(case).reference == "post 17"  # a slow look is due
@@ -300,7 +300,7 @@ def test_a_reference_is_kept_for_no_longer_than_it_is_needed(hers: Any) -> None:
     assert without.platform.reviews.review(case).reference == ""
 
 
-def test_what_turned_out_to_be_no_picture_can_be_released(room: Room, hers: Any) -> None:
+def test_upload_that_no_longer_decodes_can_be_released(room: Room, hers: Any) -> None:
     room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform).case
     confirm(case, room.platform)
@@ -316,7 +316,7 @@ def test_what_turned_out_to_be_no_picture_can_be_released(room: Room, hers: Any)
     assert room.platform.reviews.review(refused.case).state is ReviewState.RELEASED
 
 
-def test_withdrawing_a_claim_takes_what_a_reviewer_added_with_it(room: Room, hers: Any) -> None:
+def test_withdrawal_deletes_hashes_that_a_reviewer_added(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     confirm(judge_upload(jpeg(hers[40:-40, 40:-40]), room.platform).case, room.platform)
     assert set(room.platform.bank.added_to([protection.claim])) == {protection.claim}
@@ -418,7 +418,7 @@ def test_a_claim_is_disputed_once_by_one_upload(room: Room, hers: Any) -> None:
     assert (held.disputes, held.state) == (1, ClaimState.WAITING)
 
 
-def test_a_cut_out_that_was_released_and_is_confirmed_later_is_found_again(
+def test_look_back_holds_a_released_cut_out_that_is_confirmed_later(
     room: Room, hers: Any
 ) -> None:
     room.protect(hers)
@@ -435,7 +435,7 @@ def test_a_cut_out_that_was_released_and_is_confirmed_later_is_found_again(
     assert room.platform.reviews.review(first.case).state is ReviewState.WAITING
 
 
-def test_what_waits_and_knows_the_claim_is_not_written_again(
+def test_look_back_skips_a_waiting_upload_that_names_the_claim(
     room: Room, hers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim = room.protect(hers, parts=False).claim

@@ -35,7 +35,7 @@ def soon(true: Callable[[], bool]) -> None:
         threading.Event().wait(ROUND_S)
 
 
-def test_it_merges_by_itself(
+def test_index_merges_automatically(
     folder: Path, bank: SqlBankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_index, "_LATER_MAX", 10)
@@ -46,7 +46,7 @@ def test_it_merges_by_itself(
         agrees(index, bank)
 
 
-def test_it_drops_withdrawn_hashes_by_itself_from_every_process(
+def test_withdrawn_hashes_are_removed_automatically_in_every_process(
     folder: Path, bank: SqlBankStore
 ) -> None:
     secret = fresh(1, 5)[0]
@@ -62,7 +62,7 @@ def test_it_drops_withdrawn_hashes_by_itself_from_every_process(
             agrees(index, bank)
 
 
-def test_a_bank_with_much_news_is_merged_before_the_first_answer(
+def test_index_far_behind_is_merged_before_the_first_answer(
     folder: Path, bank: SqlBankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_index(folder, bank).close()
@@ -81,7 +81,7 @@ def spoil(file: Path, place: int, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("shards", [1, 2])
-def test_damage_while_it_runs_is_noticed_and_mended(
+def test_damage_in_use_is_detected_and_repaired(
     folder: Path, bank: SqlBankStore, caplog: pytest.LogCaptureFixture, shards: int
 ) -> None:
     hashes = fresh(10_100, 5)
@@ -103,7 +103,7 @@ def test_damage_while_it_runs_is_noticed_and_mended(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("section", range(8))
-def test_every_section_is_read_again(folder: Path, bank: SqlBankStore, section: int) -> None:
+def test_every_section_is_reread(folder: Path, bank: SqlBankStore, section: int) -> None:
     """Hashes, numbers, tables: of whole pictures and of parts; by small steps as by large ones."""
     register(bank, "many", *fresh(10_100, 5), parts=fresh(10_100, 6))
     index = FileIndex(folder, bank)
@@ -122,7 +122,7 @@ def test_every_section_is_read_again(folder: Path, bank: SqlBankStore, section: 
     agrees(index, bank, most=33)
 
 
-def test_a_file_that_was_cut_is_not_read_again_but_made_anew(
+def test_truncated_file_is_replaced_without_rereading(
     folder: Path, bank: SqlBankStore
 ) -> None:
     """Reading what is gone from a mapped file would end the process."""
@@ -135,7 +135,7 @@ def test_a_file_that_was_cut_is_not_read_again_but_made_anew(
     agrees(index, bank)
 
 
-def test_a_base_that_another_process_mended_is_taken_over(folder: Path, bank: SqlBankStore) -> None:
+def test_base_repaired_by_another_process_is_used(folder: Path, bank: SqlBankStore) -> None:
     one, other = FileIndex(folder, bank), FileIndex(folder, bank)
     one.rebuild()
     written = read_base(folder / "base").file
@@ -167,7 +167,7 @@ class AwayAtTimes:
         return self.bank.counts()
 
 
-def test_it_goes_on_when_the_bank_was_away(
+def test_maintenance_continues_after_the_bank_was_unreachable(
     folder: Path, bank: SqlBankStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     away = AwayAtTimes(bank)

@@ -51,7 +51,7 @@ def likeness_of(room: Room) -> Likeness:
     return room.platform.likeness
 
 
-def test_an_upload_that_looks_alike_is_found_as_a_part(room: Room, hers: Any) -> None:
+def test_look_alike_upload_is_found_as_a_part(room: Room, hers: Any) -> None:
     asked = register(hers, room)
     upload = picture(cv2.resize(hers, (300, 400)))
     ((entry, (match, claim)), *_) = lookalike_hits(upload, likeness_of(room), room.bank)
@@ -61,14 +61,14 @@ def test_an_upload_that_looks_alike_is_found_as_a_part(room: Room, hers: Any) ->
     assert [entry] == [one.number for one in room.bank.entries(0)]
 
 
-def test_what_is_nearly_flat_has_to_be_more_alike() -> None:
+def test_flat_squares_need_a_higher_cosine() -> None:
     """Two drawings of flat areas are alike to a network that was taught on photographs."""
     photograph, flat = square(skimage.data.coffee()), bytes(len(square(skimage.data.coffee())))
     assert cosines_wanted((photograph, photograph, photograph)) == (0.5, 0.6, 0.6)
     assert cosines_wanted((flat, photograph, flat)) == (0.7, 0.6, 0.7)
 
 
-def test_the_slow_look_finds_it_too(room: Room, hers: Any, another: Any) -> None:
+def test_deferred_scan_finds_a_look_alike(room: Room, hers: Any, another: Any) -> None:
     asked = register(hers, room)
     upload = picture(lit_by(another, hers))
     plain = replace(room.platform, likeness=None)
@@ -77,7 +77,7 @@ def test_the_slow_look_finds_it_too(room: Room, hers: Any, another: Any) -> None
     assert (match.claim, match.how, match.part) == (asked.claim, "looks alike", True)
 
 
-def test_a_picture_within_a_larger_one_is_found(room: Room, hers: Any, another: Any) -> None:
+def test_look_alike_within_a_larger_picture_is_found(room: Room, hers: Any, another: Any) -> None:
     asked = register(hers, room)
     tiles = [cv2.resize(one, (300, 300)) for one in (another, hers)]
     upload = picture(np.vstack([np.hstack(tiles), np.hstack(tiles[:1] * 2)]))
@@ -85,12 +85,12 @@ def test_a_picture_within_a_larger_one_is_found(room: Room, hers: Any, another: 
     assert {match.claim for _, (match, _) in found} == {asked.claim}
 
 
-def test_a_strangers_picture_is_not(room: Room, hers: Any, another: Any) -> None:
+def test_unrelated_picture_is_no_look_alike(room: Room, hers: Any, another: Any) -> None:
     register(hers, room)
     assert lookalike_hits(picture(another), likeness_of(room), room.bank) == []
 
 
-def test_where_nobody_registered_for_it_the_network_is_not_asked(room: Room, hers: Any) -> None:
+def test_network_is_not_run_if_no_embedding_is_registered(room: Room, hers: Any) -> None:
     class Unasked(FineEmbedder):
         def embed(self, _squares: Any) -> Any:
             raise AssertionError
@@ -100,7 +100,7 @@ def test_where_nobody_registered_for_it_the_network_is_not_asked(room: Room, her
     assert lookalike_hits(picture(hers), likeness, room.bank) == []
 
 
-def test_who_did_not_agree_is_not_found_by_the_numbers_of_who_did(room: Room, hers: Any) -> None:
+def test_claim_without_embedding_is_not_found_by_that_of_another(room: Room, hers: Any) -> None:
     """Both have the same hash."""
     agreed = register(hers, room)
     register(hers, room, replace(AGREED, embedding=False))
@@ -109,7 +109,7 @@ def test_who_did_not_agree_is_not_found_by_the_numbers_of_who_did(room: Room, he
 
 
 @pytest.mark.parametrize("event", [ClaimEvent.WITHDRAW, ClaimEvent.SUSPEND])
-def test_a_claim_that_does_not_match_is_not_found(room: Room, hers: Any, event: ClaimEvent) -> None:
+def test_inactive_claim_is_not_found_by_its_embedding(room: Room, hers: Any, event: ClaimEvent) -> None:
     room.bank.move(register(hers, room).claim, event)
     assert lookalike_hits(picture(hers), likeness_of(room), room.bank) == []
 
@@ -121,7 +121,7 @@ def test_nothing_is_sent_to_a_gate_that_compares_none(room: Room, hers: Any) -> 
     assert room.gate.sent == []
 
 
-def test_a_gate_keeps_none_that_it_does_not_compare(room: Room, hers: Any) -> None:
+def test_gate_stores_no_embedding_that_it_does_not_compare(room: Room, hers: Any) -> None:
     """A device that asks nothing first; the rest of its claim is kept."""
     what = fingerprint_picture_file(picture(hers), AGREED, room.device)
     assert what.embedding is not None
@@ -146,10 +146,10 @@ def test_a_device_without_a_network_makes_none(room: Room, hers: Any) -> None:
     )
 
 
-def test_a_gate_names_the_network_that_it_compares_by(room: Room) -> None:
+def test_gate_names_the_network_that_it_uses(room: Room) -> None:
     assert embedding_taken(room.platform) == MODEL
     assert embedding_taken(replace(room.platform, likeness=None)) is None
 
 
-def test_angles_run_over_half_a_turn() -> None:
+def test_angle_maps_cosines_to_256ths_of_a_half_turn() -> None:
     assert [angle(cosine) for cosine in (1.0, 0.6, 0.5, 0.0, -1.0)] == [0, 76, 85, 128, 256]

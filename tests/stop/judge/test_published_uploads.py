@@ -89,7 +89,7 @@ def test_what_passed_in_shadow_before_the_claim_is_listed_once_one_is_confirmed(
     assert of(room, first.case).reference == "post 17"
 
 
-def test_only_what_is_published_is_listed(room: Room, hers: Any, another: Any) -> None:
+def test_only_published_uploads_are_listed(room: Room, hers: Any, another: Any) -> None:
     room.protect(hers)
     held = judge_upload(jpeg(hers), room.platform)
     unread = judge_upload(jpeg(another)[:9000], room.platform, publishes=Publishes.HELD)
@@ -108,7 +108,7 @@ def test_only_what_is_published_is_listed(room: Room, hers: Any, another: Any) -
     assert published(room) == {broken.case: ReviewState.WAITING}
 
 
-def test_one_that_is_released_is_listed_no_more_and_not_asked_about_again(
+def test_released_upload_is_delisted_and_not_held_again(
     room: Room, hers: Any
 ) -> None:
     room.protect(hers)
@@ -118,7 +118,7 @@ def test_one_that_is_released_is_listed_no_more_and_not_asked_about_again(
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
 
 
-def test_a_withdrawal_takes_it_off_the_list_and_a_later_claim_finds_it(
+def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(
     room: Room, hers: Any
 ) -> None:
     protection = room.protect(hers)
@@ -151,7 +151,7 @@ def test_whoever_registers_the_page_around_hers_gets_no_slow_look_less(
     assert published(room) == {case: ReviewState.WAITING}
 
 
-def test_a_flood_of_what_is_published_is_one_item(room: Room, hers: Any) -> None:
+def test_flood_of_published_uploads_is_one_item(room: Room, hers: Any) -> None:
     room.platform = replace(room.platform, limits=GateLimits(held_per_hash=3))
     room.protect(hers)
     cases = [

@@ -53,7 +53,7 @@ def split_hashes(
 
 @pytest.mark.parametrize("uploads", [1, 16, 300, 10_500])
 @pytest.mark.parametrize("hashes", [1, 40])
-def test_it_finds_what_comparing_each_with_each_finds(uploads: int, hashes: int) -> None:
+def test_matches_equal_those_of_brute_force(uploads: int, hashes: int) -> None:
     rng = np.random.default_rng(uploads + hashes)
     sought = [SoughtHashes(claim(f"{at}"), rng.bytes(32), 31 - at % 3) for at in range(hashes)]
     ways = [list(rotate_hash_back(one.bits).values()) for one in sought]
@@ -72,12 +72,12 @@ def test_it_finds_what_comparing_each_with_each_finds(uploads: int, hashes: int)
         assert one.nearest == sought[int(one.matches[0].claim)].bits
 
 
-def test_nothing_is_looked_for_where_nothing_is_sought() -> None:
+def test_no_hashes_give_no_matches() -> None:
     kept = ReleasedUploads(["a"], as_words([bytes(32)]))
     assert list(matching_uploads([], kept)) == []
 
 
-def test_a_claim_with_several_hashes_is_one_match_by_its_nearest() -> None:
+def test_claim_with_several_hashes_gives_one_match_by_the_nearest() -> None:
     rng = np.random.default_rng(5)
     upload = rng.bytes(32)
     sought = [SoughtHashes(claim("a"), near(upload, apart, rng), 31) for apart in (20, 4, 30)]
@@ -86,7 +86,7 @@ def test_a_claim_with_several_hashes_is_one_match_by_its_nearest() -> None:
     assert found.nearest == sought[1].bits
 
 
-def test_uploads_are_read_in_pieces(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kept_uploads_are_read_in_batches(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retroactive_matches, "_PAGE", 3)
     monkeypatch.setattr(retroactive_matches, "_AT_ONCE", 5)
     _let_through(room, [bytes([at]) * 32 for at in range(14)])
@@ -96,7 +96,7 @@ def test_uploads_are_read_in_pieces(room: Room, monkeypatch: pytest.MonkeyPatch)
     assert [row.tobytes()[0] for piece in pieces for row in piece.words] == list(range(14))
 
 
-def test_a_list_of_many_reads_what_was_let_through_once_for_a_thousand(room: Room) -> None:
+def test_accepted_uploads_are_read_once_per_thousand_claims(room: Room) -> None:
     """The cost that a list must not multiply: before, each hundred claims read all uploads."""
     rng = np.random.default_rng(6)
     hashes = [rng.bytes(32) for _ in range(2500)]

@@ -98,7 +98,7 @@ EDITS: dict[str, Callable[[list[Rgb]], bytes]] = {
 
 
 @pytest.mark.parametrize("how", EDITS)
-def test_an_excerpt_coded_anew_is_the_video_itself(
+def test_re_encoded_excerpt_matches_as_the_whole_video(
     hers: list[Rgb], claims: dict[str, VideoPrint], how: str
 ) -> None:
     found = judged(EDITS[how](hers[20:80]), **claims)
@@ -109,14 +109,14 @@ def test_an_excerpt_coded_anew_is_the_video_itself(
     assert match.how.split(";")[0] == how
 
 
-def test_another_frame_rate_does_no_harm(hers: list[Rgb], claims: dict[str, VideoPrint]) -> None:
+def test_another_frame_rate_still_matches(hers: list[Rgb], claims: dict[str, VideoPrint]) -> None:
     upload = hers[20:80:2]
     found = judged(written(upload, fps=6), **claims)
     assert not found["hers"].part
 
 
 @pytest.mark.slow
-def test_a_few_seconds_inside_another_video_are_a_part(
+def test_short_excerpt_in_another_video_matches_as_a_part(
     hers: list[Rgb], claims: dict[str, VideoPrint]
 ) -> None:
     rest = (
@@ -128,19 +128,19 @@ def test_a_few_seconds_inside_another_video_are_a_part(
     assert "from 6.0 s" in found["hers"].how
 
 
-def test_an_unrelated_video_fits_nothing(claims: dict[str, VideoPrint], other: list[Rgb]) -> None:
+def test_unrelated_video_matches_nothing(claims: dict[str, VideoPrint], other: list[Rgb]) -> None:
     assert judged(written(other), hers=claims["hers"]) == {}
     assert judged(written([np.zeros((120, 160, 3), np.uint8)] * 20), **claims) == {}
 
 
-def test_backwards_it_is_held_but_not_the_video_itself(
+def test_reversed_video_matches_as_a_part(
     hers: list[Rgb], claims: dict[str, VideoPrint]
 ) -> None:
     found = judged(written(hers[::-1]), **claims)
     assert found["hers"].part
 
 
-def test_a_registered_picture_in_a_video_is_a_part(hers: list[Rgb]) -> None:
+def test_registered_picture_in_a_video_matches_as_a_part(hers: list[Rgb]) -> None:
     upload = written(hers)
     pixels = decoded(upload)[50]
     height, width, _ = pixels.shape
@@ -168,33 +168,33 @@ def hits(
     return [match for match, _ in video_hits(look_of(count), near, places, RADIUS)]
 
 
-def test_half_of_it_in_order_is_enough_and_less_is_not() -> None:
+def test_half_of_the_upload_in_order_matches_as_the_whole_video() -> None:
     assert not hits(10, [(0, n, 500 * n) for n in range(5)])[0].part
     assert hits(10, [(0, n, 500 * n) for n in range(4)])[0].part
 
 
-def test_frames_of_two_views_do_not_count_together() -> None:
+def test_frames_of_different_views_are_counted_apart() -> None:
     (match,) = hits(10, [(n % 2, n, 500 * n) for n in range(8)])
     assert match.part
     assert match.how.startswith("as it is; 4 of 10 half seconds")
 
 
-def test_the_order_of_time_counts() -> None:
+def test_frames_out_of_order_match_as_a_part() -> None:
     assert hits(8, [(0, n, 9000 - 500 * n) for n in range(8)])[0].part
 
 
-def test_too_little_to_tell_is_held() -> None:
+def test_two_matching_half_seconds_match_as_a_part() -> None:
     assert hits(2, [(0, 0, 0), (0, 1, 500)])[0].part
     assert hits(8, [(0, n, 1000) for n in range(8)])[0].part  # one frame of the claim, eight times
 
 
-def test_a_bank_may_ask_for_less_distance() -> None:
+def test_bank_radius_limits_video_matches() -> None:
     pairs = [(0, n, 500 * n) for n in range(5)]
     assert hits(5, pairs, bank=BankName("other"), bits=10)
     assert hits(5, pairs, bank=BankName("other"), bits=11) == []
 
 
-def test_an_entry_without_a_claim_is_passed_over() -> None:
+def test_entry_without_a_claim_is_ignored() -> None:
     assert video_hits(look_of(4), [Near(0, 99, 2)], {}, RADIUS) == []
 
 
@@ -202,7 +202,7 @@ def test_an_entry_without_a_claim_is_passed_over() -> None:
     st.integers(1, 12),
     st.lists(st.tuples(st.integers(0, 1), st.integers(0, 11), st.integers(0, 30)), max_size=40),
 )
-def test_itself_always_means_half_of_it_in_one_view(
+def test_whole_match_needs_half_of_the_upload_in_one_view(
     count: int, raw: list[tuple[int, int, int]]
 ) -> None:
     pairs = [(view, frame, 500 * at) for view, frame, at in raw if frame < count]
@@ -212,7 +212,7 @@ def test_itself_always_means_half_of_it_in_one_view(
 
 
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 9)), min_size=1, max_size=10))
-def test_the_chain_is_the_longest(raw: list[tuple[int, int]]) -> None:
+def test_in_order_counts_the_longest_chain(raw: list[tuple[int, int]]) -> None:
     """Against trying every subset of half seconds."""
     by_frame: dict[int, set[int]] = {}
     for frame, at in raw:
@@ -241,7 +241,7 @@ def trimmed(views: Sequence[tuple[str, int]], at: Sequence[int], bits: int = 8) 
     return [match for match, _ in trimmed_hits(look, near, places, RADIUS)]
 
 
-def test_two_half_seconds_with_cut_edges_are_a_part_and_one_is_nothing() -> None:
+def test_trimmed_frames_need_two_half_seconds_to_match() -> None:
     (match,) = trimmed([("mirror, edges cut", 1), ("mirror, edges cut", 3)], [500, 1500])
     assert match.part
     assert match.how == "mirror, edges cut; 2 of 8 half seconds, from 0.5 s"
