@@ -1,4 +1,4 @@
-"""Lists of hashes from elsewhere."""
+"""Imported lists of hashes."""
 
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def test_importing_a_list_twice_adds_nothing(room: Room, hers: Any) -> None:
     stands_behind = import_hashes(text, LISTED, room.platform, confirmed=True)
     assert (stands_behind.accepted, stands_behind.already) == (2, 0)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
-    for confirmed in (True, False):  # who asks for more has asked for less
+    for confirmed in (True, False):  # a confirmed claim covers a waiting one
         done = import_hashes(text, LISTED, room.platform, confirmed=confirmed)
         assert (done.accepted, done.already) == (0, 2)
 
@@ -79,7 +79,7 @@ def test_list_without_a_hash_changes_nothing(room: Room) -> None:
 
 
 def test_lists_cannot_go_into_people_or_released(room: Room) -> None:
-    """Not where people's own claims are, nor where everything is let through."""
+    """These have people's own claims, and releases."""
     for name in (PEOPLE, RELEASED):
         with pytest.raises(NotForLists, match=name):
             bank_for_list(name, room.platform)

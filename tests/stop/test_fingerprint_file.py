@@ -1,4 +1,4 @@
-"""What is registered of a file is decided by what it holds, and by what the person agreed to."""
+"""A file's content and the person's consent decide what is registered."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Many uploads of one picture: each is held, and a person looks once."""
+"""Many uploads of one picture are held each, and reviewed once."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""gate.toml: what an operator sets, and what is said of what cannot be used."""
+"""gate.toml: valid settings, and the messages for invalid ones."""
 
 import os
 import re
@@ -97,7 +97,7 @@ def test_the_file_of_a_new_gate_explains_every_setting_and_sets_none(tmp_path: P
     kept = tmp_path / "gate" / "gate.toml"
     assert (kept.read_bytes(), kept.stat().st_mode & 0o777) == (default_settings(), 0o600)
     kept.unlink()
-    with open_platform(tmp_path / "gate"):  # which is there already, so nothing is added
+    with open_platform(tmp_path / "gate"):  # the folder exists, so no file is added
         assert not kept.exists()
 
 
@@ -194,7 +194,7 @@ def test_folder_called_gate_toml_is_reported(tmp_path: Path) -> None:
     "command", [("run", "--listen", "127.0.0.1:0"), ("status",), ("index", "status")]
 )
 def test_unreadable_settings_file_is_reported(tmp_path: Path, command: tuple[str, ...]) -> None:
-    """By a process without a superuser's rights."""
+    """The process runs without a superuser's rights."""
     file = tmp_path / "gate.toml"
     file.write_text("confirmers = 2")
     file.chmod(0)

@@ -1,4 +1,4 @@
-"""What other platforms say of a claim: signed, each key once, three against suspend."""
+"""Other platforms' opinions: signed, one for each key; three against a claim suspend it."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -62,11 +62,13 @@ def test_three_platforms_suspend_each_key_once(room: Room, claim: ClaimId) -> No
     assert say(room, claim, D, 2) is ClaimState.SUSPENDED
 
 
-def test_three_opinions_suspend_a_claim_that_a_reviewer_confirmed(room: Room, claim: ClaimId) -> None:
+def test_three_opinions_suspend_a_claim_that_a_reviewer_confirmed(
+    room: Room, claim: ClaimId
+) -> None:
     room.platform.bank.move(claim, ClaimEvent.CONFIRM)
     assert [say(room, claim, N, number) for number in range(3)][-1] is ClaimState.SUSPENDED
     room.platform.bank.move(claim, ClaimEvent.CONFIRM)
-    assert say(room, claim, D, 1) is ClaimState.CONFIRMED  # heard before; no new voice
+    assert say(room, claim, D, 1) is ClaimState.CONFIRMED  # the same opinion as before
     assert say(room, claim, D, 4) is ClaimState.SUSPENDED
 
 
@@ -107,7 +109,9 @@ def test_opinion_with_a_wrong_signature_is_refused(room: Room, claim: ClaimId) -
     assert room.platform.bank.opinions(claim) == ()
 
 
-def test_opinions_of_strangers_future_dates_and_unknown_claims_are_refused(room: Room, claim: ClaimId) -> None:
+def test_opinions_of_strangers_future_dates_and_unknown_claims_are_refused(
+    room: Room, claim: ClaimId
+) -> None:
     stranger = Ed25519PrivateKey.generate()
     said = opinion(room, claim, D, stranger)
     signed = stranger.sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said))

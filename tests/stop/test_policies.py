@@ -1,4 +1,4 @@
-"""What a bank does is the operator's to say; a bank in shadow is only written down."""
+"""Policies of banks; the outcomes of a bank in shadow are only recorded."""
 
 from dataclasses import replace
 from typing import Any
@@ -64,8 +64,8 @@ def test_in_shadow_it_is_written_down_and_nothing_is_done(room: Room, hers: Any)
 
 
 def test_shadow_bank_does_not_affect_uploads_held_for_another_bank(room: Room, hers: Any) -> None:
-    """Nor is what a reviewer says of the upload said of its claims; but what was let through after
-    they were confirmed, that bank would let through, too.
+    """A review of the upload does not affect the claims of the shadow bank. But that bank would let
+    through what was released after its claims were confirmed.
     """
     tried = BankName("tried")
     listed = fingerprint(picture(hers)).hex
@@ -74,7 +74,7 @@ def test_shadow_bank_does_not_affect_uploads_held_for_another_bank(room: Room, h
     would: Outcome | None = Outcome.REFUSE
     for decide, state in ((release, ClaimState.WAITING), (confirm, ClaimState.CONFIRMED)):
         room.clock.wind(minutes=1)
-        mine = room.protect(hers, parts=False).claim  # a new question after a release
+        mine = room.protect(hers, parts=False).claim  # a new claim after a release
         decision = judge_upload(jpeg(hers), room.platform)
         assert (decision.outcome, decision.would) == (Outcome.HOLD, would)
         would = None

@@ -1,4 +1,4 @@
-"""Only fingerprints leave the device, and only pictures that can be told apart are registered."""
+"""Only fingerprints leave the device, and only distinctive pictures are registered."""
 
 import hashlib
 import json
@@ -78,7 +78,7 @@ def test_a_flat_picture_is_refused_before_anything_is_sent(room: Room) -> None:
 
 @dataclass
 class LostAnswers(NearGate):
-    """A gate that hears every request and whose answers do not arrive while ``lost``."""
+    """A gate that gets every request, but whose answers are lost while ``lost``."""
 
     lost: bool = True
 
@@ -103,7 +103,7 @@ def test_a_claim_whose_answer_was_lost_can_be_withdrawn(room: Room, hers: Any) -
 
 
 def test_registration_is_recorded_before_the_request(room: Room, hers: Any) -> None:
-    """Also when the device stops in between: nothing of ours runs after this."""
+    """Even if the device stops in between, and no more code runs."""
 
     class Stops(NearGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
@@ -126,7 +126,9 @@ def test_repeated_request_after_a_lost_answer_makes_one_claim(room: Room, hers: 
     assert protections(room.device) == (protection,)
     assert protection.state is ClaimState.WAITING
     assert room.platform.bank.counts().claims == 1
-    assert room.protect(hers).claim != protection.claim  # answered by now: this is a new wish
+    assert (
+        room.protect(hers).claim != protection.claim
+    )  # the first was answered, so this is a new claim
 
 
 def test_no_record_is_kept_without_a_connection(room: Room, hers: Any) -> None:
@@ -146,7 +148,7 @@ def test_no_record_is_kept_without_a_connection(room: Room, hers: Any) -> None:
         room.protect(hers)
     assert protections(room.device) == ()
     gate.heard_once = True
-    for _ in range(2):  # the second says nothing of what became of the first
+    for _ in range(2):  # the second error does not tell what became of the first request
         with pytest.raises(Unanswered):
             room.protect(hers)
     assert len(protections(room.device)) == 1

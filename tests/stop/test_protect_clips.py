@@ -1,4 +1,4 @@
-"""A video and a sound that a person registers: what leaves, what is kept, what can be withdrawn."""
+"""Registering a video and a sound: what is sent, recorded and withdrawn."""
 
 import hashlib
 import json
@@ -65,7 +65,7 @@ def test_clip_registration_is_recorded_with_its_kind_and_withdrawn(room: Room, w
 def test_repeated_clip_request_makes_one_claim_and_a_different_one_another(
     room: Room, other: Callable[[VideoPrint], Print]
 ) -> None:
-    """And what differs in anything that is sent is another one."""
+    """A request that differs in anything is another claim."""
     room.gate = gate = LostAnswers(room.platform)
     with pytest.raises(Unanswered):
         protect(HERS[0], gate, room.device)
@@ -78,7 +78,7 @@ def test_repeated_clip_request_makes_one_claim_and_a_different_one_another(
 
 
 def test_record_of_a_picture_registration_is_unchanged_by_clips(room: Room) -> None:
-    """The record is the same; only its kind has new values."""
+    """The record has the same fields; only its kind has new values."""
     protection = protect(SOUND, room.gate, room.device)
     names = {"claim", "kind", "state", "gate_url", "token", "made_at", "sent_sha256"}
     assert set(Protection.__slots__) == names

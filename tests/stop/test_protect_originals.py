@@ -1,4 +1,4 @@
-"""The files of a sent message, for whoever wants to protect them."""
+"""The original files of a sent message, to register them."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from tests.stop.platform_for_tests import a_device
 
 
 def test_originals_come_once_each_in_the_order_sent() -> None:
-    """Whose records stand by kind, and a clip's sound beside the clip."""
+    """Records are stored by kind, and a clip's sound beside the clip."""
     device = a_device()
     picture, clip, note = (device.vault.keep(data) for data in (b"picture", b"clip", b"note"))
     beside = device.vault.keep(b"what was measured")

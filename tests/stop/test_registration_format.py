@@ -1,4 +1,4 @@
-"""Claims as JSON: there and back, and nothing else is taken."""
+"""Claims as JSON: round trips, and anything else is refused."""
 
 import json
 
@@ -32,7 +32,7 @@ hashes = st.binary(min_size=32, max_size=32)
 
 
 def full(some: bytes) -> bytes:
-    """512 numbers from -127 to 127, the largest among them."""
+    """Return 512 numbers from -127 to 127, including the largest."""
     return bytes(one if one != 128 else 0 for one in some).ljust(511, b"\x07") + b"\x7f"
 
 

@@ -1,4 +1,4 @@
-"""A person's word: confirming makes the machine strict, releasing makes it ask no more."""
+"""Reviews: confirming refuses similar uploads, releasing lets them through."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,7 +37,7 @@ def test_confirming_refuses_the_next_upload_or_cut_out(room: Room, hers: Any) ->
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WAITING
     assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.REFUSE
     whole = judge_upload(jpeg(hers), room.platform)
-    assert whole.outcome is Outcome.HOLD  # nobody has seen the rest of it
+    assert whole.outcome is Outcome.HOLD  # nobody has reviewed the rest of it
     confirm(whole.case, room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.CONFIRMED
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
@@ -82,7 +82,7 @@ def test_releasing_a_cut_out_disputes_no_claim(room: Room, hers: Any) -> None:
 
 @pytest.mark.parametrize("days", [0, 30])
 def test_upload_is_decided_once_and_its_bytes_are_deleted(hers: Any, days: int) -> None:
-    """But for what a released one is looked back at by, for so long."""
+    """What look-backs need of a released upload is kept for the given days."""
     room = Room(limits=GateLimits(look_back_days=days))
     room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform, "post 1").case
@@ -106,9 +106,7 @@ def test_a_claim_withdrawn_while_its_upload_waited_stays_withdrawn(room: Room, h
 
 
 @pytest.mark.parametrize("kept", [0.35, 0.9])
-def test_unreadable_file_passes_after_its_release(
-    room: Room, hers: Any, kept: float
-) -> None:
+def test_unreadable_file_passes_after_its_release(room: Room, hers: Any, kept: float) -> None:
     whole = jpeg(hers)
     cut = whole[: int(len(whole) * kept)]
     case = judge_upload(cut, room.platform).case
@@ -118,9 +116,7 @@ def test_unreadable_file_passes_after_its_release(
     assert judge_upload(cut[:-1], room.platform).outcome is Outcome.HOLD  # exactly these bytes
 
 
-def test_released_unreadable_file_is_compared_once_it_is_readable(
-    room: Room, hers: Any
-) -> None:
+def test_released_unreadable_file_is_compared_once_it_is_readable(room: Room, hers: Any) -> None:
     upload = jpeg(hers)
     release(judge_upload(upload, unable(room)).case, unable(room))
     assert judge_upload(upload, unable(room)).outcome is Outcome.LET_THROUGH
@@ -132,7 +128,7 @@ def test_released_unreadable_file_is_compared_once_it_is_readable(
 
 
 def unable(room: Room) -> Platform:
-    """The same gate while its decoder gives up on everything."""
+    """Return the gate with a decoder that fails on everything."""
 
     def give_up(*_: object) -> Any:
         raise DecoderGaveUp

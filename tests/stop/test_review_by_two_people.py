@@ -1,4 +1,4 @@
-"""One person's word confirms nothing where two are wanted, whatever happens in between."""
+"""If two people have to confirm, one person's word confirms nothing."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,7 +26,7 @@ def claim(room: Room, hers: Any) -> ClaimId:
 
 @dataclass
 class Removing:
-    """A queue from which the first person is removed between the second one's two questions."""
+    """A queue that removes the first reviewer between two calls by the second one."""
 
     real: Any
     name: str
@@ -73,7 +73,9 @@ def test_who_is_first_and_removed_at_that_moment_leaves_the_second_alone(
 def test_two_people_confirm_a_flood_as_one_item(room: Room, hers: Any) -> None:
     cases = [judge_upload(jpeg(hers, quality), room.platform).case for quality in range(40, 47)]
     confirm(cases[0], room.platform, "ana")
-    judge_upload(jpeg(hers, 48), room.platform)  # one more joins, and the first word stands
+    judge_upload(
+        jpeg(hers, 48), room.platform
+    )  # one more upload joins, and the first confirmation stands
     assert set(confirm(cases[0], room.platform, "ben").also) >= set(cases[1:])
 
 

@@ -1,4 +1,4 @@
-"""The holder's token withdraws at once; another one does not."""
+"""The holder's token withdraws a claim at once; another token does not."""
 
 from typing import Any
 

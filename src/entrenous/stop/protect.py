@@ -5,10 +5,9 @@ device's vault has a record of each registration, needed to query and to withdra
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from importlib import import_module
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -37,7 +36,8 @@ from entrenous.fingerprint.nouns import (
     VideoTooFlat,
 )
 from entrenous.fingerprint.pdq import fingerprint, seen_pixels
-from entrenous.fingerprint.video_hash import REGISTERED
+from entrenous.fingerprint.sound_index import sound_print
+from entrenous.fingerprint.video_hash import REGISTERED, video_print
 from entrenous.media.file_kind import medium_of
 from entrenous.stop.nouns import BadAnswer, GateUnreachable, NoConnection
 from entrenous.stop.registration import (
@@ -138,10 +138,8 @@ def _clip(untrusted_data: bytes, consent: Consent, device: Device) -> ClipPrint 
 
 
 def _video(untrusted_data: bytes, consent: Consent, device: Device) -> VideoPrint:
-    video_print = _imported("entrenous.fingerprint.video_hash:video_print")
     with device.read_clip(untrusted_data, REGISTERED) as clip:
-        found: VideoPrint = video_print(clip.frames, clip.shown.length_s, parts=consent.parts)
-    return found
+        return video_print(clip.frames, clip.shown.length_s, parts=consent.parts)
 
 
 def _sound_of_video(untrusted_data: bytes, device: Device) -> SoundPrint | None:
@@ -154,17 +152,7 @@ def _sound_of_video(untrusted_data: bytes, device: Device) -> SoundPrint | None:
 
 def _sound(untrusted_data: bytes, device: Device) -> SoundPrint:
     sound = device.read_sound(untrusted_data, RATE_HZ)
-    found: SoundPrint = _imported("entrenous.fingerprint.sound_index:sound_print")(
-        np.asarray(sound), sound.rate_hz
-    )
-    return found
-
-
-def _imported(path: str) -> Callable[..., Any]:
-    """Import a function on use: registering a picture need not load what clips and sounds need."""
-    module, _, name = path.partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), name)
-    return found
+    return sound_print(np.asarray(sound), sound.rate_hz)
 
 
 PROTECTION: Final = "protection"  # the vault's table; its keys are claims

@@ -31,11 +31,9 @@ from entrenous.stop.judge.scan import first_scan
 from entrenous.stop.judge.weigh import (
     INSIDE,
     answered,
-    best_entry,
-    best_of_each,
-    needing_action,
     policy_outcome,
     release_of,
+    to_review,
 )
 from entrenous.stop.nouns import RELEASED, RELEASED_RADIUS, SAME_BITS, Alert, PageFailed
 from entrenous.stop.platform import Platform
@@ -350,13 +348,12 @@ def _require_all_named(case: str, recomputed: bytes | None, platform: Platform) 
         releases += file_releases(review.upload_sha256, platform)
     new = [
         (entry, (match, claim))
-        for entry, (match, claim) in needing_action(found, banks)
+        for entry, (match, claim) in found
         if claim.id not in known
         and not answered(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
     ]
-    matches = tuple(match for match, _ in best_of_each(hit for _, hit in new))
-    if matches and (entry := best_entry(new)) is not None:
-        platform.reviews.hold_late(LateFind(case, matches, entry), platform.limits.held_per_hash)
+    if (shown := to_review(new, banks)) is not None:
+        platform.reviews.hold_late(LateFind(case, *shown), platform.limits.held_per_hash)
         raise FitsMore(case=case)
 
 

@@ -1,4 +1,4 @@
-"""A base is read as it was written, or not at all: every cut and every flipped bit is noticed."""
+"""A base is read as it was written or not at all: truncation and flipped bits are detected."""
 
 import struct
 import zlib
@@ -21,7 +21,7 @@ SECTIONS = 8
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One kind with tables, the other without."""
+    """Write a base: one kind with tables, the other without."""
     path = tmp_path_factory.mktemp("index") / "base"
     words = as_words(fresh(50, 1))
     whole = Segment.built(plan_of(16), np.arange(1, 51), words)
@@ -34,7 +34,7 @@ def scanned(hashes: tuple[bytes, ...], first: int) -> ScanIndex:
 
 
 def boundaries(data: bytes) -> list[int]:
-    """Where the header and every section ends, by the format's own text."""
+    """Return the ends of the header and of every section, by the format's description."""
     ends = [128]
     for count, cells in ((50, (1 << 20) + 1), (40, 0)):
         rows = 16 * count if cells else 0

@@ -1,4 +1,4 @@
-"""The index on files: equal to counting bits whatever happens to its file, its bank, its peers."""
+"""The index on files equals brute force, whatever happens to its file, bank or peers."""
 
 import os
 import threading
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def on_disk(folder: Path) -> bytes:
-    """Every byte of every file in the folder."""
+    """Return the bytes of every file in the folder."""
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
@@ -51,9 +51,7 @@ def test_index_folder_and_files_are_private(folder: Path, bank: SqlBankStore) ->
     assert {path.name for path in folder.iterdir()} == {"base", "lock"}
 
 
-def test_later_hashes_are_found_before_and_after_a_merge(
-    folder: Path, bank: SqlBankStore
-) -> None:
+def test_later_hashes_are_found_before_and_after_a_merge(folder: Path, bank: SqlBankStore) -> None:
     index = FileIndex(folder, bank)
     register(bank, "later", *fresh(5, 3), parts=fresh(6, 4))
     agrees(index, bank)
@@ -120,10 +118,8 @@ def test_a_withdrawn_hash_leaves_a_base_with_tables(folder: Path, bank: SqlBankS
     agrees(index, bank, most=33)
 
 
-def test_merge_with_withdrawn_hashes_misses_nothing(
-    folder: Path, bank: SqlBankStore
-) -> None:
-    """Withdrawn and registered again by somebody else: another number, found."""
+def test_merge_with_withdrawn_hashes_misses_nothing(folder: Path, bank: SqlBankStore) -> None:
+    """A hash that is withdrawn and registered again by somebody else gets another number."""
     bits = fresh(1, 8)[0]
     claim = register(bank, "one", bits)
     index = FileIndex(folder, bank)
@@ -161,7 +157,7 @@ def test_damaged_base_is_made_again(folder: Path, bank: SqlBankStore, harm: str)
 
 
 def test_damage_while_it_runs_is_not_merged(folder: Path, bank: SqlBankStore) -> None:
-    """A page of the mapped file goes bad: it must not be copied under a new checksum."""
+    """A damaged page of the mapped file must not be copied under a new checksum."""
     hashes = fresh(10_100, 5)
     register(bank, "many", *hashes)
     index = FileIndex(folder, bank)
@@ -169,7 +165,7 @@ def test_damage_while_it_runs_is_not_merged(folder: Path, bank: SqlBankStore) ->
     with (folder / "base").open("r+b") as file:
         file.seek(place)
         file.write(bytes(32))
-    assert index.near([hashes[77]], part=False) == []  # so the map shows what lies on the disk
+    assert index.near([hashes[77]], part=False) == []  # so the map shows the bytes on the disk
     index.merge()
     for one in (index, FileIndex(folder, bank)):
         assert [near.distance for near in one.near([hashes[77]], part=False)] == [0]
@@ -253,7 +249,7 @@ def sqlite(tmp_path: Path) -> Iterator[SqlBankStore]:
 
 
 def test_a_reader_during_merges_never_misses(folder: Path, sqlite: SqlBankStore) -> None:
-    """Registered before the look-up means found by it, while bases are written all the time."""
+    """A look-up finds all earlier registrations while bases are written all the time."""
     register(sqlite, "first", *fresh(200, 1))
     index = FileIndex(folder, sqlite)
     stop = threading.Event()
@@ -282,7 +278,7 @@ def test_a_reader_during_merges_never_misses(folder: Path, sqlite: SqlBankStore)
 
 @dataclass
 class PageByPage:
-    """A bank that tells its news a few at a time, as one with millions should."""
+    """A bank that returns few entries at a time, as one with millions does."""
 
     bank: SqlBankStore
     asked: int = 0

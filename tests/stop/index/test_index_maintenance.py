@@ -1,4 +1,4 @@
-"""An index that looks after itself: merges, goes over to newer bases, drops what was withdrawn."""
+"""An index that maintains itself: merges, uses newer bases, removes withdrawn hashes."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def soon(true: Callable[[], bool]) -> None:
-    """Wait until something that another thread does is done."""
+    """Wait until another thread has done something."""
     until = time.monotonic() + 8
     while not true():
         assert time.monotonic() < until
@@ -74,7 +74,7 @@ def test_index_far_behind_is_merged_before_the_first_answer(
 
 
 def spoil(file: Path, place: int, data: bytes) -> None:
-    """By another handle: a page of a file that a running index has mapped goes bad."""
+    """Damage a page of a file that a running index has mapped, through another handle."""
     with file.open("r+b") as opened:
         opened.seek(place)
         opened.write(data)
@@ -104,7 +104,7 @@ def test_damage_in_use_is_detected_and_repaired(
 @pytest.mark.slow
 @pytest.mark.parametrize("section", range(8))
 def test_every_section_is_reread(folder: Path, bank: SqlBankStore, section: int) -> None:
-    """Hashes, numbers, tables: of whole pictures and of parts; by small steps as by large ones."""
+    """Hashes, numbers and tables, of whole pictures and of parts, in small and in large steps."""
     register(bank, "many", *fresh(10_100, 5), parts=fresh(10_100, 6))
     index = FileIndex(folder, bank)
     data, _ = read_base(folder / "base").sections[section]
@@ -116,16 +116,14 @@ def test_every_section_is_reread(folder: Path, bank: SqlBankStore, section: int)
     )
     spoil(folder / "base", header + before + data.size // 2, bytes([data[data.size // 2] ^ 4]))
     assert any(index.is_damaged(100_000) for _ in range(2 * steps))
-    assert index.is_damaged(1)  # until it was mended, which may fail at first
+    assert index.is_damaged(1)  # until it was repaired, which may fail at first
     index.mend()
     assert not any(index.is_damaged(100_000) for _ in range(steps))
     agrees(index, bank, most=33)
 
 
-def test_truncated_file_is_replaced_without_rereading(
-    folder: Path, bank: SqlBankStore
-) -> None:
-    """Reading what is gone from a mapped file would end the process."""
+def test_truncated_file_is_replaced_without_rereading(folder: Path, bank: SqlBankStore) -> None:
+    """Reading beyond the end of a truncated mapped file would kill the process."""
     index = FileIndex(folder, bank)
     with (folder / "base").open("r+b") as file:
         file.truncate(64)
@@ -152,7 +150,7 @@ def test_closing_does_not_wait_for_the_next_round(folder: Path, bank: SqlBankSto
 
 @dataclass
 class AwayAtTimes:
-    """A bank whose counts cannot be asked for, as when its database is away."""
+    """A bank whose counts are unavailable at times, as when its database is unreachable."""
 
     bank: SqlBankStore
     asked: int = 0

@@ -1,4 +1,4 @@
-"""An index that is opened when somebody looks something up."""
+"""An index that is opened by its first look-up."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A divided index: equal to counting bits in however many shards, whatever befalls one of them."""
+"""A sharded index equals brute force with any number of shards, whatever happens to one."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an index knows at one moment answers the same question alike, and works for it once."""
+"""A snapshot of an index answers a repeated question alike, and computes it once."""
 
 import numpy as np
 

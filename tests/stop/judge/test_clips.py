@@ -41,7 +41,7 @@ FPS = 12
 
 @pytest.fixture(scope="session")
 def scene() -> list[Rgb]:
-    """Six seconds: two shots, 640 x 360."""
+    """Return six seconds of video: two shots, 640 x 360."""
     size = (640, 360)
     return [
         *wander("astronaut", size=size, seconds=3.5),
@@ -65,7 +65,7 @@ def talk() -> Any:
 
 
 def small(frames: list[Rgb], lines: int = 240, crf: int = 30) -> bytes:
-    """The same once more, at so many lines."""
+    """Return the same video scaled to so many lines."""
     width = round(frames[0].shape[1] * lines / frames[0].shape[0] / 2) * 2
     resized = (cv2.resize(one, (width, lines), interpolation=cv2.INTER_AREA) for one in frames)
     return written(resized, fps=FPS, crf=f"{crf}")
@@ -79,7 +79,7 @@ def register(
     state: ClaimState = ClaimState.WAITING,
     name: str = "hers",
 ) -> ClaimId:
-    """As a device does it with parts."""
+    """Register a clip with parts, as a device does."""
     kind = SOUND_KIND if film is None else VIDEO_KIND
     claim = Claim(ClaimId(name), PEOPLE, state, kind, 100, room.clock.now())
     video = None
@@ -91,7 +91,7 @@ def register(
 
 
 def judged(room: Room, upload: bytes) -> Decision:
-    """The decision, and the same in a dry run."""
+    """Return the decision, after checking that a dry run makes the same."""
     decision = judge_upload(upload, room.platform)
     dry = judge_dry(upload, room.platform)
     assert (dry.outcome, dry.matches, dry.would) == (
@@ -186,7 +186,7 @@ def let_through(room: Room, upload: bytes, reference: str) -> str:
 def test_new_video_claim_finds_an_accepted_upload(
     room: Room, film: bytes, scene: list[Rgb], other_scene: list[Rgb], how: str
 ) -> None:
-    """The video itself and a still of it, but no other video; once each."""
+    """It finds the video itself and a still of it once each, and no other video."""
     shown = [np.ascontiguousarray(one[:, ::-1]) for one in scene] if how == "mirror" else scene
     clip = let_through(room, small(shown), "post 1")
     still = let_through(room, jpeg(scene[20], 60), "post 2")
@@ -217,15 +217,15 @@ def test_new_picture_claim_finds_an_accepted_video_that_shows_it(
     assert (found.case, found.reference) == (case, "post 1")
     assert [(match.claim, match.part) for match in found.decision.matches] == [(claim, True)]
     release(case, room.platform)
-    assert room.platform.bank.claim(claim).disputes == 0  # a person saw it in part only
+    assert room.platform.bank.claim(claim).disputes == 0  # a person saw only a part of it
     assert judged(room, upload).outcome is Outcome.LET_THROUGH
-    assert look_back([claim], room.platform) == 0  # that question was answered
+    assert look_back([claim], room.platform) == 0  # the release covers this claim
 
 
 def test_claim_made_while_a_video_is_judged_holds_it(
     room: Room, film: bytes, scene: list[Rgb], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the look at the bank and the row of the upload."""
+    """The claim arrives between the bank's look-up and the row of the upload."""
     record = type(room.platform.reviews).record
 
     def late(queue: Any, review: Any, untrusted: Any) -> None:
@@ -284,7 +284,7 @@ def test_sound_of_a_registered_video_is_held_in_other_files(
 def test_new_sound_claim_finds_an_accepted_upload(
     room: Room, film: bytes, other_scene: list[Rgb], talk: Any, what: str
 ) -> None:
-    """In a voice note and under another film; no other voice, nor a film without sound."""
+    """It finds the sound in a voice note and another video, and no other voice or silent video."""
     part = talk[2 * RATE_HZ : 12 * RATE_HZ]
     note = let_through(room, coded(part, RATE_HZ, "libopus", "ogg", 24_000, 48_000), "post 1")
     under = let_through(room, with_sound(small(other_scene), part[:, None]), "post 2")
@@ -300,7 +300,9 @@ def test_new_sound_claim_finds_an_accepted_upload(
         assert (match.claim, match.part, one.found) == (claim, True, Found.LOOK_BACK)
         seconds, after = match.how.removeprefix("as it is; ").split(" s of sound, from ")
         assert float(seconds) >= 5
-        assert float(after.removesuffix(" s")) < 5  # in the upload, which begins two seconds later
+        assert (
+            float(after.removesuffix(" s")) < 5
+        )  # position in the upload, which begins two seconds later
     assert found[note].reference == "post 1"
     assert look_back([claim], room.platform) == 0
     release(note, room.platform)
@@ -444,7 +446,9 @@ def test_clip_in_a_shadow_bank_is_only_recorded(room: Room, film: bytes, scene: 
     assert (decision.outcome, decision.would) == (Outcome.LET_THROUGH, Outcome.REFUSE)
 
 
-def test_many_uploads_of_one_video_become_one_item(room: Room, film: bytes, scene: list[Rgb]) -> None:
+def test_many_uploads_of_one_video_become_one_item(
+    room: Room, film: bytes, scene: list[Rgb]
+) -> None:
     register(room, film)
     room.platform = replace(room.platform, limits=replace(room.limits, held_per_hash=2))
     for crf in (24, 27, 30, 33):
@@ -519,7 +523,7 @@ def test_video_with_unreadable_sound_is_judged_by_its_frames(
 
 
 def test_file_without_pictures_or_sound_raises(room: Room) -> None:
-    assert judged(room, beep()).outcome is Outcome.LET_THROUGH  # a tone, and no pictures
+    assert judged(room, beep()).outcome is Outcome.LET_THROUGH  # a tone without pictures
     with pytest.raises(NotASound):
         judge_upload(coded(voice(1.0), 48_000, "ac3", "mp4", 96_000), room.platform)
     with pytest.raises(FramesTooLarge):
@@ -531,7 +535,7 @@ def test_file_without_pictures_or_sound_raises(room: Room) -> None:
 def test_a_confirmed_still_confirms_no_film(
     room: Room, film: bytes, scene: list[Rgb], how: str
 ) -> None:
-    """A claim of somebody's film with one frame more, that is what every reviewer refuses."""
+    """A claim of another's video with an added frame that every reviewer refuses."""
     nasty = skimage.data.rocket()
     extra = fingerprint(picture(nasty)).bits
     with read_clip(film, REGISTERED) as clip:
@@ -560,7 +564,7 @@ def test_a_release_of_a_clip_says_nothing_of_claims_that_were_not_shown(
     case = judge_upload(film, room.platform, "post 1").case
     room.clock.wind(seconds=10)
     hers = register(room, film)
-    release(case, room.platform)  # before anybody looked back for her
+    release(case, room.platform)  # before a look-back for her claim
     assert look_back([hers], room.platform) == 1
     assert room.platform.reviews.review(case).state is ReviewState.WAITING
     assert judge_upload(film, room.platform).outcome is Outcome.HOLD

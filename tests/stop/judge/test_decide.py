@@ -1,4 +1,4 @@
-"""What is let through, held and refused: real photographs, real edits, the real index."""
+"""Uploads that are let through, held or refused, with real photographs and the real index."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -56,7 +56,7 @@ def test_cut_out_is_held_if_windows_were_registered(room: Room, hers: Any) -> No
 
 
 def looked_among_parts(room: Room, upload: bytes, **limits: int) -> bool:
-    """Whether it was, before the answer."""
+    """Whether parts were scanned before the answer."""
     index = Counting(room.platform.index)
     few = replace(room.platform.limits, **limits)
     judge_upload(upload, replace(room.platform, index=index, limits=few))
@@ -65,7 +65,7 @@ def looked_among_parts(room: Room, upload: bytes, **limits: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """An index that notes among what it was asked to look."""
+    """An index that records whether it was asked for parts."""
 
     index: IndexStore
     asked: list[bool] = field(default_factory=list)

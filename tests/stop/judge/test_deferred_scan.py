@@ -1,4 +1,4 @@
-"""After the answer: what only the slow look finds goes before a person."""
+"""The deferred scan: matches that only it finds are held for review."""
 
 from dataclasses import replace
 from typing import Any
@@ -70,8 +70,10 @@ def found(room: Room, pixels: Any) -> str:
     return case
 
 
-def test_upload_confirmed_after_the_deferred_scan_is_held_before_publication(room: Room, hers: Any) -> None:
-    """The page around it may be that of strangers' pictures, too: a person looks, each time."""
+def test_upload_confirmed_after_the_deferred_scan_is_held_before_publication(
+    room: Room, hers: Any
+) -> None:
+    """The page around it may be around other pictures too, so a person reviews it each time."""
     protection = room.protect(hers, parts=False)
     confirm(found(room, hers), room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WAITING
@@ -85,7 +87,7 @@ def test_upload_confirmed_after_the_deferred_scan_is_held_before_publication(roo
 def test_upload_released_after_the_deferred_scan_is_not_held_again(room: Room, hers: Any) -> None:
     protection = room.protect(hers, parts=False)
     release(found(room, hers), room.platform)
-    assert room.platform.bank.claim(protection.claim).disputes == 0  # it fitted a part only
+    assert room.platform.bank.claim(protection.claim).disputes == 0  # it matched only a part
     found(room, hers)
     assert room.platform.reviews.waiting() == 0
     room.clock.wind(minutes=1)
@@ -104,7 +106,9 @@ def test_withdrawing_forgets_it(room: Room, hers: Any) -> None:
 
 
 @pytest.mark.parametrize("change", [{"shadow": True}, {"on_claimed": Outcome.LET_THROUGH}])
-def test_deferred_scan_holds_nothing_for_a_shadow_or_permissive_bank(room: Room, hers: Any, change: Any) -> None:
+def test_deferred_scan_holds_nothing_for_a_shadow_or_permissive_bank(
+    room: Room, hers: Any, change: Any
+) -> None:
     room.protect(hers, parts=False)
     set_policy(PEOPLE, PolicyChange(**change), room.platform)
     found(room, hers)
@@ -131,7 +135,7 @@ def test_deferred_scan_gathers_a_flood_into_one_item(hers: Any) -> None:
 
 def test_only_accepted_uploads_get_a_deferred_scan(room: Room, hers: Any) -> None:
     room.protect(hers, parts=False)
-    for data in (jpeg(hers), jpeg(hers)[:400]):  # held: it fits; it breaks off
+    for data in (jpeg(hers), jpeg(hers)[:400]):  # held: one matches, one is truncated
         assert judge_upload(data, room.platform).outcome is Outcome.HOLD
     assert not run_deferred_scan(room.platform)
     assert room.platform.reviews.due().slow_looks == 0
@@ -152,7 +156,7 @@ def test_scans_without_room_or_bytes_are_skipped_and_counted(hers: Any) -> None:
     keep_held(first, jpeg(hers), room.platform)
     second = decide_upload(jpeg(hers), room.platform)
     keep_held(second, jpeg(hers), room.platform)  # no room
-    decide_upload(jpeg(hers), room.platform)  # the gate dies here
+    decide_upload(jpeg(hers), room.platform)  # the gate is killed here
     assert skip_deferred_scans(room.platform) == 0
     room.clock.wind(seconds=61)
     assert skip_deferred_scans(room.platform) == 2
@@ -194,7 +198,7 @@ def test_hash_is_stored_once_the_deferred_scan_finds_a_match(hers: Any) -> None:
 def test_answers_write_equally_much_with_and_without_a_deferred_scan(
     room: Room, hers: Any, another: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before the answer there is one row, and no bytes; these come afterwards."""
+    """Before the answer one row is written and no bytes; these follow after it."""
     room.protect(hers, parts=False)
     written = list[bytes | None]()
     record = SqlReviewQueue.record

@@ -1,4 +1,4 @@
-"""The slow look finds what the fast one cannot, says how, and is never more than a part."""
+"""The deferred scan finds what the first one cannot, says how, and gives parts only."""
 
 from collections.abc import Callable
 from typing import Any
@@ -54,7 +54,7 @@ def turned_a_little(pixels: Any) -> Any:
 
 
 def cut_out(pixels: Any) -> Any:
-    return pixels[43:427, 85:]  # along the grid of the windows, so that nothing fits better
+    return pixels[43:427, 85:]  # along the grid of the windows, so that nothing matches better
 
 
 def narrow_cut(pixels: Any) -> Any:
@@ -62,12 +62,12 @@ def narrow_cut(pixels: Any) -> Any:
 
 
 def wide_cut(pixels: Any) -> Any:
-    """A tenth of the height and of the width."""
+    """Cut off a tenth of the height and of the width."""
     return pixels[20:481, 40:501]
 
 
 def let_through(upload: Picture, room: Room) -> Registration:
-    """What a release leaves in the negative bank."""
+    """Register what a release adds to the bank "released"."""
     claim = Claim(
         id=ClaimId("0f" * 16),
         bank=RELEASED,
@@ -138,7 +138,7 @@ def test_no_views_of_parts_are_made_if_the_bank_has_none(hers: Any) -> None:
 
 
 def test_index_is_asked_for_parts_after_it_caught_up(room: Room, hers: Any) -> None:
-    """Nothing was looked up before: then an index says that it has none."""
+    """An index that has looked nothing up yet reports no parts."""
     claim = room.protect(hers).claim
     assert room.platform.index.parts() == 0
     ((match, _),) = deep_matches(picture(with_words(hers)), room.platform)

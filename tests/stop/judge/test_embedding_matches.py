@@ -1,4 +1,4 @@
-"""What looks alike is held at most, by claims whose owner agreed, where there is a network."""
+"""Look-alikes are at most held, for claims with an embedding, if there is a network."""
 
 from dataclasses import replace
 from typing import Any
@@ -25,7 +25,7 @@ AGREED = Consent(adult=True, parts=False, embedding=True)
 
 @pytest.fixture
 def room(room: Room) -> Room:
-    """A platform and a device that both have a network."""
+    """Return a platform and a device that both have a network."""
     likeness = Likeness(FineEmbedder(), FollowingEmbeddings(room.bank))
     room.platform = replace(room.platform, likeness=likeness)
     room.gate = NearGate(room.platform)
@@ -40,7 +40,7 @@ def register(pixels: Any, room: Room, consent: Consent = AGREED) -> Protection:
 
 
 def lit_by(other: Any, pixels: Any) -> Any:
-    """The fine structure of one picture on the light of another: no hash forgives that."""
+    """Combine one picture's fine structure with another's light, which changes any hash."""
     light = cv2.GaussianBlur(cv2.resize(other, pixels.shape[1::-1]), (0, 0), 20.0)
     fine = pixels - cv2.GaussianBlur(pixels.astype(np.float32), (0, 0), 20.0)
     return np.clip(light + fine, 0, 255).astype(np.uint8)
@@ -62,7 +62,7 @@ def test_look_alike_upload_is_found_as_a_part(room: Room, hers: Any) -> None:
 
 
 def test_flat_squares_need_a_higher_cosine() -> None:
-    """Two drawings of flat areas are alike to a network that was taught on photographs."""
+    """Two flat drawings look alike to a network that was trained on photographs."""
     photograph, flat = square(skimage.data.coffee()), bytes(len(square(skimage.data.coffee())))
     assert cosines_wanted((photograph, photograph, photograph)) == (0.5, 0.6, 0.6)
     assert cosines_wanted((flat, photograph, flat)) == (0.7, 0.6, 0.7)
@@ -109,7 +109,9 @@ def test_claim_without_embedding_is_not_found_by_that_of_another(room: Room, her
 
 
 @pytest.mark.parametrize("event", [ClaimEvent.WITHDRAW, ClaimEvent.SUSPEND])
-def test_inactive_claim_is_not_found_by_its_embedding(room: Room, hers: Any, event: ClaimEvent) -> None:
+def test_inactive_claim_is_not_found_by_its_embedding(
+    room: Room, hers: Any, event: ClaimEvent
+) -> None:
     room.bank.move(register(hers, room).claim, event)
     assert lookalike_hits(picture(hers), likeness_of(room), room.bank) == []
 
@@ -122,7 +124,7 @@ def test_nothing_is_sent_to_a_gate_that_compares_none(room: Room, hers: Any) -> 
 
 
 def test_gate_stores_no_embedding_that_it_does_not_compare(room: Room, hers: Any) -> None:
-    """A device that asks nothing first; the rest of its claim is kept."""
+    """The device does not ask first; the rest of its claim is stored."""
     what = fingerprint_picture_file(picture(hers), AGREED, room.device)
     assert what.embedding is not None
     other = replace(what, embedding=Embedding(what.embedding.numbers, "another-network"))

@@ -1,4 +1,4 @@
-"""What a gate and a judge say to each other arrives as it was said."""
+"""Messages between a gate and a judge are read back unchanged."""
 
 import io
 
@@ -59,7 +59,7 @@ def test_request_is_read_back_until_the_end_of_input(
 def test_decision_is_read_back_with_its_secret(decision: Decision) -> None:
     found = heard(write_answer(lambda: decision))
     assert found == decision
-    assert found.secret == decision.secret  # which a decision does not compare
+    assert found.secret == decision.secret  # not part of the comparison of decisions
 
 
 @pytest.mark.parametrize(

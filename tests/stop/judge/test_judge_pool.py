@@ -1,4 +1,4 @@
-"""Judges are real processes: they start when wanted, are replaced, and end with the gate."""
+"""Judges are real processes: they start on demand, are replaced, and end with the gate."""
 
 import asyncio
 import os
@@ -67,7 +67,7 @@ def alive(told: Path) -> Iterator[int]:
 
 
 async def ready(judges: JudgePool, reference: str = "post") -> str:
-    """Ask until one answers; what it called the case."""
+    """Ask until a judge answers; return its case number."""
     async with asyncio.timeout(60):
         while True:
             judges.wanted()
@@ -141,14 +141,16 @@ def test_idle_judge_that_was_killed_fails_no_upload(told: Path) -> None:
         os.kill(pids(told)[0], signal.SIGKILL)
         await until(lambda: not list(alive(told)))
         (judge,) = judges._idle
-        await until(lambda: judge.returncode is not None)  # our loop hears of it a little later
+        await until(
+            lambda: judge.returncode is not None
+        )  # the event loop notices it a little later
         assert await judges.decide(b"x", "") is None
 
     run(told, 1, scenario)
 
 
 def test_cancelled_upload_ends_its_judge(told: Path) -> None:
-    """Else the next upload would be given its answer."""
+    """Otherwise the next upload would get its answer."""
 
     async def scenario(judges: JudgePool) -> None:
         await ready(judges)

@@ -1,4 +1,4 @@
-"""Many new hashes against many uploads at once: exactly what comparing each with each finds."""
+"""Many new hashes against many uploads at once: the matches equal those of brute force."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,16 +30,16 @@ def claim(name: str) -> Claim:
 
 
 def near(bits: bytes, distance: int, rng: np.random.Generator) -> bytes:
-    """Another hash, so many bits away."""
+    """Return a hash that is so many bits away."""
     flipped = np.zeros(256, dtype=np.uint8)
     flipped[rng.permutation(256)[:distance]] = 1
     return bytes(np.frombuffer(bits, dtype=np.uint8) ^ np.packbits(flipped))
 
 
-def split_hashes(
+def brute_force(
     sought: list[SoughtHashes], kept: ReleasedUploads
 ) -> dict[str, list[tuple[str, int]]]:
-    """Every claim that each upload fits with its distance, by counting bits."""
+    """Return the matches of each upload with distances, by comparing every pair."""
     found = dict[str, list[tuple[str, int]]]()
     for case, upload in zip(kept.cases, kept.words, strict=True):
         for one in sought:
@@ -62,10 +62,10 @@ def test_matches_equal_those_of_brute_force(uploads: int, hashes: int) -> None:
         turned = near(ways[at % hashes][at % 8], at % 36, rng)
         bits[-1 - at] = bytes(255 - one for one in turned) if at % 5 == 0 else turned
     kept = ReleasedUploads([f"case {at}" for at in range(uploads)], as_words(bits))
-    few = ReleasedUploads(kept.cases[-60:], kept.words[-60:])  # the rest lies far from all of them
+    few = ReleasedUploads(kept.cases[-60:], kept.words[-60:])  # the rest is far from all of them
     found = list(matching_uploads(sought, kept))
     told = {one.case: sorted((m.claim, m.distance) for m in one.matches) for one in found}
-    assert told == split_hashes(sought, few)
+    assert told == brute_force(sought, few)
     for one in found:
         first = min(one.matches, key=lambda match: match.distance)
         assert one.matches[0].distance == first.distance
@@ -97,7 +97,7 @@ def test_kept_uploads_are_read_in_batches(room: Room, monkeypatch: pytest.Monkey
 
 
 def test_accepted_uploads_are_read_once_per_thousand_claims(room: Room) -> None:
-    """The cost that a list must not multiply: before, each hundred claims read all uploads."""
+    """Importing a list must not read all uploads once per hundred claims."""
     rng = np.random.default_rng(6)
     hashes = [rng.bytes(32) for _ in range(2500)]
     _let_through(room, [near(hashes[at], 10, rng) for at in (0, 1234, 2499)])

@@ -1,4 +1,4 @@
-"""A hash can be turned without its picture, nearly."""
+"""A hash can be rotated approximately without its picture."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The fast look: how many hashes, what they are called, and what they find."""
+"""The first scan: the number of hashes, their descriptions, and what they find."""
 
 from typing import Any
 

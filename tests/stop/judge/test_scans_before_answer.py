@@ -1,4 +1,4 @@
-"""How finely an upload is decoded for the looks before an answer."""
+"""The number of pixels with which an upload is decoded for the scans before an answer."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,12 +22,12 @@ Reads = tuple[Platform, list[int]]
 
 @pytest.fixture
 def large(hers: Any) -> Any:
-    """Hers with four times as many pixels."""
+    """Return her picture with four times as many pixels."""
     return np.repeat(np.repeat(hers, 4, axis=0), 4, axis=1)
 
 
 def noted(room: Room) -> Reads:
-    """The platform, and how many pixels each reading asked for."""
+    """Return the platform, and a list of the pixels that each decoding asked for."""
     sides: list[int] = []
 
     def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
@@ -70,7 +70,9 @@ def test_scan_for_parts_decodes_more_pixels(room: Room, large: Any) -> None:
     assert (decision.outcome, sides) == (Outcome.HOLD, [GATE_SIDE_PX])
 
 
-def test_parts_registered_while_judging_are_scanned_with_more_pixels(room: Room, large: Any) -> None:
+def test_parts_registered_while_judging_are_scanned_with_more_pixels(
+    room: Room, large: Any
+) -> None:
     platform, sides = noted(room)
     cut = large[large.shape[0] // 5 :, large.shape[1] // 5 :]
     index = _Late(platform.index, lambda: room.protect(large, parts=True))
@@ -94,7 +96,9 @@ def test_dry_run_can_include_the_deferred_scan(room: Room, large: Any) -> None:
     assert whole == [jpeg(large)]
 
 
-def test_upload_that_fails_to_decode_again_is_judged_by_the_first_scan(room: Room, large: Any) -> None:
+def test_upload_that_fails_to_decode_again_is_judged_by_the_first_scan(
+    room: Room, large: Any
+) -> None:
     def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
         if at_least_px > WHOLE_SIDE_PX:
             raise DecoderGaveUp
@@ -104,13 +108,13 @@ def test_upload_that_fails_to_decode_again_is_judged_by_the_first_scan(room: Roo
     platform = replace(room.platform, read_luma=read_luma, index=index)
     decision = judge_upload(jpeg(large), platform, "post 17")
     assert decision.secret is not None
-    review = room.platform.reviews.next()  # found by the whole, which came meanwhile
+    review = room.platform.reviews.next()  # found by the whole picture, registered meanwhile
     assert review is not None
     assert review.case == decision.case
 
 
 class _Late:
-    """An index, before whose second look among wholes something happens."""
+    """An index that calls something before its second look-up among whole pictures."""
 
     def __init__(self, index: Any, happens: Callable[[], object]) -> None:
         self._index, self._happens, self._looks = index, happens, 0

@@ -1,4 +1,4 @@
-"""A registered sound in an upload is held, and said where; it never refuses by itself."""
+"""A registered sound in an upload is held, with its position, and never refused."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""New sounds against what was let through: what is found is what the upload would have found."""
+"""New sounds against accepted uploads: matches equal those of judging the upload."""
 
 from datetime import UTC, datetime
 
@@ -32,7 +32,7 @@ def printed(words: Words) -> SoundPrint:
 
 
 def noisy(words: Words, share: float, rng: np.random.Generator) -> Words:
-    """So many of the bits of each differ."""
+    """Flip this share of the bits."""
     flips = rng.random((len(words), 32)) < share
     return words ^ np.packbits(flips, axis=1).view(">u4").reshape(-1).astype(np.uint32)
 
@@ -43,8 +43,10 @@ def words(rng: np.random.Generator, count: int) -> Words:
 
 @given(st.integers(0, 2**32), st.integers(1, 5), st.sampled_from([0.0, 0.05, 0.12]))
 @settings(max_examples=30, deadline=None)
-def test_retroactive_sounds_match_as_uploads_would_have(seed: int, uploads: int, share: float) -> None:
-    """Some uploads have a stretch of a registered sound in them, of ten seconds or more."""
+def test_retroactive_sounds_match_as_uploads_would_have(
+    seed: int, uploads: int, share: float
+) -> None:
+    """Some uploads contain ten seconds or more of a registered sound."""
     rng = np.random.default_rng(seed)
     sounds = [words(rng, int(rng.integers(60, 300))) for _ in range(3)]
     sought = SoughtSounds()

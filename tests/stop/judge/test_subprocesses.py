@@ -1,4 +1,4 @@
-"""A process beside ours: started again when it ends, and gone when we are."""
+"""A subprocess that is restarted when it ends, and ends with its parent."""
 
 import os
 import signal

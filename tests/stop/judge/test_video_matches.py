@@ -1,4 +1,4 @@
-"""When an upload is a registered video, when it only has a frame of one, and when it is neither."""
+"""Uploads that are a registered video, that contain a frame of one, or neither."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ def claim(name: str, bank: BankName = PEOPLE, kind: str = VIDEO_KIND) -> Claim:
 
 
 def near_all(look: VideoLook, hashes: Sequence[bytes], radius: int = 31) -> list[Near]:
-    """By counting bits, one pair at a time."""
+    """Find near hashes by comparing every pair."""
     pairs = (
         Near(query, entry, apart(one, other))
         for query, one in enumerate(look.hashes)
@@ -51,7 +51,7 @@ def near_all(look: VideoLook, hashes: Sequence[bytes], radius: int = 31) -> list
 
 
 def judged(upload: bytes, **registered: VideoPrint) -> dict[str, Match]:
-    """By claim, what an upload has in common with it."""
+    """Return an upload's matches by claim."""
     with decode_clip_untrusted(upload) as clip:
         look = video_look(clip.frames, clip.shown.length_s)
     frames = [(claim(name), one) for name, video in registered.items() for one in video.frames]
@@ -133,9 +133,7 @@ def test_unrelated_video_matches_nothing(claims: dict[str, VideoPrint], other: l
     assert judged(written([np.zeros((120, 160, 3), np.uint8)] * 20), **claims) == {}
 
 
-def test_reversed_video_matches_as_a_part(
-    hers: list[Rgb], claims: dict[str, VideoPrint]
-) -> None:
+def test_reversed_video_matches_as_a_part(hers: list[Rgb], claims: dict[str, VideoPrint]) -> None:
     found = judged(written(hers[::-1]), **claims)
     assert found["hers"].part
 
@@ -162,7 +160,7 @@ def look_of(count: int) -> VideoLook:
 def hits(
     count: int, pairs: Sequence[tuple[int, int, int]], *, bank: BankName = PEOPLE, bits: int = 8
 ) -> list[Match]:
-    """Matches of an upload of ``count`` half seconds; a pair is view, frame, time at the claim."""
+    """Match an upload of ``count`` half seconds; a pair is view, frame, time in the claim."""
     near = [Near(view * count + frame, n, bits) for n, (view, frame, _) in enumerate(pairs)]
     places = {n: [(claim("hers", bank), at_ms)] for n, (_, _, at_ms) in enumerate(pairs)}
     return [match for match, _ in video_hits(look_of(count), near, places, RADIUS)]
@@ -213,7 +211,7 @@ def test_whole_match_needs_half_of_the_upload_in_one_view(
 
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 9)), min_size=1, max_size=10))
 def test_in_order_counts_the_longest_chain(raw: list[tuple[int, int]]) -> None:
-    """Against trying every subset of half seconds."""
+    """Compare with trying every subset of half seconds."""
     by_frame: dict[int, set[int]] = {}
     for frame, at in raw:
         by_frame.setdefault(frame, set()).add(at)
@@ -233,7 +231,7 @@ def test_in_order_counts_the_longest_chain(raw: list[tuple[int, int]]) -> None:
 
 
 def trimmed(views: Sequence[tuple[str, int]], at: Sequence[int], bits: int = 8) -> list[Match]:
-    """Matches of windows (how, half second), each of which fits the frame at a time of a claim."""
+    """Match windows (how, half second), each near the claim's frame at a time."""
     seen = tuple(TrimmedView(500 * moment, how, bytes(32)) for how, moment in views)
     look = VideoLook(tuple(range(0, 4000, 500)), (), seen)
     near = [Near(n, n, bits) for n in range(len(seen))]

@@ -28,11 +28,10 @@ from entrenous.stop.judge.scan import Seen, Views, first_scan, second_scan
 from entrenous.stop.judge.weigh import (
     Hit,
     best_entry,
-    best_of_each,
     decision_of,
     describe_match,
     in_shadow,
-    needing_action,
+    to_review,
 )
 from entrenous.stop.nouns import Bank
 from entrenous.stop.platform import Platform
@@ -184,9 +183,7 @@ def _decide(picture: Picture, seen: Views, upload: _Upload, platform: Platform) 
     whole = _near(seen.whole, platform, part=False)
     parts = second()
     found, banks = _hits([*whole, *_near(parts, platform, part=True)], platform)
-    hits = [hit for _, hit in found]
-    judged = decision_of(hits, banks, file_releases(upload.sha256, platform))
-    decided = replace(judged, case=new_case(platform), secret=_new_secret(platform))
+    decided = _decision(found, banks, upload, platform)
     decision = _record(decided, upload, platform, _Kept(seen.bits, best_entry(found)))
     again = _near(seen.whole, platform, part=False)
     if not parts:  # the first part hashes may have been registered meanwhile
@@ -221,18 +218,28 @@ def _decide_clip(upload: _Upload, platform: Platform) -> Decision:
     frames, sound = frames_to_keep(seen), sound_to_keep(seen)
     known, newest = claims_near(frames, platform), platform.sounds.newest()
     found, banks = clip_matches(seen, platform)
-    hits = [hit for _, hit in found]
-    judged = decision_of(hits, banks, file_releases(upload.sha256, platform))
-    decided = replace(judged, case=new_case(platform), secret=_new_secret(platform))
+    decided = _decision(found, banks, upload, platform)
     kept = _Kept(entry=best_entry(found), frames=frames, sound=sound)
     decision = _record(decided, upload, platform, kept)
     if claims_near(frames, platform) - known or platform.sounds.newest() != newest:
         found, banks = clip_matches(seen, platform)
-        hits = [hit for _, hit in found]
-        released = file_releases(upload.sha256, platform)
-        if decision_of(hits, banks, released).outcome is not Outcome.LET_THROUGH:
+        if _weighed(found, banks, upload, platform).outcome is not Outcome.LET_THROUGH:
             _hold_accepted(decision, found, banks, platform)
     return decision
+
+
+def _decision(
+    found: list[tuple[int, Hit]], banks: dict[BankName, Bank], upload: _Upload, platform: Platform
+) -> Decision:
+    weighed = _weighed(found, banks, upload, platform)
+    return replace(weighed, case=new_case(platform), secret=_new_secret(platform))
+
+
+def _weighed(
+    found: list[tuple[int, Hit]], banks: dict[BankName, Bank], upload: _Upload, platform: Platform
+) -> Decision:
+    hits = [hit for _, hit in found]
+    return decision_of(hits, banks, file_releases(upload.sha256, platform))
 
 
 def _check_newer_claims(
@@ -254,13 +261,9 @@ def _hold_accepted(
     banks: dict[BankName, Bank],
     platform: Platform,
 ) -> None:
-    if not _is_public(decision):
-        return
-    asked = needing_action(found, banks)
-    matches = tuple(match for match, _ in best_of_each(hit for _, hit in asked))
-    if matches and (entry := best_entry(asked)) is not None:
-        limit = platform.limits.held_per_hash
-        platform.reviews.hold_late(LateFind(decision.case, matches, entry), limit)
+    if _is_public(decision) and (shown := to_review(found, banks)) is not None:
+        find = LateFind(decision.case, *shown)
+        platform.reviews.hold_late(find, platform.limits.held_per_hash)
 
 
 def find(views_of_upload: Seen, platform: Platform, *, part: bool) -> Iterator[Hit]:

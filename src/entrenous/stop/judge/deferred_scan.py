@@ -35,10 +35,9 @@ from entrenous.stop.judge.scan import (
 from entrenous.stop.judge.weigh import (
     INSIDE,
     Hit,
-    best_entry,
     best_of_each,
     decision_of,
-    needing_action,
+    to_review,
 )
 from entrenous.stop.nouns import RELEASED
 from entrenous.stop.platform import Platform
@@ -253,9 +252,7 @@ def _find(upload: SlowLook, picture: Picture, platform: Platform) -> LateFind | 
     released = file_releases(sha256, platform)
     if decision_of(hits, banks, released).outcome is Outcome.LET_THROUGH:
         return None
-    asked = needing_action(found, banks)
-    matches = tuple(match for match, _ in best_of_each(hit for _, hit in asked))
-    entry = best_entry(asked)
-    if entry is None:
+    shown = to_review(found, banks)
+    if shown is None:
         return None
-    return LateFind(upload.case, matches, entry, Found.SLOW_LOOK, seen.bits, sha256)
+    return LateFind(upload.case, *shown, Found.SLOW_LOOK, seen.bits, sha256)

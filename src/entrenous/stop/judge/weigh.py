@@ -146,3 +146,17 @@ def needing_action(
 def policy_outcome(claim: Claim, bank: Bank) -> Outcome:
     """Return the bank's outcome for an upload that is the content of this claim."""
     return bank.on_confirmed if claim.state is ClaimState.CONFIRMED else bank.on_claimed
+
+
+def to_review(
+    found: Iterable[tuple[int, Hit]], banks: dict[BankName, Bank]
+) -> tuple[tuple[Match, ...], int] | None:
+    """Return what a reviewer of these hits is shown: the best match of each claim, and an entry.
+
+    None if no hit needs action. Floods are counted by the entry, as by :func:`best_entry`.
+    """
+    asked = needing_action(found, banks)
+    entry = best_entry(asked)
+    if entry is None:
+        return None
+    return tuple(match for match, _ in best_of_each(hit for _, hit in asked)), entry
