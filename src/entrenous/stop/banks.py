@@ -2,13 +2,12 @@
 
 import csv
 import re
-from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from dataclasses import asdict, dataclass, replace
+from typing import Final
 
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.nouns import BadFingerprint
-from entrenous.stop.exchange_nouns import NAME
 from entrenous.stop.judge.look_back import look_back_all
 from entrenous.stop.nouns import (
     FOR_NO_LIST,
@@ -27,7 +26,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.register import new_claim_id
 from entrenous.stop.registration import MATCHING, Claim, ClaimEvent, ClaimState, Registration
 from entrenous.stop.stores import BankStore
-from entrenous.stop.upload_record import Outcome
+from entrenous.stop.upload_record import NAME, Outcome
 
 _BATCH: Final = 5000  # hashes in a transaction: about a second
 _HEADINGS: Final = frozenset({"hash", "hex", "pdq"})
@@ -162,9 +161,6 @@ def _listed(bits: bytes, name: BankName, platform: Platform, *, confirmed: bool)
     return Registration(Claim(new_claim_id(platform), name, state, "pdq", 100, now), (bits,))
 
 
-_T = TypeVar("_T")
-
-
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
     """The fields of a policy to change; None leaves a field as it is."""
@@ -185,13 +181,8 @@ def set_policy(name: BankName, change: PolicyChange, platform: Platform) -> Bank
     """
     before = platform.bank.bank(name)
     try:
-        after = replace(
-            before,
-            radius=_or(change.radius, before.radius),
-            shadow=_or(change.shadow, before.shadow),
-            on_claimed=_or(change.on_claimed, before.on_claimed),
-            on_confirmed=_or(change.on_confirmed, before.on_confirmed),
-        )
+        wanted = {name: value for name, value in asdict(change).items() if value is not None}
+        after = replace(before, **wanted)
     except ValueError as problem:
         raise BadPolicy(why=problem) from None
     if name == RELEASED and (
@@ -213,7 +204,3 @@ def suspend_claim(claim: ClaimId, platform: Platform) -> Claim:
         AlreadyWithdrawn: its owner has withdrawn it.
     """
     return platform.bank.move(claim, ClaimEvent.SUSPEND)
-
-
-def _or(wanted: _T | None, otherwise: _T) -> _T:
-    return otherwise if wanted is None else wanted

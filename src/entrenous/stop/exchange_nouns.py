@@ -11,7 +11,6 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.stop.registration import ClaimState, Stance
 
-SHA256_BYTES: Final = 32
 PAGE_MAX: Final = 1000  # records, both protocols; section 1.3
 OURSELVES: Final = 1  # this platform's number among NCMEC's members
 NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])")

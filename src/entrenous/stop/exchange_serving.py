@@ -44,13 +44,9 @@ KEY_BYTES: Final = 32
 def add_partner(
     name: str, banks: Collection[BankName], exchange: Exchange, *, submits: bool = False
 ) -> Secret:
-    """Let a platform fetch these banks.
+    """Let a platform fetch these banks; return its key as text, of which only the hash is stored.
 
-    Returns:
-        Its key, as the text that it sends. Only its hash is stored.
-
-    Raises:
-        BadPartnerName, PartnerKnown.
+    Raises BadPartnerName, PartnerKnown.
     """
     key = Secret(to_base64url(exchange.dice.token(KEY_BYTES)).encode())
     exchange.partners.add(name, banks, submits=submits, key=_key_hash(key))

@@ -3,7 +3,7 @@
 import ipaddress
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.resources import files
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -197,21 +197,9 @@ def read_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
     """
     form = read_form(toml, folder / FILE)
     try:
-        limits = GateLimits(
-            claims_per_hour=form.claims_per_hour,
-            claims_of_all=form.claims_of_all,
-            held_per_hash=form.held_per_hash,
-            look_back_days=form.look_back_days,
-            slow_looks=form.slow_looks,
-            second_look_hashes=form.second_look_hashes,
-            confirmers=form.confirmers,
-            page_after_hours=form.page_after_hours,
-            free_mb_min=form.free_mb_min,
-            shadow=form.shadow,
-        )
         return GateSettings(
             database=form.database,
-            limits=limits,
+            limits=GateLimits(**{one.name: getattr(form, one.name) for one in fields(GateLimits)}),
             index_shards=form.index_shards,
             fetch_minutes=form.fetch_minutes,
             front=_front(form, folder),

@@ -126,14 +126,16 @@ def read_claim(untrusted_data: bytes) -> ClaimStatus:
 def _form_of(what: Print) -> _Picture | _Video | _Sound:
     """Return the request's form without its holder."""
     match what:
-        case PicturePrint(whole, parts, embedding):
+        case PicturePrint(whole, parts, one):
             return _Picture(
                 schema=REQUEST_SCHEMA,
                 holder="",
                 hex=whole.hex,
                 quality=whole.quality,
-                parts=[one.hex() for one in parts],
-                embedding=_embedding(embedding),
+                parts=[part.hex() for part in parts],
+                embedding=msgspec.UNSET
+                if one is None
+                else _Embedding(one.model, one.numbers.hex()),
             )
         case ClipPrint(video, sound):
             frames = [_frame(one) for one in video.frames]
@@ -141,14 +143,6 @@ def _form_of(what: Print) -> _Picture | _Video | _Sound:
             return _Video(schema=REQUEST_SCHEMA, holder="", frames=frames, sound=words)
         case SoundPrint(words):
             return _Sound(schema=REQUEST_SCHEMA, holder="", sound=words.hex())
-
-
-def _embedding(one: Embedding | None) -> _Embedding | msgspec.UnsetType:
-    return msgspec.UNSET if one is None else _Embedding(one.model, one.numbers.hex())
-
-
-def _embedding_of(form: _Embedding | msgspec.UnsetType) -> Embedding | None:
-    return None if form is msgspec.UNSET else Embedding(_bytes(form.numbers), form.model)
 
 
 def _frame(one: FramePrint) -> _Frame:
@@ -160,7 +154,9 @@ def _print_of(form: _Picture | _Video | _Sound) -> Print:
     if isinstance(form, _Picture):
         whole = Fingerprint(PICTURE_KIND, _bytes(form.hex), form.quality)
         parts = tuple(_bytes(one) for one in form.parts)
-        return PicturePrint(whole, parts, _embedding_of(form.embedding))
+        sent = form.embedding
+        embedding = None if sent is msgspec.UNSET else Embedding(_bytes(sent.numbers), sent.model)
+        return PicturePrint(whole, parts, embedding)
     if isinstance(form, _Sound):
         return SoundPrint(_bytes(form.sound))
     video = VideoPrint(tuple(_frame_of(one) for one in form.frames))

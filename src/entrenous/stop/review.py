@@ -57,13 +57,9 @@ _TOKEN_FORM: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
 
 
 def add_reviewer(name: str, platform: Platform) -> Secret:
-    """Add a reviewer.
+    """Add a reviewer; return their token as text, of which only the hash is stored.
 
-    Returns:
-        Their token, as the text that they send. Only its hash is stored.
-
-    Raises:
-        BadReviewerName, ReviewerKnown: nothing was changed.
+    Raises BadReviewerName, ReviewerKnown; then nothing was changed.
     """
     token = Secret(to_base64url(platform.dice.token(TOKEN_BYTES)).encode())
     platform.reviews.add_reviewer(name, _token_hash(token.reveal()))
@@ -172,8 +168,7 @@ def blurred_view(case: str, by: str, platform: Platform) -> bytes:
 def clear_upload(case: str, by: str, platform: Platform) -> bytes:
     """Return the bytes of a held upload (untrusted), and log that this person saw it.
 
-    Raises:
-        NoSuchReview, UploadNotKept.
+    Raises NoSuchReview, UploadNotKept.
     """
     upload = platform.reviews.upload(case)
     _note(case, by, "bytes", platform)
@@ -439,8 +434,7 @@ def run_alert_program(command: Sequence[str], page: Alert, wait_s: float = WAIT_
 def send_alert(platform: Platform) -> tuple[PageFailed, ...]:
     """Run the alert program for each alert that is due; return the failures.
 
-    Raises:
-        BankUnreachable.
+    Raises BankUnreachable.
     """
     if platform.page is None:
         return ()

@@ -89,10 +89,7 @@ def open_index(
 
     It is divided into ``shards``. Every ``round_s`` seconds it maintains itself and rereads 4 MiB
     of its files. Every ``withdrawn_s`` it checks for withdrawn hashes; a slow check takes at most a
-    quarter of the time. Close it before the bank.
-
-    Raises:
-        BankUnreachable, OSError.
+    quarter of the time. Close it before the bank. Raises BankUnreachable, OSError.
     """
     index = FileIndex(folder, bank, shards)
     if index.is_due():
