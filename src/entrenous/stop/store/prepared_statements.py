@@ -1,4 +1,4 @@
-"""Statements run for each upload: compiled once, and inserted in batches of several threads."""
+"""Statements run for each upload: compiled once, and inserts of several threads in batches."""
 
 import threading
 from collections import namedtuple
@@ -14,12 +14,13 @@ from entrenous.stop.nouns import BankUnreachable
 
 Values = Mapping[str, Any]
 _Change = Callable[[Any], Any]
-_Read = list[tuple[int, _Change]]  # the columns that are not as the driver has them
+_Read = list[tuple[int, _Change]]  # converters of the driver's values, by column
 
 
 class PreparedSelect:
-    """A question. Its values have names (``sa.bindparam``), and no two of its columns the same. A
-    list of values is given one by one: how many there are is a part of the statement.
+    """A SELECT with named parameters (``sa.bindparam``) and distinct column names.
+
+    Lists are not expanded: give each value its own parameter.
     """
 
     __slots__ = ("_of", "_row", "_select")
@@ -31,10 +32,10 @@ class PreparedSelect:
         self._of: dict[str, tuple[_Words, _Read]] = {}
 
     def rows(self, db: sa.Connection, values: Values | None = None) -> list[Any]:
-        """Its rows, with the columns' names as attributes.
+        """The rows, with columns as attributes.
 
         Raises:
-            BankUnreachable: what the database says of it; the connection is not used again.
+            BankUnreachable: the database failed; the connection is invalidated.
         """
         words, read = self._for(db)
         with _driver(db) as driver:
@@ -52,7 +53,7 @@ class PreparedSelect:
 
 
 class PreparedInsert:
-    """Rows for a table, in which these columns are given, in any order."""
+    """An INSERT of these columns of ``table``, given in any order."""
 
     __slots__ = ("_columns", "_of", "_table")
 
@@ -61,14 +62,14 @@ class PreparedInsert:
         self._of: dict[str, _Words] = {}
 
     def run(self, db: sa.Connection, rows: Sequence[Values]) -> None:
-        """Insert them.
+        """Insert the rows.
 
         Raises:
-            BankUnreachable: as of a question.
+            BankUnreachable: the database failed; the connection is invalidated.
         """
         words = self._of.get(db.dialect.name)
         if words is None:
-            wanted = self._table.insert().inline()  # nobody asks for the number that it gets
+            wanted = self._table.insert().inline()  # without reading back the row's number
             words = self._of[db.dialect.name] = _Words(wanted, db.dialect, self._columns)
         with _driver(db) as driver:
             for row in rows:
@@ -76,7 +77,7 @@ class PreparedInsert:
 
 
 class _Words:
-    """A statement as one database takes it."""
+    """A statement compiled for one dialect."""
 
     __slots__ = ("_by_name", "_fixed", "_names", "_write", "text")
 
@@ -87,7 +88,7 @@ class _Words:
         columns: Sequence[str] | None = None,
     ) -> None:
         made = statement.compile(dialect=dialect, column_keys=columns)
-        assert isinstance(made, SQLCompiler)  # noqa: S101 -- of a question and an insertion it is
+        assert isinstance(made, SQLCompiler)  # noqa: S101 -- always, for SELECT and INSERT
         self.text = str(made)
         self._by_name = made.positiontup is None
         self._names = tuple(made.params if made.positiontup is None else made.positiontup)
@@ -100,7 +101,7 @@ class _Words:
         self._write = {name: change for name, change in changes.items() if change is not None}
 
     def given(self, values: Values) -> dict[str, Any] | list[Any]:
-        """Values as the driver takes them; KeyError where one is missing."""
+        """The parameters as the driver takes them; raises KeyError if one is missing."""
         every = {**self._fixed, **values}
         for name, change in self._write.items():
             every[name] = change(every[name])
@@ -125,7 +126,7 @@ def _driver(db: sa.Connection) -> Iterator[Any]:
     try:
         yield held.driver_connection
     except db.dialect.loaded_dbapi.Error as problem:
-        # As SQLAlchemy does: once the server was away, no connection from before is used again.
+        # As in SQLAlchemy: after a lost connection, discard all pooled ones.
         if db.dialect.is_disconnect(problem, cast(Any, held.driver_connection), None):
             db.engine.pool._invalidate(held, problem)  # noqa: SLF001
         db.invalidate(problem)
@@ -144,15 +145,18 @@ class _Brought:
 
 @dataclass(frozen=True, slots=True)
 class BatchInserter:
-    """``write`` writes some rows, all or none; :meth:`add` returns when its row is written."""
+    """Combines the rows of several threads into calls of ``write``, which writes all or none."""
 
     write: Callable[[Sequence[Row]], None]
     _turn: threading.Lock = field(default_factory=threading.Lock)
     _brought: list[_Brought] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
-        """Write this one; raises what ``write`` raises for it alone, and BankUnreachable when the
-        thread that took it along was ended before it could tell.
+        """Write the row, and return when it is written.
+
+        Raises:
+            Exception: what ``write`` raised for this row alone.
+            BankUnreachable: the writing thread ended before it could report.
         """
         mine = _Brought(row)
         self._brought.append(mine)
@@ -163,19 +167,19 @@ class BatchInserter:
             raise mine.failure or BankUnreachable(why="nobody knows whether it wrote this")
 
     def _write_all(self) -> None:
-        """Only in turn."""
+        """Write all pending rows; the caller holds the lock."""
         some = self._brought[:]
-        del self._brought[: len(some)]  # others only append
+        del self._brought[: len(some)]  # other threads only append
         try:
             self.write([one.row for one in some])
-        except Exception as problem:  # noqa: BLE001 -- each is told of its own
+        except Exception as problem:  # noqa: BLE001 -- reported to each row's own thread
             self._one_by_one(some, problem)
         else:
             for one in some:
                 one.written = True
 
     def _one_by_one(self, some: Sequence[_Brought], problem: Exception) -> None:
-        """One that cannot be written keeps no other from being so."""
+        """Write each row by itself, so that one bad row does not fail the others."""
         if len(some) == 1:
             some[0].failure = problem
             return
@@ -183,5 +187,5 @@ class BatchInserter:
             try:
                 self.write([one.row])
                 one.written = True
-            except Exception as its:  # noqa: BLE001 -- raised where it belongs
+            except Exception as its:  # noqa: BLE001 -- raised in add()
                 one.failure = its

@@ -1,4 +1,4 @@
-"""Changes of registrations, partners' opinions, and the platform's own listings, in the tables."""
+"""Change claims, and keep partners' opinions and the platform's own listings."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -61,7 +61,7 @@ from entrenous.stop.store.schema import (
 
 
 def changed(db: sa.Connection, clock: Clock, *told: AuditEvent) -> None:
-    """Give the claim of each a new number, in this order, and tell why."""
+    """Give the claim of each event the next number of a change, in order, and log the events."""
     at = stored_time(clock.now())
     given = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
     given = given.values(changed=sa.bindparam("to"), changed_at=at)
@@ -72,7 +72,9 @@ def changed(db: sa.Connection, clock: Clock, *told: AuditEvent) -> None:
 
 
 def move(db: sa.Connection, clock: Clock, before: Claim, event: ClaimEvent) -> Claim:
-    """By CLAIM_MOVES; a move to where it is changes nothing. Raises AlreadyWithdrawn."""
+    """Move a claim by CLAIM_MOVES; a move to its present state changes nothing. Raises
+    AlreadyWithdrawn.
+    """
     moved = move_all(db, clock, [before], event)
     if not moved:
         raise AlreadyWithdrawn(claim=before.id)
@@ -82,8 +84,10 @@ def move(db: sa.Connection, clock: Clock, before: Claim, event: ClaimEvent) -> C
 def move_all(
     db: sa.Connection, clock: Clock, every: Iterable[Claim], event: ClaimEvent
 ) -> list[Claim]:
-    """By CLAIM_MOVES; those that may be moved so, as they are now: what changes nothing is the same
-    object again.
+    """Move those claims that CLAIM_MOVES lets move.
+
+    Returns:
+        Them in their new state; the same object where nothing changed.
     """
     may = [one for one in every if (one.state, event) in CLAIM_MOVES]
     states = [CLAIM_MOVES[one.state, event] for one in may]
@@ -101,7 +105,7 @@ def extend(
     *,
     confirmed: bool,
 ) -> list[Claim]:
-    """Add hashes to those that match; these."""
+    """Add hashes to those claims that match, and return these claims."""
     fitting = [claim for claim in every if claim.state in MATCHING]
     if fitting:
         had = _had(db, [claim.id for claim in fitting], whole)
@@ -116,8 +120,8 @@ def extend(
 def _had(
     db: sa.Connection, claims: Sequence[ClaimId], whole: Sequence[bytes]
 ) -> set[tuple[str, int]]:
-    """Which of these claims have which of these hashes as what their owner registered, as a
-    picture: the hash of a frame says what a video shows.
+    """Pairs of claim and hash number that the owner registered as a picture, not as a frame of a
+    video.
     """
     is_frame = FRAME.c.claim == CLAIM_HASH.c.claim, FRAME.c.number == CLAIM_HASH.c.number
     shown, still = (sa.exists().where(*is_frame, *of) for of in ((), (FRAME.c.at_ms == STILL,)))
@@ -138,8 +142,8 @@ def _note_added(
     had: Collection[tuple[str, int]],
     added: int,
 ) -> None:
-    """That a reviewer added these, and when; what was confirmed once is not held only from then on,
-    and what its owner registered stays that.
+    """Mark hashes as added by a reviewer. A confirmed one never goes back to quarantine only, and
+    ``had``, the owner's own, stay unmarked.
     """
     is_it = CLAIM_HASH.c.claim == sa.bindparam("of"), CLAIM_HASH.c.number == sa.bindparam("on")
     newer = sa.or_(CLAIM_HASH.c.added.is_(None), CLAIM_HASH.c.added < added)
@@ -150,7 +154,7 @@ def _note_added(
 
 
 def _note_stills(db: sa.Connection, videos: Iterable[ClaimId], given: Mapping[bytes, int]) -> None:
-    """These hashes of pictures, where they are those of frames already."""
+    """Mark frames of these videos as pictures too, where a reviewer added their hash."""
     shown = sa.select(FRAME.c.claim, FRAME.c.number, sa.literal(STILL)).distinct()
     shown = shown.where(FRAME.c.number.in_(given.values()))
     wanted = insert_on_conflict(db, FRAME)
@@ -162,7 +166,7 @@ def _note_stills(db: sa.Connection, videos: Iterable[ClaimId], given: Mapping[by
 
 
 def dispute(db: sa.Connection, clock: Clock, claims: Sequence[ClaimId]) -> list[Claim]:
-    """One more of each; raises NoSuchClaim."""
+    """Count one more dispute of each claim; raises NoSuchClaim."""
     more = CLAIM.update().values(disputes=CLAIM.c.disputes + 1)
     for batch in batches(dict.fromkeys(claims)):
         db.execute(more.where(CLAIM.c.id.in_(batch)))
@@ -179,7 +183,7 @@ def _write_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> li
             _forget_hashes(db, claim.id)
     if not moved:
         return []
-    # With the numbers that changed() gives them.
+    # changed() below gives out the same numbers.
     after = [numbered(one, number) for number, one in enumerate(moved, start=next_change(db))]
     there = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
     rows = [{"of": one.id, "to": one.state, "by": one.confirmed} for one in after]
@@ -203,21 +207,20 @@ def _forget_hashes(db: sa.Connection, claim: ClaimId) -> None:
 
 
 def _look_back(db: sa.Connection, clock: Clock, claims: Iterable[Claim]) -> None:
-    """They fit what they did not before: that is to be looked for in what was let through."""
+    """Schedule a look back: these claims may match uploads that were let through before."""
     due = CLAIM.update().values(look_back_at=stored_time(clock.now()))
     for batch in batches(one.id for one in claims):
         db.execute(due.where(CLAIM.c.id.in_(batch)))
 
 
 def all_partners(db: sa.Connection) -> tuple[Partner, ...]:
-    """By name."""
     rows = db.execute(sa.select(PARTNER))
     found = (Partner(row.name, bytes(row.key)) for row in rows)
     return tuple(sorted(found, key=lambda one: (one.name, one.key)))
 
 
 def add_partner(db: sa.Connection, clock: Clock, partner: Partner) -> None:
-    """Make or rename."""
+    """Insert or rename a partner."""
     wanted = insert_on_conflict(db, PARTNER).values(key=partner.key, name=partner.name)
     renamed = {"name": partner.name}
     db.execute(wanted.on_conflict_do_update(index_elements=["key"], set_=renamed))
@@ -225,16 +228,18 @@ def add_partner(db: sa.Connection, clock: Clock, partner: Partner) -> None:
 
 
 def drop_partner(db: sa.Connection, clock: Clock, key: bytes) -> None:
-    """Forget it; raises NoSuchPartner."""
+    """Raises NoSuchPartner."""
     if db.execute(PARTNER.delete().where(PARTNER.c.key == key)).rowcount == 0:
         raise NoSuchPartner
     append_event(db, clock, ("partner dropped", key.hex(), {}))
 
 
 def add_opinion(db: sa.Connection, clock: Clock, opinion: Opinion) -> tuple[Opinion, ...]:
-    """Keep it if it is the newest of its key; raises NoSuchClaim, NoSuchPartner."""
+    """Keep it if it is the newest of its key, and return all opinions on the claim; raises
+    NoSuchClaim, NoSuchPartner.
+    """
     claim_of(db, opinion.claim)
-    _known(db, opinion.key)
+    _require_partner(db, opinion.key)
     news = {"stance": opinion.stance, "at": stored_time(opinion.at)}
     wanted = insert_on_conflict(db, OPINION).values(claim=opinion.claim, key=opinion.key, **news)
     newer = wanted.on_conflict_do_update(
@@ -246,7 +251,7 @@ def add_opinion(db: sa.Connection, clock: Clock, opinion: Opinion) -> tuple[Opin
 
 
 def opinions(db: sa.Connection, claim: ClaimId) -> tuple[Opinion, ...]:
-    """By time."""
+    """Opinions on a claim, oldest first."""
     wanted = sa.select(OPINION).where(OPINION.c.claim == claim)
     return tuple(
         Opinion(claim, Stance(row.stance), read_time(row.at), bytes(row.key))
@@ -255,7 +260,7 @@ def opinions(db: sa.Connection, claim: ClaimId) -> tuple[Opinion, ...]:
 
 
 def changes(db: sa.Connection, after: int, limit: int) -> tuple[Change, ...]:
-    """By number."""
+    """Up to ``limit`` changes with a number above ``after``, in order of numbers."""
     wanted = sa.select(CLAIM).where(CLAIM.c.changed > after).order_by(CLAIM.c.changed)
     rows = db.execute(wanted.limit(limit)).all()
     hashes = wholes_of(db, [row.id for row in rows], told=True)
@@ -273,20 +278,19 @@ def changes(db: sa.Connection, after: int, limit: int) -> tuple[Change, ...]:
     )
 
 
-def _known(db: sa.Connection, key: bytes) -> None:
+def _require_partner(db: sa.Connection, key: bytes) -> None:
     if db.execute(sa.select(PARTNER.c.key).where(PARTNER.c.key == key)).one_or_none() is None:
         raise NoSuchPartner
 
 
 @dataclass(frozen=True, slots=True)
 class SqlListingStore:
-    """In the tables of ``engine`` (see :func:`open_engine`)."""
+    """ListingStore in the tables of ``engine`` (see :func:`open_engine`)."""
 
     engine: sa.Engine
     clock: Clock
 
     def keep(self, claims: Collection[ClaimId], listing: Listing) -> None:
-        """Insert or replace."""
         at = None if listing.on_at is None else stored_time(listing.on_at)
         values = {"content_id": listing.content_id, "on_at": at}
         with writing(self.engine) as db:
@@ -300,7 +304,6 @@ class SqlListingStore:
                     )
 
     def listings(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, Listing]:
-        """In batches."""
         with reading(self.engine) as db:
             return {
                 ClaimId(row.claim): Listing(row.content_id, _time(row.on_at))
@@ -309,14 +312,12 @@ class SqlListingStore:
             }
 
     def due(self, at: datetime) -> tuple[ClaimId, ...]:
-        """The earliest first."""
         wanted = sa.select(LISTING.c.claim).where(LISTING.c.on_at <= stored_time(at))
         with reading(self.engine) as db:
             rows = db.execute(wanted.order_by(LISTING.c.on_at, LISTING.c.claim))
             return tuple(ClaimId(claim) for claim in rows.scalars())
 
     def annotate(self, claims: Collection[ClaimId], note: str) -> None:
-        """In one transaction, with rows of the log."""
         with writing(self.engine) as db:
             for batch in batches(claims):
                 live = sa.select(CLAIM.c.id).where(CLAIM.c.id.in_(batch), _LIVE)

@@ -1,4 +1,4 @@
-"""Registrations, their hashes, clips and embeddings in the tables; inside an open transaction."""
+"""Claims with their hashes, clips and embeddings in the tables, inside an open transaction."""
 
 import hashlib
 from collections import defaultdict
@@ -38,30 +38,28 @@ from entrenous.stop.stores import ShownBy
 from entrenous.stop.upload_record import Outcome, Release
 
 Thing = TypeVar("Thing")
-BATCH: Final = 500  # SQLite takes some thousand parameters in a statement, no more
+BATCH: Final = 500  # SQLite limits a statement to some thousand parameters
 
 
 def batches(things: Iterable[Thing]) -> Iterator[list[Thing]]:
-    """All of them, each once, in pieces that a database takes."""
+    """Split ``things`` into lists that fit into one statement."""
     rest = iter(things)
     while batch := list(islice(rest, BATCH)):
         yield batch
 
 
 def to_bank(row: Any) -> Bank:
-    """The bank of a row."""
     claimed, confirmed = Outcome(row.on_claimed), Outcome(row.on_confirmed)
     return Bank(BankName(row.name), row.radius, claimed, confirmed, row.shadow)
 
 
 def from_claim(claim: Claim) -> dict[str, Any]:
-    """The columns of a claim."""
     kept = {name: value for name, value in asdict(claim).items() if name != "added"}
     return {**kept, "made_at": stored_time(claim.made_at)}
 
 
 def on_hash(claim: Claim, added: int | None) -> Claim:
-    """The claim as it stands on a hash that a reviewer ``added`` (tables.py); else as it is."""
+    """The claim as it applies to one of its hashes that a reviewer ``added`` (schema.py)."""
     if added is None:
         return claim
     if added == HOLDS:
@@ -71,7 +69,6 @@ def on_hash(claim: Claim, added: int | None) -> Claim:
 
 
 def to_claim(row: Any) -> Claim:
-    """The claim of a row."""
     return Claim(
         id=ClaimId(row.id),
         bank=BankName(row.bank),
@@ -87,22 +84,22 @@ def to_claim(row: Any) -> Claim:
     )
 
 
-_EMBEDDINGS_MAX: Final = 10_000  # of news at once; at 0.6 kB each
+_EMBEDDINGS_MAX: Final = 10_000  # per read, 0.6 kB each
 
 
 def add_embedding(db: sa.Connection, claim: ClaimId, entry: int, embedding: Embedding) -> None:
-    """What a claim registered; ``entry`` is the number of the hash of its whole picture."""
+    """Store a claim's embedding; ``entry`` is the number of the hash of its whole picture."""
     row = {"claim": claim, "entry": entry, "model": embedding.model, "numbers": embedding.numbers}
     db.execute(EMBEDDING.insert().values(row))
 
 
 def forget_embedding(db: sa.Connection, claim: ClaimId) -> None:
-    """Before the claim's hashes."""
+    """Delete a claim's embedding; call it before deleting the claim's hashes."""
     db.execute(EMBEDDING.delete().where(EMBEDDING.c.claim == claim))
 
 
 def embeddings_after(db: sa.Connection, after: int) -> tuple[KeptEmbedding, ...]:
-    """News, by number."""
+    """Embeddings with a number above ``after``, in order of numbers."""
     wanted = sa.select(EMBEDDING).where(EMBEDDING.c.number > after)
     rows = db.execute(wanted.order_by(EMBEDDING.c.number).limit(_EMBEDDINGS_MAX))
     return tuple(
@@ -114,24 +111,23 @@ def embeddings_after(db: sa.Connection, after: int) -> tuple[KeptEmbedding, ...]
 
 
 def embedding_count(db: sa.Connection) -> int:
-    """All of them."""
     return db.execute(sa.select(sa.func.count(EMBEDDING.c.claim))).scalar_one()
 
 
 _RELEASED: Final = PreparedSelect(
     sa.select(RELEASED_FILE).where(RELEASED_FILE.c.sha256 == sa.bindparam("of"))
 )
-_SOUNDS_MAX: Final = 500  # of news at once; at 40 kB each
+_SOUNDS_MAX: Final = 500  # per read, 40 kB each
 
 
 def add_frames(db: sa.Connection, claim: ClaimId, places: Iterable[tuple[int, int]]) -> None:
-    """When the claim's video shows which hash (its number, milliseconds)."""
+    """Store where the claim's video shows frames: pairs of hash number and milliseconds."""
     rows = [{"claim": claim, "number": number, "at_ms": at_ms} for number, at_ms in places]
     db.execute(FRAME.insert(), rows)
 
 
 def add_sound(db: sa.Connection, claim: ClaimId, sound: SoundPrint) -> None:
-    """One that is there already gets one more claim."""
+    """Link the claim to the sound, which is stored if it is new."""
     name = hashlib.sha256(sound.words).digest()
     row = {"words_sha256": name, "words": sound.words}
     db.execute(insert_on_conflict(db, SOUND).on_conflict_do_nothing().values(row))
@@ -140,7 +136,9 @@ def add_sound(db: sa.Connection, claim: ClaimId, sound: SoundPrint) -> None:
 
 
 def forget_clip(db: sa.Connection, claim: ClaimId) -> None:
-    """A claim's frames, and its sound if no other claim has that; before its hashes."""
+    """Delete a claim's frames, and its sound if no other claim has it; call it before deleting the
+    claim's hashes.
+    """
     mine = sa.select(CLAIM_SOUND.c.number).where(CLAIM_SOUND.c.claim == claim)
     numbers = list(db.execute(mine).scalars())
     db.execute(FRAME.delete().where(FRAME.c.claim == claim))
@@ -152,7 +150,7 @@ def forget_clip(db: sa.Connection, claim: ClaimId) -> None:
 
 
 def sounds_after(db: sa.Connection, after: int) -> tuple[tuple[int, SoundPrint], ...]:
-    """News, by number."""
+    """Sounds with a number above ``after``, in order of numbers."""
     wanted = sa.select(SOUND.c.number, SOUND.c.words).where(SOUND.c.number > after)
     rows = db.execute(wanted.order_by(SOUND.c.number).limit(_SOUNDS_MAX))
     return tuple((row.number, SoundPrint(bytes(row.words))) for row in rows)
@@ -161,7 +159,7 @@ def sounds_after(db: sa.Connection, after: int) -> tuple[tuple[int, SoundPrint],
 def sounds_of(
     db: sa.Connection, claims: Collection[ClaimId]
 ) -> dict[ClaimId, tuple[int, SoundPrint]]:
-    """Of those that have one."""
+    """The sound of each claim that has one."""
     joined = CLAIM_SOUND.join(SOUND, SOUND.c.number == CLAIM_SOUND.c.number)
     wanted = sa.select(CLAIM_SOUND.c.claim, SOUND.c.number, SOUND.c.words).select_from(joined)
     return {
@@ -172,7 +170,7 @@ def sounds_of(
 
 
 def heard_by(db: sa.Connection, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
-    """Claims that match on these sounds; of none, too, the database is asked once."""
+    """Matching claims with these sounds. Query even for none, so that timing reveals no match."""
     joined = CLAIM_SOUND.join(CLAIM, CLAIM.c.id == CLAIM_SOUND.c.claim)
     wanted = sa.select(CLAIM_SOUND.c.number, CLAIM).select_from(joined)
     wanted = wanted.where(CLAIM.c.state.in_(MATCHING))
@@ -184,14 +182,14 @@ def heard_by(db: sa.Connection, sounds: Collection[int]) -> tuple[tuple[int, Cla
 
 
 def release_file(db: sa.Connection, at: datetime, sha256: bytes, number: int) -> None:
-    """A person let it through, who knew of claims up to then, before the change of this number."""
+    """Record that a reviewer released the file, before the change with this ``number``."""
     when = {"at": stored_time(at), "number": number}
     wanted = insert_on_conflict(db, RELEASED_FILE).values(sha256=sha256, **when)
     db.execute(wanted.on_conflict_do_update(index_elements=["sha256"], set_=when))
 
 
 def file_released(db: sa.Connection, sha256: bytes) -> Release | None:
-    """When a person let it through, if one did; asked of each upload."""
+    """When a reviewer released the file, or None. Called for each upload."""
     rows = _RELEASED.rows(db, {"of": sha256})
     return Release(read_time(rows[0].at), rows[0].number) if rows else None
 
@@ -200,7 +198,7 @@ _IS_FRAME: Final = (
     FRAME.c.claim == CLAIM_HASH.c.claim,
     FRAME.c.number == CLAIM_HASH.c.number,
 )
-FEW: Final = 16  # hashes that are asked for as fast as none, and on the same path
+FEW: Final = 16  # up to this many hashes are queried with one statement, in constant time
 _BANKS: Final = PreparedSelect(sa.select(BANK))
 _ON_ANY: Final = (
     sa.select(CLAIM_HASH.c.number, CLAIM_HASH.c.added, CLAIM, FRAME.c.at_ms)
@@ -220,7 +218,7 @@ _OF_PICTURES: Final = _PLACES.where(sa.or_(FRAME.c.at_ms.is_(None), FRAME.c.at_m
 
 
 def bank_of(db: sa.Connection, name: BankName) -> Bank:
-    """By name; raises NoSuchBank."""
+    """Raises NoSuchBank."""
     row = db.execute(sa.select(BANK).where(BANK.c.name == name)).one_or_none()
     if row is None:
         raise NoSuchBank(bank=name)
@@ -228,13 +226,13 @@ def bank_of(db: sa.Connection, name: BankName) -> Bank:
 
 
 def banks(db: sa.Connection) -> tuple[Bank, ...]:
-    """By name; sorted here, for databases sort letters each in its own way."""
+    """All banks by name, sorted here since databases collate differently."""
     every = (to_bank(row) for row in _BANKS.rows(db))
     return tuple(sorted(every, key=lambda bank: bank.name))
 
 
 def claim_of(db: sa.Connection, claim: ClaimId) -> Claim:
-    """By id; raises NoSuchClaim."""
+    """Raises NoSuchClaim."""
     row = db.execute(sa.select(CLAIM).where(CLAIM.c.id == claim)).one_or_none()
     if row is None:
         raise NoSuchClaim(claim=claim)
@@ -242,7 +240,7 @@ def claim_of(db: sa.Connection, claim: ClaimId) -> Claim:
 
 
 def some(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]:
-    """Those of these that are there, each once, in the order given."""
+    """The claims that exist, each once, in the given order."""
     wanted = list(dict.fromkeys(claims))
     found = {
         row.id: to_claim(row)
@@ -253,12 +251,12 @@ def some(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]:
 
 
 def live(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]:
-    """Those of these that are there and not withdrawn."""
+    """The claims that exist and are not withdrawn."""
     return [one for one in some(db, claims) if one.state is not ClaimState.WITHDRAWN]
 
 
 def register(db: sa.Connection, clock: Clock, registrations: Sequence[Registration]) -> None:
-    """Store claims and hashes; raises NoSuchBank."""
+    """Store claims with their hashes, clips and embeddings; raises NoSuchBank."""
     if not registrations:
         return
     for name in {one.claim.bank for one in registrations}:
@@ -285,7 +283,6 @@ def register(db: sa.Connection, clock: Clock, registrations: Sequence[Registrati
 
 
 def _add_clip(db: sa.Connection, one: Registration) -> None:
-    """The frames and the sound that a claim has."""
     if one.video is not None:
         _add_video(db, one.claim.id, one.video)
     if one.sound is not None:
@@ -301,7 +298,7 @@ def _add_video(db: sa.Connection, claim: ClaimId, video: VideoPrint) -> None:
 
 
 def next_change(db: sa.Connection) -> int:
-    """The number of the next change of any claim."""
+    """The number that the next change of a claim gets."""
     newest = db.execute(sa.select(sa.func.max(CLAIM.c.changed))).scalar()
     return (newest or 0) + 1
 
@@ -309,7 +306,11 @@ def next_change(db: sa.Connection) -> int:
 def add_hashes(
     db: sa.Connection, wanted: Iterable[tuple[ClaimId, bytes]], *, part: bool = False
 ) -> dict[bytes, int]:
-    """Hashes for claims; one that is there already gets one more claim. The number of each."""
+    """Link claims to hashes, which are stored if they are new.
+
+    Returns:
+        The number of each hash.
+    """
     given = dict[bytes, int]()
     for batch in batches(dict.fromkeys(wanted)):
         every = list(dict.fromkeys(bits for _, bits in batch))
@@ -324,18 +325,18 @@ def add_hashes(
 
 
 def matching(db: sa.Connection, claims: Iterable[ClaimId]) -> set[ClaimId]:
-    """Those of these that match."""
+    """Those of these claims that uploads are matched against."""
     return {one.id for one in live(db, claims) if one.state in MATCHING}
 
 
 def claims_on(db: sa.Connection, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
-    """Claims that match on these hashes of pictures."""
+    """Matching claims on these hashes of pictures."""
     rows = _on(db, entries, _OF_PICTURES)
     return tuple((row.number, on_hash(to_claim(row), row.added)) for row in rows)
 
 
 def next_content(db: sa.Connection, bank: BankName, after: int) -> int | None:
-    """By number, so that the index of claims on a hash is walked and no claim is read twice."""
+    """The next number of a picture's hash in the bank; walks the index of claims by hash."""
     shown = sa.exists().where(*_IS_FRAME)
     still = sa.exists().where(*_IS_FRAME, FRAME.c.at_ms == STILL)
     joined = CLAIM_HASH.join(HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
@@ -346,10 +347,10 @@ def next_content(db: sa.Connection, bank: BankName, after: int) -> int | None:
 
 
 def places_on(db: sa.Connection, entries: Collection[int]) -> tuple[ShownBy, ...]:
-    """Those that match on these hashes of pictures and frames, and when each frame is shown.
+    """Matching claims on these hashes of pictures and frames, and when each frame is shown.
 
-    Of no hash, too, the database is asked, and as it is of up to ``FEW``: then a look that found
-    nothing takes no other path than one that found so many.
+    Query even for zero hashes, with the same statement as for up to ``FEW``, so that timing reveals
+    no match.
     """
     if len(entries) <= FEW:
         rows: Iterable[Any] = _FEW_PLACES.rows(db, dict(zip(_FEW_NAMES, entries, strict=False)))
@@ -366,7 +367,7 @@ def places_on(db: sa.Connection, entries: Collection[int]) -> tuple[ShownBy, ...
 
 
 def added_to(db: sa.Connection, claims: Collection[ClaimId]) -> dict[ClaimId, dict[bytes, Claim]]:
-    """Hashes that reviewers added, of those that have some."""
+    """Hashes that reviewers added to these claims, with the claim as it applies to each."""
     found: dict[ClaimId, dict[bytes, Claim]] = defaultdict(dict)
     joined = CLAIM_HASH.join(HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
     wanted = sa.select(HASH.c.bits, CLAIM_HASH.c.added, CLAIM).select_from(joined)
@@ -385,8 +386,10 @@ def _on(db: sa.Connection, entries: Collection[int], wanted: sa.Select[Any]) -> 
 def wholes_of(
     db: sa.Connection, claims: Sequence[ClaimId], *, frames: bool = False, told: bool = False
 ) -> dict[ClaimId, tuple[bytes, ...]]:
-    """Hashes of whole pictures, by claim; with ``frames``, of whole frames, too; with ``told``, as
-    others are told: not what is held here and no more.
+    """Hashes of whole pictures, by claim.
+
+    ``frames`` includes whole frames of videos; ``told`` leaves out hashes that only quarantine
+    here, which partners are not told.
     """
     found: dict[ClaimId, tuple[bytes, ...]] = defaultdict(tuple)
     wanted = sa.select(CLAIM_HASH.c.claim, HASH.c.bits).join(HASH)
@@ -404,5 +407,5 @@ def wholes_of(
 
 
 def numbered(claim: Claim, number: int) -> Claim:
-    """By which change it became confirmed, if that is what it is."""
+    """The claim with this number as the change that confirmed it, if it is confirmed."""
     return replace(claim, confirmed=number) if claim.state is ClaimState.CONFIRMED else claim

@@ -1,4 +1,4 @@
-"""Judged uploads in their table, and those that are quarantined only later (gate.md, 5.2).
+"""Judged uploads in their table, and those quarantined retroactively (docs/spec/gate.md, 5.2).
 
 Each function runs inside an open transaction.
 """
@@ -54,19 +54,19 @@ SEEN: Final = [
     *(column for column in UPLOAD.c if column.name != "untrusted_upload"),
     sa.and_(WAITS, _HAS_BYTES).label("has_bytes"),
 ]
-WRITTEN: Final = (  # what :func:`from_review` gives
+WRITTEN: Final = (  # the columns from :func:`from_review`
     *("case_number", "at", "outcome", "state", "matches", "bits", "would", "entry"),
     *("reference", "found", "secret_sha256", "upload_sha256", "slow_look"),
 )
 
 
 def review_of(db: sa.Connection, case: str) -> Review:
-    """By case number; raises NoSuchReview."""
+    """Raises NoSuchReview."""
     return with_appeal(db, case)[0]
 
 
 def with_appeal(db: sa.Connection, case: str) -> tuple[Review, bool]:
-    """By case number, and whether it was appealed; raises NoSuchReview."""
+    """The review, and whether it was appealed; raises NoSuchReview."""
     row = db.execute(sa.select(*SEEN).where(UPLOAD.c.case_number == case)).one_or_none()
     if row is None:
         raise NoSuchReview(case=case)
@@ -74,30 +74,29 @@ def with_appeal(db: sa.Connection, case: str) -> tuple[Review, bool]:
 
 
 def is_after(case: str) -> sa.ColumnElement[bool]:
-    """Whether an upload came after that case, if there is one."""
+    """Whether an upload is newer than that case, or true if there is no such case."""
     before = sa.select(UPLOAD.c.number).where(UPLOAD.c.case_number == case).scalar_subquery()
     return UPLOAD.c.number > sa.func.coalesce(before, 0)
 
 
 def counted(db: sa.Connection, case: str) -> Review:
-    """By case number, and how many wait with it; raises NoSuchReview."""
+    """The review with the number of uploads that wait with it; raises NoSuchReview."""
     mine = sa.select(sa.func.count()).select_from(UPLOAD).where(WAITS, UPLOAD.c.lead == case)
     return replace(review_of(db, case), gathered=db.execute(mine).scalar_one())
 
 
 def named(review: Review, also: Sequence[Review]) -> Review:
-    """The review with the cases that are decided with it."""
+    """The review with the cases that are decided together with it."""
     return replace(review, also=tuple(one.case for one in also))
 
 
 def waiting_with(db: sa.Connection, case: str) -> list[Review]:
-    """Those that this case stands for, in the order of arrival."""
+    """Waiting uploads that this case represents, oldest first."""
     wanted = sa.select(*SEEN).where(WAITS, UPLOAD.c.lead == case).order_by(UPLOAD.c.number)
     return [to_review(row) for row in db.execute(wanted)]
 
 
 def change(db: sa.Connection, case: str, **values: Any) -> None:
-    """Set columns of one case."""
     db.execute(UPLOAD.update().where(UPLOAD.c.case_number == case).values(values))
 
 
@@ -109,9 +108,11 @@ def forget(
     *,
     keeps: bool = False,
 ) -> None:
-    """Decided: neither hash nor bytes nor reference are kept; of a refused one its SHA-256, for an
-    appeal. With ``keeps``, what a released one that has a hash is looked back at by. What had been
-    published and is confirmed is to be removed, and is listed ``until`` then, with its reference.
+    """Delete from decided uploads what is no longer needed: bytes, hash and reference.
+
+    A refused upload keeps its SHA-256, for an appeal. With ``keeps``, one with a hash keeps what
+    look-backs need. A confirmed one that had been published keeps its reference and is listed
+    for removal ``until`` then.
     """
     mine = UPLOAD.c.case_number == sa.bindparam("case")
     those = [{"case": case} for case in cases]
@@ -133,7 +134,11 @@ def forget(
 
 
 def gather(db: sa.Connection, clock: Clock, review: Review, held_per_hash: int) -> str | None:
-    """The case that this one waits with, after it has joined; None if it waits singly."""
+    """Let the upload join its flood.
+
+    Returns:
+        The case that represents the flood, or None if the upload waits alone.
+    """
     if review.entry is None and not (is_unread(review) and review.upload_sha256):
         return None
     lead = _lead_of(db, review)
@@ -144,14 +149,14 @@ def gather(db: sa.Connection, clock: Clock, review: Review, held_per_hash: int) 
         lead = single[0].case
         _join(db, lead, [one.case for one in single[1:]])
         append_event(db, clock, flood_told(lead, len(single) + 1))
-        if len(single) + 1 > held_per_hash:  # the same unreadable file once more is none
+        if len(single) + 1 > held_per_hash:  # not for repeats of one unreadable file
             _somebody_is_needed(db)
     _join(db, lead, [review.case])
     return lead
 
 
 def has_room(db: sa.Connection, lead: str, review: Review, held_per_hash: int) -> bool:
-    """Whether bytes of one more upload that waits with ``lead`` are kept."""
+    """Whether the bytes of one more upload that waits with ``lead`` should be stored."""
     if is_unread(review) or is_same_flood(review_of(db, lead).bits, review.bits):
         return False
     kept = sa.select(sa.func.count()).select_from(UPLOAD)
@@ -161,15 +166,16 @@ def has_room(db: sa.Connection, lead: str, review: Review, held_per_hash: int) -
 
 
 def unread_bytes(db: sa.Connection) -> int:
-    """How many bytes are kept of waiting uploads that have no hash. Asked in the order of the
-    columns and by their length only, so that SQLite reads none of these bytes.
+    """The total size of waiting uploads without a hash.
+
+    Columns are read in table order and only by length, so that SQLite reads no upload's bytes.
     """
     size = sa.func.coalesce(sa.func.sum(sa.func.length(UPLOAD.c.untrusted_upload)), 0)
     return int(db.execute(sa.select(size).where(WAITS, UPLOAD.c.bits.is_(None))).scalar_one())
 
 
 def lead_again(db: sa.Connection, case: str) -> None:
-    """Those that waited with a case that no longer waits are one item again."""
+    """Choose a new lead for the uploads that waited with a case that no longer waits."""
     left = sa.select(UPLOAD.c.case_number).where(WAITS, UPLOAD.c.lead == case)
     order = sa.case((_HAS_BYTES, 0), else_=1), UPLOAD.c.number
     first = db.execute(left.order_by(*order).limit(1)).scalar()
@@ -179,7 +185,7 @@ def lead_again(db: sa.Connection, case: str) -> None:
 
 
 def from_review(review: Review) -> dict[str, Any]:
-    """The columns of a review, without its bytes."""
+    """The columns of a review, without the upload's bytes."""
     decision = review.decision
     return {
         "case_number": review.case,
@@ -199,12 +205,10 @@ def from_review(review: Review) -> dict[str, Any]:
 
 
 def from_matches(matches: Sequence[Match]) -> list[dict[str, Any]]:
-    """As JSON."""
     return [asdict(match) for match in matches]
 
 
 def to_review(row: Any) -> Review:
-    """The review of a row."""
     matches = tuple(Match(**match) for match in row.matches)
     would = None if row.would is None else Outcome(row.would)
     return Review(
@@ -223,21 +227,21 @@ def to_review(row: Any) -> Review:
 
 
 def _somebody_is_needed(db: sa.Connection) -> None:
-    """One more flood that nobody was told of."""
+    """Count one more flood that has not been reported."""
     wanted = insert_on_conflict(db, PAGE).values(kind=AlertKind.FLOOD, untold=1)
     more = {"untold": PAGE.c.untold + 1}
     db.execute(wanted.on_conflict_do_update(index_elements=["kind"], set_=more))
 
 
 def _lead_of(db: sa.Connection, review: Review) -> str | None:
-    """The case that stands for others of the same registered hash already."""
+    """The case that already represents waiting uploads of the same registered hash."""
     wanted = sa.select(UPLOAD.c.lead).where(*_same_as(review), UPLOAD.c.lead.is_not(None))
     lead: str | None = db.execute(wanted.limit(1)).scalar()
     return lead
 
 
 def _single_like(db: sa.Connection, review: Review) -> list[Review]:
-    """Others of the same hash that wait singly, in the order of arrival."""
+    """Other waiting uploads of the same hash without a lead, oldest first."""
     wanted = sa.select(*SEEN).where(*_same_as(review), UPLOAD.c.lead.is_(None))
     wanted = wanted.where(UPLOAD.c.case_number != review.case).order_by(UPLOAD.c.number)
     return [to_review(row) for row in db.execute(wanted)]
@@ -257,7 +261,7 @@ def _join(db: sa.Connection, lead: str, cases: Sequence[str]) -> None:
 
 
 def keep_clip(db: sa.Connection, review: Review) -> None:
-    """Of a clip or a sound that was just recorded."""
+    """Store the fingerprints of a clip or a sound that was just recorded."""
     mine = sa.select(UPLOAD.c.number, UPLOAD.c.at).where(UPLOAD.c.case_number == review.case)
     kept = mine.add_columns(
         sa.literal(b"".join(review.frames), sa.LargeBinary),
@@ -267,8 +271,9 @@ def keep_clip(db: sa.Connection, review: Review) -> None:
 
 
 def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[KeptPicture, ...]:
-    """A page, by indexes of those that were let through, that wait, and that a person released:
-    from one moment, so that one which goes from here to there is in it.
+    """Up to ``limit`` pictures with a hash that were let through, wait, or were released.
+
+    One statement, so that none is missed that changes state meanwhile; each part uses an index.
     """
     columns = sa.select(UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD.c.bits)
     later = UPLOAD.c.number > after
@@ -282,14 +287,12 @@ def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[KeptPictur
 
 
 def kept_clips(db: sa.Connection, after: int, limit: int) -> tuple[KeptClip, ...]:
-    """A page, by number."""
     there = UPLOAD_FRAMES.c.frames != sa.literal(b"", sa.LargeBinary)
     rows = _kept_of_clips(db, UPLOAD_FRAMES.c.frames, there, after, limit)
     return tuple(KeptClip(number, case, _each(frames)) for number, case, frames in rows)
 
 
 def kept_sounds(db: sa.Connection, after: int, limit: int) -> tuple[KeptSound, ...]:
-    """A page, by number."""
     there = UPLOAD_FRAMES.c.words.is_not(None)
     rows = _kept_of_clips(db, UPLOAD_FRAMES.c.words, there, after, limit)
     return tuple(KeptSound(number, case, SoundPrint(words)) for number, case, words in rows)
@@ -302,7 +305,7 @@ def _kept_of_clips(
     after: int,
     limit: int,
 ) -> list[tuple[int, str, bytes]]:
-    """Number, case and this column, where it is there, but of those that were refused."""
+    """Number, case and ``column`` of clips that were not refused."""
     wanted = sa.select(UPLOAD_FRAMES.c.number, column).where(there)
     wanted = wanted.order_by(UPLOAD_FRAMES.c.number).limit(limit)
     while rows := db.execute(wanted.where(UPLOAD_FRAMES.c.number > after)).all():
@@ -314,7 +317,7 @@ def _kept_of_clips(
 
 
 def forget_clips(db: sa.Connection, before: datetime) -> int:
-    """What is kept to look back at clips that were let through before then; how many."""
+    """Delete fingerprints of clips that were let through ``before``; return how many."""
     old = sa.select(UPLOAD_FRAMES.c.number).where(UPLOAD_FRAMES.c.at < stored_time(before))
     gone = list(_comparable(db, db.execute(old).scalars().all(), waiting=False))
     for batch in batches(gone):
@@ -327,9 +330,10 @@ def forget_clips(db: sa.Connection, before: datetime) -> int:
 def _comparable(
     db: sa.Connection, numbers: Sequence[int], *, waiting: bool = True
 ) -> dict[int, str]:
-    """Which of these were let through, by a person too, or wait, and their cases. Asked by their
-    numbers alone: SQLite takes the index of states instead, and with it every upload, where it is
-    asked for a state too.
+    """Those of these uploads that were let through, released, or wait, with their cases.
+
+    Selected by number alone: with a condition on the state, SQLite would use the index on states
+    and read every upload.
     """
     let_through = ReviewState.CLOSED, Outcome.LET_THROUGH
     states = {ReviewState.RELEASED, *([ReviewState.WAITING] if waiting else [])}
@@ -349,7 +353,7 @@ def _each(frames: bytes) -> tuple[bytes, ...]:
 def quarantine_retroactively(
     db: sa.Connection, clock: Clock, find: LateFind, left: Sequence[Match]
 ) -> bool:
-    """An accepted upload waits for a reviewer from now on; False if it is no more."""
+    """Move an accepted upload into the queue; False if it is not accepted any more."""
     now: dict[str, Any] = {
         "state": ReviewState.WAITING,
         "outcome": Outcome.HOLD,
@@ -368,8 +372,9 @@ def quarantine_retroactively(
 
 
 def fits_more(db: sa.Connection, find: LateFind, left: Sequence[Match]) -> bool:
-    """Add those of these claims that a waiting upload was not known to fit; False if none. Whoever
-    confirmed it first had not seen them.
+    """Add new matches to a waiting upload; False if none is new.
+
+    A first confirmation is taken back, since that reviewer had not seen these matches.
     """
     mine = sa.select(UPLOAD.c.matches).where(UPLOAD.c.case_number == find.case, WAITS)
     row = db.execute(mine).one_or_none()
@@ -382,7 +387,7 @@ def fits_more(db: sa.Connection, find: LateFind, left: Sequence[Match]) -> bool:
 
 
 def published(db: sa.Connection, after: str, limit: int) -> tuple[Review, ...]:
-    """Those that were published and wait now, or are to be removed, after that case."""
+    """Uploads after that case that were published and now wait, or have to be removed."""
     later = sa.select(UPLOAD.c.number).where(is_after(after))
     every = sa.union_all(later.where(*PUBLISHED), later.where(TO_REMOVE))
     numbers = db.execute(every.order_by("number").limit(limit)).scalars().all()
@@ -391,7 +396,11 @@ def published(db: sa.Connection, after: str, limit: int) -> tuple[Review, ...]:
 
 
 def forget_claims(db: sa.Connection, claims: Collection[ClaimId]) -> int:
-    """Take claims out of what was found late; uploads that fit no other one are accepted again."""
+    """Remove claims from retroactive matches, and accept uploads again that match no other.
+
+    Returns:
+        The number of uploads that matched.
+    """
     fits = _found_late_for(db, claims)
     for review in fits:
         left = [one for one in review.decision.matches if one.claim not in claims]
@@ -402,9 +411,7 @@ def forget_claims(db: sa.Connection, claims: Collection[ClaimId]) -> int:
 
 
 def accept_again(db: sa.Connection, review: Review) -> None:
-    """What was published is let through again. Bytes that are kept for a slow look stay: it is
-    still due.
-    """
+    """Let a published upload through again; keep bytes that are stored for a deferred scan."""
     is_due = UPLOAD.c.slow_look == "kept"
     change(
         db, review.case, state=ReviewState.CLOSED, outcome=Outcome.LET_THROUGH,
@@ -415,14 +422,16 @@ def accept_again(db: sa.Connection, review: Review) -> None:
 
 
 def drop_bytes(db: sa.Connection, review: Review) -> None:
-    """Of one that was found slowly: its lead will do. Those of others are due elsewhere."""
+    """Drop the bytes of an upload found by a deferred scan, if its flood's lead has some."""
     if review.found is Found.SLOW_LOOK:
         change(db, review.case, untrusted_upload=None)
 
 
 def _found_late_for(db: sa.Connection, claims: Collection[ClaimId]) -> list[Review]:
-    """Waiting uploads that were found late and fit one of these claims. Their matches lie before
-    their bytes, and an index has the rest: SQLite reads the bytes of those alone that fit.
+    """Retroactively quarantined uploads that match one of these claims.
+
+    An index and the columns before the bytes suffice, so SQLite reads only the bytes of those that
+    match.
     """
     late = sa.select(UPLOAD.c.number).where(*PUBLISHED, UPLOAD.c.number > 0)
     wanted = sa.select(UPLOAD.c.case_number, UPLOAD.c.matches).where(UPLOAD.c.number.in_(late))
