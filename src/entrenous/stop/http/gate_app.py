@@ -1,4 +1,4 @@
-"""The platform's gate over HTTP: upload, register, review (docs/spec/gate.md, 6)."""
+"""The gate's HTTP application: uploads, registrations, reviews (docs/spec/gate.md, 6)."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
@@ -45,10 +45,14 @@ def gate_app(
     look: Callable[[], Sight] | None = None,
     judges: JudgePool | None = None,
 ) -> Starlette:
-    """The gate's ASGI application, for a platform whose banks ``prepare_banks`` has made.
+    """Build the gate's ASGI application; ``prepare_banks`` must have created the platform's banks.
 
-    While it is served, ``chores`` are done. ``look`` counts for the figures what is in database and
-    index. ``judges`` help where there is more than one picture.
+    Args:
+        platform: the gate.
+        access: tokens and limits.
+        chores: further work to do while it serves.
+        look: counts database and index for the metrics.
+        judges: processes that judge pictures in parallel.
     """
     meters = Meters(look)
     uploads, claims = Uploads.of(platform, access, judges), Claims.of(platform)
@@ -56,7 +60,7 @@ def gate_app(
     reviews = Reviews(platform, access, meters.reviewed)
 
     async def status(request: Request) -> Response:
-        """Is it alive, and does its database answer? Counts are for the operator only."""
+        """The health check, which queries the database. Counts are for the operator only."""
         waiting = await run_in_threadpool(platform.reviews.waiting)
         embedding = await run_in_threadpool(embedding_taken, platform)
         answer: dict[str, Any] = {"schema": "entrenous/gate-status/1", "state": "serving"}
@@ -72,7 +76,7 @@ def gate_app(
         return JSONResponse(answer, headers=PRIVATE)
 
     async def metrics(request: Request) -> Response:
-        """Figures for Prometheus; its token reads nothing else."""
+        """Metrics for Prometheus, readable with a token that permits nothing else."""
         require_figures(request, access)
         told = await run_in_threadpool(meters.text)
         return Response(told, media_type=CONTENT_TYPE, headers=PRIVATE)
@@ -104,7 +108,7 @@ def gate_app(
             Exception: on_bug,
         },
     )
-    # To an address of http and whatever host was named, bytes would be sent again in the clear.
+    # A redirect would go to http and the requested host, and the body be sent again unencrypted.
     app.router.redirect_slashes = False
     return app
 
@@ -113,7 +117,7 @@ def gate_app(
 async def _alongside(
     platform: Platform, chores: BackgroundTasks, judges: JudgePool | None
 ) -> AsyncIterator[None]:
-    """While the gate is served."""
+    """Run background work while the gate serves."""
     async with (
         run_recurring(chores.hourly, HOUR_S),
         run_recurring((*each_minute(platform), *chores.minutely), MINUTE_S),
