@@ -77,7 +77,7 @@ def test_what_was_let_through_before_is_compared_again_when_wanted(
     status, said = gate("bank", "policy", "list", "--look-back")
     assert status == 0
     assert said.endswith(
-        "1 claims are compared with what was let through before, while the gate runs.\n"
+        "The running gate compares 1 claims with uploads that were let through.\n"
     )
     assert json.loads(gate("status", "--json")[1])["look_backs"] == 1
     said = gate("bank", "policy", "list", "--shadow", "--look-back", "--json")[1]

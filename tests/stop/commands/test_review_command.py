@@ -72,9 +72,9 @@ def test_what_waits_is_listed_with_what_a_person_decides_by(typed: Typed, data: 
     lines = said.splitlines()
     assert re.fullmatch(rf"{CASE}: held as it came, came 2026-11-25 12:00 UTC(, .* ago)?", lines[1])
     assert [lines[0], *lines[2:4]] == [
-        "2 wait for a person; to this gate you are operator.",
+        "2 wait for a reviewer; you are operator at this gate.",
         "  people, 4 bits away, mirror; the claim is waiting; its owner says: \ufffd[2J",
-        "  your name of it: post 17",
+        "  your name for it: post 17",
     ]
     assert f"{OTHER}: held" in said
     assert "  it could not be read" in said
@@ -183,13 +183,13 @@ def test_two_persons_decide_by_their_tokens(typed: Typed, data: Path, tmp_path: 
         return typed("review", "--data", data, *mine, "--decide", CASE, decision, *more)
 
     status, said, _ = decides("ana")
-    assert (status, "waits for another person" in said) == (0, True)
+    assert (status, "waits for a second person" in said) == (0, True)
     status, _, wrong = decides("ana")
     assert (status, "ana is the first one" in wrong) == (3, True)
     listed = typed("review", "--data", data, "--token-file", tmp_path / "ana")[1]
-    assert "1 that you confirmed wait for another person." in listed
+    assert "1 that you confirmed wait for a second person." in listed
     seen = typed("review", "--data", data, "--token-file", tmp_path / "ben")[1]
-    assert "ana confirmed it; another person has to, too" in seen
+    assert "ana confirmed it; a second person has to confirm it too" in seen
     done = json.loads(decides("ben", "confirm", "--json")[1])
     assert (done["state"], done["case"]) == ("confirmed", CASE)
     status, _, wrong = decides("ben", "release")

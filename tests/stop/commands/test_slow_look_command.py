@@ -52,7 +52,7 @@ def test_what_a_gate_left_is_made_by_a_command(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "entrenous", "gate", "slow-look", "--data", str(data)]
     for made in (1, 0):
         said = subprocess.run(program, capture_output=True, text=True, check=True).stdout
-        assert said == f"Slow looks that were made: {made}.\n"
+        assert said == f"Uploads searched: {made}.\n"
     with open_platform(data) as (platform, _):
         assert [one.case for one in platform.reviews.published("", 9)] == [case]
 

@@ -77,14 +77,14 @@ def test_a_gate_without_a_link_to_appeal_is_said(data: Path) -> None:
 def test_pictures_whose_key_is_gone_are_said(data: Path) -> None:
     """And no longer once its line is back, beside that of the key which was made since."""
     held(data, 1, b"a picture")
-    told = "1 of the pictures that have waited longest cannot be opened"
-    assert not any("cannot be opened" in line for line in answer(data)["wrong"])
+    told = "1 of the uploads that have waited longest cannot be decrypted"
+    assert not any("cannot be decrypted" in line for line in answer(data)["wrong"])
     key = data / "held.key"
     old = key.read_bytes()
     key.unlink()
     assert any(line.startswith(told) for line in answer(data)["wrong"])
     key.write_bytes(key.read_bytes() + old)
-    assert not any("cannot be opened" in line for line in answer(data)["wrong"])
+    assert not any("cannot be decrypted" in line for line in answer(data)["wrong"])
 
 
 def test_a_review_that_waits_for_more_than_a_day_is_said(data: Path) -> None:
@@ -100,7 +100,7 @@ def test_two_persons_of_whom_one_is_known_are_said(data: Path) -> None:
     with open_platform(data) as (platform, _):
         FileIndex(data / "index", platform.bank)
     (data / "gate.toml").write_text("confirmers = 2\n")
-    assert "Two persons have to confirm, and only the operator is known" in typed(data)
+    assert "Two people have to confirm, but there is only the operator" in typed(data)
     with open_platform(data) as (platform, _):
         add_reviewer("ana", platform)
     assert answer(data)["wrong"] == [NO_APPEAL]
@@ -108,7 +108,7 @@ def test_two_persons_of_whom_one_is_known_are_said(data: Path) -> None:
 
 def test_a_damaged_and_a_missing_index_are_said_and_left_alone(data: Path) -> None:
     (missing,) = answer(data)["wrong"]
-    assert missing == "The index has no file yet: a gate that starts on this folder makes it."
+    assert missing == "The index has no file yet: a gate that starts in this folder creates it."
     base = data / "index" / "base"
     with open_platform(data) as (platform, _):
         FileIndex(data / "index", platform.bank)
@@ -163,6 +163,6 @@ def test_a_disk_without_room_is_said_and_holds_uploads_without_their_bytes(data:
     with open_platform(data) as (platform, _):
         platform.reviews.keep(case, b"a large upload", 20)
         assert not platform.reviews.review(case).has_bytes
-    assert any(f"Less than {1 << 40:,} MB are free" in line for line in answer(data)["wrong"])
+    assert any(f"less than {1 << 40:,} MB free" in line for line in answer(data)["wrong"])
     settings.write_text(f"{settings.read_text()}".replace(f"{1 << 40}", "0"))
     assert not any("are free" in line for line in answer(data)["wrong"])

@@ -50,7 +50,7 @@ from entrenous.stop.exchange_nouns import (
 from entrenous.stop.exchange_stores import Exchange, Fetcher
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.exchange_partners import source_lock
-from entrenous.stop.store.open_gate import _engine
+from entrenous.stop.store.open_gate import engine_of
 
 
 def fetch_from(
@@ -69,7 +69,7 @@ def fetch_from(
             ``fetch_source`` raises.
     """
     fetcher = fetcher_of(source, client, exchange.clock, os.environ)
-    with source_lock(_engine(platform), source.name):
+    with source_lock(engine_of(platform), source.name):
         return fetch_source(source, fetcher, exchange, platform, accept_shrinking=accept_shrinking)
 
 

@@ -36,37 +36,32 @@ Token = Annotated[
     typer.Option(metavar="FILE", help="The gate's operator.token; else ENTRENOUS_GATE_TOKEN."),
 ]
 Media = Annotated[
-    str, typer.Option(metavar="hold|pass", help="Video, sound, pictures it can't read.")
+    str, typer.Option(metavar="hold|pass", help="Video, sound, pictures that it cannot read.")
 ]
-Shadow = Annotated[bool, typer.Option("--shadow", help="Ask and log; always let through.")]
+Shadow = Annotated[bool, typer.Option("--shadow", help="Ask and log, but always let through.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
-
-
-def join_proxy(gate: typer.Typer) -> None:
-    """Add this module's command to the group ``entrenous gate``."""
-    gate.command("proxy")(proxy)
 
 
 def proxy(
     context: typer.Context,
-    upstream: Annotated[str, typer.Option(metavar="URL", help="The server behind.")],
+    upstream: Annotated[str, typer.Option(metavar="URL", help="The server to forward to.")],
     gate: Gate,
     token_file: Token = None,
     paths: Annotated[
-        str, typer.Option(metavar="PATH,PATH", help="Where uploads come; / is everywhere.")
+        str, typer.Option(metavar="PATH,PATH", help="Where uploads are sent; / is everywhere.")
     ] = "/",
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Host and port; port 0 takes a free one.")
     ] = "127.0.0.1:7803",
     on_hold: Annotated[
-        str, typer.Option(metavar="publish|header", help="What becomes of a held upload.")
+        str, typer.Option(metavar="publish|header", help="What to do with a held upload.")
     ] = "publish",
     other_media: Media = "hold",
     appeal_url: Annotated[
-        str, typer.Option(metavar="URL", help="Where people ask for a look at what was refused.")
+        str, typer.Option(metavar="URL", help="Where people can appeal against a refusal.")
     ] = "",
     budget: Annotated[
-        float, typer.Option(metavar="SECONDS", help="No answer within it: the upload is held.")
+        float, typer.Option(metavar="SECONDS", help="Hold an upload without an answer by then.")
     ] = 5.0,
     account_header: Annotated[
         str,
@@ -75,9 +70,9 @@ def proxy(
     shadow: Shadow = False,
     as_json: Json = False,
 ) -> None:
-    """Serve another server's address and ask the gate about each upload that comes to it.
+    """Forward requests to another server, and ask the gate about each upload.
 
-    Each decision is a line on standard error, without anything of the upload.
+    Each decision is logged in a line on standard error, with nothing of the upload.
     """
     given = {"appeal_url": appeal_url, "budget_s": budget, "shadow": shadow}
     setting = setting_of(gate, token_file, other_media=other_media, **given)
@@ -95,42 +90,40 @@ def proxy(
 
 
 def setting_of(gate: str, token_file: Path | None, **more: object) -> ClientSettings:
-    """What the options say; raises BadSetting."""
+    """Settings from the options; raises BadSetting."""
     token = {} if token_file is None else {"token_file": token_file}
     return read_client_settings({"gate": gate, **token, **more})
 
 
-#: Beyond, a message is held unread; mail servers refuse at 10 to 50 MB.
-MAIL_BYTES_MAX: Final = 100_000_000
-#: Refused beats held: a mail server that must choose one may not let through what was refused.
+MAIL_BYTES_MAX: Final = 100_000_000  # a larger message is held unread; mail servers allow 10-50 MB
 _EXITS: Final = {
     GateVerdict.LET_THROUGH: YES,
     GateVerdict.REFUSE: BY_FAMILY[Refused.family],
     GateVerdict.HOLD: BY_FAMILY[Unreachable.family],
 }
-#: Whoever calls this bounces mail at what says "refused", so only the gate's word may. What is
-#: wrong here, as a token that is missing, is to be tried again once it is mended.
+# Mail servers bounce a message on "refused", so only the gate's decision gives that status. Errors
+# of the call, such as a missing token, ask for another try.
 _LATER: Final = _EXITS[GateVerdict.HOLD]
 Answers = list[tuple[str, GateAnswer]]
 
 
 class OtherFileSystem(Unreachable):
     """
-    {folder} is on another file system than {path}, so that no file can be moved there in one step.
-    Nobody was asked and nothing was moved. Choose a folder beside the files.
+    {folder} is on another file system than {path}, so files cannot be moved there in one step. The
+    gate was not asked, and nothing was moved. Choose a folder beside the files.
     """
 
 
 class NotMoved(Unreachable):
     """
-    {path} could not be moved to {folder}. It is still where it was; see to it that nothing reads
-    it there, and move it by hand.
+    {path} could not be moved to {folder}. It is still in its old place; make sure that nothing
+    reads it there, and move it yourself.
     """
 
 
 def join(gate: typer.Typer) -> None:
-    """Add this module's command to the group ``entrenous gate``."""
-    join_proxy(gate)
+    """Add this module's commands to the group ``entrenous gate``."""
+    gate.command("proxy")(proxy)
     gate.command("drop")(drop)
 
 
@@ -140,14 +133,14 @@ def drop(
     token_file: Token = None,
     quarantine: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Move files there that are not let through."),
+        typer.Option(metavar="DIR", help="Move files that are not let through to this folder."),
     ] = None,
     mail: Annotated[
         bool, typer.Option("--mail", help="A mail message on standard input, part by part.")
     ] = False,
     account: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Whose it is, as who is signed in; sent as a hash."),
+        typer.Option(metavar="NAME", help="Whose upload it is, such as a user; sent as a hash."),
     ] = "",
     other_media: Media = "hold",
     shadow: Shadow = False,
@@ -155,8 +148,8 @@ def drop(
 ) -> None:
     """Ask the gate about files or a mail message: status 0 let through, 3 refused, 6 held.
 
-    Status 4: there is no such file. What is wrong with the call itself, as no token, is 6, too,
-    and nothing is refused for it. Archives are not opened.
+    Status 4: there is no such file. Errors of the call itself, such as a missing token, have status
+    6 too, and nothing is refused because of them. Archives are not opened.
     """
     if mail == bool(files) or (mail and quarantine is not None):
         raise typer.BadParameter("give files, or --mail without --quarantine")
@@ -177,8 +170,8 @@ def drop(
 
 @contextmanager
 def _later() -> Iterator[None]:
-    """What is wrong is told, and ends with the status that says to try again; but a file that is
-    missing keeps its own.
+    """Print errors, and exit with the status that asks for another try; a missing file keeps its
+    own status.
     """
     try:
         yield
@@ -195,9 +188,9 @@ def _each(
     quarantine: Path | None,
     failed: list[EntrenousError],
 ) -> Answers:
-    """Each file's answer; what is not let through is moved as soon as that is known.
+    """Ask about each file, and move one that is not let through as soon as that is known.
 
-    One that can't be read or moved is noted in ``failed``, and the others are asked about.
+    Files that cannot be read or moved are added to ``failed``; the others are still asked about.
     """
     for file in files:
         if not file.is_file():
@@ -216,10 +209,10 @@ def _each(
 
 
 def _prepare(quarantine: Path, files: list[Path]) -> None:
-    """Before anything is asked, since an answer that can't be acted upon helps nobody.
+    """Prepare the folder before asking, since otherwise an answer could not be acted upon.
 
     Raises:
-        UnusableFolder: it can't be made, or not be written to.
+        UnusableFolder: it cannot be created or written to.
         OtherFileSystem: a file could only be copied there.
     """
     try:
@@ -242,7 +235,7 @@ def _about(file: Path, ask: Callable[[Path], GateAnswer]) -> GateAnswer:
 
 
 def _move(file: Path, folder: Path) -> None:
-    """Within one file system, so that no half of it is ever seen; nothing is written over."""
+    """Move within the file system, so that no partial file is visible; overwrite nothing."""
     try:
         for number in itertools.count(1):
             name = file.name if number == 1 else f"{file.stem}-{number}{file.suffix}"

@@ -54,7 +54,7 @@ def exchange_of(platform: Platform, name: str = "entrenous gate") -> Exchange:
     Raises:
         NewerBank, OlderBank.
     """
-    engine = _engine(platform)
+    engine = engine_of(platform)
     prepare_tables(engine)
     partners = SqlPartnerStore(engine, platform.clock)
     return Exchange(
@@ -77,16 +77,16 @@ def remove_source(
     :func:`remove_source_from_bank`.
     """
     exchange.sources.source(name)  # raise NoSuchSource before creating a lock file
-    with source_lock(_engine(platform), name):
+    with source_lock(engine_of(platform), name):
         return remove_source_from_bank(name, exchange, platform, withdraw=withdraw)
 
 
 def listings_of(platform: Platform) -> ListingStore:
     """The platform's own listings, in the same database as its banks."""
-    return SqlListingStore(_engine(platform), platform.clock)
+    return SqlListingStore(engine_of(platform), platform.clock)
 
 
-def _engine(platform: Platform) -> sa.Engine:
+def engine_of(platform: Platform) -> sa.Engine:
     engine = platform.bank.engine if isinstance(platform.bank, SqlBankStore) else None
     if not isinstance(engine, sa.Engine):
         raise TypeError("exchanges are kept beside the banks, in a database")
