@@ -1,4 +1,4 @@
-"""``/h`` and ``/m``: hash a picture, and look up what lies near a hash."""
+"""``/h`` and ``/m``: hash a picture, and look up matches of a hash."""
 
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
@@ -53,19 +53,19 @@ _PHOTO: Final = b"photo"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The file, and the form's other fields as text."""
+    """The form's file, and its other fields as text."""
 
     untrusted_photo: bytes
     untrusted_fields: dict[str, str]
 
 
 async def read_form(request: Request, limit_bytes: int) -> Form:
-    """The field "photo" and the others, the first of each name.
+    """Read a form with a field "photo"; of other fields, the first of each name.
 
     Raises:
-        TooLarge: as soon as that is known, before the rest is read.
-        NoPhoto: this is no such form, it is broken, or that field is missing or empty.
-        TwoFiles: that field is there twice.
+        TooLarge: as soon as that is known; the rest is not read.
+        NoPhoto: it is not a form, malformed, or "photo" is missing or empty.
+        TwoFiles: "photo" is repeated.
     """
     declared, options = parse_options_header(request.headers.get("content-type", ""))
     if declared != b"multipart/form-data":
@@ -78,7 +78,7 @@ async def read_form(request: Request, limit_bytes: int) -> Form:
 
 
 def form_of(untrusted_form: bytes, boundary: bytes) -> Form:
-    """The fields of a whole form; raises TwoFiles, and NoPhoto, also for one of much else."""
+    """Parse a form; raises TwoFiles, and NoPhoto, also if it exceeds a limit."""
     try:
         fields = fields_of(untrusted_form, boundary, file=_PHOTO)
     except (BrokenForm, LongForm) as problem:
@@ -95,7 +95,7 @@ def _text(untrusted_data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A claim that matches, ``distance`` bits away, and the number of the hash that it is on."""
+    """A matching claim, its distance in bits, and the number of the matched hash."""
 
     number: int
     distance: int
@@ -104,9 +104,7 @@ class Fit:
 
 
 def fits_near(seen: Seen, platform: Platform) -> list[Fit]:
-    """Every claim on a whole picture's hash within its bank's radius of one of these; nearest
-    first.
-    """
+    """Claims with a whole picture's hash within their bank's radius, nearest first."""
     closest: dict[int, int] = {}
     for one in platform.index.near([bits for _, bits in seen], part=False):
         closest[one.entry] = min(one.distance, closest.get(one.entry, one.distance))
@@ -118,7 +116,7 @@ def fits_near(seen: Seen, platform: Platform) -> list[Fit]:
 
 
 def all_of(fits: list[Fit], wanted: Collection[str] | None) -> list[Fit]:
-    """Those in banks of these names, or in all, whatever the gate would do; one of each content."""
+    """Matches in the banks with these names, or in all; one per hash, acted on or not."""
     first: dict[int, Fit] = {}
     for fit in _in_banks(fits, wanted):
         first.setdefault(fit.number, fit)
@@ -126,8 +124,8 @@ def all_of(fits: list[Fit], wanted: Collection[str] | None) -> list[Fit]:
 
 
 def acted_on(fits: list[Fit], wanted: Collection[str] | None) -> dict[str, list[dict[str, Any]]]:
-    """Those that the gate would act on, by bank: not in shadow, and not what was answered by a
-    reviewer who let this picture through (stop.weigh.answered).
+    """Matches that the gate would act on, by bank: not in shadow mode, and not overruled by a
+    reviewer who released this picture (:func:`answered`).
     """
     released = [release_of(_match(fit), fit.claim) for fit in fits if fit.bank.name == RELEASED]
     answer: dict[str, list[dict[str, Any]]] = {}
@@ -146,7 +144,7 @@ def acted_on(fits: list[Fit], wanted: Collection[str] | None) -> dict[str, list[
 
 
 def described(fit: Fit) -> dict[str, Any]:
-    """As HMA has it: the distance is text."""
+    """A match in HMA's form, where the distance is a string."""
     return {"bank_content_id": fit.number, "distance": str(fit.distance)}
 
 
@@ -161,7 +159,7 @@ def _match(fit: Fit) -> Match:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """What decodes and hashes pictures, so many at once."""
+    """Decodes and hashes pictures, a limited number at once."""
 
     platform: Platform
     limit_bytes: int
@@ -174,13 +172,13 @@ class Pictures:
         return cls(platform, access.upload_bytes_max, places)
 
     async def fingerprint(self, request: Request) -> tuple[Fingerprint, Form]:
-        """Of the form's picture, from all of its pixels; and the form."""
+        """The hash of the form's picture at full size, and the form."""
         async with self._place(request):
             form = await read_form(request, self.limit_bytes)
             return await run_in_threadpool(self._hashed, form.untrusted_photo), form
 
     async def views(self, request: Request) -> Seen:
-        """The gate's fast look at the form's picture; nothing when it is flat."""
+        """The gate's quick scan of the form's picture; nothing if the picture is flat."""
         async with self._place(request):
             form = await read_form(request, self.limit_bytes)
             return await run_in_threadpool(self._seen, form.untrusted_photo)
@@ -194,7 +192,7 @@ class Pictures:
 
     @asynccontextmanager
     async def _place(self, request: Request) -> AsyncIterator[None]:
-        """One of the places; raises GateBusy when all are taken."""
+        """Take one of the places; raises GateBusy if there is none."""
         try:
             self.places.acquire_on_behalf_of_nowait(request)
         except anyio.WouldBlock as problem:
@@ -207,25 +205,25 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """One handler per address: read the request, ask, render the answer."""
+    """Handlers of /h and /m."""
 
     platform: Platform
     pictures: Pictures
 
     async def hash_url(self, request: Request) -> Response:
-        """Refused: an address is never fetched."""
+        """Refuse: addresses are never fetched."""
         needed(request, "url")
         raise NoFetching
 
     async def hash_file(self, request: Request) -> Response:
-        """A picture's PDQ hash; an empty one when it is too flat to be compared."""
+        """A picture's PDQ hash, or an empty one if it is too flat to compare."""
         no_url(request)
         only_pdq(request)
         hashed, _ = await self.pictures.fingerprint(request)
         return said({SIGNAL: hashed.hex if hashed.quality >= PDQ_QUALITY_MIN else ""})
 
     async def raw_lookup(self, request: Request) -> Response:
-        """All contents near a hash, also of banks in shadow."""
+        """All matches of a hash, including banks in shadow mode."""
         seen = _signal(request)
         with_distance = flag(request.query_params.get("include_distance", ""), "include_distance")
         fits = await run_in_threadpool(self._all_of, seen, request.query_params.get("banks", ""))
@@ -233,14 +231,14 @@ class Matching:
         return said({"matches": matches})
 
     async def lookup(self, request: Request) -> Response:
-        """Contents near a hash that the gate would act on, by bank."""
+        """Matches of a hash that the gate would act on, by bank."""
         no_url(request)
         seen = _signal(request)
         banks = request.query_params.get("banks", "")
         return said(await run_in_threadpool(self._acted_on, seen, banks))
 
     async def lookup_file(self, request: Request) -> Response:
-        """The same for a picture, in all orientations; nothing for a flat one."""
+        """The same for a picture in all orientations; nothing for a flat one."""
         no_url(request)
         only_pdq(request)
         seen = await self.pictures.views(request)
@@ -248,7 +246,6 @@ class Matching:
         return said({SIGNAL: await run_in_threadpool(self._acted_on, seen, banks)})
 
     async def compare(self, request: Request) -> Response:
-        """Whether two hashes match, and their distance."""
         asked = await json_object(request)
         pair = member(asked, SIGNAL, list)
         if len(asked) > 1 or len(pair) != 2:
@@ -267,7 +264,7 @@ class Matching:
 
 
 def said(answer: Any, status: int = 200) -> JSONResponse:
-    """A JSON answer that nobody keeps."""
+    """An uncacheable JSON answer."""
     return JSONResponse(answer, status, PRIVATE)
 
 

@@ -30,6 +30,7 @@ from entrenous.stop.exchange_nouns import (
 )
 from entrenous.stop.exchange_serving import partner_with
 from entrenous.stop.exchange_stores import Exchange
+from entrenous.stop.http.answers import PRIVATE, on_hang_up
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.wire.problem_details import status_of
 
@@ -50,7 +51,7 @@ def document(root: str, *inside: str) -> bytes:
 
 def answer(root: str, *inside: str, **headers: str) -> Response:
     """A document as an uncacheable response."""
-    sent = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **headers}
+    sent = PRIVATE | headers
     return Response(document(root, *inside), 200, sent, media_type="application/xml")
 
 
@@ -66,7 +67,6 @@ _STATUS: Final[Mapping[type[EntrenousError], int]] = {
     NotYet: 429,  # clients obey Retry-After only with this status
 }
 _RETRY: Final = "5"
-PRIVATE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 Handlers = dict[Any, Callable[[Request, Exception], Response]]
 _Say = Callable[[int, str], tuple[bytes, str]]
 
@@ -99,14 +99,9 @@ def _handlers(say: _Say, challenge: str = "") -> Handlers:
     return {
         EntrenousError: on_error,
         HTTPException: on_http_error,
-        ClientDisconnect: _on_hang_up,
+        ClientDisconnect: on_hang_up,
         Exception: on_error,
     }
-
-
-def _on_hang_up(_request: Request, _error: Exception) -> Response:
-    """The client disconnected while sending: not our fault, and nobody reads the answer."""
-    return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 def _more(status: int, error: EntrenousError, challenge: str) -> dict[str, str]:

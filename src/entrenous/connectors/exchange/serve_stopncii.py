@@ -15,7 +15,6 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.base.secret import Secret
 from entrenous.connectors.exchange.exchange_access import (
-    PRIVATE,
     Door,
     body_of,
     in_json,
@@ -42,6 +41,7 @@ from entrenous.stop.exchange_serving import (
     slice_for,
 )
 from entrenous.stop.exchange_stores import Exchange
+from entrenous.stop.http.answers import PRIVATE
 from entrenous.stop.registration import AGAINST, MATCHING, ClaimState, Stance
 
 Form = TypeVar("Form")
