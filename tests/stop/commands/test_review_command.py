@@ -167,7 +167,7 @@ def test_a_confirmation_that_nothing_follows_from_says_so(typed: Typed, data: Pa
     with open_platform(data) as (platform, _):
         platform.bank.withdraw(ClaimId("ab"))
     said = typed("review", "--data", data, "--decide", CASE, "confirm")[1]
-    assert "No claim that it fits is left: nothing follows" in said
+    assert "No claim that it matches is left, so nothing follows" in said
     said = typed("review", "--data", data, "--decide", OTHER, "confirm")[1]
     assert "the same file is held again" in said
 
@@ -275,7 +275,7 @@ def test_over_the_network(typed: Typed, data: Path, tmp_path: Path, hers: Any) -
     (tmp_path / "ana").write_text(token)
     with running(data, "--no-slow-look") as gate:
         where = ("review", "--gate", gate.url, "--token-file", tmp_path / "ana")
-        assert "to this gate you are ana" in typed(*where)[1]
+        assert "you are ana at this gate" in typed(*where)[1]
         assert typed(*where, "--show", CASE, "--out", tmp_path / "view.png")[0] == 0
         assert typed(*where, "--show", CASE, "--out", tmp_path / "clear", "--clear")[0] == 0
         assert (tmp_path / "clear").read_bytes() == jpeg(hers)
