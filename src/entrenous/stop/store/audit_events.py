@@ -21,7 +21,7 @@ FITS_MORE_EVENT: Final = "case fits more"
 AuditEvent = tuple[str, str, Details]  # event, subject, details
 
 
-def bank_told(bank: Bank) -> AuditEvent:
+def bank_event(bank: Bank) -> AuditEvent:
     """A bank was created, or its policy changed."""
     policy: Details = {
         "radius": bank.radius,
@@ -32,40 +32,40 @@ def bank_told(bank: Bank) -> AuditEvent:
     return "bank set", bank.name, policy
 
 
-def claim_told(claim: Claim) -> AuditEvent:
+def claim_event(claim: Claim) -> AuditEvent:
     """A claim was registered. Its fingerprint and its holder's token are not logged."""
     return "claim registered", claim.id, {"bank": claim.bank, "state": str(claim.state)}
 
 
-def note_told(claim: ClaimId) -> AuditEvent:
+def note_event(claim: ClaimId) -> AuditEvent:
     """The platform changed the reason of a claim that it listed."""
     return "claim noted", claim, {}
 
 
-def move_told(claim: Claim) -> AuditEvent:
+def move_event(claim: Claim) -> AuditEvent:
     return f"claim {claim.state}", claim.id, {}
 
 
-def dispute_told(claim: Claim) -> AuditEvent:
+def dispute_event(claim: Claim) -> AuditEvent:
     return "claim disputed", claim.id, {"disputes": claim.disputes}
 
 
-def opinion_told(opinion: Opinion) -> AuditEvent:
+def opinion_event(opinion: Opinion) -> AuditEvent:
     """A partner platform gave an opinion on a claim."""
     said = {"opinion": str(opinion.stance), "key": opinion.key.hex()}
     return "opinion", opinion.claim, said
 
 
-def partner_told(partner: Partner) -> AuditEvent:
+def partner_event(partner: Partner) -> AuditEvent:
     return "partner added", partner.key.hex(), {"name": partner.name}
 
 
-def unkept_told(case: str, size: int) -> AuditEvent:
+def unkept_event(case: str, size: int) -> AuditEvent:
     """An upload waits without its bytes: too many unreadable ones wait, or the disk is full."""
     return "upload not kept", case, {"bytes": size}
 
 
-def review_told(review: Review, state: ReviewState, by: str) -> AuditEvent:
+def review_event(review: Review, state: ReviewState, by: str) -> AuditEvent:
     """A reviewer decided a case and ``also`` others with it; ``first`` confirmed before, if two
     people were needed.
     """
@@ -75,17 +75,17 @@ def review_told(review: Review, state: ReviewState, by: str) -> AuditEvent:
     return f"case {state}", review.case, decided
 
 
-def first_told(case: str, by: str) -> AuditEvent:
+def first_confirmation_event(case: str, by: str) -> AuditEvent:
     """A reviewer confirmed, and a second one has to."""
     return "case confirmed first", case, {"by": by}
 
 
-def flood_told(lead: str, uploads: int) -> AuditEvent:
+def flood_event(lead: str, uploads: int) -> AuditEvent:
     """So many uploads now wait as one item."""
     return "cases gathered", lead, {"uploads": uploads}
 
 
-def reviewer_told(what: str, name: str) -> AuditEvent:
+def reviewer_event(what: str, name: str) -> AuditEvent:
     """``what`` is "added" or "removed"."""
     return f"reviewer {what}", name, {}
 

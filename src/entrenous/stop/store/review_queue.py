@@ -10,16 +10,15 @@ import sqlalchemy as sa
 
 from entrenous.stop.nouns import AGAIN_AFTER, Alert, AlertKind
 from entrenous.stop.review import UNREAD_BYTES_MAX, decided_with, is_unread
-from entrenous.stop.store import registrations as claim_rows
 from entrenous.stop.store import uploads
 from entrenous.stop.store.audit_events import (
     FITS_MORE_EVENT,
     RETROACTIVE_EVENTS,
     append_event,
-    first_told,
-    review_told,
-    reviewer_told,
-    unkept_told,
+    first_confirmation_event,
+    review_event,
+    reviewer_event,
+    unkept_event,
 )
 from entrenous.stop.store.bank_store import SqlBankStore
 from entrenous.stop.store.due_work import SqlDueWork
@@ -33,6 +32,7 @@ from entrenous.stop.store.engine import (
     writing,
 )
 from entrenous.stop.store.prepared_statements import BatchInserter, PreparedInsert, Row
+from entrenous.stop.store.registrations import matching_claims
 from entrenous.stop.store.schema import (
     ACCEPTED,
     PAGE,
@@ -87,7 +87,7 @@ class SqlReviewDesk(SqlDueWork):
             if db.execute(known).first() is not None:
                 raise ReviewerKnown(name=name)
             db.execute(REVIEWER.insert().values(**values, added_at=at))
-            append_event(db, self.clock, reviewer_told("added", name))
+            append_event(db, self.clock, reviewer_event("added", name))
 
     def remove_reviewer(self, name: str) -> None:
         """Delete the reviewer, and take back their first confirmations."""
@@ -96,7 +96,7 @@ class SqlReviewDesk(SqlDueWork):
             if db.execute(REVIEWER.delete().where(REVIEWER.c.name == name)).rowcount == 0:
                 raise NoSuchReviewer(name=name)
             db.execute(theirs.values(first_confirmer=None))
-            append_event(db, self.clock, reviewer_told("removed", name))
+            append_event(db, self.clock, reviewer_event("removed", name))
 
     def reviewers(self) -> tuple[Reviewer, ...]:
         with reading(self.engine) as db:
@@ -119,7 +119,7 @@ class SqlReviewDesk(SqlDueWork):
             if review.first_confirmer:
                 return False
             uploads.change(db, case, first_confirmer=by)
-            append_event(db, self.clock, first_told(case, by))
+            append_event(db, self.clock, first_confirmation_event(case, by))
             return True
 
     def take_pages(self, before: datetime, most: int) -> tuple[Alert, ...]:
@@ -215,7 +215,7 @@ class SqlReviewQueue(SqlReviewDesk):
             if self._has_room(db, review, lead, size):
                 uploads.change(db, case, untrusted_upload=kept)
             else:
-                append_event(db, self.clock, unkept_told(case, size))
+                append_event(db, self.clock, unkept_event(case, size))
 
     def next(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
         """The oldest item in the queue after the case ``after``."""
@@ -262,7 +262,7 @@ class SqlReviewQueue(SqlReviewDesk):
             until = self.clock.now() + LISTED_FOR
             uploads.forget(db, (case, *review.also), state, until, keeps=keeps)
             uploads.lead_again(db, case)
-            append_event(db, self.clock, review_told(review, state, by))
+            append_event(db, self.clock, review_event(review, state, by))
             also(review, SqlBankStore(db, self.clock))
         scrub(self.engine)
         return review
@@ -287,7 +287,7 @@ class SqlReviewQueue(SqlReviewDesk):
     def hold_late(self, find: LateFind, held_per_hash: int) -> bool:
         """Quarantine an accepted upload, or add matches to one that waits already."""
         with writing(self.engine) as db:
-            matching = claim_rows.matching(db, [one.claim for one in find.matches])
+            matching = matching_claims(db, [one.claim for one in find.matches])
             left = [one for one in find.matches if one.claim in matching]
             if not left or not uploads.quarantine_retroactively(db, self.clock, find, left):
                 if uploads.fits_more(db, find, left):
@@ -342,7 +342,7 @@ class SqlReviewQueue(SqlReviewDesk):
                     untrusted_upload=kept, listed_until=None,
                 )  # fmt: skip
                 if untrusted_upload is not None and brought is None:
-                    append_event(db, self.clock, unkept_told(appeal.case, len(untrusted_upload)))
+                    append_event(db, self.clock, unkept_event(appeal.case, len(untrusted_upload)))
             uploads.change(db, appeal.case, appealed_at=stored_time(appeal.at))
             append_event(db, self.clock, ("case appealed", appeal.case, {}))
 

@@ -16,7 +16,7 @@ from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.nouns import Match, SoundPrint
 from entrenous.stop.nouns import AlertKind
 from entrenous.stop.review import is_same_flood, is_unread, wait_together
-from entrenous.stop.store.audit_events import append_event, flood_told
+from entrenous.stop.store.audit_events import append_event, flood_event
 from entrenous.stop.store.engine import insert_on_conflict
 from entrenous.stop.store.registrations import batches
 from entrenous.stop.store.schema import (
@@ -148,7 +148,7 @@ def gather(db: sa.Connection, clock: Clock, review: Review, held_per_hash: int) 
             return None
         lead = single[0].case
         _join(db, lead, [one.case for one in single[1:]])
-        append_event(db, clock, flood_told(lead, len(single) + 1))
+        append_event(db, clock, flood_event(lead, len(single) + 1))
         if len(single) + 1 > held_per_hash:  # not for repeats of one unreadable file
             _somebody_is_needed(db)
     _join(db, lead, [review.case])
