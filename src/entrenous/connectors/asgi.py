@@ -28,7 +28,7 @@ from entrenous.stop.client.gate_answer import (
     read_client_settings,
     strictest,
 )
-from entrenous.stop.client.upload_client import AsyncGateClient, TimeLeft, told_unasked
+from entrenous.stop.client.upload_client import AsyncGateClient, TimeLeft, hold_unasked
 from entrenous.stop.client.uploaded_files import Unreadable
 
 Message = MutableMapping[str, Any]
@@ -175,14 +175,16 @@ class GateMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = [(name, value) for name, value in scope["headers"] if not _is_ours(name)]
+        headers = [
+            (name, value) for name, value in scope["headers"] if not _is_decision_header(name)
+        ]
         target = scope.get("raw_path") or b""
         if self._rules.look_at(scope["method"], scope["path"], target):
-            await self._look(scope, headers, receive, send)
+            await self._check(scope, headers, receive, send)
         else:
             await self._app({**scope, "headers": headers}, receive, send)
 
-    async def _look(
+    async def _check(
         self,
         scope: MutableMapping[str, Any],
         headers: list[tuple[bytes, bytes]],
@@ -214,17 +216,17 @@ class GateMiddleware:
         try:
             await body.arrive(limit_of(self._setting.upload_bytes_max))
         except NoRoom:
-            return told_unasked(GateReason.BUSY, self._setting)
+            return hold_unasked(GateReason.BUSY, self._setting)
         if not body.is_whole:
-            return told_unasked(GateReason.TOO_LARGE, self._setting)
+            return hold_unasked(GateReason.TOO_LARGE, self._setting)
         types = _values(headers, b"content-type")
         codings = _values(headers, b"content-encoding")
         try:
             files = await anyio.to_thread.run_sync(files_of, body.held, types, codings)
         except Unreadable:
-            return told_unasked(GateReason.UNREADABLE, self._setting)
+            return hold_unasked(GateReason.UNREADABLE, self._setting)
         if len(files) > FILES_MAX:
-            return told_unasked(GateReason.TOO_MANY, self._setting)
+            return hold_unasked(GateReason.TOO_MANY, self._setting)
         return await self._settled(files, account)
 
     async def _settled(self, files: list[bytes], account: str) -> GateAnswer | None:
@@ -240,7 +242,7 @@ class GateMiddleware:
         return strictest(answers)
 
 
-def _is_ours(name: bytes) -> bool:
+def _is_decision_header(name: bytes) -> bool:
     """Whether a header has our name; some servers treat underscores as hyphens."""
     return name.lower().replace(b"_", b"-") == NAME
 

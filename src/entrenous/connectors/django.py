@@ -21,7 +21,7 @@ from entrenous.stop.client.gate_answer import (
     account_of,
     read_client_settings,
 )
-from entrenous.stop.client.upload_client import GateClient, told_unasked
+from entrenous.stop.client.upload_client import GateClient, hold_unasked
 
 NAME: Final = "ENTRENOUS_GATE"
 #: The upload handler stores its answers in ``request.entrenous``, by the name of the field.
@@ -148,7 +148,7 @@ class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
     def _answer(self) -> GateAnswer:
         data, self._held = self._held, None
         if data is None:
-            return told_unasked(GateReason.TOO_LARGE, gate_client().setting)
+            return hold_unasked(GateReason.TOO_LARGE, gate_client().setting)
         account, publishes = _account(self.request), self.on_hold == "publish"
         return gate_client().ask(bytes(data), account=account, publishes_held=publishes)
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from entrenous.base.errors import EntrenousError
 from entrenous.connectors.hma_curation import Curation, Exchanges
-from entrenous.connectors.hma_matching import Matching, Pictures, said
+from entrenous.connectors.hma_matching import Matching, Pictures, json_answer
 from entrenous.connectors.hma_requests import (
     CONTENT,
     SIGNAL,
@@ -61,22 +61,24 @@ class About:
         """The number of hashes, and the time of the latest change."""
         only_pdq(request)
         size, at = await run_in_threadpool(self._size)
-        return said({SIGNAL: {"present": True, "built_to": at, "size": size}})
+        return json_answer({SIGNAL: {"present": True, "built_to": at, "size": size}})
 
     async def signal_index(self, request: Request) -> Response:
         """The same in another form: every stored hash is indexed."""
         only_pdq(request)
         size, at = await run_in_threadpool(self._size)
         full = {"db_size": size, "index_size": size, "index_out_of_date": False}
-        return said({SIGNAL: full | {"newest_db_item": at, "index_built_to": at}})
+        return json_answer({SIGNAL: full | {"newest_db_item": at, "index_built_to": at}})
 
     async def signal_types(self, _request: Request) -> Response:
         """PDQ, which is always enabled."""
-        return said([{"name": SIGNAL, "enabled_ratio": 1.0}])
+        return json_answer([{"name": SIGNAL, "enabled_ratio": 1.0}])
 
     async def content_types(self, _request: Request) -> Response:
         """Photos; this API does not compare clips."""
-        return said([{"name": CONTENT, "enabled": True}, {"name": "video", "enabled": False}])
+        return json_answer(
+            [{"name": CONTENT, "enabled": True}, {"name": "video", "enabled": False}]
+        )
 
     async def change_signal_type(self, _request: Request) -> Response:
         """Refuse, and say what to do instead."""
@@ -123,10 +125,10 @@ def hma_app(
     ]
 
     async def site_map(_request: Request) -> Response:
-        return said(sorted(path.translate(_ANGLED) for path in _paths(rows)))
+        return json_answer(sorted(path.translate(_ANGLED) for path in _paths(rows)))
 
     async def openapi(_request: Request) -> Response:
-        return said(described(_paths(rows)))
+        return json_answer(described(_paths(rows)))
 
     rows += [("GET", "/site-map", site_map), ("GET", "/openapi/openapi.json", openapi)]
     app = Starlette(

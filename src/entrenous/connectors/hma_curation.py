@@ -15,7 +15,7 @@ from entrenous.connectors.hma_contents import (
     NUMBER_DIGITS_MAX,
     Changed,
     Content,
-    Said,
+    ContentNote,
     add,
     annotate,
     bank_described,
@@ -30,7 +30,7 @@ from entrenous.connectors.hma_contents import (
     switch_off,
     switch_on,
 )
-from entrenous.connectors.hma_matching import Pictures, said
+from entrenous.connectors.hma_matching import Pictures, json_answer
 from entrenous.connectors.hma_requests import (
     NAME_CHARS_MAX,
     SIGNAL,
@@ -52,7 +52,7 @@ from entrenous.fingerprint.nouns import TooFlat
 from entrenous.stop.banks import PolicyChange, set_policy
 from entrenous.stop.exchange_nouns import NoSuchSource, Source, SourceKind
 from entrenous.stop.exchange_stores import SourceStore
-from entrenous.stop.http.background_work import afterwards
+from entrenous.stop.http.background_work import run_after_answer
 from entrenous.stop.judge.look_back import look_back_now
 from entrenous.stop.nouns import Bank
 from entrenous.stop.platform import Platform
@@ -80,21 +80,23 @@ class Exchanges:
 
     async def apis(self, _request: Request) -> Response:
         """The kinds of sources that a gate can fetch from."""
-        return said(sorted(_APIS.values()))
+        return json_answer(sorted(_APIS.values()))
 
     async def exchanges(self, _request: Request) -> Response:
         sources = await run_in_threadpool(self.sources.sources)
-        return said(sorted(hma_name(one.name) for one in sources))
+        return json_answer(sorted(hma_name(one.name) for one in sources))
 
     async def exchange(self, request: Request) -> Response:
         """A source's kind; its address may be private."""
         source = await run_in_threadpool(self._called, request.path_params["exchange"])
-        return said({"name": hma_name(source.name), "api": _APIS[source.kind], "enabled": True})
+        return json_answer(
+            {"name": hma_name(source.name), "api": _APIS[source.kind], "enabled": True}
+        )
 
     async def status(self, request: Request) -> Response:
         """How far a source was read. Running and failed fetches are not recorded."""
         name = request.path_params["exchange"]
-        return said(await run_in_threadpool(self._status, name))
+        return json_answer(await run_in_threadpool(self._status, name))
 
     async def not_here(self, _request: Request) -> Response:
         """Refuse, and say what to do instead."""
@@ -143,16 +145,16 @@ class Curation:
     async def banks(self, _request: Request) -> Response:
         """All banks except the internal one of released uploads."""
         banks = await run_in_threadpool(shown_banks, self.platform)
-        return said([bank_described(bank) for bank in banks])
+        return json_answer([bank_described(bank) for bank in banks])
 
     async def make_bank(self, request: Request) -> Response:
         """Create a bank with the gate's cautious policy."""
         wanted = await json_object(request)
         bank = await run_in_threadpool(self._make, member(wanted, "name", str), _shadow(wanted))
-        return said(bank_described(bank), 201)
+        return json_answer(bank_described(bank), 201)
 
     async def bank(self, request: Request) -> Response:
-        return said(bank_described(await self._bank(request)))
+        return json_answer(bank_described(await self._bank(request)))
 
     async def change_bank(self, request: Request) -> Response:
         """Put a bank into shadow mode, or take it out."""
@@ -161,7 +163,7 @@ class Curation:
             raise NotOffered(instead=_NO_RENAMING)
         change = PolicyChange(shadow=_shadow(wanted))
         bank = await run_in_threadpool(set_policy, bank.name, change, self.platform)
-        return said(bank_described(bank))
+        return json_answer(bank_described(bank))
 
     async def drop_bank(self, request: Request) -> Response:
         """Refuse, and say what to do instead."""
@@ -174,7 +176,7 @@ class Curation:
         bits = bits_of(member(wanted, SIGNAL, str))
         if unknown := set(wanted) - {SIGNAL, "note", "metadata"}:
             raise BadParameter(why=f"{len(unknown)} of its signal types are unknown here")
-        said = Said.of(wanted.get("note"), wanted.get("metadata"))
+        said = ContentNote.of(wanted.get("note"), wanted.get("metadata"))
         return await self._add(bits, bank, said)
 
     async def add_photo(self, request: Request) -> Response:
@@ -184,7 +186,7 @@ class Curation:
         bank = await self._bank(request)
         hashed, form = await self.pictures.fingerprint(request)
         words = {**request.query_params, **form.untrusted_fields}
-        said_of_it = Said.of(words.get("note"), parsed(words.get("metadata", "")))
+        said_of_it = ContentNote.of(words.get("note"), parsed(words.get("metadata", "")))
         if hashed.quality < PDQ_QUALITY_MIN:
             raise TooFlat(quality=hashed.quality)
         return await self._add(hashed.bits, bank, said_of_it)
@@ -199,7 +201,7 @@ class Curation:
         if _asked(request, "include_metadata"):
             own = await run_in_threadpool(named, one, self.listings) or None
             answer["metadata"] = {"content_id": own, "content_uri": None, "json": {}, "collab": {}}
-        return said(answer)
+        return json_answer(answer)
 
     async def change_content(self, request: Request) -> Response:
         """Switch a content on, or off until a given time, or change its note."""
@@ -208,27 +210,29 @@ class Curation:
         one, made = await run_in_threadpool(self._change, _number(request), bank, change)
         answer = await run_in_threadpool(described, one, self.listings)
         answer |= {"signals": signals_of(one)} | _NO_METADATA
-        return _later(answer, self._afterwards(made))
+        return _with_background(answer, self._look_back_task(made))
 
     async def delete_content(self, request: Request) -> Response:
         """Withdraw a content for good."""
         bank = await self._bank(request)
-        return said({"deleted": await run_in_threadpool(self._delete, _number(request), bank)})
+        return json_answer(
+            {"deleted": await run_in_threadpool(self._delete, _number(request), bank)}
+        )
 
     async def _bank(self, request: Request) -> Bank:
         return await run_in_threadpool(bank_called, request.path_params["bank"], self.platform)
 
-    async def _add(self, bits: bytes, bank: Bank, said_of_it: Said) -> Response:
+    async def _add(self, bits: bytes, bank: Bank, said_of_it: ContentNote) -> Response:
         number, made = await run_in_threadpool(self._list, bits, bank, said_of_it)
         answer = {"id": number, "signals": {SIGNAL: bits.hex()}}
-        return _later(answer, self._afterwards(made))
+        return _with_background(answer, self._look_back_task(made))
 
     def _make(self, untrusted_name: str, shadow: bool | None) -> Bank:  # noqa: FBT001 (in a thread)
         bank = Bank(new_name(untrusted_name, self.platform), shadow=bool(shadow))
         self.platform.bank.set_bank(bank)
         return bank
 
-    def _list(self, bits: bytes, bank: Bank, said_of_it: Said) -> tuple[int, Claim | None]:
+    def _list(self, bits: bytes, bank: Bank, said_of_it: ContentNote) -> tuple[int, Claim | None]:
         number, made = add(bits, bank, said_of_it.note, self.platform)
         if said_of_it.content_id:
             name(content(number, bank, self.platform), said_of_it.content_id, self.listings)
@@ -251,16 +255,16 @@ class Curation:
         except NoSuchContent:
             return 0
 
-    def _afterwards(self, made: Claim | None) -> BackgroundTask | None:
+    def _look_back_task(self, made: Claim | None) -> BackgroundTask | None:
         """Look back at uploads that were let through before, as for a person's claim."""
         if made is None:
             return None
-        return BackgroundTask(afterwards, look_back_now, self.platform)
+        return BackgroundTask(run_after_answer, look_back_now, self.platform)
 
 
-def _later(answer: dict[str, Any], afterwards: BackgroundTask | None) -> Response:
-    response = said(answer)
-    response.background = afterwards
+def _with_background(answer: dict[str, Any], run_after_answer: BackgroundTask | None) -> Response:
+    response = json_answer(answer)
+    response.background = run_after_answer
     return response
 
 

@@ -94,7 +94,7 @@ def _text(untrusted_data: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class HashMatch:
     """A matching claim, its distance in bits, and the number of the matched hash."""
 
     number: int
@@ -103,58 +103,66 @@ class Fit:
     bank: Bank
 
 
-def fits_near(seen: Seen, platform: Platform) -> list[Fit]:
+def matches_near(seen: Seen, platform: Platform) -> list[HashMatch]:
     """Claims with a whole picture's hash within their bank's radius, nearest first."""
     closest: dict[int, int] = {}
     for one in platform.index.near([bits for _, bits in seen], part=False):
         closest[one.entry] = min(one.distance, closest.get(one.entry, one.distance))
     claims = platform.bank.claims_on(closest)
     banks: dict[BankName, Bank] = {bank.name: bank for bank in banks_as_they_act(platform)}
-    fits = [Fit(entry, closest[entry], claim, banks[claim.bank]) for entry, claim in claims]
-    inside = [fit for fit in fits if fit.distance <= fit.bank.radius]
-    return sorted(inside, key=lambda fit: (fit.distance, fit.number))
+    matches = [
+        HashMatch(entry, closest[entry], claim, banks[claim.bank]) for entry, claim in claims
+    ]
+    inside = [match for match in matches if match.distance <= match.bank.radius]
+    return sorted(inside, key=lambda match: (match.distance, match.number))
 
 
-def all_of(fits: list[Fit], wanted: Collection[str] | None) -> list[Fit]:
+def matches_in_banks(matches: list[HashMatch], wanted: Collection[str] | None) -> list[HashMatch]:
     """Matches in the banks with these names, or in all; one per hash, acted on or not."""
-    first: dict[int, Fit] = {}
-    for fit in _in_banks(fits, wanted):
-        first.setdefault(fit.number, fit)
+    first: dict[int, HashMatch] = {}
+    for match in _shown_in_banks(matches, wanted):
+        first.setdefault(match.number, match)
     return list(first.values())
 
 
-def acted_on(fits: list[Fit], wanted: Collection[str] | None) -> dict[str, list[dict[str, Any]]]:
+def matches_acted_on(
+    matches: list[HashMatch], wanted: Collection[str] | None
+) -> dict[str, list[dict[str, Any]]]:
     """Matches that the gate would act on, by bank: not in shadow mode, and not overruled by a
     reviewer who released this picture (:func:`answered`).
     """
-    released = [release_of(_match(fit), fit.claim) for fit in fits if fit.bank.name == RELEASED]
+    released = [
+        release_of(_match(match), match.claim) for match in matches if match.bank.name == RELEASED
+    ]
     answer: dict[str, list[dict[str, Any]]] = {}
-    for fit in _in_banks(fits, wanted):
-        outcome = called_for(_match(fit), fit.claim, fit.bank)
+    for match in _shown_in_banks(matches, wanted):
+        outcome = called_for(_match(match), match.claim, match.bank)
         is_answered = outcome is not Outcome.LET_THROUGH and answered(
-            outcome, _match(fit), fit.claim, released
+            outcome, _match(match), match.claim, released
         )
-        if fit.bank.shadow or is_answered:
+        if match.bank.shadow or is_answered:
             continue
-        said = described(fit)
-        contents = answer.setdefault(hma_name(fit.bank.name), [])
+        said = described(match)
+        contents = answer.setdefault(hma_name(match.bank.name), [])
         if said not in contents:
             contents.append(said)
     return answer
 
 
-def described(fit: Fit) -> dict[str, Any]:
+def described(match: HashMatch) -> dict[str, Any]:
     """A match in HMA's form, where the distance is a string."""
-    return {"bank_content_id": fit.number, "distance": str(fit.distance)}
+    return {"bank_content_id": match.number, "distance": str(match.distance)}
 
 
-def _in_banks(fits: list[Fit], wanted: Collection[str] | None) -> Iterator[Fit]:
-    shown = (fit for fit in fits if fit.bank.name != RELEASED)
-    return (fit for fit in shown if wanted is None or hma_name(fit.bank.name) in wanted)
+def _shown_in_banks(
+    matches: list[HashMatch], wanted: Collection[str] | None
+) -> Iterator[HashMatch]:
+    shown = (match for match in matches if match.bank.name != RELEASED)
+    return (match for match in shown if wanted is None or hma_name(match.bank.name) in wanted)
 
 
-def _match(fit: Fit) -> Match:
-    return Match(fit.claim.bank, fit.claim.id, fit.distance, "")
+def _match(match: HashMatch) -> Match:
+    return Match(match.claim.bank, match.claim.id, match.distance, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,22 +228,23 @@ class Matching:
         no_url(request)
         only_pdq(request)
         hashed, _ = await self.pictures.fingerprint(request)
-        return said({SIGNAL: hashed.hex if hashed.quality >= PDQ_QUALITY_MIN else ""})
+        return json_answer({SIGNAL: hashed.hex if hashed.quality >= PDQ_QUALITY_MIN else ""})
 
     async def raw_lookup(self, request: Request) -> Response:
         """All matches of a hash, including banks in shadow mode."""
         seen = _signal(request)
         with_distance = flag(request.query_params.get("include_distance", ""), "include_distance")
-        fits = await run_in_threadpool(self._all_of, seen, request.query_params.get("banks", ""))
-        matches = [described(fit) if with_distance else fit.number for fit in fits]
-        return said({"matches": matches})
+        banks = request.query_params.get("banks", "")
+        found = await run_in_threadpool(self._in_banks, seen, banks)
+        matches = [described(match) if with_distance else match.number for match in found]
+        return json_answer({"matches": matches})
 
     async def lookup(self, request: Request) -> Response:
         """Matches of a hash that the gate would act on, by bank."""
         no_url(request)
         seen = _signal(request)
         banks = request.query_params.get("banks", "")
-        return said(await run_in_threadpool(self._acted_on, seen, banks))
+        return json_answer(await run_in_threadpool(self._acted_on, seen, banks))
 
     async def lookup_file(self, request: Request) -> Response:
         """The same for a picture in all orientations; nothing for a flat one."""
@@ -243,7 +252,7 @@ class Matching:
         only_pdq(request)
         seen = await self.pictures.views(request)
         banks = request.query_params.get("banks", "")
-        return said({SIGNAL: await run_in_threadpool(self._acted_on, seen, banks)})
+        return json_answer({SIGNAL: await run_in_threadpool(self._acted_on, seen, banks)})
 
     async def compare(self, request: Request) -> Response:
         asked = await json_object(request)
@@ -252,18 +261,18 @@ class Matching:
             raise BadParameter(why=f'{{"{SIGNAL}": [hash, hash]}} is expected')
         one, other = (Fingerprint(SIGNAL, bits_of(signal), 0) for signal in pair)
         bits = distance(one, other)
-        return said({SIGNAL: [bits <= PDQ_RADIUS, {"distance": bits}]})
+        return json_answer({SIGNAL: [bits <= PDQ_RADIUS, {"distance": bits}]})
 
-    def _all_of(self, seen: Seen, untrusted_banks: str) -> Any:
+    def _in_banks(self, seen: Seen, untrusted_banks: str) -> Any:
         wanted = names_wanted(untrusted_banks, self.platform)
-        return all_of(fits_near(seen, self.platform), wanted)
+        return matches_in_banks(matches_near(seen, self.platform), wanted)
 
     def _acted_on(self, seen: Seen, untrusted_banks: str) -> Any:
         wanted = names_wanted(untrusted_banks, self.platform)
-        return acted_on(fits_near(seen, self.platform) if seen else [], wanted)
+        return matches_acted_on(matches_near(seen, self.platform) if seen else [], wanted)
 
 
-def said(answer: Any, status: int = 200) -> JSONResponse:
+def json_answer(answer: Any, status: int = 200) -> JSONResponse:
     """An uncacheable JSON answer."""
     return JSONResponse(answer, status, PRIVATE)
 

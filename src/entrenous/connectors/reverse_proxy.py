@@ -57,7 +57,7 @@ def proxy_app(
         BadSetting.
     """
     name = _header_name(account_header)
-    account = partial(_said_in, name) if name else None
+    account = partial(_user_in, name) if name else None
     return GateMiddleware(
         Upstream(upstream), setting, paths=paths, on_hold=on_hold, account=account
     )
@@ -69,7 +69,7 @@ def _header_name(text: str) -> bytes:
     return text.lower().encode()
 
 
-def _said_in(name: bytes, scope: MutableMapping[str, Any]) -> str:
+def _user_in(name: bytes, scope: MutableMapping[str, Any]) -> str:
     """The value, or "" if the header is repeated: one of them may be the sender's own."""
     values = [value for own, value in scope["headers"] if own.lower() == name]
     return values[0].decode("latin-1") if len(values) == 1 else ""
@@ -109,7 +109,7 @@ class Upstream:
         request = httpx.Request(
             scope["method"],
             self._address(scope),
-            headers=_forwarded(_passed(scope["headers"]), scope),
+            headers=_forwarded(_without_hop_headers(scope["headers"]), scope),
             content=_body(receive) if _has_body(scope["headers"]) else None,
             extensions={"timeout": _TIMEOUT.as_dict()},
         )
@@ -123,7 +123,7 @@ class Upstream:
             return
         try:
             async with anyio.create_task_group() as both:
-                both.start_soon(_until_gone, receive, both.cancel_scope)
+                both.start_soon(_cancel_on_disconnect, receive, both.cancel_scope)
                 await _answer(answer, send)
                 both.cancel_scope.cancel()
         finally:
@@ -137,7 +137,7 @@ class Upstream:
         return self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + path + query)
 
 
-async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
     """Cancel the answer when the client disconnects, since some answers are endless."""
     while (await receive())["type"] == "http.request":
         pass
@@ -145,7 +145,7 @@ async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:
 
 
 async def _answer(answer: httpx.Response, send: Send) -> None:
-    given = _passed((name.lower(), value) for name, value in answer.headers.raw)
+    given = _without_hop_headers((name.lower(), value) for name, value in answer.headers.raw)
     headers = [(name, value) for name, value in given if name != b"date"]  # the server sets it
     await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
     async for chunk in answer.aiter_raw():
@@ -169,7 +169,7 @@ def _has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return b"transfer-encoding" in names or names.get(b"content-length", b"0") != b"0"
 
 
-def _passed(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _without_hop_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Drop headers for one hop only, by name or because "Connection" lists them."""
     given = list(headers)
     named = b",".join(value for name, value in given if name.lower() == b"connection")

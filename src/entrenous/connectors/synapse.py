@@ -30,7 +30,7 @@ except ImportError:  # not part of the module API; without it, uploads are not c
 _LOG: Final = logging.getLogger("entrenous.hooks")
 _CHOICES: Final = ("publish", "quarantine")
 #: Prefix of the case in ``quarantined_by``, so that only files hidden by us are shown again.
-_BY: Final = "entrenous "
+_PREFIX: Final = "entrenous "
 # Synapse inserts a file's row only after the check, so hiding it is retried until the row exists.
 _HIDE_MS: Final = 25
 _HIDE_TRIES: Final = 2400  # for a minute
@@ -130,7 +130,7 @@ class GateModule:
         """Quarantine this one file, once it has a row. Synapse's own function would hide all copies
         of the same bytes, including those from before the claim.
         """
-        by = _BY + case
+        by = _PREFIX + case
         sql, values = (
             (_HIDE_OWN, (by, file)) if server is None else (_HIDE_REMOTE, (by, file, server))
         )
@@ -145,14 +145,16 @@ class GateModule:
         """Show files that a reviewer released or whose claim was withdrawn."""
         if not self._knows_all:
             found = await self._api.run_db_interaction("entrenous_hidden", _hidden_by)
-            self._hidden |= {by.removeprefix(_BY): None for by in found}
+            self._hidden |= {by.removeprefix(_PREFIX): None for by in found}
             self._knows_all = True
         for case in list(self._hidden)[:_ASKED_MAX]:
             state = await self._api.defer_to_thread(self._client.state_of, case)
             del self._hidden[case]
             if state in ("released", "closed"):
                 for sql in _SHOW:
-                    await self._api.run_db_interaction("entrenous_show", _rows, sql, (_BY + case,))
+                    await self._api.run_db_interaction(
+                        "entrenous_show", _rows, sql, (_PREFIX + case,)
+                    )
             elif state != "confirmed":
                 self._hidden[case] = None  # to the end: query the others first
 
@@ -164,7 +166,7 @@ def _rows(transaction: Any, sql: str, values: tuple[str, ...]) -> int:
 
 
 def _hidden_by(transaction: Any) -> list[str]:
-    transaction.execute(_HIDDEN, (_BY + "%", _BY + "%"))
+    transaction.execute(_HIDDEN, (_PREFIX + "%", _PREFIX + "%"))
     return [str(value) for (value,) in transaction.fetchall()]
 
 

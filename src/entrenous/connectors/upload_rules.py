@@ -117,14 +117,16 @@ def reply_to(answer: GateAnswer, on_hold: str, appeal_url: str) -> Reply | None:
     if error is None or (answer.acts is GateVerdict.HOLD and on_hold == "header"):
         return None
     status = 422 if answer.case else _UNASKED.get(answer.why, (UncheckedUpload, 503))[1]
-    return replace(problem(error, status, **_named(answer)), again_s=_again_s(answer, status))
+    return replace(
+        problem(error, status, **_appeal_members(answer)), again_s=_again_s(answer, status)
+    )
 
 
 def _again_s(answer: GateAnswer, status: int) -> int | None:
     return _RETRY_S if status == 503 else answer.again_s
 
 
-def _named(answer: GateAnswer) -> dict[str, str]:
+def _appeal_members(answer: GateAnswer) -> dict[str, str]:
     """The members with which the uploader can appeal."""
     named = {"case": answer.case, "secret": answer.secret}
     return {name: value for name, value in named.items() if value}
@@ -161,11 +163,11 @@ _FORM_BYTES_MAX: Final = 64 * 1024  # of headers and other fields, besides the f
 _METHODS: Final = frozenset(("POST", "PUT", "PATCH"))
 _WORD: Final = re.compile(r"[\w-]")
 # Servers parse some paths differently. As sent: with one of . / ; \ % percent-encoded.
-_WRITTEN_ODDLY: Final = re.compile(r"%(?:2[ef5]|3b|5c)", re.IGNORECASE)
+_ENCODED_SPECIAL: Final = re.compile(r"%(?:2[ef5]|3b|5c)", re.IGNORECASE)
 # Decoded: with percent signs left; with parameters of a segment (dropped by Java servers);
 # backslashes (slashes to some); invalid UTF-8; empty segments; segments that end with dots or
 # spaces (dropped by Windows); or a script before the route (PHP).
-_READ_IN_MANY_WAYS: Final = re.compile(
+_AMBIGUOUS: Final = re.compile(
     r"[%;\\\ufffd]|//|[. ](?:/|$)|\.(?:php\d?|phtml|f?cgi|pl|aspx?|ashx|jsp)/"
 )
 _ON_HOLD: Final = ("publish", "header")
@@ -215,14 +217,14 @@ class Rules:
         if method.upper() not in _METHODS:
             return False
         sent = untrusted_target.decode(errors="replace").partition("?")[0]
-        if _WRITTEN_ODDLY.search(sent):
+        if _ENCODED_SPECIAL.search(sent):
             return True
         return self._covers(path) or (bool(sent) and self._covers(unquote(sent)))
 
     def _covers(self, decoded: str) -> bool:
         plain = _plain(decoded)
-        is_odd = not plain.isprintable() or _READ_IN_MANY_WAYS.search(plain) is not None
-        return is_odd or any(_is_below(plain, _plain(own)) for own in map(_written, self.paths))
+        is_odd = not plain.isprintable() or _AMBIGUOUS.search(plain) is not None
+        return is_odd or any(_is_below(plain, _plain(own)) for own in map(_unquoted, self.paths))
 
 
 def rules_of(paths: Iterable[str], on_hold: str) -> Rules:
@@ -278,7 +280,7 @@ def _is_path(path: object) -> bool:
     return {".", ".."}.isdisjoint(path.split("/"))
 
 
-def _written(own: str) -> str:
+def _unquoted(own: str) -> str:
     """Normalize an operator's path, which may be encoded and have repeated slashes."""
     return re.sub("/+", "/", unquote(own))
 

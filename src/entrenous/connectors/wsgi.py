@@ -30,7 +30,7 @@ from entrenous.stop.client.upload_client import (
     GateClient,
     Readable,
     TimeLeft,
-    told_unasked,
+    hold_unasked,
 )
 from entrenous.stop.client.uploaded_files import Unreadable
 
@@ -96,13 +96,13 @@ class GateMiddleware:
         whole = body.read_up_to(limit_of(self._setting.upload_bytes_max))
         environ["wsgi.input"] = io.BufferedReader(body)
         if whole is None:
-            return told_unasked(GateReason.TOO_LARGE, self._setting)
+            return hold_unasked(GateReason.TOO_LARGE, self._setting)
         try:
             files = files_of(whole, _given(environ, "CONTENT_TYPE"), _coded(environ))
         except Unreadable:
-            return told_unasked(GateReason.UNREADABLE, self._setting)
+            return hold_unasked(GateReason.UNREADABLE, self._setting)
         if len(files) > FILES_MAX:
-            return told_unasked(GateReason.TOO_MANY, self._setting)
+            return hold_unasked(GateReason.TOO_MANY, self._setting)
         left = TimeLeft(self._setting.budget_s)  # one budget for all files
         account = account_of(self._account(environ), environ.get("REMOTE_ADDR", ""))
         held = self._rules.publishes_held

@@ -76,9 +76,7 @@ def test_what_was_let_through_before_is_compared_again_when_wanted(
     assert json.loads(gate("status", "--json")[1])["look_backs"] == 0
     status, said = gate("bank", "policy", "list", "--look-back")
     assert status == 0
-    assert said.endswith(
-        "The running gate compares 1 claims with uploads that were let through.\n"
-    )
+    assert said.endswith("The running gate compares 1 claims with uploads that were let through.\n")
     assert json.loads(gate("status", "--json")[1])["look_backs"] == 1
     said = gate("bank", "policy", "list", "--shadow", "--look-back", "--json")[1]
     assert json.loads(said)["look_backs_due"] == 0

@@ -5,7 +5,7 @@ import pytest
 
 from entrenous.base.secret import Secret
 from entrenous.stop.http.access import GateAccess
-from entrenous.stop.http.background_work import BackgroundTasks, in_pieces, run_recurring
+from entrenous.stop.http.background_work import BackgroundTasks, run_in_pieces, run_recurring
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
@@ -40,7 +40,7 @@ def test_much_work_is_done_in_pieces_and_an_end_waits_for_one_alone() -> None:
         return len(done) % 3  # the third time nothing is left
 
     async def story() -> None:
-        async with in_pieces(work, every_s=60):
+        async with run_in_pieces(work, every_s=60):
             with anyio.fail_after(10):
                 while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
                     await anyio.sleep(0.01)
@@ -57,7 +57,7 @@ def test_a_piece_that_fails_is_tried_again_later() -> None:
         raise BankUnreachable(why="away")
 
     async def story() -> None:
-        async with in_pieces(work, every_s=0.01):
+        async with run_in_pieces(work, every_s=0.01):
             with anyio.fail_after(10):
                 while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
                     await anyio.sleep(0.01)

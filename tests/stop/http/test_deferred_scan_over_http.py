@@ -13,7 +13,7 @@ from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match
 from entrenous.stop.client.registration_client import HttpBankClient
 from entrenous.stop.http.access import GateAccess
-from entrenous.stop.http.background_work import each_minute
+from entrenous.stop.http.background_work import minutely_work
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.http.review_requests import PUBLISHED_MAX
 from entrenous.stop.judge.decide import decide_upload, judge_upload
@@ -179,7 +179,7 @@ def test_skipped_ones_are_said_once_for_all(
     platform: Platform, clock: WoundClock, hers: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     none = replace(platform, limits=replace(platform.limits, slow_looks=1))
-    works: tuple[Callable[[], object], ...] = each_minute(none)
+    works: tuple[Callable[[], object], ...] = minutely_work(none)
     for _ in range(3):
         judge_upload(jpeg(hers), none)
     clock.wind(minutes=2)
@@ -197,7 +197,7 @@ def test_where_slow_looks_are_off_none_is_said_to_be_skipped(
     clock.wind(minutes=2)
     none = replace(platform, limits=replace(platform.limits, slow_looks=0))
     with caplog.at_level(logging.WARNING):
-        for work in each_minute(none):
+        for work in minutely_work(none):
             work()
     assert [one for one in caplog.records if one.name == "entrenous.gate"] == []
     assert platform.reviews.due().slow_looks == 0
@@ -207,7 +207,7 @@ def test_a_clock_that_cannot_be_right_is_said(
     platform: Platform, clock: WoundClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
-        for work in each_minute(platform):
+        for work in minutely_work(platform):
             work()
         clock.wind(days=60)
     (said,) = [one for one in caplog.records if one.name == "entrenous.gate"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.stop.http.access import HourlyLimit, households
+from entrenous.stop.http.access import HourlyLimit, client_networks
 from entrenous.stop.nouns import GateBusy, GateLimits
 from tests.stop.http.conftest import WoundClock
 
@@ -45,7 +45,7 @@ def test_ten_thousand_devices_share_a_limit_too() -> None:
 
 def test_who_has_a_network_of_addresses_is_one_household() -> None:
     def household(client: str) -> str:
-        return households(client)[0][0]
+        return client_networks(client)[0][0]
 
     assert household("2001:db8:1:2::7") == household("2001:db8:1:2:ffff::9")
     assert household("2001:db8:1:2::7") != household("2001:db8:1:3::7")
@@ -86,10 +86,10 @@ def test_the_wait_is_in_the_answers_header(web: httpx.Client, clock: WoundClock)
 
 @given(st.ip_addresses().map(str) | st.text())
 def test_any_client_is_some_household(client: str) -> None:
-    names = [name for name, _ in households(client)]
+    names = [name for name, _ in client_networks(client)]
     assert len(set(names)) == len(names)
     if len(names) > 1:
         inside = ipaddress.ip_network(names[0])[7]
-        assert [name for name, _ in households(str(inside))] == names
+        assert [name for name, _ in client_networks(str(inside))] == names
     else:
-        assert households(names[0]) == ((names[0], 1),)
+        assert client_networks(names[0]) == ((names[0], 1),)

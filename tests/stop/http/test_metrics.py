@@ -19,7 +19,7 @@ from entrenous.stop.banks import import_hashes
 from entrenous.stop.client.registration_client import HttpBankClient
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
-from entrenous.stop.http.metrics import Metered, Meters, Sight, event_of
+from entrenous.stop.http.metrics import GateMetrics, MetricsMiddleware, Snapshot, event_of
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.nouns import PEOPLE, Bank
 from entrenous.stop.platform import Platform
@@ -43,7 +43,7 @@ def jpeg(pixels: Any) -> bytes:
 def look(platform: Platform, tmp_path: Path) -> Any:
     index = FileIndex(tmp_path / "index", platform.bank)
 
-    def look() -> Sight:
+    def look() -> Snapshot:
         return figures_of(platform), index.standing()
 
     return look
@@ -210,7 +210,7 @@ def test_which_program_answers(web: httpx.Client) -> None:
 
 
 def test_an_answer_is_counted_once_whatever_is_done_afterwards(look: Any) -> None:
-    meters = Meters(look)
+    meters = GateMetrics(look)
 
     async def answers_and_breaks(scope: Any, _receive: Any, send: Any) -> None:
         if scope["path"] == "/v1/uploads":
@@ -220,7 +220,7 @@ def test_an_answer_is_counted_once_whatever_is_done_afterwards(look: Any) -> Non
 
     for path in ("/v1/uploads", "/v1/claims"):
         with (
-            httpx.Client(transport=Direct(Metered(answers_and_breaks, meters))) as web,
+            httpx.Client(transport=Direct(MetricsMiddleware(answers_and_breaks, meters))) as web,
             pytest.raises(ArithmeticError),
         ):
             web.post(f"{URL}{path}")

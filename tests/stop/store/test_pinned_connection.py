@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from entrenous.base.identifiers import BankName
 from entrenous.stop.nouns import Bank, BankUnreachable
 from entrenous.stop.store.bank_store import SqlBankStore
-from entrenous.stop.store.engine import glancing, reading
+from entrenous.stop.store.engine import reading, reading_once
 from entrenous.stop.store.schema import BANK
 from tests.stop.store.bank_stores import engine_of
 
@@ -25,7 +25,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
 
 
 def counted(engine: sa.Engine) -> int:
-    with glancing(engine) as db:
+    with reading_once(engine) as db:
         return int(db.execute(COUNT).scalar_one())
 
 
@@ -38,22 +38,22 @@ def test_a_glance_sees_what_was_written_since_the_last_one(engine: sa.Engine) ->
 
 
 def test_one_inside_of_another_has_a_connection_of_its_own(engine: sa.Engine) -> None:
-    with glancing(engine) as one, glancing(engine) as other:
+    with reading_once(engine) as one, reading_once(engine) as other:
         assert one is not other
         assert one.execute(COUNT).scalar_one() == other.execute(COUNT).scalar_one()
-    with glancing(engine) as again:
+    with reading_once(engine) as again:
         assert again is one
 
 
 def test_after_a_fault_there_is_another_one(engine: sa.Engine) -> None:
-    with pytest.raises(BankUnreachable), glancing(engine) as broken:
+    with pytest.raises(BankUnreachable), reading_once(engine) as broken:
         broken.exec_driver_sql("SELECT nothing FROM nowhere")
     assert broken.closed
     assert counted(engine) >= 0
 
 
 def test_it_is_closed_with_the_engine_and_opened_again(engine: sa.Engine) -> None:
-    with glancing(engine) as kept:
+    with reading_once(engine) as kept:
         pass
     engine.dispose()
     assert kept.closed

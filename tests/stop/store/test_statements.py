@@ -13,7 +13,7 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.nouns import Bank, BankUnreachable
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.bank_store import SqlBankStore
-from entrenous.stop.store.engine import glancing, inserting, reading
+from entrenous.stop.store.engine import inserting_once, reading, reading_once
 from entrenous.stop.store.prepared_statements import PreparedInsert, PreparedSelect
 from entrenous.stop.store.schema import BANK, UPLOAD
 from entrenous.stop.upload_record import Outcome
@@ -47,11 +47,11 @@ def by_sqlalchemy(engine: sa.Engine) -> list[Any]:
 
 
 def test_a_row_is_written_and_read_as_by_sqlalchemy(engine: sa.Engine) -> None:
-    with inserting(engine) as db:
+    with inserting_once(engine) as db:
         INSERT.run(db, [ROW])
     (there,) = by_sqlalchemy(engine)
     assert {name: there._mapping[name] for name in ROW} == ROW
-    with glancing(engine) as db:
+    with reading_once(engine) as db:
         (found,) = EVERY.rows(db)
     assert found._asdict() == dict(there._mapping)
 
@@ -60,10 +60,10 @@ def test_several_rows_are_written_together_or_not_at_all(tmp_path: Path) -> None
     """In SQLite, where uploads are written so."""
     engine = engine_of("sqlite", None, tmp_path)  # type: ignore[arg-type]
     other = {**ROW, "case_number": "another"}
-    with pytest.raises(BankUnreachable, match="UNIQUE"), inserting(engine) as db:
+    with pytest.raises(BankUnreachable, match="UNIQUE"), inserting_once(engine) as db:
         INSERT.run(db, [other, ROW, ROW])
     assert by_sqlalchemy(engine) == []
-    with inserting(engine) as db:
+    with inserting_once(engine) as db:
         INSERT.run(db, [other, ROW])
     assert len(by_sqlalchemy(engine)) == 2
     engine.dispose()
@@ -73,7 +73,7 @@ def test_values_are_given_by_name_and_types_are_kept(engine: sa.Engine) -> None:
     bank = SqlBankStore(engine)
     bank.set_bank(Bank(BankName("narrow"), radius=10))
     bank.set_bank(Bank(BankName("shadow"), radius=31, shadow=True))
-    with glancing(engine) as db:
+    with reading_once(engine) as db:
         assert [(one.name, one.shadow) for one in WIDER.rows(db)] == [("shadow", True)]
         every = WIDER.rows(db, {"least": 0})
         assert {one.name: one.shadow for one in every} == {"narrow": False, "shadow": True}
@@ -83,18 +83,18 @@ def test_a_value_that_is_missing_is_a_fault_of_ours_and_nothing_is_written(
     engine: sa.Engine,
 ) -> None:
     without = {name: value for name, value in ROW.items() if name != "bits"}
-    with pytest.raises(KeyError, match="bits"), inserting(engine) as db:
+    with pytest.raises(KeyError, match="bits"), inserting_once(engine) as db:
         INSERT.run(db, [without])
     assert by_sqlalchemy(engine) == []
     asked = PreparedSelect(sa.select(BANK).where(BANK.c.radius >= sa.bindparam("least")))
-    with pytest.raises(KeyError, match="least"), glancing(engine) as db:
+    with pytest.raises(KeyError, match="least"), reading_once(engine) as db:
         asked.rows(db)
 
 
 def test_inside_of_a_transaction_it_sees_what_that_one_sees(engine: sa.Engine) -> None:
     with reading(engine) as db:
         assert EVERY.rows(db) == []
-        with inserting(engine) as beside:
+        with inserting_once(engine) as beside:
             INSERT.run(beside, [ROW])
         assert EVERY.rows(db) == []
     with reading(engine) as db:
@@ -102,18 +102,18 @@ def test_inside_of_a_transaction_it_sees_what_that_one_sees(engine: sa.Engine) -
 
 
 def test_while_the_kept_connection_is_out_another_one_writes(engine: sa.Engine) -> None:
-    with glancing(engine), inserting(engine) as db:
+    with reading_once(engine), inserting_once(engine) as db:
         INSERT.run(db, [ROW])
     assert len(by_sqlalchemy(engine)) == 1
-    with inserting(engine) as db:
+    with inserting_once(engine) as db:
         INSERT.run(db, [{**ROW, "case_number": "next"}])
     assert len(by_sqlalchemy(engine)) == 2
 
 
 def test_after_a_question_by_sqlalchemy_it_is_committed_all_the_same(engine: sa.Engine) -> None:
-    with glancing(engine) as db:
+    with reading_once(engine) as db:
         assert db.execute(sa.select(sa.func.count()).select_from(UPLOAD)).scalar_one() == 0
-    with inserting(engine) as db:
+    with inserting_once(engine) as db:
         INSERT.run(db, [ROW])
     assert len(by_sqlalchemy(engine)) == 1
 
@@ -122,11 +122,11 @@ def test_what_the_database_refuses_is_said_in_our_words_and_the_next_one_is_take
     engine: sa.Engine,
 ) -> None:
     for _ in range(2):
-        with pytest.raises(BankUnreachable) as told, inserting(engine) as db:
+        with pytest.raises(BankUnreachable) as told, inserting_once(engine) as db:
             INSERT.run(db, [{**ROW, "outcome": None}])
         assert "3f9a" not in str(told.value)  # no value of a row
         assert by_sqlalchemy(engine) == []
-    with inserting(engine) as db:
+    with inserting_once(engine) as db:
         INSERT.run(db, [ROW])
     assert len(by_sqlalchemy(engine)) == 1
 
@@ -135,13 +135,13 @@ def test_a_connection_that_broke_is_replaced(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     engine = engine_of("sqlite", request, tmp_path)
-    with glancing(engine) as db:
+    with reading_once(engine) as db:
         driver = db.connection.driver_connection
         assert driver is not None
         driver.close()
-    with pytest.raises(BankUnreachable), glancing(engine) as db:
+    with pytest.raises(BankUnreachable), reading_once(engine) as db:
         EVERY.rows(db)
-    with glancing(engine) as db:
+    with reading_once(engine) as db:
         assert EVERY.rows(db) == []
     engine.dispose()
 

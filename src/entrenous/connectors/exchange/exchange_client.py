@@ -66,7 +66,7 @@ def headers_for(source: Source, environment: Mapping[str, str]) -> dict[str, str
 def check_file(source: Source) -> None:
     """Check the source's credentials file, if it has one; raises as :func:`headers_for`."""
     if source.credentials:
-        known = _of_file(source)
+        known = _read_file(source)
         if known is None:
             raise _missing(source)
         _headers(source, known.reveal().decode("latin-1"))
@@ -74,15 +74,15 @@ def check_file(source: Source) -> None:
 
 def _headers(source: Source, text: str) -> dict[str, str]:
     if not text.isprintable() or not text.isascii():
-        raise _odd(source)
+        raise _malformed(source)
     if source.kind is SourceKind.STOPNCII:
         function, comma, subscription = text.partition(",")
         if not (function and comma and subscription):
-            raise _odd(source)
+            raise _malformed(source)
         return {"x-functions-key": function, "Ocp-Apim-Subscription-Key": subscription}
     if source.kind is SourceKind.NCMEC:
         if ":" not in text:
-            raise _odd(source)
+            raise _malformed(source)
         return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
     return {"Authorization": f"Bearer {text}"}
 
@@ -91,10 +91,10 @@ def _read(source: Source, environment: Mapping[str, str]) -> Secret | None:
     text = environment.get(variable_of(source), "").strip()
     if text:
         return Secret(text.encode())
-    return _of_file(source) if source.credentials else None
+    return _read_file(source) if source.credentials else None
 
 
-def _of_file(source: Source) -> Secret | None:
+def _read_file(source: Source) -> Secret | None:
     """Check and read through one descriptor, so that the file cannot be replaced in between."""
     path = Path(source.credentials)
     try:
@@ -107,7 +107,7 @@ def _of_file(source: Source) -> Secret | None:
     return Secret(text) if text else None
 
 
-def _odd(source: Source) -> OddCredentials:
+def _malformed(source: Source) -> OddCredentials:
     return OddCredentials(name=source.name, form=_FORM.get(source.kind, "nothing"))
 
 
@@ -149,7 +149,7 @@ def check_place(place: str) -> httpx.URL:
     return url
 
 
-def a_little_random() -> float:
+def random_jitter() -> float:
     """A factor from 0.5 to 1.5, so that many clients do not retry at the same time."""
     return 0.5 + randbelow(1001) / 1000
 
@@ -163,7 +163,7 @@ class ExchangeHttp:
     client: httpx.Client = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     sleep_s: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = a_little_random
+    jitter: Callable[[], float] = random_jitter
 
     def get(
         self, path: str, query: Mapping[str, str] | None = None, *, absent_ok: bool = False
@@ -203,7 +203,7 @@ class ExchangeHttp:
     def _ask(self, url: httpx.URL, *, absent_ok: bool) -> tuple[bool, bytes]:
         pause_s = _FIRST_PAUSE_S
         for left in reversed(range(TRIES)):
-            status, body, wait_s = self._once(url)
+            status, body, wait_s = self._try_once(url)
             if status == 200:
                 return True, body
             if status == 404 and absent_ok:
@@ -216,7 +216,7 @@ class ExchangeHttp:
         why = f"status {status}" if status else "the connection failed"
         raise SourceUnreachable(name=self.name, why=why)
 
-    def _once(self, url: httpx.URL) -> tuple[int, bytes, float | None]:
+    def _try_once(self, url: httpx.URL) -> tuple[int, bytes, float | None]:
         """Status (0 if the connection failed), body, and the pause that the server asks for."""
         sent = {**self.headers, "Accept-Encoding": "identity"}
         try:

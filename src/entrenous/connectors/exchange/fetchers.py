@@ -218,7 +218,7 @@ _NUMBER_MAX: Final = 2**63 - 1
 _ON: Final = 1  # disable_until_ts: 0 is off, 1 is on, any other time is off until then
 
 
-class _NextSaid(msgspec.Struct):
+class _NextHint(msgspec.Struct):
     """The fields that an Entrenous gate adds to a 404."""
 
     next: Annotated[int, msgspec.Meta(ge=1, le=_NUMBER_MAX)] | msgspec.UnsetType | None = (
@@ -248,7 +248,7 @@ class Hma:
                     break
                 found = self._content(number, refused)
                 if isinstance(found, Missing):
-                    number, missing = found.goes_on(number, missing)
+                    number, missing = found.next_number(number, missing)
                 else:
                     number, missing = number + 1, 0
                     records.extend(found)
@@ -268,7 +268,7 @@ class Hma:
         try:
             record = self._record(number, json_page(self.web.name, body))
         except (BadRecord, BadPage) as problem:
-            refused.append(f"content {number}: {_form(problem)}")
+            refused.append(f"content {number}: {_reason(problem)}")
             return ()
         return () if record is None else (record,)
 
@@ -277,13 +277,13 @@ class Hma:
             return None
         name = key(content.get("id", number))
         until = content.get("disable_until_ts", _ON)
-        if until != _ON and not self._over(until):
+        if until != _ON and not self._is_over(until):
             return Record(name, 0)
         signals = content.get("signals")
         hashed = signals.get("pdq") if isinstance(signals, dict) else None
         return None if hashed is None else Record(name, 0, (pdq(hashed),))
 
-    def _over(self, until: object) -> bool:
+    def _is_over(self, until: object) -> bool:
         """Whether it was off until a time that has passed; 0 is off for good."""
         passed = isinstance(until, int) and 0 < until < self.clock.now().timestamp()
         return passed and not isinstance(until, bool)
@@ -298,7 +298,7 @@ class Missing:
     said: bool = False
     next: int | None = None
 
-    def goes_on(self, number: int, missing: int) -> tuple[int, int]:
+    def next_number(self, number: int, missing: int) -> tuple[int, int]:
         """The number to read next, and how many are missing in a row by then. It never goes back,
         or a server could keep us reading forever.
         """
@@ -310,13 +310,13 @@ class Missing:
 def read_missing(untrusted_body: bytes) -> Missing:
     """Parse a 404's hint to the next number; HMA's own gives none."""
     try:
-        said = msgspec.json.decode(untrusted_body, type=_NextSaid)
+        said = msgspec.json.decode(untrusted_body, type=_NextHint)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Missing()
     return Missing() if said.next is msgspec.UNSET else Missing(said=True, next=said.next)
 
 
-def _form(problem: Exception) -> str:
+def _reason(problem: Exception) -> str:
     return str(problem) if isinstance(problem, BadRecord) else "it is not JSON"
 
 

@@ -121,8 +121,8 @@ class _Api:
         """Record opinions on hashes that this partner was served."""
         partner = await self._partner(request)
         form = _read(await body_of(request, BODY_BYTES_MAX), _Feedbacks).hashFeedbacks
-        said = {_bits(one.hashValue): _stance(one.feedbackValue) for one in _few(form)}
-        unknown = await run_in_threadpool(self._give, partner, said)
+        said = {_bits(one.hashValue): _stance(one.feedbackValue) for one in _check_count(form)}
+        unknown = await run_in_threadpool(self._record_opinions, partner, said)
         return JSONResponse({"count": len(said) - unknown, "unknown": unknown}, headers=PRIVATE)
 
     async def submit(self, request: Request) -> Response:
@@ -131,7 +131,7 @@ class _Api:
         if not partner.submits:
             raise MayNotSubmit
         form = _read(await body_of(request, BODY_BYTES_MAX), _Submission).hashRecords
-        if any(one.signalType not in _SIGNAL for one in _few(form)):
+        if any(one.signalType not in _SIGNAL for one in _check_count(form)):
             raise BadQuery(why="only ImagePDQ is taken here")
         hashes = {_bits(one.hashValue): None for one in form}
         await run_in_threadpool(self.exchange.submissions.submit, partner, list(hashes))
@@ -172,7 +172,9 @@ class _Api:
             return seen.at_s + 1  # the present could skip changes dated by a slower clock
         return dated([upto], self.exchange)[0] + 1
 
-    def _give(self, partner: ExchangePartner, said: Mapping[bytes, Stance | None]) -> int:
+    def _record_opinions(
+        self, partner: ExchangePartner, said: Mapping[bytes, Stance | None]
+    ) -> int:
         """Record opinions; return the number of hashes that this partner was not served."""
         on = self.exchange.served.on_hashes(partner.banks, list(said))
         told = self.exchange.served.told_of(partner, [case.claim for _, case in on])
@@ -202,12 +204,12 @@ def _record(one: OfHash, said: Mapping[ClaimId, list[Said]], ours: str) -> dict[
         "signalType": "ImagePDQ",
         "hashValue": one.bits.hex(),
         "hashStatus": "Active" if one.live else ended,
-        "caseNumbers": {case.claim: _STATUS[case.state] for case in _some(one.cases)},
+        "caseNumbers": {case.claim: _STATUS[case.state] for case in _usable_cases(one.cases)},
         "CSPFeedbacks": _feedbacks(one, said, ours),
     }
 
 
-def _some(cases: Sequence[Served]) -> Sequence[Served]:
+def _usable_cases(cases: Sequence[Served]) -> Sequence[Served]:
     """As many cases as a client can use, live ones first."""
     return sorted(cases, key=lambda case: case.state not in MATCHING)[:_CASES_MAX]
 
@@ -242,7 +244,7 @@ def _read(untrusted_body: bytes, form: type[Form]) -> Form:
         raise BadQuery(why="this is not JSON in StopNCII's form") from problem
 
 
-def _few(things: list[Thing]) -> list[Thing]:
+def _check_count(things: list[Thing]) -> list[Thing]:
     if len(things) > PAGE_MAX:
         raise BadQuery(why=f"at most {PAGE_MAX} at once")
     return things

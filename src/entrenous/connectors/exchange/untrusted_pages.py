@@ -104,7 +104,7 @@ class BadRecord(Exception):
 
 
 def read_all(
-    raw: Iterable[Raw], read: Callable[[Raw], Record | None]
+    untrusted: Iterable[Raw], read: Callable[[Raw], Record | None]
 ) -> tuple[tuple[Record, ...], tuple[str, ...]]:
     """Parse records; those for which ``read`` returns None are ignored.
 
@@ -112,7 +112,7 @@ def read_all(
         The records, and the reason for each malformed one.
     """
     records, refused = list[Record](), list[str]()
-    for number, one in enumerate(raw, start=1):
+    for number, one in enumerate(untrusted, start=1):
         try:
             record = read(one)
         except BadRecord as problem:
@@ -142,11 +142,11 @@ def list_in(name: str, page: dict[str, Any], key: str) -> list[Any]:
     return found
 
 
-def fields(raw: object) -> dict[str, Any]:
+def fields(untrusted: object) -> dict[str, Any]:
     """Check that a record is an object; raises BadRecord."""
-    if not isinstance(raw, dict):
+    if not isinstance(untrusted, dict):
         raise BadRecord("it is not an object")
-    return raw
+    return untrusted
 
 
 def pdq(untrusted_hex: object) -> bytes:

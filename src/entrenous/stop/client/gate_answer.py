@@ -60,9 +60,9 @@ class ClientSettings:
             _require(name, _is_positive(getattr(self, name)), "a number above 0")
         for name in ("other_media", "other_files"):
             _require(name, getattr(self, name) in _CHOICES, '"hold" or "pass"')
-        _require("shadow", _is(self.shadow, bool), "true or false")
+        _require("shadow", _is_a(self.shadow, bool), "true or false")
         for name in ("appeal_url", "ca_file"):
-            _require(name, _is(getattr(self, name), str), "a text")
+            _require(name, _is_a(getattr(self, name), str), "a text")
         is_token = _TOKEN.fullmatch(self.token.reveal()) is not None
         _require("token", is_token, "the text in the gate's file operator.token")
 
@@ -111,7 +111,7 @@ def _require(name: str, holds: bool, wanted: str) -> None:  # noqa: FBT001 -- pr
         raise BadSetting(name=name, wanted=wanted)
 
 
-def _is(value: object, kind: type) -> bool:
+def _is_a(value: object, kind: type) -> bool:
     return isinstance(value, kind)
 
 
@@ -259,9 +259,9 @@ _STATES: Final = ("waiting", "confirmed", "released", "closed")
 _CASE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _SCHEMA: Final = "entrenous/decision/1"
-_OF_ONE_ACCOUNT: Final = "urn:entrenous:unreachable:too-many-uploads"
+_TOO_MANY_UPLOADS: Final = "urn:entrenous:unreachable:too-many-uploads"
 _HOUR_S: Final = 3600
-_WHY: Final[Mapping[int, GateReason]] = {
+_REASONS: Final[Mapping[int, GateReason]] = {
     HTTPStatus.UNAUTHORIZED: GateReason.WRONG_TOKEN,
     HTTPStatus.FORBIDDEN: GateReason.WRONG_TOKEN,
     HTTPStatus.REQUEST_TIMEOUT: GateReason.SLOW,
@@ -283,7 +283,7 @@ def read_reply(status: int, untrusted_body: bytes) -> GateAnswer:
         return held(GateReason.AWAY)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return _busy(untrusted_body)
-    return held(_WHY.get(status, GateReason.MALFORMED))
+    return held(_REASONS.get(status, GateReason.MALFORMED))
 
 
 def read_state(status: int, untrusted_body: bytes) -> str:
@@ -296,7 +296,7 @@ def _busy(untrusted_body: bytes) -> GateAnswer:
     """Tell an account's limit, which is normal, from a busy gate."""
     document = _document(untrusted_body)
     facts = document.get("facts")
-    if document.get("type") != _OF_ONE_ACCOUNT or not isinstance(facts, dict):
+    if document.get("type") != _TOO_MANY_UPLOADS or not isinstance(facts, dict):
         return held(GateReason.BUSY)
     wait_s = facts.get("retry_after_s")
     again_s = wait_s if type(wait_s) is int and 0 < wait_s <= _HOUR_S else _HOUR_S

@@ -52,10 +52,10 @@ def bank_client(url: str, proxy: Proxy | None = None) -> Iterator[BankClient]:
 _ANSWER_BYTES_MAX: Final = 64 * 1024  # a claim takes some hundred
 _DETAIL_MAX: Final = 300  # characters of a gate's own words that are shown
 _PLAIN: Final = {"Accept-Encoding": "identity"}  # no compression, so that sizes can be limited
-_NEVER_MADE: Final = (httpx.ConnectError, httpx.ConnectTimeout)  # includes failures of TLS
+_NOT_CONNECTED: Final = (httpx.ConnectError, httpx.ConnectTimeout)  # includes failures of TLS
 _BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 # A gate never redirects, and knows the methods used here; so a server that answers so is no gate.
-_NO_GATES: Final = frozenset({*range(300, 400), HTTPStatus.NOT_IMPLEMENTED})
+_NOT_A_GATE: Final = frozenset({*range(300, 400), HTTPStatus.NOT_IMPLEMENTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class HttpBankClient:
     __slots__ = ("_http", "url")
 
     def __init__(self, url: str, client: httpx.Client) -> None:
-        _refuse_odd(url)
+        _check_address(url)
         self.url = url.rstrip("/")
         self._http = client
 
@@ -93,9 +93,9 @@ class HttpBankClient:
         """POST /v1/claims; may be repeated with the same holder."""
         sent = {"Content-Type": "application/json"}
         answer = self._ask("POST", "/v1/claims", sent, write_request(request))
-        if _says(answer, TooFlat):
+        if _is_problem(answer, TooFlat):
             raise TooFlat(quality=request.print.quality)
-        if _says(answer, SoundTooQuiet):
+        if _is_problem(answer, SoundTooQuiet):
             raise SoundTooQuiet(needed_s=SOUND_S_MIN)
         return self._claim(answer)
 
@@ -112,7 +112,7 @@ class HttpBankClient:
         answer = self._ask("DELETE", f"/v1/claims/{claim}", bearer)
         if answer.status == HTTPStatus.NOT_FOUND:
             raise NoSuchClaim(claim=claim)
-        if _says(answer, NotTheHolder):
+        if _is_problem(answer, NotTheHolder):
             raise NotTheHolder(claim=claim)
         return self._claim(answer)
 
@@ -128,7 +128,7 @@ class HttpBankClient:
             with self._http.stream(method, self.url + path, content=body, headers=sent) as answer:
                 kind = answer.headers.get("content-type", "")
                 said = _Answer(answer.status_code, kind, self._whole(answer))
-        except _NEVER_MADE as problem:
+        except _NOT_CONNECTED as problem:
             raise NoConnection(url=self.url) from problem
         except httpx.HTTPError as problem:
             raise GateUnreachable(url=self.url) from problem
@@ -147,7 +147,7 @@ class HttpBankClient:
         return bytes(held)
 
     def _claim(self, answer: _Answer) -> ClaimStatus:
-        if answer.status in _NO_GATES or 400 <= answer.status < 500:
+        if answer.status in _NOT_A_GATE or 400 <= answer.status < 500:
             raise GateRefused(url=self.url, detail=_detail(answer))
         if not 200 <= answer.status < 300:
             raise GateUnreachable(url=self.url)
@@ -157,7 +157,7 @@ class HttpBankClient:
             raise BadAnswer(url=self.url) from problem
 
 
-def _refuse_odd(url: str) -> None:
+def _check_address(url: str) -> None:
     """Raise NotAGate for an invalid web address, NotPrivate for http to another machine."""
     try:
         address = httpx.URL(url)
@@ -171,7 +171,7 @@ def _refuse_odd(url: str) -> None:
         raise NotPrivate(url=url)
 
 
-def _says(answer: _Answer, kind: type[EntrenousError]) -> bool:
+def _is_problem(answer: _Answer, kind: type[EntrenousError]) -> bool:
     """Whether the answer is a problem document (RFC 9457) of that error."""
     return _document(answer).get("type") == urn_of(kind)
 

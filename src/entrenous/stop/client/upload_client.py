@@ -155,7 +155,7 @@ class GateClient:
         headers |= _publishes(self.setting, held=publishes_held)
         answer = self._exchange(outgoing, left, headers)
         may_show = says_media or is_media(outgoing.start)
-        return _told(_weighed(answer, self.setting, may_show=may_show), self.setting)
+        return _logged(_with_operator_choice(answer, self.setting, may_show=may_show), self.setting)
 
     def ask_file(
         self, path: Path, reference: str = "", account: str = "", *, publishes_held: bool = False
@@ -187,7 +187,7 @@ class GateClient:
 
     def held(self, why: GateReason) -> GateAnswer:
         """Hold an upload without asking the gate, and log that."""
-        return told_unasked(why, self.setting)
+        return hold_unasked(why, self.setting)
 
     def close(self) -> None:
         self._http.close()
@@ -211,7 +211,7 @@ class GateClient:
                         return held(GateReason.MALFORMED)
                 return read_reply(reply.status_code, bytes(body))
         except (OverLimit, OutOfTime, httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
-            return _failed(problem)
+            return _held_for(problem)
 
 
 class AsyncGateClient:
@@ -245,14 +245,16 @@ class AsyncGateClient:
         setting = self.setting
         left = TimeLeft(setting.budget_s) if left is None else left
         if len(untrusted_data) > setting.upload_bytes_max:
-            return _told(held(GateReason.TOO_LARGE), setting)
+            return _logged(held(GateReason.TOO_LARGE), setting)
         publishes = _publishes(setting, held=publishes_held)
         try:
             with anyio.fail_after(left.get("")):
                 answer = await self._exchange(untrusted_data, account, publishes)
         except TimeoutError:
             answer = held(GateReason.SLOW)
-        return _told(_weighed(answer, setting, may_show=is_media(untrusted_data)), setting)
+        return _logged(
+            _with_operator_choice(answer, setting, may_show=is_media(untrusted_data)), setting
+        )
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -274,12 +276,12 @@ class AsyncGateClient:
                         return held(GateReason.MALFORMED)
                 return read_reply(reply.status_code, bytes(body))
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
-            return _failed(problem)
+            return _held_for(problem)
 
 
-def told_unasked(why: GateReason, setting: ClientSettings) -> GateAnswer:
+def hold_unasked(why: GateReason, setting: ClientSettings) -> GateAnswer:
     """Hold an upload without asking the gate, and log that."""
-    return _told(held(why), setting)
+    return _logged(held(why), setting)
 
 
 def _address(setting: ClientSettings) -> str:
@@ -322,7 +324,7 @@ def _context(setting: ClientSettings) -> ssl.SSLContext:
     return context
 
 
-def _failed(problem: Exception) -> GateAnswer:
+def _held_for(problem: Exception) -> GateAnswer:
     if isinstance(problem, OverLimit):
         return held(GateReason.TOO_LARGE)
     if isinstance(problem, OutOfTime | httpx.TimeoutException):
@@ -330,7 +332,9 @@ def _failed(problem: Exception) -> GateAnswer:
     return held(GateReason.AWAY)
 
 
-def _weighed(answer: GateAnswer, setting: ClientSettings, *, may_show: bool) -> GateAnswer:
+def _with_operator_choice(
+    answer: GateAnswer, setting: ClientSettings, *, may_show: bool
+) -> GateAnswer:
     """Apply the operator's choice to uploads that the gate cannot read."""
     if answer.why is not GateReason.OTHER_MEDIA:
         return answer
@@ -339,7 +343,7 @@ def _weighed(answer: GateAnswer, setting: ClientSettings, *, may_show: bool) -> 
     return GateAnswer(GateVerdict.LET_THROUGH if choice == "pass" else GateVerdict.HOLD, why)
 
 
-def _told(answer: GateAnswer, setting: ClientSettings) -> GateAnswer:
+def _logged(answer: GateAnswer, setting: ClientSettings) -> GateAnswer:
     """Log the decision and its case number; nothing of the upload."""
     answer = replace(answer, shadow=setting.shadow)
     said: dict[str, object] = {

@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 _SVG: Final = re.compile(rb"<(?:[\w.-]+:)?svg[\s>:/]|<!DOCTYPE\s+svg", re.IGNORECASE)
 # XML 1.0, section 2.8: complete items that may precede the first element.
-_BEFORE: Final = re.compile(
+_PROLOG: Final = re.compile(
     rb"(?:\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[\]<>]*>)*+", re.DOTALL | re.IGNORECASE
 )
 # An incomplete item: an instruction, a comment, a document type, a name.
-_OPEN: Final = re.compile(
+_INCOMPLETE: Final = re.compile(
     rb"<(?:\?[A-Z_:\x80-\xff]|!--|!DOCTYPE|[^!?\s/>][^\s/>]*\Z|!?-?\Z)", re.IGNORECASE
 )
 # Byte order marks of UTF-8 and UTF-16; the zero bytes of UTF-16 are removed before matching.
-_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _EBCDIC: Final = b"\x4c\x6f\xa7\x94"  # "<?xm" (XML 1.0, appendix F)
 _GZIP: Final = b"\x1f\x8b"  # RFC 1952
 _INFLATED_MAX: Final = 4096
@@ -48,21 +48,21 @@ def may_be_drawing(untrusted_start: bytes, *, is_cut: bool) -> bool:
     more bytes.
     """
     if untrusted_start.startswith(_GZIP):
-        return _may_be(_inflated(untrusted_start), is_cut=True)
-    return untrusted_start.startswith(_EBCDIC) or _may_be(untrusted_start, is_cut=is_cut)
+        return _may_be_svg(_inflated(untrusted_start), is_cut=True)
+    return untrusted_start.startswith(_EBCDIC) or _may_be_svg(untrusted_start, is_cut=is_cut)
 
 
-def _may_be(start: bytes, *, is_cut: bool) -> bool:
-    for mark in _MARKS:
+def _may_be_svg(start: bytes, *, is_cut: bool) -> bool:
+    for mark in _BYTE_ORDER_MARKS:
         start = start.removeprefix(mark)
     plain = start.replace(b"\0", b"")
     if start and not plain:
         return False  # only zero bytes
     if _SVG.search(plain) is not None:
         return True
-    before = _BEFORE.match(plain)
+    before = _PROLOG.match(plain)
     rest = plain[before.end() if before else 0 :]
-    return is_cut and (not rest or _OPEN.match(rest) is not None)
+    return is_cut and (not rest or _INCOMPLETE.match(rest) is not None)
 
 
 def _inflated(start: bytes) -> bytes:
@@ -135,11 +135,11 @@ def _is_stream(start: bytes) -> bool:
 
 PARTS_MAX: Final = 1000
 _FORM: Final = "multipart/form-data"
-_TALK: Final = ("application/json", "application/x-www-form-urlencoded", "text/")
-_ITSELF: Final = ("", "7bit", "8bit", "binary")  # RFC 2045, section 6.2: not encoded
+_TEXT_TYPES: Final = ("application/json", "application/x-www-form-urlencoded", "text/")
+_NOT_ENCODED: Final = ("", "7bit", "8bit", "binary")  # RFC 2045, section 6.2: not encoded
 _BOUNDARY: Final = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
-_EDGES: Final = frozenset(b"\r\n\0")  # some parsers end a header, or all headers, here
+_HEADER_ENDS: Final = frozenset(b"\r\n\0")  # some parsers end a header, or all headers, here
 
 
 class Unreadable(Malformed):
@@ -174,8 +174,8 @@ def uploads_in(untrusted_body: bytes, content_type: str, content_encoding: str =
         return _files(_parts(untrusted_body, options.get(b"boundary", b"")))
     if kind.startswith("multipart/"):
         raise Unreadable
-    is_talk = kind.startswith(_TALK) or kind.endswith("+json")
-    return [] if is_talk and not is_media(untrusted_body) else [untrusted_body]
+    is_text = kind.startswith(_TEXT_TYPES) or kind.endswith("+json")
+    return [] if is_text and not is_media(untrusted_body) else [untrusted_body]
 
 
 @dataclass(slots=True)
@@ -196,7 +196,7 @@ def _files(parts: list[_Part]) -> list[bytes]:
 
 
 def _is_file(part: _Part) -> bool:
-    if part.header(b"content-transfer-encoding").lower() not in _ITSELF:
+    if part.header(b"content-transfer-encoding").lower() not in _NOT_ENCODED:
         raise Unreadable
     kind = part.header(b"content-type").lower()
     if kind.startswith("multipart/"):
@@ -229,7 +229,7 @@ def _parts(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
 
 
 def _parsed(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
-    found = _Parts()
+    found = _PartCollector()
     try:
         parser = MultipartParser(boundary, found.callbacks())
         parser.write(untrusted_body)
@@ -241,7 +241,7 @@ def _parsed(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
     return found.parts
 
 
-class _Parts:
+class _PartCollector:
     """Collects parts from the parser's callbacks."""
 
     def __init__(self) -> None:
@@ -266,7 +266,7 @@ class _Parts:
         self.parts.append(_Part())
 
     def _header(self) -> None:
-        if _NAME.fullmatch(self._name) is None or not _EDGES.isdisjoint(self._value):
+        if _NAME.fullmatch(self._name) is None or not _HEADER_ENDS.isdisjoint(self._value):
             raise Unreadable
         self.parts[-1].headers.append((bytes(self._name).lower(), bytes(self._value)))
         self._name.clear()
@@ -279,7 +279,9 @@ class _Parts:
 MAIL_PARTS_MAX: Final = 500
 _MEDIA: Final = ("image", "video", "audio")
 _CODING: Final = "Content-Transfer-Encoding"
-_MAIL_ITSELF: Final = frozenset(("7bit", "8bit", "binary"))  # RFC 2045, section 6.2: not encoded
+_MAIL_NOT_ENCODED: Final = frozenset(
+    ("7bit", "8bit", "binary")
+)  # RFC 2045, section 6.2: not encoded
 _ONCE: Final = (_CODING, "Content-Type")
 
 
@@ -290,7 +292,7 @@ class NotAMail(Malformed):
     """
 
 
-class OddPart(Exception):
+class AmbiguousPart(Exception):
     """Mail programs could decode this part differently; internal to this module."""
 
 
@@ -317,7 +319,7 @@ def media_in(untrusted_mail: bytes) -> list[MailFile]:
     try:
         message = email.message_from_bytes(untrusted_mail, policy=email.policy.compat32)
         parts = list(message.walk())
-        found = list(_found(parts[: 2 * MAIL_PARTS_MAX + 1]))
+        found = list(_media_files(parts[: 2 * MAIL_PARTS_MAX + 1]))
     except (RecursionError, ValueError, LookupError):
         raise NotAMail from None
     if not message.keys() or sum(not part.is_multipart() for part in parts) > MAIL_PARTS_MAX:
@@ -327,12 +329,12 @@ def media_in(untrusted_mail: bytes) -> list[MailFile]:
     return found
 
 
-def _found(parts: list[Message]) -> Iterator[MailFile]:
+def _media_files(parts: list[Message]) -> Iterator[MailFile]:
     for part in parts:
         says_media = part.get_content_maintype() in _MEDIA
         try:
             data = _content(part)
-        except OddPart:
+        except AmbiguousPart:
             yield MailFile(None, says_media=says_media)
             continue
         if data and (says_media or part.get_filename() is not None or is_media(data)):
@@ -342,13 +344,13 @@ def _found(parts: list[Message]) -> Iterator[MailFile]:
 def _content(part: Message) -> bytes:
     """A part's own bytes; empty if it contains other parts; raises OddPart."""
     if part.defects or any(len(part.get_all(name, ())) > 1 for name in _ONCE):
-        raise OddPart
+        raise AmbiguousPart
     coding = str(part.get(_CODING, "7bit")).strip().lower()
     is_container = part.get_content_maintype() in ("multipart", "message")
-    if is_container and (coding not in _MAIL_ITSELF or not part.is_multipart()):
-        raise OddPart  # RFC 2046, sections 5.1 and 5.2: never encoded, always with parts
+    if is_container and (coding not in _MAIL_NOT_ENCODED or not part.is_multipart()):
+        raise AmbiguousPart  # RFC 2046, sections 5.1 and 5.2: never encoded, always with parts
     if part.get_content_type() == "message/partial":
-        raise OddPart  # the rest is in another message
+        raise AmbiguousPart  # the rest is in another message
     if is_container:
         return b""
     del part[_CODING]  # so that the library returns the encoded bytes
@@ -357,13 +359,13 @@ def _content(part: Message) -> bytes:
 
 
 def _decoded(raw: bytes, coding: str) -> bytes:
-    if coding in _MAIL_ITSELF:
+    if coding in _MAIL_NOT_ENCODED:
         return raw
     if coding == "quoted-printable":
         return quopri.decodestring(raw)
     if coding != "base64":
-        raise OddPart
+        raise AmbiguousPart
     try:
         return binascii.a2b_base64(b"".join(raw.split()), strict_mode=True)
     except binascii.Error:
-        raise OddPart from None
+        raise AmbiguousPart from None

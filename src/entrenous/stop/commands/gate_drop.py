@@ -75,7 +75,7 @@ def proxy(
     Each decision is logged in a line on standard error, with nothing of the upload.
     """
     given = {"appeal_url": appeal_url, "budget_s": budget, "shadow": shadow}
-    setting = setting_of(gate, token_file, other_media=other_media, **given)
+    setting = settings_from_options(gate, token_file, other_media=other_media, **given)
     start_hooks_log(sys.stderr)
     where = [path.strip() for path in paths.split(",") if path.strip()]
     app = session_of(context).apps["gate proxy"](upstream, setting, where, on_hold, account_header)
@@ -89,7 +89,7 @@ def proxy(
     serve(app, *host_and_port(listen), announce)
 
 
-def setting_of(gate: str, token_file: Path | None, **more: object) -> ClientSettings:
+def settings_from_options(gate: str, token_file: Path | None, **more: object) -> ClientSettings:
     """Settings from the options; raises BadSetting."""
     token = {} if token_file is None else {"token_file": token_file}
     return read_client_settings({"gate": gate, **token, **more})
@@ -103,7 +103,7 @@ _EXITS: Final = {
 }
 # Mail servers bounce a message on "refused", so only the gate's decision gives that status. Errors
 # of the call, such as a missing token, ask for another try.
-_LATER: Final = _EXITS[GateVerdict.HOLD]
+_TRY_AGAIN: Final = _EXITS[GateVerdict.HOLD]
 Answers = list[tuple[str, GateAnswer]]
 
 
@@ -155,21 +155,24 @@ def drop(
         raise typer.BadParameter("give files, or --mail without --quarantine")
     asked = {"other_media": other_media, "shadow": shadow}
     failed = list[EntrenousError]()
-    with _later(), closing(GateClient(setting_of(gate, token_file, **asked))) as client:
+    with (
+        _retry_later(),
+        closing(GateClient(settings_from_options(gate, token_file, **asked))) as client,
+    ):
         if mail:
             answers = _mail_parts(client, account)
         else:
             ask = partial(client.ask_file, account=account)
-            answers = _each(files or [], ask, quarantine, failed)
+            answers = _ask_each(files or [], ask, quarantine, failed)
     _tell(answers, as_json=as_json)
     for error in failed:
         hint(unwrapped(str(error)))
     worst = strictest(answer for _, answer in answers)
-    raise typer.Exit(_LATER if failed else YES if worst is None else _EXITS[worst.acts])
+    raise typer.Exit(_TRY_AGAIN if failed else YES if worst is None else _EXITS[worst.acts])
 
 
 @contextmanager
-def _later() -> Iterator[None]:
+def _retry_later() -> Iterator[None]:
     """Print errors, and exit with the status that asks for another try; a missing file keeps its
     own status.
     """
@@ -179,10 +182,10 @@ def _later() -> Iterator[None]:
         raise
     except EntrenousError as error:
         hint(unwrapped(str(error)))
-        raise typer.Exit(_LATER) from None
+        raise typer.Exit(_TRY_AGAIN) from None
 
 
-def _each(
+def _ask_each(
     files: list[Path],
     ask: Callable[[Path], GateAnswer],
     quarantine: Path | None,
@@ -196,11 +199,11 @@ def _each(
         if not file.is_file():
             raise NoSuchFile(path=file)
     if quarantine is not None:
-        _prepare(quarantine, files)
+        _prepare_quarantine(quarantine, files)
     answers: Answers = []
     for file in files:
         try:
-            answers.append((str(file), _about(file, ask)))
+            answers.append((str(file), _ask_about(file, ask)))
             if quarantine is not None and answers[-1][1].acts is not GateVerdict.LET_THROUGH:
                 _move(file, quarantine)
         except EntrenousError as error:
@@ -208,7 +211,7 @@ def _each(
     return answers
 
 
-def _prepare(quarantine: Path, files: list[Path]) -> None:
+def _prepare_quarantine(quarantine: Path, files: list[Path]) -> None:
     """Prepare the folder before asking, since otherwise an answer could not be acted upon.
 
     Raises:
@@ -227,7 +230,7 @@ def _prepare(quarantine: Path, files: list[Path]) -> None:
         raise OtherFileSystem(folder=quarantine, path=elsewhere[0])
 
 
-def _about(file: Path, ask: Callable[[Path], GateAnswer]) -> GateAnswer:
+def _ask_about(file: Path, ask: Callable[[Path], GateAnswer]) -> GateAnswer:
     try:
         return ask(file)
     except OSError:
@@ -256,12 +259,12 @@ def _mail_parts(client: GateClient, account: str) -> Answers:
     except NotAMail:
         return [("message", client.held(GateReason.UNREADABLE))]
     return [
-        (f"part {number}", _about_part(part, client, account))
+        (f"part {number}", _ask_about_part(part, client, account))
         for number, part in enumerate(parts, 1)
     ]
 
 
-def _about_part(part: MailFile, client: GateClient, account: str) -> GateAnswer:
+def _ask_about_part(part: MailFile, client: GateClient, account: str) -> GateAnswer:
     if part.untrusted_data is None:
         return client.held(GateReason.UNREADABLE)
     return client.ask(part.untrusted_data, account=account, says_media=part.says_media)

@@ -24,7 +24,7 @@ from entrenous.stop.client.review_client import (
     client_of,
 )
 from entrenous.stop.commands.gate_bank import AsJson, Data
-from entrenous.stop.commands.gate_drop import setting_of
+from entrenous.stop.commands.gate_drop import settings_from_options
 from entrenous.stop.registration import MATCHING
 from entrenous.stop.review import add_reviewer
 from entrenous.stop.store.open_gate import open_existing
@@ -78,7 +78,7 @@ def remove(name: Name, data: Data, as_json: AsJson = False) -> None:
     say(f"{name} can no longer decide. What they decided stays.")
 
 
-_NEAR: Final = "http://127.0.0.1"  # placeholder for the application in this process
+_LOCAL_URL: Final = "http://127.0.0.1"  # placeholder for the application in this process
 _DECISIONS: Final = ("confirm", "release")
 _FOUND: Final = {
     "upload": "held as it came",
@@ -153,7 +153,7 @@ def _client(
                 "give --token-file FILE with your own token; the gate's operator creates it with "
                 "entrenous gate reviewer add"
             )
-        setting = setting_of(gate or "", token_file)
+        setting = settings_from_options(gate or "", token_file)
         with new_client(proxy=session_of(context).settings.proxy) as client:
             yield ReviewClient(setting.gate.rstrip("/"), setting.token, client)
         return
@@ -161,7 +161,7 @@ def _client(
     with open_existing(data) as (platform, tokens):
         app = session_of(context).apps["gate"](platform, tokens)
         with client_of(app) as client:
-            yield ReviewClient(_NEAR, token or tokens.operator, client, called=str(data))
+            yield ReviewClient(_LOCAL_URL, token or tokens.operator, client, called=str(data))
 
 
 def _list(client: ReviewClient, after: str, limit: int, *, as_json: bool) -> None:
@@ -191,7 +191,7 @@ def _in_words(
 ) -> Iterator[str]:
     yield f"{queue.waiting:,} wait for a reviewer; you are {queue.reviewer} at this gate."
     for one in found:
-        yield f"{one.case}: {_FOUND.get(one.found, one.found)}, {_came(one.at)}"
+        yield f"{one.case}: {_FOUND.get(one.found, one.found)}, {_arrival(one.at)}"
         yield from (f"  {line}" for line in _facts(one))
     if more:
         yield f"There are more: --after {found[-1].case}"
@@ -201,7 +201,7 @@ def _in_words(
         yield "To look, blurred: --show CASE --out FILE. To decide: --decide CASE confirm|release."
 
 
-def _came(at: str) -> str:
+def _arrival(at: str) -> str:
     """The time to the minute, and how long ago unless the clock here is behind the gate's."""
     try:
         moment = datetime.fromisoformat(at).astimezone(UTC)
@@ -274,11 +274,11 @@ def _told(review: ShownReview, *, as_json: bool) -> None:
     say(f"Case {review.case} is {review.state}.")
     if review.also:
         say(f"  {len(review.also):,} like it were decided with it.")
-    if review.state == "confirmed" and (why := _follows_not(review)):
+    if review.state == "confirmed" and (why := _why_not_refused(review)):
         say(f"  {why}")
 
 
-def _follows_not(review: ShownReview) -> str:
+def _why_not_refused(review: ShownReview) -> str:
     """Why a confirmed upload will not be refused, if it will not be."""
     if not review.matches:
         return (

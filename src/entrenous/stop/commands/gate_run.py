@@ -96,7 +96,7 @@ def run(
     """
     host, port = host_and_port(listen)
     front = front_of(data)
-    ways = ServeOptions(_certificate(front))
+    options = ServeOptions(_certificate(front))
     if not front.appeal_url:
         hint(NO_APPEAL)
     start_log(LogKind.ERRORS, sys.stderr)
@@ -124,7 +124,7 @@ def run(
 
         beside = _judges(data, judges, slow_look=slow_look)
         app = session_of(context).apps["gate"](platform, tokens, beside, front)
-        serve(app, host, port, announce, ways)
+        serve(app, host, port, announce, options)
 
 
 def _certificate(front: GateFront) -> Certificate | None:
@@ -227,7 +227,7 @@ def slow_look(
     use_fork_exec()
     with open_existing(data) as (platform, _):
         if follow:
-            _follow(platform)
+            _scan_until_end(platform)
             return
         made = 0
         while run_deferred_scan(platform):
@@ -235,15 +235,15 @@ def slow_look(
         say(f"Uploads searched: {made}.")
 
 
-def _follow(platform: Platform) -> None:
+def _scan_until_end(platform: Platform) -> None:
     ended = threading.Event()
     threading.Thread(target=_wait_for_end, args=(ended,), daemon=True).start()
     while not ended.is_set():
-        if not _one(platform):
+        if not _scan_once(platform):
             ended.wait(_ASK_AGAIN_S)
 
 
-def _one(platform: Platform) -> bool:
+def _scan_once(platform: Platform) -> bool:
     """Run one scan; of a failure only the class is printed, as its message may tell of uploads."""
     try:
         return run_deferred_scan(platform)

@@ -19,7 +19,7 @@ from entrenous.stop.gate_settings import FILE, gate_settings
 from entrenous.stop.index.file_index import condition_of, written_at
 from entrenous.stop.nouns import AuditRow, GateFigures, Head, ShadowCell
 from entrenous.stop.platform import Platform
-from entrenous.stop.store.gate_figures import figures_of, shut_away_of
+from entrenous.stop.store.gate_figures import figures_of, undecryptable_uploads
 from entrenous.stop.store.open_gate import INDEX, front_of, open_existing
 from entrenous.terminal.output import put_json, rfc3339_utc, say
 
@@ -55,9 +55,9 @@ def status(data: Data, as_json: AsJson = False) -> None:
     file = _index_file(data)  # before opening repairs it
     with open_existing(data) as (platform, _):
         standing = figures_of(platform, with_shadow=True)
-        wrong = [*_wrong(standing, file), *_too_few(platform), *_full(platform)]
-        wrong += _shut_away(platform)
-        wrong += [*_readable(data), *_unsealed(data)]
+        wrong = [*_wrong(standing, file), *_missing_reviewers(platform), *_low_disk(platform)]
+        wrong += _undecryptable(platform)
+        wrong += [*_exposed_files(data), *_unencrypted(data)]
         if not front_of(data).appeal_url:
             wrong.append(NO_APPEAL)
         in_shadow = platform.limits.shadow
@@ -98,7 +98,7 @@ def _wrong(standing: GateFigures, file: _IndexFile) -> Iterator[str]:
         yield "The index has no file yet: a gate that starts in this folder creates it."
 
 
-def _too_few(platform: Platform) -> Iterator[str]:
+def _missing_reviewers(platform: Platform) -> Iterator[str]:
     if platform.limits.confirmers > 1 and not platform.reviews.reviewers():
         yield (
             "Two people have to confirm, but there is only the operator, so nothing can be"
@@ -106,7 +106,7 @@ def _too_few(platform: Platform) -> Iterator[str]:
         )
 
 
-def _full(platform: Platform) -> Iterator[str]:
+def _low_disk(platform: Platform) -> Iterator[str]:
     if not platform.reviews.keeps_bytes():
         yield (
             f"The disk has less than {platform.limits.free_mb_min:,} MB free (free_mb_min): held"
@@ -114,8 +114,8 @@ def _full(platform: Platform) -> Iterator[str]:
         )
 
 
-def _shut_away(platform: Platform) -> Iterator[str]:
-    count = shut_away_of(platform)
+def _undecryptable(platform: Platform) -> Iterator[str]:
+    count = undecryptable_uploads(platform)
     if count:
         yield (
             f"{count:,} of the uploads that have waited longest cannot be decrypted: their key is"
@@ -124,7 +124,7 @@ def _shut_away(platform: Platform) -> Iterator[str]:
         )
 
 
-def _readable(data: Path) -> Iterator[str]:
+def _exposed_files(data: Path) -> Iterator[str]:
     """Warn of files that other accounts can read or write, such as held uploads and tokens.
 
     The settings file is excepted, unless the database's password may be in it.
@@ -138,7 +138,7 @@ def _readable(data: Path) -> Iterator[str]:
         yield f"Others may read or change {named}: chmod -R go= {data}"
 
 
-def _unsealed(data: Path) -> Iterator[str]:
+def _unencrypted(data: Path) -> Iterator[str]:
     """Warn of unencrypted uploads: for several gates on one PostgreSQL, no key is created."""
     settings = gate_settings(data)
     if settings.database is not None and settings.held_key is None:
@@ -194,11 +194,11 @@ def _as_json(standing: GateFigures, file: _IndexFile) -> dict[str, object]:
         "look_backs": standing.due.look_backs,
         "index_file": file.condition,
         "index_age_s": None if age_s is None else max(0, round(age_s)),
-        "shadow": [_cell(cell, count) for cell, count in sorted(standing.shadow.items())],
+        "shadow": [_shadow_json(cell, count) for cell, count in sorted(standing.shadow.items())],
     }
 
 
-def _cell(cell: ShadowCell, count: int) -> dict[str, object]:
+def _shadow_json(cell: ShadowCell, count: int) -> dict[str, object]:
     return {
         "bank": cell.bank,
         "would": cell.would.value,

@@ -60,11 +60,11 @@ _PICTURE: Final = (
     "somebody who has the picture can check that it is listed, and a likeness of it, not the "
     "picture, can be guessed."
 )
-_WINDOWS: Final = (
+_PARTS: Final = (
     " To find cut-outs as well, about 500 fingerprints of parts go along, which betray more; "
     "--whole-only leaves them out."
 )
-_LOOKS: Final = (
+_EMBEDDING: Final = (
     "With --embedding, 512 numbers go along that say how the picture looks to a network. They "
     "betray more than its fingerprints do: what is in it (how many people, how they are placed, "
     "what is around them) and a fuller likeness can be guessed from them. They find more, also "
@@ -77,7 +77,7 @@ _VIDEO: Final = (
     "moment of it, can check that it is listed, and blurred likenesses of its moments, and how it "
     "goes on, can be guessed."
 )
-_INNER: Final = (
+_EDGES: Final = (
     " To find it with its edges cut off as well, a second fingerprint of each moment goes along; "
     "--whole-only leaves these out."
 )
@@ -97,10 +97,10 @@ _SOUND: Final = (
 def show_what_leaves(medium: Medium, consent: Consent) -> str:
     """Explain what the fingerprints of such a file reveal, before they leave."""
     if medium is Medium.PICTURE:
-        return _PICTURE + (_WINDOWS if consent.parts else "")
+        return _PICTURE + (_PARTS if consent.parts else "")
     if medium is Medium.SOUND:
         return _SOUND
-    edges = _INNER if consent.parts else ""
+    edges = _EDGES if consent.parts else ""
     return _VIDEO + edges + (_ITS_SOUND if consent.sound else "")
 
 
@@ -121,7 +121,7 @@ def ask_to_send_embedding() -> bool:
     """Explain what an embedding reveals, and ask whether it may leave; without a terminal, the
     option --embedding itself agrees.
     """
-    hint(_LOOKS)
+    hint(_EMBEDDING)
     return not sys.stdin.isatty() or typer.confirm("Send these numbers too?", err=True)
 
 
@@ -156,7 +156,7 @@ def _files(
         yield from originals_of(sent, device)
 
 
-_LEFT_OUT: Final = (TooFlat, VideoTooFlat, SoundTooQuiet, OnlySound, NotAgreed)
+_SKIPPED: Final = (TooFlat, VideoTooFlat, SoundTooQuiet, OnlySound, NotAgreed)
 
 
 @dataclass(slots=True)
@@ -189,7 +189,7 @@ class FileRegistrar:
         with of_file(0):
             what = fingerprint_file(untrusted_data, self.consent, self.device)
         if medium is Medium.CLIP:
-            hint(_of_a_video(what))
+            hint(_describe_video(what))
         before = registered_already(what, self.gate, self.device)
         if before is not None:
             hint("You registered this there already, as the claim that follows; nothing was sent.")
@@ -210,12 +210,12 @@ class FileRegistrar:
         for number, untrusted_data in enumerate(files, 1):
             try:
                 self.register(untrusted_data)
-            except _LEFT_OUT as why:
+            except _SKIPPED as why:
                 self.left_out.append(why)
                 hint(f"File {number} of the message was left out.")
 
 
-def _of_a_video(what: Print) -> str:
+def _describe_video(what: Print) -> str:
     match what:
         case ClipPrint(video, None):
             return f"Fingerprints of {len(video.frames)} moments, and nothing of its sound."
@@ -332,12 +332,12 @@ def unprotect(
                 forget(protection, device)
                 _tell_forgotten(protection, as_json=as_json)
                 return
-            _hint_at_what_is_left(protection, why)
+            _hint_after_failure(protection, why)
             raise
     _tell(protection, as_json=as_json)
 
 
-def _hint_at_what_is_left(protection: Protection, why: EntrenousError) -> None:
+def _hint_after_failure(protection: Protection, why: EntrenousError) -> None:
     """Say what to do after a failed withdrawal."""
     claim = protection.claim
     if protection.state is None:
@@ -362,7 +362,7 @@ def _tell_forgotten(protection: Protection, *, as_json: bool) -> None:
 def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
     with device_of(context) as device:
         noted = protections(device)
-        known = _asked(noted, session_of(context).settings.proxy, device) if ask else noted
+        known = _current_states(noted, session_of(context).settings.proxy, device) if ask else noted
     if as_json:
         _tell_all(known, as_json=True)
         return
@@ -372,7 +372,7 @@ def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
         say("Nothing registered yet.")
 
 
-def _asked(
+def _current_states(
     known: Sequence[Protection], proxy: Proxy | None, device: Device
 ) -> Sequence[Protection]:
     """Ask for the current state of each; where there is no answer, show the last known one. An

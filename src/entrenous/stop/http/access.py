@@ -36,7 +36,7 @@ _CHARS_MAX: Final = 64
 def claim_in(request: Request) -> ClaimId:
     """The claim's id in the address; raises NoSuchClaim."""
     name = request.path_params["claim"]
-    if not _may_be(name):
+    if not _is_valid_name(name):
         raise NoSuchClaim(claim="with such a name")
     return ClaimId(name)
 
@@ -48,18 +48,18 @@ def case_in(request: Request) -> str:
 
 def checked_case(untrusted_name: str) -> str:
     """Check that this may be a case's number; raises NoSuchReview."""
-    if not _may_be(untrusted_name):
+    if not _is_valid_name(untrusted_name):
         raise NoSuchReview(case="that was given")
     return untrusted_name
 
 
-def _may_be(untrusted_name: str) -> bool:
+def _is_valid_name(untrusted_name: str) -> bool:
     return len(untrusted_name) <= _CHARS_MAX and untrusted_name.isprintable()
 
 
 # Prefix lengths of IPv6 networks, and how many times the limit of one household each may use: a
 # household is assigned a /64, often a /56, a site a /48.
-_HOUSEHOLDS: Final = ((64, 1), (56, 2), (48, 10))
+_NETWORKS: Final = ((64, 1), (56, 2), (48, 10))
 _HOUR_S: Final = 3600
 PUBLISHES_HEADER: Final = "Entrenous-Publishes"
 
@@ -105,7 +105,7 @@ def role_of(request: Request, access: GateAccess) -> Role:
     """Operator or uploader, compared in constant time; raises WrongToken."""
     if is_operator(request, access):
         return Role.OPERATOR
-    if _shows(request, access.uploader):
+    if _has_token(request, access.uploader):
         return Role.UPLOADER
     raise WrongToken
 
@@ -126,7 +126,7 @@ def publishes_of(request: Request, role: Role) -> Publishes:
 
 def is_operator(request: Request, access: GateAccess) -> bool:
     """Whether the request has the operator's token; another token is no error here."""
-    return _shows(request, access.operator)
+    return _has_token(request, access.operator)
 
 
 def require_operator(request: Request, access: GateAccess) -> None:
@@ -146,11 +146,11 @@ async def require_reviewer(request: Request, access: GateAccess, platform: Platf
 
 def require_figures(request: Request, access: GateAccess) -> None:
     """Require the operator's token or the one for metrics; raises WrongToken."""
-    if not (is_operator(request, access) or _shows(request, access.metrics)):
+    if not (is_operator(request, access) or _has_token(request, access.metrics)):
         raise WrongToken
 
 
-def _shows(request: Request, token: Secret | None) -> bool:
+def _has_token(request: Request, token: Secret | None) -> bool:
     return token is not None and hmac.compare_digest(bearer(request), token.reveal())
 
 
@@ -162,7 +162,7 @@ def bearer(request: Request) -> bytes:
 
 def holder_token(request: Request) -> Secret:
     """The claim holder's token: 32 bytes in base64url; raises WrongToken."""
-    return _secret(request, HOLDER_TOKEN_BYTES)
+    return _base64url_secret(request, HOLDER_TOKEN_BYTES)
 
 
 def appeal_secret(request: Request) -> Secret:
@@ -173,21 +173,21 @@ def appeal_secret(request: Request) -> Secret:
         NoSuchReview: it is malformed, so it belongs to no case.
     """
     try:
-        return _secret(request, SECRET_BYTES)
+        return _base64url_secret(request, SECRET_BYTES)
     except WrongToken:
         if bearer(request):
             raise NoSuchReview(case=case_in(request)) from None
         raise
 
 
-def _secret(request: Request, size: int) -> Secret:
+def _base64url_secret(request: Request, size: int) -> Secret:
     try:
         return Secret(from_base64url(bearer(request).decode("latin-1"), size))
     except NotUnderstood as problem:
         raise WrongToken from problem
 
 
-def households(client: str) -> tuple[tuple[str, int], ...]:
+def client_networks(client: str) -> tuple[tuple[str, int], ...]:
     """The names under which a client is counted, each with a multiple of a household's limit: an
     IPv4 address, or the networks of an IPv6 address, smallest first.
     """
@@ -199,7 +199,7 @@ def households(client: str) -> tuple[tuple[str, int], ...]:
         return ((client, 1),)
     if address.ipv4_mapped:
         return ((str(address.ipv4_mapped), 1),)
-    return tuple((_network(address, bits), times) for bits, times in _HOUSEHOLDS)
+    return tuple((_network(address, bits), times) for bits, times in _NETWORKS)
 
 
 def _network(address: ipaddress.IPv6Address, bits: int) -> str:
@@ -227,7 +227,7 @@ class HourlyLimit:
         if hour != self.hour:
             self.hour, self.every = hour, 0
             self.counts.clear()
-        counted = households(client)
+        counted = client_networks(client)
         if self.every >= self.of_all or any(self._is_full(*one) for one in counted):
             raise GateBusy(retry_after_s=_HOUR_S - int((now - hour).total_seconds()))
         self.every += 1
@@ -244,7 +244,7 @@ _KEPT_MAX: Final = 200_000  # names to remember, some 30 MB; further ones are no
 _NAME_BYTES: Final = 16
 # Hooks that do not know whose an upload is count as one account, with this multiple of the limit of
 # refusals, and without a limit of uploads.
-_NOBODY_TIMES: Final = 50
+_ANONYMOUS_TIMES: Final = 50
 #: Hashed names under which a client is counted, each with a multiple of the limit.
 Names = tuple[tuple[bytes, int], ...]
 
@@ -288,17 +288,19 @@ class Accounts:
         if role is Role.OPERATOR:
             said = request.headers.get(HEADER)
             if said is None:
-                return self._nobody()
+                return self._anonymous()
             if not _ACCOUNT.fullmatch(said):
                 raise BadAccount
             return ((self._name("account", said), 1),)
         client = request.client.host if request.client else ""
-        return tuple((self._name("network", name), times) for name, times in households(client))
+        return tuple(
+            (self._name("network", name), times) for name, times in client_networks(client)
+        )
 
     def count(self, names: Names, now: datetime) -> None:
         """Count one more upload; raises TooManyUploads."""
-        self._begin(now)
-        known = () if names == self._nobody() else names
+        self._start_hour(now)
+        known = () if names == self._anonymous() else names
         if _is_full(known, self.uploads, self.access.uploads_per_account) or _is_full(
             names, self.refused, self.access.refused_per_account
         ):
@@ -307,10 +309,10 @@ class Accounts:
 
     def was_refused(self, names: Names, now: datetime) -> None:
         """Count one more refusal, of an upload that was counted."""
-        self._begin(now)
+        self._start_hour(now)
         _add(names, self.refused)
 
-    def _begin(self, now: datetime) -> None:
+    def _start_hour(self, now: datetime) -> None:
         hour = now.replace(minute=0, second=0, microsecond=0)
         if hour != self.hour:
             self.hour = hour
@@ -322,8 +324,8 @@ class Accounts:
         where = f" here: {self.access.appeal_url}" if self.access.appeal_url else ""
         return TooManyUploads(minutes=-(-wait_s // 60), retry_after_s=wait_s, where=where)
 
-    def _nobody(self) -> Names:
-        return ((self._name("nobody", ""), _NOBODY_TIMES),)
+    def _anonymous(self) -> Names:
+        return ((self._name("nobody", ""), _ANONYMOUS_TIMES),)
 
     def _name(self, kind: str, text: str) -> bytes:
         said = f"{kind}\0{text}".encode()

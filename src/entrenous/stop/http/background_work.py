@@ -18,7 +18,7 @@ from entrenous.stop.review import send_alert
 _LOG: Final = logging.getLogger("entrenous.gate")
 
 
-async def afterwards(
+async def run_after_answer(
     work: Callable[..., object], *args: object, places: anyio.CapacityLimiter | None = None
 ) -> object:
     """Run ``work`` in a thread, after the answer was sent.
@@ -52,53 +52,53 @@ class BackgroundTasks:
 async def run_recurring(works: Works, every_s: float) -> AsyncIterator[None]:
     """Run each of ``works`` in a thread at once, and again every ``every_s``, until closed."""
     async with anyio.create_task_group() as group:
-        group.start_soon(_again_and_again, works, every_s)
+        group.start_soon(_repeat, works, every_s)
         yield
         group.cancel_scope.cancel()
 
 
 @asynccontextmanager
-async def in_pieces(work: Callable[[], object], every_s: float) -> AsyncIterator[None]:
+async def run_in_pieces(work: Callable[[], object], every_s: float) -> AsyncIterator[None]:
     """Run ``work`` in a thread as long as it returns true, then again after ``every_s``.
 
     It pauses three times as long as it ran, to leave uploads most of the machine. Closing waits for
     at most one call.
     """
     async with anyio.create_task_group() as group:
-        group.start_soon(_piece_by_piece, work, every_s)
+        group.start_soon(_run_pieces, work, every_s)
         yield
         group.cancel_scope.cancel()
 
 
-async def _piece_by_piece(work: Callable[[], object], every_s: float) -> None:
+async def _run_pieces(work: Callable[[], object], every_s: float) -> None:
     while True:
         began = anyio.current_time()
-        did = await afterwards(work)
+        did = await run_after_answer(work)
         await anyio.sleep(_REST * (anyio.current_time() - began) if did else every_s)
 
 
-async def _again_and_again(works: Works, every_s: float) -> None:
+async def _repeat(works: Works, every_s: float) -> None:
     while True:
         for work in works:
-            await afterwards(work)
+            await run_after_answer(work)
         await anyio.sleep(every_s)
 
 
-def each_minute(platform: Platform) -> tuple[Callable[[], object], ...]:
+def minutely_work(platform: Platform) -> tuple[Callable[[], object], ...]:
     """Check the clock, and skip deferred scans that are overdue. (Separate processes make the
     scans.)
     """
     return (partial(_note_clock, platform), partial(_skip, platform))
 
 
-def run_due_work(platform: Platform) -> Callable[[], object]:
+def look_back_work(platform: Platform) -> Callable[[], object]:
     """Make due look backs, some at a time: for claims from a list, a fetch or a partner, or left by
     a killed process.
     """
     return partial(look_back_due, platform)
 
 
-def page_if_due(platform: Platform) -> None:
+def send_due_alerts(platform: Platform) -> None:
     """Send due alerts; in a task of its own, since the alert program may take a while."""
     for failed in send_alert(platform):
         said = {"event": "page-failed", **failed.facts}

@@ -23,13 +23,13 @@ from entrenous.stop.http.background_work import (
     HOUR_S,
     MINUTE_S,
     BackgroundTasks,
-    each_minute,
-    in_pieces,
-    page_if_due,
-    run_due_work,
+    look_back_work,
+    minutely_work,
+    run_in_pieces,
     run_recurring,
+    send_due_alerts,
 )
-from entrenous.stop.http.metrics import CONTENT_TYPE, Metered, Meters, Sight
+from entrenous.stop.http.metrics import CONTENT_TYPE, GateMetrics, MetricsMiddleware, Snapshot
 from entrenous.stop.http.registration_requests import Claims
 from entrenous.stop.http.review_requests import Reviews
 from entrenous.stop.http.upload_requests import Uploads
@@ -42,7 +42,7 @@ def gate_app(
     platform: Platform,
     access: GateAccess,
     chores: BackgroundTasks = BackgroundTasks(),  # noqa: B008 (frozen)
-    look: Callable[[], Sight] | None = None,
+    look: Callable[[], Snapshot] | None = None,
     judges: JudgePool | None = None,
 ) -> Starlette:
     """Build the gate's ASGI application; ``prepare_banks`` must have created the platform's banks.
@@ -54,7 +54,7 @@ def gate_app(
         look: counts database and index for the metrics.
         judges: processes that judge pictures in parallel.
     """
-    meters = Meters(look)
+    meters = GateMetrics(look)
     uploads, claims = Uploads.of(platform, access, judges), Claims.of(platform)
     uploads.judged = partial(meters.judged, banks=partial(banks_as_they_act, platform))
     reviews = Reviews(platform, access, meters.reviewed)
@@ -99,8 +99,8 @@ def gate_app(
     ]
     app = Starlette(
         routes=routes,
-        lifespan=lambda _: _alongside(platform, chores, judges),
-        middleware=[Middleware(Metered, meters=meters)],
+        lifespan=lambda _: _run_background(platform, chores, judges),
+        middleware=[Middleware(MetricsMiddleware, meters=meters)],
         exception_handlers={
             EntrenousError: on_error(access),
             HTTPException: on_http_error,
@@ -114,15 +114,15 @@ def gate_app(
 
 
 @asynccontextmanager
-async def _alongside(
+async def _run_background(
     platform: Platform, chores: BackgroundTasks, judges: JudgePool | None
 ) -> AsyncIterator[None]:
     """Run background work while the gate serves."""
     async with (
         run_recurring(chores.hourly, HOUR_S),
-        run_recurring((*each_minute(platform), *chores.minutely), MINUTE_S),
-        in_pieces(run_due_work(platform), MINUTE_S),
-        run_recurring((partial(page_if_due, platform),), MINUTE_S),
+        run_recurring((*minutely_work(platform), *chores.minutely), MINUTE_S),
+        run_in_pieces(look_back_work(platform), MINUTE_S),
+        run_recurring((partial(send_due_alerts, platform),), MINUTE_S),
         judges or nullcontext(),
     ):
         yield

@@ -25,13 +25,13 @@ _QUANTILES: Final = (0.5, 0.95, 0.99)
 _COUNT_AGAIN_S: Final = 60.0  # counting rows takes a while in a large database
 UPLOAD: Final = "upload"
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
-Sight = tuple[GateFigures, IndexStanding | None]
+Snapshot = tuple[GateFigures, IndexStanding | None]
 
 
-class Meters:
+class GateMetrics:
     """The metrics of one gate process. ``look`` counts the database and the index."""
 
-    def __init__(self, look: Callable[[], Sight] | None = None) -> None:
+    def __init__(self, look: Callable[[], Snapshot] | None = None) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         about = asdict(this_program())
@@ -85,10 +85,10 @@ class Meters:
         return Counter(f"entrenous_gate_{name}", words, labels, registry=self.registry)
 
 
-class Metered:
+class MetricsMiddleware:
     """ASGI middleware that reports each answer to ``meters`` after its last byte."""
 
-    def __init__(self, app: ASGIApp, meters: Meters) -> None:
+    def __init__(self, app: ASGIApp, meters: GateMetrics) -> None:
         self.app, self.meters = app, meters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -155,9 +155,9 @@ class _Quantiles(Collector):
 class _Counted(Collector):
     """Counts of database and index, refreshed at most once a minute by one thread."""
 
-    def __init__(self, look: Callable[[], Sight]) -> None:
+    def __init__(self, look: Callable[[], Snapshot]) -> None:
         self._look, self._lock = look, threading.Lock()
-        self._sight: Sight | None = None
+        self._sight: Snapshot | None = None
         self._looked_at = -math.inf
 
     def describe(self) -> Iterator[Metric]:

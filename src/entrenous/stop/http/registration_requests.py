@@ -16,7 +16,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import VIDEO_CLAIM_BYTES_MAX
 from entrenous.stop.http.access import HourlyLimit, claim_in, holder_token
 from entrenous.stop.http.answers import PRIVATE
-from entrenous.stop.http.background_work import afterwards
+from entrenous.stop.http.background_work import run_after_answer
 from entrenous.stop.http.request_body import read_body, too_large
 from entrenous.stop.judge.look_back import look_back_now
 from entrenous.stop.partners import take_opinion
@@ -103,11 +103,13 @@ class Claims:
         self.per_hour.count(client, self.platform.clock.now())
         body = await read_body(request, VIDEO_CLAIM_BYTES_MAX)
         claim = await run_in_threadpool(self._registered, body)
-        looking = BackgroundTask(afterwards, look_back_now, self.platform, places=self.looking_back)
+        looking = BackgroundTask(
+            run_after_answer, look_back_now, self.platform, places=self.looking_back
+        )
         return _claim(claim, 201, looking)
 
     def _registered(self, untrusted_body: bytes) -> Claim:
-        form = _printable(read_request(untrusted_body))
+        form = _check_printable(read_request(untrusted_body))
         limit = BYTES_MAX[form.kind]
         if len(untrusted_body) > limit:
             raise too_large(limit)
@@ -131,7 +133,7 @@ class Claims:
         return _claim(await run_in_threadpool(take_opinion, opinion, signature, self.platform))
 
 
-def _printable(request: ClaimRequest) -> ClaimRequest:
+def _check_printable(request: ClaimRequest) -> ClaimRequest:
     """Check the texts that reviewers will read; raises BadClaim."""
     if not (request.reason + request.jurisdiction).isprintable():
         raise BadClaim(why="a text has characters that cannot be printed")

@@ -52,7 +52,7 @@ def fields_of(untrusted_form: bytes, boundary: bytes, file: bytes) -> dict[bytes
         BrokenForm: the form is malformed or incomplete.
         LongForm: as soon as a limit is exceeded; the rest is not parsed.
     """
-    fields = _Fields(file)
+    fields = _FieldCollector(file)
     try:
         parser = MultipartParser(boundary, fields.callbacks())
         for start in range(0, len(untrusted_form), _CHUNK_BYTES):
@@ -67,7 +67,7 @@ def fields_of(untrusted_form: bytes, boundary: bytes, file: bytes) -> dict[bytes
     return {name: bytes(value) for name, value in fields.found.items()}
 
 
-class _Fields:
+class _FieldCollector:
     """Collects the first field of each name from the parser's callbacks."""
 
     def __init__(self, file: bytes) -> None:
@@ -75,7 +75,7 @@ class _Fields:
         self.ended = False
         self._file = file
         self._parts = 0
-        self._into: bytearray | None = None
+        self._value_of_field: bytearray | None = None
         self._name = bytearray()
         self._value = bytearray()
 
@@ -95,7 +95,7 @@ class _Fields:
             raise _long_form()
 
     def _begin(self) -> None:
-        self._into = None
+        self._value_of_field = None
         self._parts += 1
         if self._parts > FORM_PARTS_MAX:
             raise _long_form()
@@ -107,13 +107,13 @@ class _Fields:
             if name == self._file and name in self.found:
                 raise TwoFiles(field=name.decode())
             if name not in self.found:
-                self._into = self.found.setdefault(name, bytearray())
+                self._value_of_field = self.found.setdefault(name, bytearray())
         self._name.clear()
         self._value.clear()
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        if self._into is not None:
-            self._into.extend(data[start:end])
+        if self._value_of_field is not None:
+            self._value_of_field.extend(data[start:end])
 
     def _end(self) -> None:
         self.ended = True

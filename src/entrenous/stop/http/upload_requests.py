@@ -25,7 +25,7 @@ from entrenous.stop.http.access import (
     role_of,
 )
 from entrenous.stop.http.answers import PRIVATE, appeal_answer, decision_for
-from entrenous.stop.http.background_work import afterwards
+from entrenous.stop.http.background_work import run_after_answer
 from entrenous.stop.http.request_body import read_upload
 from entrenous.stop.judge.decide import appeal, decide_upload, is_kept, keep_held, secret_hash
 from entrenous.stop.judge.judge_pool import JudgePool, processors
@@ -35,7 +35,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.upload_record import Decision, NoSuchReview, Outcome, Publishes
 
 _KEY_BYTES: Final = 32
-_TURN_S_MAX: Final = 10  # how long a received upload waits for its turn
+_WAIT_S_MAX: Final = 10  # how long a received upload waits for its turn
 
 
 @dataclass(slots=True)
@@ -84,9 +84,9 @@ class Uploads:
         """
         role = role_of(request, self.access)
         names = self.accounts.of(request, role)
-        async with _place(self.bodies[role], request):
+        async with _take_place(self.bodies[role], request):
             publishes = publishes_of(request, role)
-            if self._tells(publishes):
+            if self._answer_tells(publishes):
                 self.accounts.count(names, self.platform.clock.now())
             sent = await read_upload(request, self.access.upload_bytes_max)
             if role is not Role.OPERATOR:
@@ -95,16 +95,16 @@ class Uploads:
             if medium_of(data) is Medium.PICTURE:
                 if self.judges is not None and self.deciding.borrowed_tokens:
                     self.judges.wanted()  # a second concurrent picture: start the judges
-                async with _turn(self.deciding):
+                async with _wait_for_place(self.deciding):
                     decision = await self._judged(data, reference, publishes)
             else:
-                async with _turn(self.clips):
+                async with _wait_for_place(self.clips):
                     decision = await self._decided(data, reference, publishes)
         if decision.outcome is Outcome.REFUSE and not decision.listed:
             self.accounts.was_refused(names, self.platform.clock.now())
         answer = decision_for(role, decision, self.access.appeal_url)
         return JSONResponse(
-            answer, headers=PRIVATE, background=BackgroundTask(self._afterwards, decision, data)
+            answer, headers=PRIVATE, background=BackgroundTask(self._after_answer, decision, data)
         )
 
     async def appeal(self, request: Request) -> Response:
@@ -114,13 +114,13 @@ class Uploads:
         if not request.headers.get("content-type"):
             await run_in_threadpool(appeal, case, secret, None, self.platform)
             return JSONResponse(appeal_answer(case), headers=PRIVATE)
-        async with _place(self.appeals, case):
+        async with _take_place(self.appeals, case):
             sent = await read_upload(request, self.access.upload_bytes_max)
             data = sent.untrusted_data or None
             await run_in_threadpool(appeal, case, secret, data, self.platform)
         return JSONResponse(appeal_answer(case), headers=PRIVATE)
 
-    def _tells(self, publishes: Publishes) -> bool:
+    def _answer_tells(self, publishes: Publishes) -> bool:
         """Whether the answer can tell the uploader anything.
 
         In shadow mode everything is published, so uploads are not counted against an account, and
@@ -151,21 +151,21 @@ class Uploads:
         if not await run_in_threadpool(may, case, secret_hash(secret)):
             raise NoSuchReview(case=case)
 
-    async def _afterwards(self, decision: Decision, untrusted_data: bytes) -> None:
+    async def _after_answer(self, decision: Decision, untrusted_data: bytes) -> None:
         if decision.would is None:
             self.judged(decision)
         else:
-            await afterwards(self.judged, decision)  # queries which banks are in shadow mode
+            await run_after_answer(self.judged, decision)  # queries which banks are in shadow mode
         if is_kept(decision, self.platform):
-            await afterwards(keep_held, decision, untrusted_data, self.platform)
+            await run_after_answer(keep_held, decision, untrusted_data, self.platform)
         hour = self.platform.clock.now().replace(minute=0, second=0, microsecond=0)
         if hour != self.tidied:
             self.tidied = hour
-            await afterwards(tidy, self.platform)
+            await run_after_answer(tidy, self.platform)
 
 
 @asynccontextmanager
-async def _place(places: anyio.CapacityLimiter, of: Hashable) -> AsyncIterator[None]:
+async def _take_place(places: anyio.CapacityLimiter, of: Hashable) -> AsyncIterator[None]:
     """Take one of the places, at most one for each ``of``; raises GateBusy if there is none."""
     try:
         places.acquire_on_behalf_of_nowait(of)
@@ -178,21 +178,21 @@ async def _place(places: anyio.CapacityLimiter, of: Hashable) -> AsyncIterator[N
 
 
 @asynccontextmanager
-async def _turn(places: anyio.CapacityLimiter) -> AsyncIterator[None]:
+async def _wait_for_place(places: anyio.CapacityLimiter) -> AsyncIterator[None]:
     """Wait for one of the places; raises GateBusy after ten seconds."""
     try:
         places.acquire_nowait()
     except anyio.WouldBlock:
-        await _waited(places)
+        await _acquire(places)
     try:
         yield
     finally:
         places.release()
 
 
-async def _waited(places: anyio.CapacityLimiter) -> None:
+async def _acquire(places: anyio.CapacityLimiter) -> None:
     try:
-        with anyio.fail_after(_TURN_S_MAX):
+        with anyio.fail_after(_WAIT_S_MAX):
             await places.acquire()
     except TimeoutError as problem:
         raise GateBusy from problem

@@ -22,7 +22,7 @@ from entrenous.stop.registration import (
     Stance,
 )
 from entrenous.stop.store.audit_events import audit_head, audit_rows_after
-from entrenous.stop.store.engine import Where, glancing, reading
+from entrenous.stop.store.engine import Where, reading, reading_once
 from entrenous.stop.store.prepared_statements import PreparedSelect
 from entrenous.stop.store.registrations import (
     IS_FRAME,
@@ -103,7 +103,7 @@ class SqlBankQueries:
             return bank_of(db, name)
 
     def banks(self) -> tuple[Bank, ...]:
-        with glancing(self.engine) as db:
+        with reading_once(self.engine) as db:
             every = (to_bank(row) for row in _BANKS.rows(db))
             return tuple(sorted(every, key=lambda bank: bank.name))  # databases collate differently
 
@@ -161,7 +161,7 @@ class SqlBankQueries:
         return dict(found)
 
     def entries(self, after: int) -> tuple[Entry, ...]:
-        with glancing(self.engine) as db:
+        with reading_once(self.engine) as db:
             rows = _ENTRIES_AFTER.rows(db, {"after": after})
             return tuple(Entry(row.number, row.bits, row.part) for row in rows)
 
@@ -184,14 +184,14 @@ class SqlBankQueries:
         reveals no match.
         """
         if len(entries) <= _FEW:
-            with glancing(self.engine) as db:
+            with reading_once(self.engine) as db:
                 return _shown_by(_FEW_PLACES.rows(db, dict(zip(_FEW_NAMES, entries, strict=False))))
         with reading(self.engine) as db:
             return _shown_by(_rows_for_hashes(db, entries, _PLACES))
 
     def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
         wanted = sa.select(SOUND.c.number, SOUND.c.words).where(SOUND.c.number > after)
-        with glancing(self.engine) as db:
+        with reading_once(self.engine) as db:
             rows = db.execute(wanted.order_by(SOUND.c.number).limit(_SOUNDS_MAX))
             return tuple((row.number, SoundPrint(bytes(row.words))) for row in rows)
 
@@ -219,7 +219,7 @@ class SqlBankQueries:
 
     def embeddings(self, after: int) -> tuple[KeptEmbedding, ...]:
         wanted = sa.select(EMBEDDING).where(EMBEDDING.c.number > after)
-        with glancing(self.engine) as db:
+        with reading_once(self.engine) as db:
             rows = db.execute(wanted.order_by(EMBEDDING.c.number).limit(_EMBEDDINGS_MAX))
             return tuple(
                 KeptEmbedding(
@@ -232,11 +232,11 @@ class SqlBankQueries:
             )
 
     def embedding_count(self) -> int:
-        with glancing(self.engine) as db:
+        with reading_once(self.engine) as db:
             return db.execute(sa.select(sa.func.count(EMBEDDING.c.claim))).scalar_one()
 
     def file_released(self, sha256: bytes) -> Release | None:
-        with glancing(self.engine) as db:
+        with reading_once(self.engine) as db:
             rows = _RELEASED.rows(db, {"of": sha256})
         return Release(read_time(rows[0].at), rows[0].number) if rows else None
 

@@ -12,7 +12,7 @@ from entrenous.base.environment import Clock, SystemClock
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.serving.host_checks import ClockMark
 from entrenous.stop.registration import MATCHING
-from entrenous.stop.store.engine import adding, glancing, reading, writing
+from entrenous.stop.store.engine import adding, reading, reading_once, writing
 from entrenous.stop.store.registrations import batches
 from entrenous.stop.store.schema import CLAIM, CLOCK, UPLOAD, WAITS, read_time, stored_time
 from entrenous.stop.store.upload_encryption import UploadCipher
@@ -28,13 +28,13 @@ _SKIPPED: Final = UPLOAD.c.slow_look == "skipped"
 # Without a hash there are no look-backs, so the reference was only stored for the deferred scan.
 _REFERENCE: Final = sa.case((UPLOAD.c.bits.is_(None), ""), else_=UPLOAD.c.reference)
 # The reviewer needs the bytes of a published upload that waits; of a flood, only the lead's.
-_IS_SHOWN: Final = sa.and_(WAITS, UPLOAD.c.found == Found.PUBLISHED, UPLOAD.c.lead.is_(None))
-_NONE: Final[dict[str, Any]] = {
+_NEEDS_BYTES: Final = sa.and_(WAITS, UPLOAD.c.found == Found.PUBLISHED, UPLOAD.c.lead.is_(None))
+_CLEARED: Final[dict[str, Any]] = {
     "slow_look": None,
-    "untrusted_upload": sa.case((_IS_SHOWN, UPLOAD.c.untrusted_upload)),
+    "untrusted_upload": sa.case((_NEEDS_BYTES, UPLOAD.c.untrusted_upload)),
     "reference": _REFERENCE,
 }
-_PASSED_OVER: Final = _NONE | {"slow_look": "skipped"}
+_MARK_SKIPPED: Final = _CLEARED | {"slow_look": "skipped"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class SqlDueWork:
             db.execute(CLOCK.insert().values(row))
 
     def clock_mark(self) -> ClockMark | None:
-        with glancing(self.engine) as db:
+        with reading_once(self.engine) as db:
             return _clock_mark(db)
 
     def keeps_bytes(self) -> bool:
@@ -94,9 +94,9 @@ class SqlDueWork:
         """Take the oldest for the length of ``lease``; read first whether there is any."""
         now = self.clock.now()
         is_over = UPLOAD.c.slow_look_at <= stored_time(now)
-        has_nobody = sa.or_(is_over, _is_ahead(UPLOAD.c.slow_look_at, now, lease))
+        has_nobody = sa.or_(is_over, _taken_ahead(UPLOAD.c.slow_look_at, now, lease))
         is_free = sa.and_(_KEPT, has_nobody, UPLOAD.c.slow_looks_taken < TAKES_MAX)
-        with glancing(self.engine) as db:
+        with reading_once(self.engine) as db:
             if db.execute(sa.select(UPLOAD.c.number).where(is_free).limit(1)).first() is None:
                 return None
         free = sa.select(UPLOAD.c.case_number, UPLOAD.c.untrusted_upload).where(is_free)
@@ -121,7 +121,7 @@ class SqlDueWork:
         """Delete the bytes stored for the scan."""
         with adding(self.engine) as db:
             is_it = UPLOAD.update().where(UPLOAD.c.case_number == case, _KEPT)
-            db.execute(is_it.values(_NONE))
+            db.execute(is_it.values(_CLEARED))
 
     def skip_slow_looks(self, before: datetime) -> int:
         """Skip in one statement; read first, since most often there is nothing to write."""
@@ -131,33 +131,33 @@ class SqlDueWork:
         stale = sa.and_(_KEPT, UPLOAD.c.at < stored_time(before - DAY))
         each = (sa.select(UPLOAD.c.number).where(one) for one in (late, over, stale))
         numbers = sa.union(*each)
-        with glancing(self.engine) as db:
+        with reading_once(self.engine) as db:
             if db.execute(numbers.limit(1)).scalar() is None:
                 return 0
         with adding(self.engine) as db:
             gone = UPLOAD.update().where(UPLOAD.c.number.in_(numbers))
-            return db.execute(gone.values(_PASSED_OVER)).rowcount
+            return db.execute(gone.values(_MARK_SKIPPED)).rowcount
 
     def take_look_backs(self, until: datetime, limit: int) -> dict[ClaimId, int]:
         """Take the newest first; then those that a clock ahead of time had taken."""
         now = self.clock.now()
         at = CLAIM.c.look_back_at
-        ranges = (at <= stored_time(now), _is_ahead(at, now, until - now))
-        each = (self._taken_of(due, until, limit) for due in ranges)
+        ranges = (at <= stored_time(now), _taken_ahead(at, now, until - now))
+        each = (self._take_range(due, until, limit) for due in ranges)
         return next((taken for taken in each if taken), {})
 
-    def _taken_of(
+    def _take_range(
         self, due: sa.ColumnElement[bool], until: datetime, limit: int
     ) -> dict[ClaimId, int]:
         """Take rows in one range of the index; read first whether there are any."""
         free = sa.select(CLAIM.c.id, CLAIM.c.changed).where(due)
         free = free.order_by(CLAIM.c.look_back_at.desc(), CLAIM.c.id).limit(limit)
-        with glancing(self.engine) as db:
+        with reading_once(self.engine) as db:
             if db.execute(free).first() is None:
                 return {}
         with adding(self.engine) as db:
             rows = db.execute(free.with_for_update(skip_locked=True)).all()
-            _put(db, (row.id for row in rows), stored_time(until))
+            _set_look_back(db, (row.id for row in rows), stored_time(until))
             return {ClaimId(row.id): row.changed for row in rows}
 
     def look_back_again(self, bank: BankName) -> int:
@@ -168,7 +168,7 @@ class SqlDueWork:
         while True:
             with writing(self.engine) as db:  # in turn with who changes many claims
                 claims = db.execute(mine.where(CLAIM.c.id > after)).scalars().all()
-                _put(db, claims, stored_time(self.clock.now()))
+                _set_look_back(db, claims, stored_time(self.clock.now()))
             if not claims:
                 return count
             count, after = count + len(claims), claims[-1]
@@ -203,7 +203,7 @@ def _clock_mark(db: sa.Connection) -> ClockMark | None:
     return ClockMark(read_time(row.at), odd_at, row.odd_s)
 
 
-def _is_ahead(
+def _taken_ahead(
     until: sa.ColumnElement[int], now: datetime, lease: timedelta
 ) -> sa.ColumnElement[bool]:
     """Whether a row was taken until later than any lease lasts, by a clock that was ahead.
@@ -213,7 +213,7 @@ def _is_ahead(
     return until > stored_time(now + 2 * lease)
 
 
-def _put(db: sa.Connection, claims: Iterable[str], at: int) -> None:
+def _set_look_back(db: sa.Connection, claims: Iterable[str], at: int) -> None:
     """Set when a look back of these claims may be taken."""
     due = CLAIM.update().values(look_back_at=at)
     for batch in batches(claims):

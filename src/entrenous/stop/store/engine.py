@@ -33,36 +33,36 @@ class PinnedConnectionPool(sa.pool.QueuePool):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._out = threading.Lock()
-        self._kept: sa.Connection | None = None
+        self._lock = threading.Lock()
+        self._pinned: sa.Connection | None = None
 
     @contextmanager
-    def glance(self, engine: sa.Engine) -> Iterator[sa.Connection]:
+    def pinned(self, engine: sa.Engine) -> Iterator[sa.Connection]:
         """Yield the pinned connection of ``engine``'s pool, or another one while it is in use."""
-        if not self._out.acquire(blocking=False):
+        if not self._lock.acquire(blocking=False):
             with engine.connect() as db:
                 yield db
             return
         try:
-            if self._kept is None:
-                self._kept = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            yield self._kept
+            if self._pinned is None:
+                self._pinned = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            yield self._pinned
         except BaseException:
-            self._drop()  # after any error, the next caller gets a new connection
+            self._close_pinned()  # after any error, the next caller gets a new connection
             raise
         finally:
-            self._out.release()
+            self._lock.release()
 
     def dispose(self) -> None:
-        with self._out:
-            self._drop()
+        with self._lock:
+            self._close_pinned()
         super().dispose()
 
-    def _drop(self) -> None:
-        if self._kept is not None:
+    def _close_pinned(self) -> None:
+        if self._pinned is not None:
             with suppress(SQLAlchemyError):
-                self._kept.close()
-            self._kept = None
+                self._pinned.close()
+            self._pinned = None
 
 
 Where = sa.Engine | sa.Connection  # the database, or an open transaction in it
@@ -79,10 +79,10 @@ _PRAGMAS: Final = (
 )
 # Executed here: a listener for SQLAlchemy's "begin" event would double the cost of each statement.
 _BEGIN_WRITING: Final = "BEGIN IMMEDIATE"
-_ASK_MS: Final = 20  # busy timeout, within which SQLite retries after 1, 3, 8 and 18 ms
+_RETRY_MS: Final = 20  # busy timeout, within which SQLite retries after 1, 3, 8 and 18 ms
 # Executed in the transaction: setting and resetting it as an option of the connection costs twice
 # the time of a small query.
-_ONE_MOMENT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 _UNUSABLE: Final = {  # errors that a retry does not cure
     sqlite3.SQLITE_CORRUPT: "it is damaged",
     sqlite3.SQLITE_NOTADB: "it is no database",
@@ -115,7 +115,7 @@ def open_engine(path: Path) -> sa.Engine:
     try:
         prepare(engine)
     except BankUnreachable as away:
-        why = _UNUSABLE.get(_code(away.__cause__)) or _shut(path)
+        why = _UNUSABLE.get(_error_code(away.__cause__)) or _access_problem(path)
         if not why:
             raise
         raise UnusableBank(path=path, why=why) from None
@@ -156,7 +156,7 @@ def refuse_other_version(db: sa.Connection, numbered: sa.Table, known: int) -> N
         raise NewerBank if found > known else OlderBank
 
 
-def _shut(path: Path) -> str:
+def _access_problem(path: Path) -> str:
     """Explain why SQLite could not open ``path`` or create files beside it, or return ""."""
     wanted = ((path, os.R_OK | os.W_OK), (path.parent, os.W_OK | os.X_OK))
     if any(os.access(it, os.F_OK) and not os.access(it, rights) for it, rights in wanted):
@@ -164,7 +164,7 @@ def _shut(path: Path) -> str:
     return ""
 
 
-def _code(why: BaseException | None) -> int:
+def _error_code(why: BaseException | None) -> int:
     """SQLite's primary result code, or 0 if the error is not SQLite's."""
     original = why.orig if isinstance(why, DBAPIError) else why
     return getattr(original, "sqlite_errorcode", 0) & 0xFF
@@ -189,7 +189,7 @@ def adding(engine: Where) -> Iterator[sa.Connection]:
     if isinstance(engine, sa.Connection):
         yield engine
         return
-    with _in_our_words(), engine.connect() as db, db.begin():
+    with _bank_errors(), engine.connect() as db, db.begin():
         if db.dialect.name == "sqlite":
             _begin_writing(db)
         yield db
@@ -201,29 +201,29 @@ def reading(engine: Where) -> Iterator[sa.Connection]:
     if isinstance(engine, sa.Connection):
         yield engine
         return
-    with _in_our_words(), engine.connect() as db, db.begin():
-        db.exec_driver_sql("BEGIN" if db.dialect.name == "sqlite" else _ONE_MOMENT)
+    with _bank_errors(), engine.connect() as db, db.begin():
+        db.exec_driver_sql("BEGIN" if db.dialect.name == "sqlite" else _SNAPSHOT)
         yield db
 
 
 @contextmanager
-def glancing(engine: Where) -> Iterator[sa.Connection]:
+def reading_once(engine: Where) -> Iterator[sa.Connection]:
     """Execute a single SELECT, without the cost of a transaction."""
     if isinstance(engine, sa.Connection):
         yield engine
         return
     pool = engine.pool
     assert isinstance(pool, PinnedConnectionPool)  # noqa: S101 -- both openers of engines use it
-    with _in_our_words(), pool.glance(engine) as db:
+    with _bank_errors(), pool.pinned(engine) as db:
         yield db
 
 
 @contextmanager
-def inserting(engine: sa.Engine) -> Iterator[sa.Connection]:
+def inserting_once(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Execute one independent insertion on the pinned connection; several rows only in SQLite."""
     pool = engine.pool
     assert isinstance(pool, PinnedConnectionPool)  # noqa: S101 -- as above
-    with _in_our_words(), pool.glance(engine) as db:
+    with _bank_errors(), pool.pinned(engine) as db:
         if db.dialect.name != "sqlite":
             # The pinned connection commits by itself; any other one needs a transaction.
             with nullcontext() if db.in_transaction() else db.begin():
@@ -231,7 +231,7 @@ def inserting(engine: sa.Engine) -> Iterator[sa.Connection]:
             return
         _begin_writing(db)
         yield db
-        _file_of(db).execute("COMMIT").close()
+        _sqlite_connection(db).execute("COMMIT").close()
 
 
 def _begin_writing(db: sa.Connection) -> None:
@@ -241,14 +241,14 @@ def _begin_writing(db: sa.Connection) -> None:
     while others write one after the other.
     """
     until = time.monotonic() + _BUSY_S
-    file = _file_of(db)
-    file.execute(f"PRAGMA busy_timeout = {_ASK_MS}").close()
+    file = _sqlite_connection(db)
+    file.execute(f"PRAGMA busy_timeout = {_RETRY_MS}").close()
     try:
         while True:
             try:
                 file.execute(_BEGIN_WRITING).close()
             except sqlite3.OperationalError as problem:
-                if not _is_taken(problem) or time.monotonic() > until:
+                if not _is_busy(problem) or time.monotonic() > until:
                     raise
             else:
                 return
@@ -256,15 +256,15 @@ def _begin_writing(db: sa.Connection) -> None:
         file.execute(f"PRAGMA busy_timeout = {round(_BUSY_S * 1000)}").close()
 
 
-def _file_of(db: sa.Connection) -> sqlite3.Connection:
+def _sqlite_connection(db: sa.Connection) -> sqlite3.Connection:
     """The SQLite connection below SQLAlchemy, for speed: each upload writes."""
     file = db.connection.driver_connection
     assert isinstance(file, sqlite3.Connection)  # noqa: S101 -- only called for SQLite
     return file
 
 
-def _is_taken(problem: sqlite3.OperationalError) -> bool:
-    return _code(problem) == sqlite3.SQLITE_BUSY
+def _is_busy(problem: sqlite3.OperationalError) -> bool:
+    return _error_code(problem) == sqlite3.SQLITE_BUSY
 
 
 def scrub(engine: Where) -> None:
@@ -279,10 +279,10 @@ def scrub(engine: Where) -> None:
     if isinstance(engine, sa.Connection):
         return
     if engine.dialect.name == "postgresql":
-        with _in_our_words(), engine.connect() as db:
+        with _bank_errors(), engine.connect() as db:
             db.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(_VACUUM)
         return
-    with _in_our_words(), closing(engine.raw_connection()) as file:
+    with _bank_errors(), closing(engine.raw_connection()) as file:
         cursor = file.cursor()
         pages, page_bytes = (
             cursor.execute(f"PRAGMA {of}").fetchone()[0] for of in ("page_count", "page_size")
@@ -295,7 +295,7 @@ def scrub(engine: Where) -> None:
 
 
 @contextmanager
-def _in_our_words() -> Iterator[None]:
+def _bank_errors() -> Iterator[None]:
     """Turn errors of the database into BankUnreachable. Later lines may quote values: dropped."""
     try:
         yield

@@ -108,20 +108,20 @@ class SqlPartnerStore:
         of = {"partner": partner.number - OURSELVES, "at": stored_time(at)}
         mine = OPINION.c.partner == of["partner"]
         with writing(self.engine) as db:
-            before = _said(db, said)
+            before = _opinions(db, said)
             for batch in batches(said):
                 db.execute(OPINION.delete().where(mine, OPINION.c.claim.in_(batch)))
                 rows = [{**of, "claim": claim, "stance": said[claim]} for claim in batch]
                 db.execute(OPINION.insert(), rows)
             if also is not None:
-                also(before, _said(db, said), SqlBankStore(db, self.clock))
+                also(before, _opinions(db, said), SqlBankStore(db, self.clock))
 
     def said(self, claims: Collection[ClaimId]) -> tuple[Said, ...]:
         with reading(self.engine) as db:
-            return _said(db, claims)
+            return _opinions(db, claims)
 
 
-def _said(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[Said, ...]:
+def _opinions(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[Said, ...]:
     wanted = sa.select(OPINION, PARTNER.c.name).join(PARTNER)
     found = [
         Said(row.name, row.partner + OURSELVES, ClaimId(row.claim), Stance(row.stance))
@@ -155,16 +155,18 @@ class SqlSourceStore:
             if generation := _last_generation(db, source.name):
                 goes_on = _stored(Checkpoint(generation))
                 db.execute(CHECKPOINT.insert().values(source=source.name, **goes_on))
-            append_event(db, self.clock, ("exchange source added", source.name, _told(source)))
+            append_event(
+                db, self.clock, ("exchange source added", source.name, _audit_details(source))
+            )
 
     def remove(self, name: str) -> None:
         source = self.source(name)
         with writing(self.engine) as db:
             generation = _generation(db, name)
-            db.execute(_of(name))
+            db.execute(_delete_records(name))
             db.execute(CHECKPOINT.delete().where(CHECKPOINT.c.source == name))
             db.execute(SOURCE.delete().where(SOURCE.c.name == name))
-            details = {**_told(source), "generation": generation}
+            details = {**_audit_details(source), "generation": generation}
             append_event(db, self.clock, (_REMOVED, name, details))
 
     def sources(self) -> tuple[Source, ...]:
@@ -200,7 +202,7 @@ class SqlSourceStore:
         with writing(self.engine) as db:
             for batch in batches(known):
                 keys = [one.key_sha256 for one in batch]
-                db.execute(_of(name).where(RECORD.c.key_sha256.in_(keys)))
+                db.execute(_delete_records(name).where(RECORD.c.key_sha256.in_(keys)))
                 db.execute(RECORD.insert(), [{"source": name, **asdict(one)} for one in batch])
             db.execute(CHECKPOINT.delete().where(CHECKPOINT.c.source == name))
             db.execute(CHECKPOINT.insert().values(source=name, **_stored(checkpoint)))
@@ -234,11 +236,11 @@ def _last_generation(db: sa.Connection, name: str) -> int:
     return max((int(row.details["generation"]) for row in db.execute(rows)), default=0)
 
 
-def _of(name: str) -> sa.Delete:
+def _delete_records(name: str) -> sa.Delete:
     return RECORD.delete().where(RECORD.c.source == name)
 
 
-def _told(source: Source) -> Details:
+def _audit_details(source: Source) -> Details:
     """The details for the audit log; without the address, which may be private."""
     return {"kind": str(source.kind), "bank": source.bank, "confirmed": source.confirmed}
 
@@ -275,15 +277,15 @@ def source_lock(engine: sa.Engine, name: str) -> Iterator[None]:
     It ends with the process. Raises FetchRuns.
     """
     if engine.dialect.name == "postgresql":
-        with _advisory(engine, name):
+        with _advisory_lock(engine, name):
             yield
         return
-    with _beside_the_file(engine, name):
+    with _file_lock(engine, name):
         yield
 
 
 @contextmanager
-def _advisory(engine: sa.Engine, name: str) -> Iterator[None]:
+def _advisory_lock(engine: sa.Engine, name: str) -> Iterator[None]:
     digest = hashlib.sha256(_CONTEXT + name.encode()).digest()
     key = int.from_bytes(digest[:8], signed=True)
     with engine.connect() as db:
@@ -297,7 +299,7 @@ def _advisory(engine: sa.Engine, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _beside_the_file(engine: sa.Engine, name: str) -> Iterator[None]:
+def _file_lock(engine: sa.Engine, name: str) -> Iterator[None]:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(f"{engine.url.database}.fetch-{name}", flags, 0o600)
     try:

@@ -207,7 +207,7 @@ class SqlServedStore:
         with reading(self.engine) as db:
             for batch in batches(claims):
                 for row in db.execute(told.where(SERVED.c.claim.in_(batch))):
-                    _gather(found, row)
+                    _add_hash(found, row)
         return found
 
     def on_hashes(
@@ -268,7 +268,7 @@ class SqlServedStore:
             for claims in batches(newest):
                 wanted = sa.select(SERVED.c.claim).where(SERVED.c.claim.in_(claims))
                 for claim in db.execute(wanted).scalars().all():
-                    _note(db, newest[ClaimId(claim)])
+                    _update_served(db, newest[ClaimId(claim)])
             _set_followed(db, news[-1].number)
             if any(change.state is ClaimState.WITHDRAWN for change in news):
                 gone = drop_untold(db)
@@ -322,7 +322,7 @@ def _replace(db: sa.Connection, partner: ExchangePartner, changes: list[Change])
     db.execute(SERVED_TO.insert(), [{"claim": claim, "partner": who} for claim, who in told])
 
 
-def _note(db: sa.Connection, change: Change) -> None:
+def _update_served(db: sa.Connection, change: Change) -> None:
     ended = change.state is ClaimState.WITHDRAWN
     values = {
         "state": change.state,
@@ -354,7 +354,7 @@ def _served() -> sa.Select[Any]:
     )
 
 
-def _gather(found: dict[ClaimId, Served], row: Any) -> None:
+def _add_hash(found: dict[ClaimId, Served], row: Any) -> None:
     known = found.get(ClaimId(row.claim))
     found[ClaimId(row.claim)] = _to_served(row, (*(known.hashes if known else ()), row.bits))
 

@@ -33,7 +33,7 @@ SHADOW_KEPT: Final = timedelta(days=30)
 _DECISIONS_MAX: Final = 1_000
 _ROWS_MAX: Final = 100_000  # newest rows of the audit log to search for decisions
 _SHADOW_MAX: Final = 100_000  # newest uploads to read for the tally
-_LOOKED_AT: Final = 200  # waiting uploads whose keys are checked
+_KEYS_CHECKED: Final = 200  # waiting uploads whose keys are checked
 _SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
 _DECIDED: Final = [f"case {state}" for state in (ReviewState.CONFIRMED, ReviewState.RELEASED)]
 
@@ -68,7 +68,7 @@ def count_figures(
         )
 
 
-def shut_away(engine: sa.Engine, held: UploadCipher) -> int:
+def count_undecryptable(engine: sa.Engine, held: UploadCipher) -> int:
     """Count the longest waiting uploads that are encrypted with a missing key.
 
     At most 200 are checked, since SQLite reads a whole upload for its first bytes.
@@ -76,7 +76,9 @@ def shut_away(engine: sa.Engine, held: UploadCipher) -> int:
     Raises:
         BankUnreachable.
     """
-    oldest = sa.select(UPLOAD.c.number).where(*SINGLE).order_by(UPLOAD.c.number).limit(_LOOKED_AT)
+    oldest = (
+        sa.select(UPLOAD.c.number).where(*SINGLE).order_by(UPLOAD.c.number).limit(_KEYS_CHECKED)
+    )
     head = sa.func.substr(UPLOAD.c.untrusted_upload, 1, HEAD_BYTES)
     wanted = sa.select(head).where(UPLOAD.c.number.in_(oldest))
     wanted = wanted.where(UPLOAD.c.untrusted_upload.is_not(None))
@@ -142,12 +144,12 @@ def figures_of(platform: Platform, *, with_shadow: bool = False) -> GateFigures:
     return count_figures(engine, now, due, with_shadow=with_shadow, all_in_shadow=shadow)
 
 
-def shut_away_of(platform: Platform) -> int:
-    """Count its waiting uploads whose key is missing (see :func:`shut_away`)."""
+def undecryptable_uploads(platform: Platform) -> int:
+    """Count its waiting uploads whose key is missing (see :func:`count_undecryptable`)."""
     reviews = platform.reviews
     if not isinstance(reviews, SqlReviewQueue) or not isinstance(reviews.engine, sa.Engine):
         raise TypeError("keys are asked for in a database")
-    return shut_away(reviews.engine, reviews.held)
+    return count_undecryptable(reviews.engine, reviews.held)
 
 
 def figures_source(platform: Platform) -> Callable[[], tuple[GateFigures, IndexStanding | None]]:

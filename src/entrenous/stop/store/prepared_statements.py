@@ -13,8 +13,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from entrenous.stop.nouns import BankUnreachable
 
 Values = Mapping[str, Any]
-_Change = Callable[[Any], Any]
-_Read = list[tuple[int, _Change]]  # converters of the driver's values, by column
+_Converter = Callable[[Any], Any]
+_Converters = list[tuple[int, _Converter]]  # converters of the driver's values, by column
 
 
 class PreparedSelect:
@@ -23,13 +23,13 @@ class PreparedSelect:
     Lists are not expanded: give each value its own parameter.
     """
 
-    __slots__ = ("_of", "_row", "_select")
+    __slots__ = ("_compiled", "_row_type", "_select")
 
     def __init__(self, select: sa.Select[Any]) -> None:
         self._select = select
         names = select.selected_columns.keys()
-        self._row: Callable[..., Any] = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024
-        self._of: dict[str, tuple[_Words, _Read]] = {}
+        self._row_type: Callable[..., Any] = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024
+        self._compiled: dict[str, tuple[_CompiledStatement, _Converters]] = {}
 
     def rows(self, db: sa.Connection, values: Values | None = None) -> list[Any]:
         """The rows, with columns as attributes.
@@ -37,29 +37,32 @@ class PreparedSelect:
         Raises:
             BankUnreachable: the database failed; the connection is invalidated.
         """
-        words, read = self._for(db)
-        with _driver(db) as driver:
-            found = driver.execute(words.text, words.given(values or {})).fetchall()
-        return [self._row(*_changed(row, read)) for row in found]
+        compiled, read = self._prepared(db)
+        with _driver_connection(db) as driver:
+            found = driver.execute(compiled.text, compiled.parameters(values or {})).fetchall()
+        return [self._row_type(*_converted(row, read)) for row in found]
 
-    def _for(self, db: sa.Connection) -> "tuple[_Words, _Read]":
-        known = self._of.get(db.dialect.name)
+    def _prepared(self, db: sa.Connection) -> "tuple[_CompiledStatement, _Converters]":
+        known = self._compiled.get(db.dialect.name)
         if known is None:
             types = (one.type.dialect_impl(db.dialect) for one in self._select.selected_columns)
             changes = [one.result_processor(db.dialect, None) for one in types]
-            read: _Read = [(at, one) for at, one in enumerate(changes) if one is not None]
-            known = self._of[db.dialect.name] = _Words(self._select, db.dialect), read
+            read: _Converters = [(at, one) for at, one in enumerate(changes) if one is not None]
+            known = self._compiled[db.dialect.name] = (
+                _CompiledStatement(self._select, db.dialect),
+                read,
+            )
         return known
 
 
 class PreparedInsert:
     """An INSERT of these columns of ``table``, given in any order."""
 
-    __slots__ = ("_columns", "_of", "_table")
+    __slots__ = ("_columns", "_compiled", "_table")
 
     def __init__(self, table: sa.Table, columns: Sequence[str]) -> None:
         self._table, self._columns = table, columns
-        self._of: dict[str, _Words] = {}
+        self._compiled: dict[str, _CompiledStatement] = {}
 
     def run(self, db: sa.Connection, rows: Sequence[Values]) -> None:
         """Insert the rows.
@@ -67,16 +70,18 @@ class PreparedInsert:
         Raises:
             BankUnreachable: the database failed; the connection is invalidated.
         """
-        words = self._of.get(db.dialect.name)
-        if words is None:
+        compiled = self._compiled.get(db.dialect.name)
+        if compiled is None:
             wanted = self._table.insert().inline()  # without reading back the row's number
-            words = self._of[db.dialect.name] = _Words(wanted, db.dialect, self._columns)
-        with _driver(db) as driver:
+            compiled = self._compiled[db.dialect.name] = _CompiledStatement(
+                wanted, db.dialect, self._columns
+            )
+        with _driver_connection(db) as driver:
             for row in rows:
-                driver.execute(words.text, words.given(row)).close()
+                driver.execute(compiled.text, compiled.parameters(row)).close()
 
 
-class _Words:
+class _CompiledStatement:
     """A statement compiled for one dialect."""
 
     __slots__ = ("_by_name", "_fixed", "_names", "_write", "text")
@@ -92,15 +97,15 @@ class _Words:
         self.text = str(made)
         self._by_name = made.positiontup is None
         self._names = tuple(made.params if made.positiontup is None else made.positiontup)
-        given = {name for name, bind in made.binds.items() if bind.required}
-        self._fixed = {name: one for name, one in made.params.items() if name not in given}
+        parameters = {name for name, bind in made.binds.items() if bind.required}
+        self._fixed = {name: one for name, one in made.params.items() if name not in parameters}
         changes = {
             name: bind.type.dialect_impl(dialect).bind_processor(dialect)
             for name, bind in made.binds.items()
         }
         self._write = {name: change for name, change in changes.items() if change is not None}
 
-    def given(self, values: Values) -> dict[str, Any] | list[Any]:
+    def parameters(self, values: Values) -> dict[str, Any] | list[Any]:
         """The parameters as the driver takes them; raises KeyError if one is missing."""
         every = {**self._fixed, **values}
         for name, change in self._write.items():
@@ -110,7 +115,7 @@ class _Words:
         return [every[name] for name in self._names]
 
 
-def _changed(row: Sequence[Any], changes: _Read) -> Sequence[Any]:
+def _converted(row: Sequence[Any], changes: _Converters) -> Sequence[Any]:
     if not changes:
         return row
     values = list(row)
@@ -120,7 +125,7 @@ def _changed(row: Sequence[Any], changes: _Read) -> Sequence[Any]:
 
 
 @contextmanager
-def _driver(db: sa.Connection) -> Iterator[Any]:
+def _driver_connection(db: sa.Connection) -> Iterator[Any]:
     """The driver's own connection; sqlite3 and psycopg both have ``execute``."""
     held = db.connection
     try:
@@ -137,7 +142,7 @@ Row = dict[str, Any]
 
 
 @dataclass(slots=True, eq=False)
-class _Brought:
+class _PendingRow:
     row: Row
     written: bool = False
     failure: Exception | None = None
@@ -149,7 +154,7 @@ class BatchInserter:
 
     write: Callable[[Sequence[Row]], None]
     _turn: threading.Lock = field(default_factory=threading.Lock)
-    _brought: list[_Brought] = field(default_factory=list)
+    _pending: list[_PendingRow] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
         """Write the row, and return when it is written.
@@ -158,8 +163,8 @@ class BatchInserter:
             Exception: what ``write`` raised for this row alone.
             BankUnreachable: the writing thread ended before it could report.
         """
-        mine = _Brought(row)
-        self._brought.append(mine)
+        mine = _PendingRow(row)
+        self._pending.append(mine)
         with self._turn:
             if not mine.written and mine.failure is None:
                 self._write_all()
@@ -168,22 +173,22 @@ class BatchInserter:
 
     def _write_all(self) -> None:
         """Write all pending rows; the caller holds the lock."""
-        some = self._brought[:]
-        del self._brought[: len(some)]  # other threads only append
+        pending = self._pending[:]
+        del self._pending[: len(pending)]  # other threads only append
         try:
-            self.write([one.row for one in some])
+            self.write([one.row for one in pending])
         except Exception as problem:  # noqa: BLE001 -- reported to each row's own thread
-            self._one_by_one(some, problem)
+            self._one_by_one(pending, problem)
         else:
-            for one in some:
+            for one in pending:
                 one.written = True
 
-    def _one_by_one(self, some: Sequence[_Brought], problem: Exception) -> None:
+    def _one_by_one(self, pending: Sequence[_PendingRow], problem: Exception) -> None:
         """Write each row by itself, so that one bad row does not fail the others."""
-        if len(some) == 1:
-            some[0].failure = problem
+        if len(pending) == 1:
+            pending[0].failure = problem
             return
-        for one in some:
+        for one in pending:
             try:
                 self.write([one.row])
                 one.written = True

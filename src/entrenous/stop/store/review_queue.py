@@ -24,10 +24,10 @@ from entrenous.stop.store.bank_store import SqlBankStore
 from entrenous.stop.store.due_work import SqlDueWork
 from entrenous.stop.store.engine import (
     adding,
-    glancing,
     insert_on_conflict,
-    inserting,
+    inserting_once,
     reading,
+    reading_once,
     scrub,
     writing,
 )
@@ -105,35 +105,37 @@ class SqlReviewDesk(SqlDueWork):
 
     def reviewer_with(self, token_sha256: bytes) -> Reviewer | None:
         wanted = sa.select(REVIEWER).where(REVIEWER.c.token_sha256 == token_sha256)
-        with glancing(self.engine) as db:
+        with reading_once(self.engine) as db:
             row = db.execute(wanted).one_or_none()
         return None if row is None else Reviewer(row.name, read_time(row.added_at))
 
     def confirm_first(self, case: str, by: str) -> bool:
         with writing(self.engine) as db:
-            review = uploads.review_of(db, case)
+            review = uploads.get_review(db, case)
             if review.state is not ReviewState.WAITING:
                 raise AlreadyDecided(case=case, state=review.state)
             if review.first_confirmer == by:
                 raise SecondPersonNeeded(case=case, reviewer=by)
             if review.first_confirmer:
                 return False
-            uploads.change(db, case, first_confirmer=by)
+            uploads.update_upload(db, case, first_confirmer=by)
             append_event(db, self.clock, first_confirmation_event(case, by))
             return True
 
     def take_pages(self, before: datetime, most: int) -> tuple[Alert, ...]:
         """Read first: most often there is nothing to write."""
         with reading(self.engine) as db:
-            pages = [page for page in (_flood(db, most), _waiting(db, before)) if page.count]
-        return tuple(page for page in pages if self._taken(page.kind))
+            pages = [
+                page for page in (_flood_alert(db, most), _waiting_alert(db, before)) if page.count
+            ]
+        return tuple(page for page in pages if self._may_send(page.kind))
 
     def paged(self, page: Alert) -> None:
         told = PAGE.update().where(PAGE.c.kind == page.kind)
         with adding(self.engine) as db:
             db.execute(told.values(untold=PAGE.c.untold - page.told))
 
-    def _taken(self, kind: AlertKind) -> bool:
+    def _may_send(self, kind: AlertKind) -> bool:
         """Whether this process may send the alert: none was sent within the hour.
 
         One statement, so that only one process succeeds. A timestamp far ahead of now came from a
@@ -151,7 +153,7 @@ class SqlReviewDesk(SqlDueWork):
             return db.execute(taken).rowcount > 0
 
 
-def _flood(db: sa.Connection, most: int) -> Alert:
+def _flood_alert(db: sa.Connection, most: int) -> Alert:
     """The number of floods that wait, or 0 if all were reported."""
     untold = db.execute(sa.select(PAGE.c.untold).where(PAGE.c.kind == AlertKind.FLOOD)).scalar()
     if not untold:
@@ -162,14 +164,14 @@ def _flood(db: sa.Connection, most: int) -> Alert:
     return Alert(AlertKind.FLOOD, waiting, told=untold)
 
 
-def _waiting(db: sa.Connection, before: datetime) -> Alert:
+def _waiting_alert(db: sa.Connection, before: datetime) -> Alert:
     """The number of items that have waited since ``before``."""
     late = sa.select(sa.func.count()).select_from(UPLOAD)
     late = late.where(*SINGLE, stored_time(before) > _SINCE)
     return Alert(AlertKind.WAITING, db.execute(late).scalar_one())
 
 
-_INSERT: Final = PreparedInsert(UPLOAD, [*uploads.WRITTEN, "untrusted_upload"])
+_INSERT: Final = PreparedInsert(UPLOAD, [*uploads.INSERTED_COLUMNS, "untrusted_upload"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ class SqlReviewQueue(SqlReviewDesk):
     """ReviewQueue in the tables of ``engine`` (see :func:`open_engine`)."""
 
     unread_bytes_max: int = UNREAD_BYTES_MAX
-    _together: BatchInserter = field(init=False)
+    _batch: BatchInserter = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_together", BatchInserter(self._insert))
@@ -187,33 +189,33 @@ class SqlReviewQueue(SqlReviewDesk):
         waiting threads. A clip and its fingerprint are inserted in one transaction.
         """
         kept = self._kept(review.case, untrusted_upload)
-        row = uploads.from_review(review) | {"untrusted_upload": kept}
+        row = uploads.review_row(review) | {"untrusted_upload": kept}
         if review.frames or review.sound:
             with adding(self.engine) as db:
                 _INSERT.run(db, [row])
-                uploads.keep_clip(db, review)
+                uploads.add_clip_prints(db, review)
         elif self.engine.dialect.name == "sqlite":
-            self._together.add(row)
+            self._batch.add(row)
         else:
             self._insert([row])
 
     def _insert(self, rows: Sequence[Row]) -> None:
-        with inserting(self.engine) as db:
+        with inserting_once(self.engine) as db:
             _INSERT.run(db, rows)
 
     def keep(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
         """Join a flood first, in the same transaction, so that two uploads do not both lead one."""
         kept = self._kept(case, untrusted_upload)  # encrypt before blocking others
         with writing(self.engine) as db:
-            review = uploads.review_of(db, case)
+            review = uploads.get_review(db, case)
             if review.state is not ReviewState.WAITING:
                 return
-            lead = uploads.gather(db, self.clock, review, held_per_hash)
+            lead = uploads.join_flood(db, self.clock, review, held_per_hash)
             size = len(untrusted_upload)
-            if lead is not None and not uploads.has_room(db, lead, review, held_per_hash):
+            if lead is not None and not uploads.flood_has_room(db, lead, review, held_per_hash):
                 return
             if self._has_room(db, review, lead, size):
-                uploads.change(db, case, untrusted_upload=kept)
+                uploads.update_upload(db, case, untrusted_upload=kept)
             else:
                 append_event(db, self.clock, unkept_event(case, size))
 
@@ -226,11 +228,11 @@ class SqlReviewQueue(SqlReviewDesk):
             wanted = wanted.where(uploads.is_after(after))
         with reading(self.engine) as db:
             case = db.execute(wanted.order_by(UPLOAD.c.number).limit(1)).scalar()
-            return None if case is None else uploads.counted(db, case)
+            return None if case is None else uploads.review_with_count(db, case)
 
     def review(self, case: str) -> Review:
         with reading(self.engine) as db:
-            return uploads.counted(db, case)
+            return uploads.review_with_count(db, case)
 
     def upload(self, case: str) -> bytes:
         wanted = sa.select(UPLOAD.c.untrusted_upload).where(UPLOAD.c.case_number == case)
@@ -238,7 +240,7 @@ class SqlReviewQueue(SqlReviewDesk):
         with reading(self.engine) as db:
             data = db.execute(wanted).scalar()
             if data is None:
-                uploads.review_of(db, case)
+                uploads.get_review(db, case)
                 raise UploadNotKept(case=case)
         return self.held.opened(case, bytes(data))
 
@@ -253,15 +255,15 @@ class SqlReviewQueue(SqlReviewDesk):
     ) -> Review:
         """Decide and forget in one transaction, so that two reviewers cannot both decide."""
         with writing(self.engine) as db:
-            review = uploads.counted(db, case)
+            review = uploads.review_with_count(db, case)
             if review.state is not ReviewState.WAITING:
                 raise AlreadyDecided(case=case, state=review.state)
             alike = decided_with(review, uploads.waiting_with(db, case), state)
-            review = uploads.named(review, alike)
+            review = uploads.with_cases(review, alike)
             keeps = keeps and state is ReviewState.RELEASED
             until = self.clock.now() + LISTED_FOR
-            uploads.forget(db, (case, *review.also), state, until, keeps=keeps)
-            uploads.lead_again(db, case)
+            uploads.forget_decided(db, (case, *review.also), state, until, keeps=keeps)
+            uploads.choose_new_lead(db, case)
             append_event(db, self.clock, review_event(review, state, by))
             also(review, SqlBankStore(db, self.clock))
         scrub(self.engine)
@@ -290,13 +292,13 @@ class SqlReviewQueue(SqlReviewDesk):
             matching = matching_claims(db, [one.claim for one in find.matches])
             left = [one for one in find.matches if one.claim in matching]
             if not left or not uploads.quarantine_retroactively(db, self.clock, find, left):
-                if uploads.fits_more(db, find, left):
+                if uploads.add_matches(db, find, left):
                     append_event(db, self.clock, (FITS_MORE_EVENT, find.case, {}))
                 return False
-            review = uploads.review_of(db, find.case)
-            lead = uploads.gather(db, self.clock, review, held_per_hash)
-            if lead is not None and not uploads.has_room(db, lead, review, held_per_hash):
-                uploads.drop_bytes(db, review)
+            review = uploads.get_review(db, find.case)
+            lead = uploads.join_flood(db, self.clock, review, held_per_hash)
+            if lead is not None and not uploads.flood_has_room(db, lead, review, held_per_hash):
+                uploads.drop_scanned_bytes(db, review)
             append_event(db, self.clock, (RETROACTIVE_EVENTS[find.found], find.case, {}))
             return True
 
@@ -337,13 +339,13 @@ class SqlReviewQueue(SqlReviewDesk):
                 if appeal.upload_sha256 not in (None, review.upload_sha256):
                     raise NotThatUpload(case=appeal.case)
                 waits = {"state": ReviewState.WAITING, "found": Found.APPEAL, "lead": None}
-                uploads.change(
+                uploads.update_upload(
                     db, appeal.case, **waits, at=stored_time(appeal.at), waits_since=None,
                     untrusted_upload=kept, listed_until=None,
                 )  # fmt: skip
                 if untrusted_upload is not None and brought is None:
                     append_event(db, self.clock, unkept_event(appeal.case, len(untrusted_upload)))
-            uploads.change(db, appeal.case, appealed_at=stored_time(appeal.at))
+            uploads.update_upload(db, appeal.case, appealed_at=stored_time(appeal.at))
             append_event(db, self.clock, ("case appealed", appeal.case, {}))
 
     def _kept(self, case: str, untrusted_upload: bytes | None) -> bytes | None:

@@ -50,24 +50,24 @@ from entrenous.stop.upload_record import (
 )
 
 _HAS_BYTES: Final = UPLOAD.c.untrusted_upload.is_not(None)
-SEEN: Final = [
+REVIEW_COLUMNS: Final = [
     *(column for column in UPLOAD.c if column.name != "untrusted_upload"),
     sa.and_(WAITS, _HAS_BYTES).label("has_bytes"),
 ]
-WRITTEN: Final = (  # the columns from :func:`from_review`
+INSERTED_COLUMNS: Final = (  # the columns from :func:`review_row`
     *("case_number", "at", "outcome", "state", "matches", "bits", "would", "entry"),
     *("reference", "found", "secret_sha256", "upload_sha256", "slow_look"),
 )
 
 
-def review_of(db: sa.Connection, case: str) -> Review:
+def get_review(db: sa.Connection, case: str) -> Review:
     """Raises NoSuchReview."""
     return with_appeal(db, case)[0]
 
 
 def with_appeal(db: sa.Connection, case: str) -> tuple[Review, bool]:
     """The review, and whether it was appealed; raises NoSuchReview."""
-    row = db.execute(sa.select(*SEEN).where(UPLOAD.c.case_number == case)).one_or_none()
+    row = db.execute(sa.select(*REVIEW_COLUMNS).where(UPLOAD.c.case_number == case)).one_or_none()
     if row is None:
         raise NoSuchReview(case=case)
     return to_review(row), row.appealed_at is not None
@@ -79,28 +79,30 @@ def is_after(case: str) -> sa.ColumnElement[bool]:
     return UPLOAD.c.number > sa.func.coalesce(before, 0)
 
 
-def counted(db: sa.Connection, case: str) -> Review:
+def review_with_count(db: sa.Connection, case: str) -> Review:
     """The review with the number of uploads that wait with it; raises NoSuchReview."""
     mine = sa.select(sa.func.count()).select_from(UPLOAD).where(WAITS, UPLOAD.c.lead == case)
-    return replace(review_of(db, case), gathered=db.execute(mine).scalar_one())
+    return replace(get_review(db, case), gathered=db.execute(mine).scalar_one())
 
 
-def named(review: Review, also: Sequence[Review]) -> Review:
+def with_cases(review: Review, also: Sequence[Review]) -> Review:
     """The review with the cases that are decided together with it."""
     return replace(review, also=tuple(one.case for one in also))
 
 
 def waiting_with(db: sa.Connection, case: str) -> list[Review]:
     """Waiting uploads that this case represents, oldest first."""
-    wanted = sa.select(*SEEN).where(WAITS, UPLOAD.c.lead == case).order_by(UPLOAD.c.number)
+    wanted = (
+        sa.select(*REVIEW_COLUMNS).where(WAITS, UPLOAD.c.lead == case).order_by(UPLOAD.c.number)
+    )
     return [to_review(row) for row in db.execute(wanted)]
 
 
-def change(db: sa.Connection, case: str, **values: Any) -> None:
+def update_upload(db: sa.Connection, case: str, **values: Any) -> None:
     db.execute(UPLOAD.update().where(UPLOAD.c.case_number == case).values(values))
 
 
-def forget(
+def forget_decided(
     db: sa.Connection,
     cases: Collection[str],
     state: ReviewState,
@@ -122,8 +124,8 @@ def forget(
     )  # fmt: skip
     to_remove = stored_time(until) if state is ReviewState.CONFIRMED else None
     db.execute(decided, [one | {"until": to_remove} for one in those])
-    named = sa.case((UPLOAD.c.listed_until.is_not(None), UPLOAD.c.reference), else_="")
-    gone: dict[str, Any] = {"bits": None, "reference": named}
+    reference = sa.case((UPLOAD.c.listed_until.is_not(None), UPLOAD.c.reference), else_="")
+    gone: dict[str, Any] = {"bits": None, "reference": reference}
     if state is ReviewState.RELEASED:
         gone["upload_sha256"] = None
     forgotten = sa.and_(mine, ~IS_COMPARED) if keeps else mine
@@ -133,7 +135,7 @@ def forget(
         db.execute(UPLOAD_FRAMES.delete().where(UPLOAD_FRAMES.c.number.in_(numbers)), those)
 
 
-def gather(db: sa.Connection, clock: Clock, review: Review, held_per_hash: int) -> str | None:
+def join_flood(db: sa.Connection, clock: Clock, review: Review, held_per_hash: int) -> str | None:
     """Let the upload join its flood.
 
     Returns:
@@ -141,23 +143,23 @@ def gather(db: sa.Connection, clock: Clock, review: Review, held_per_hash: int) 
     """
     if review.entry is None and not (is_unread(review) and review.upload_sha256):
         return None
-    lead = _lead_of(db, review)
+    lead = _existing_lead(db, review)
     if lead is None:
-        single = _single_like(db, review)
+        single = _ungrouped_like(db, review)
         if not single or not wait_together(review, single, held_per_hash):
             return None
         lead = single[0].case
-        _join(db, lead, [one.case for one in single[1:]])
+        _set_lead(db, lead, [one.case for one in single[1:]])
         append_event(db, clock, flood_event(lead, len(single) + 1))
         if len(single) + 1 > held_per_hash:  # not for repeats of one unreadable file
-            _somebody_is_needed(db)
-    _join(db, lead, [review.case])
+            _count_flood(db)
+    _set_lead(db, lead, [review.case])
     return lead
 
 
-def has_room(db: sa.Connection, lead: str, review: Review, held_per_hash: int) -> bool:
+def flood_has_room(db: sa.Connection, lead: str, review: Review, held_per_hash: int) -> bool:
     """Whether the bytes of one more upload that waits with ``lead`` should be stored."""
-    if is_unread(review) or is_same_flood(review_of(db, lead).bits, review.bits):
+    if is_unread(review) or is_same_flood(get_review(db, lead).bits, review.bits):
         return False
     kept = sa.select(sa.func.count()).select_from(UPLOAD)
     others = UPLOAD.c.lead == lead, UPLOAD.c.case_number != review.case
@@ -174,17 +176,17 @@ def unread_bytes(db: sa.Connection) -> int:
     return int(db.execute(sa.select(size).where(WAITS, UPLOAD.c.bits.is_(None))).scalar_one())
 
 
-def lead_again(db: sa.Connection, case: str) -> None:
+def choose_new_lead(db: sa.Connection, case: str) -> None:
     """Choose a new lead for the uploads that waited with a case that no longer waits."""
     left = sa.select(UPLOAD.c.case_number).where(WAITS, UPLOAD.c.lead == case)
     order = sa.case((_HAS_BYTES, 0), else_=1), UPLOAD.c.number
     first = db.execute(left.order_by(*order).limit(1)).scalar()
     if first is not None:
         db.execute(UPLOAD.update().where(WAITS, UPLOAD.c.lead == case).values(lead=first))
-        change(db, first, lead=None)
+        update_upload(db, first, lead=None)
 
 
-def from_review(review: Review) -> dict[str, Any]:
+def review_row(review: Review) -> dict[str, Any]:
     """The columns of a review, without the upload's bytes."""
     decision = review.decision
     return {
@@ -192,7 +194,7 @@ def from_review(review: Review) -> dict[str, Any]:
         "at": stored_time(review.at),
         "outcome": decision.outcome,
         "state": review.state,
-        "matches": from_matches(decision.matches),
+        "matches": matches_json(decision.matches),
         "bits": review.bits,
         "would": decision.would,
         "entry": review.entry,
@@ -204,7 +206,7 @@ def from_review(review: Review) -> dict[str, Any]:
     }
 
 
-def from_matches(matches: Sequence[Match]) -> list[dict[str, Any]]:
+def matches_json(matches: Sequence[Match]) -> list[dict[str, Any]]:
     return [asdict(match) for match in matches]
 
 
@@ -226,41 +228,41 @@ def to_review(row: Any) -> Review:
     )
 
 
-def _somebody_is_needed(db: sa.Connection) -> None:
+def _count_flood(db: sa.Connection) -> None:
     """Count one more flood that has not been reported."""
     wanted = insert_on_conflict(db, PAGE).values(kind=AlertKind.FLOOD, untold=1)
     more = {"untold": PAGE.c.untold + 1}
     db.execute(wanted.on_conflict_do_update(index_elements=["kind"], set_=more))
 
 
-def _lead_of(db: sa.Connection, review: Review) -> str | None:
+def _existing_lead(db: sa.Connection, review: Review) -> str | None:
     """The case that already represents waiting uploads of the same registered hash."""
-    wanted = sa.select(UPLOAD.c.lead).where(*_same_as(review), UPLOAD.c.lead.is_not(None))
+    wanted = sa.select(UPLOAD.c.lead).where(*_is_like(review), UPLOAD.c.lead.is_not(None))
     lead: str | None = db.execute(wanted.limit(1)).scalar()
     return lead
 
 
-def _single_like(db: sa.Connection, review: Review) -> list[Review]:
+def _ungrouped_like(db: sa.Connection, review: Review) -> list[Review]:
     """Other waiting uploads of the same hash without a lead, oldest first."""
-    wanted = sa.select(*SEEN).where(*_same_as(review), UPLOAD.c.lead.is_(None))
+    wanted = sa.select(*REVIEW_COLUMNS).where(*_is_like(review), UPLOAD.c.lead.is_(None))
     wanted = wanted.where(UPLOAD.c.case_number != review.case).order_by(UPLOAD.c.number)
     return [to_review(row) for row in db.execute(wanted)]
 
 
-def _same_as(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
+def _is_like(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
     if is_unread(review):
         same_file = UPLOAD.c.upload_sha256 == review.upload_sha256
         return WAITS, same_file, UPLOAD.c.bits.is_(None), UPLOAD.c.found == review.found
     return WAITS, UPLOAD.c.entry == review.entry, UPLOAD.c.found == review.found
 
 
-def _join(db: sa.Connection, lead: str, cases: Sequence[str]) -> None:
+def _set_lead(db: sa.Connection, lead: str, cases: Sequence[str]) -> None:
     joins = UPLOAD.update().where(UPLOAD.c.case_number == sa.bindparam("case")).values(lead=lead)
     if cases:
         db.execute(joins, [{"case": case} for case in cases])
 
 
-def keep_clip(db: sa.Connection, review: Review) -> None:
+def add_clip_prints(db: sa.Connection, review: Review) -> None:
     """Store the fingerprints of a clip or a sound that was just recorded."""
     mine = sa.select(UPLOAD.c.number, UPLOAD.c.at).where(UPLOAD.c.case_number == review.case)
     kept = mine.add_columns(
@@ -288,17 +290,17 @@ def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[KeptPictur
 
 def kept_clips(db: sa.Connection, after: int, limit: int) -> tuple[KeptClip, ...]:
     there = UPLOAD_FRAMES.c.frames != sa.literal(b"", sa.LargeBinary)
-    rows = _kept_of_clips(db, UPLOAD_FRAMES.c.frames, there, after, limit)
-    return tuple(KeptClip(number, case, _each(frames)) for number, case, frames in rows)
+    rows = _clip_prints(db, UPLOAD_FRAMES.c.frames, there, after, limit)
+    return tuple(KeptClip(number, case, _split_hashes(frames)) for number, case, frames in rows)
 
 
 def kept_sounds(db: sa.Connection, after: int, limit: int) -> tuple[KeptSound, ...]:
     there = UPLOAD_FRAMES.c.words.is_not(None)
-    rows = _kept_of_clips(db, UPLOAD_FRAMES.c.words, there, after, limit)
+    rows = _clip_prints(db, UPLOAD_FRAMES.c.words, there, after, limit)
     return tuple(KeptSound(number, case, SoundPrint(words)) for number, case, words in rows)
 
 
-def _kept_of_clips(
+def _clip_prints(
     db: sa.Connection,
     column: sa.ColumnElement[bytes],
     there: sa.ColumnElement[bool],
@@ -346,7 +348,7 @@ def _comparable(
     }
 
 
-def _each(frames: bytes) -> tuple[bytes, ...]:
+def _split_hashes(frames: bytes) -> tuple[bytes, ...]:
     return tuple(frames[at : at + PDQ_BYTES] for at in range(0, len(frames), PDQ_BYTES))
 
 
@@ -358,7 +360,7 @@ def quarantine_retroactively(
         "state": ReviewState.WAITING,
         "outcome": Outcome.HOLD,
         "found": find.found,
-        "matches": from_matches(left),
+        "matches": matches_json(left),
         "entry": find.entry,
         "waits_since": stored_time(clock.now()),
     }
@@ -371,7 +373,7 @@ def quarantine_retroactively(
     return db.execute(waits).rowcount > 0
 
 
-def fits_more(db: sa.Connection, find: LateFind, left: Sequence[Match]) -> bool:
+def add_matches(db: sa.Connection, find: LateFind, left: Sequence[Match]) -> bool:
     """Add new matches to a waiting upload; False if none is new.
 
     A first confirmation is taken back, since that reviewer had not seen these matches.
@@ -381,8 +383,8 @@ def fits_more(db: sa.Connection, find: LateFind, left: Sequence[Match]) -> bool:
     known = {match["claim"] for match in row.matches} if row else set()
     more = [one for one in left if one.claim not in known]
     if row and more:
-        more_matches = [*row.matches, *from_matches(more)]
-        change(db, find.case, matches=more_matches, first_confirmer=None)
+        more_matches = [*row.matches, *matches_json(more)]
+        update_upload(db, find.case, matches=more_matches, first_confirmer=None)
     return bool(row and more)
 
 
@@ -391,7 +393,7 @@ def published(db: sa.Connection, after: str, limit: int) -> tuple[Review, ...]:
     later = sa.select(UPLOAD.c.number).where(is_after(after))
     every = sa.union_all(later.where(*PUBLISHED), later.where(TO_REMOVE))
     numbers = db.execute(every.order_by("number").limit(limit)).scalars().all()
-    seen = sa.select(*SEEN).where(UPLOAD.c.number.in_(numbers)).order_by(UPLOAD.c.number)
+    seen = sa.select(*REVIEW_COLUMNS).where(UPLOAD.c.number.in_(numbers)).order_by(UPLOAD.c.number)
     return tuple(to_review(row) for row in db.execute(seen))
 
 
@@ -401,33 +403,33 @@ def forget_claims(db: sa.Connection, claims: Collection[ClaimId]) -> int:
     Returns:
         The number of uploads that matched.
     """
-    fits = _found_late_for(db, claims)
-    for review in fits:
+    matched = _retroactive_reviews(db, claims)
+    for review in matched:
         left = [one for one in review.decision.matches if one.claim not in claims]
-        change(db, review.case, matches=from_matches(left))
+        update_upload(db, review.case, matches=matches_json(left))
         if not left:
             accept_again(db, review)
-    return len(fits)
+    return len(matched)
 
 
 def accept_again(db: sa.Connection, review: Review) -> None:
     """Let a published upload through again; keep bytes that are stored for a deferred scan."""
     is_due = UPLOAD.c.slow_look == "kept"
-    change(
+    update_upload(
         db, review.case, state=ReviewState.CLOSED, outcome=Outcome.LET_THROUGH,
         found=Found.UPLOAD, entry=None, lead=None, waits_since=None, first_confirmer=None,
         untrusted_upload=sa.case((is_due, UPLOAD.c.untrusted_upload)),
     )  # fmt: skip
-    lead_again(db, review.case)
+    choose_new_lead(db, review.case)
 
 
-def drop_bytes(db: sa.Connection, review: Review) -> None:
+def drop_scanned_bytes(db: sa.Connection, review: Review) -> None:
     """Drop the bytes of an upload found by a deferred scan, if its flood's lead has some."""
     if review.found is Found.SLOW_LOOK:
-        change(db, review.case, untrusted_upload=None)
+        update_upload(db, review.case, untrusted_upload=None)
 
 
-def _found_late_for(db: sa.Connection, claims: Collection[ClaimId]) -> list[Review]:
+def _retroactive_reviews(db: sa.Connection, claims: Collection[ClaimId]) -> list[Review]:
     """Retroactively quarantined uploads that match one of these claims.
 
     An index and the columns before the bytes suffice, so SQLite reads only the bytes of those that
@@ -435,9 +437,9 @@ def _found_late_for(db: sa.Connection, claims: Collection[ClaimId]) -> list[Revi
     """
     late = sa.select(UPLOAD.c.number).where(*PUBLISHED, UPLOAD.c.number > 0)
     wanted = sa.select(UPLOAD.c.case_number, UPLOAD.c.matches).where(UPLOAD.c.number.in_(late))
-    fits = [
+    matched = [
         row.case_number
         for row in db.execute(wanted)
         if any(match["claim"] in claims for match in row.matches)
     ]
-    return [review_of(db, case) for case in fits]
+    return [get_review(db, case) for case in matched]
