@@ -18,7 +18,7 @@ BEFORE = {
 
 @pytest.mark.real
 @pytest.mark.parametrize("hook", ["django", "synapse", "wsgi", "asgi", "proxy"])
-def test_it_imports_nothing_heavy(hook: str) -> None:
+def test_hooks_import_nothing_heavy(hook: str) -> None:
     program = (
         f"import sys; {BEFORE.get(hook, '')}"
         "before = set(sys.modules);"

@@ -320,7 +320,7 @@ def one(prepared: Path, tmp_path: Path, clock: WoundClock) -> Iterator[httpx.Cli
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_every_row_of_the_table(one: httpx.Client, row: Row) -> None:
+def test_hma_contract_table(one: httpx.Client, row: Row) -> None:
     method, path = row.asked.split()
     files = {name: ("x", data) for name, data in (row.form or {}).items()}
     answer = one.request(method, path, params=row.query, json=row.body, files=files or None)
@@ -332,7 +332,7 @@ def test_every_row_of_the_table(one: httpx.Client, row: Row) -> None:
         assert (answer.text if row.answer == ALIVE else answer.json()) == row.answer
 
 
-def test_a_picture_is_hashed_as_at_the_gate(hma: httpx.Client, hers: Any) -> None:
+def test_hma_hash_equals_the_gate_s(hma: httpx.Client, hers: Any) -> None:
     answer = hma.post("/h/hash", files={"photo": ("x.png", png(hers))})
     assert answer.status_code == 200
     hashed = answer.json()["pdq"]
@@ -344,7 +344,7 @@ def test_a_picture_is_hashed_as_at_the_gate(hma: httpx.Client, hers: Any) -> Non
     assert 0 <= int(hit["distance"]) <= 10
 
 
-def test_no_address_but_the_status_without_a_token(
+def test_hma_routes_need_a_token_except_status(
     stranger: httpx.Client, platform: Platform, access: GateAccess
 ) -> None:
     """Of all routes, so that none can be forgotten."""
@@ -361,7 +361,7 @@ def test_no_address_but_the_status_without_a_token(
     assert asked > 60
 
 
-def test_the_map_names_every_address(hma: httpx.Client) -> None:
+def test_site_map_lists_every_route(hma: httpx.Client) -> None:
     paths = hma.get("/site-map").json()
     assert paths == sorted(paths)
     assert {"/m/raw_lookup", "/c/bank/<bank>/content/<content>"} <= set(paths)
@@ -371,5 +371,5 @@ def test_the_map_names_every_address(hma: httpx.Client) -> None:
     assert set(described["paths"]["/m/lookup"]) == {"get", "post"}
 
 
-def test_the_status_leads_where_it_is_mounted(hma: httpx.Client) -> None:
+def test_home_redirects_to_the_mounted_status(hma: httpx.Client) -> None:
     assert hma.get("/").headers["location"] == "/hma/status"

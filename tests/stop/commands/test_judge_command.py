@@ -118,7 +118,7 @@ def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
         assert platform.reviews.due().slow_looks == 0  # it was told to want none
 
 
-def test_one_that_was_told_so_has_none(tmp_path: Path) -> None:
+def test_gate_without_judges(tmp_path: Path) -> None:
     with running(tmp_path / "gate", "--judges", "0") as gate:
         assert all_of(gate, 12) == {200}
         assert not judges_of(gate.pid)

@@ -66,7 +66,7 @@ def data(tmp_path: Path, hers: Any) -> Path:
     return folder
 
 
-def test_what_waits_is_listed_with_what_a_person_decides_by(typed: Typed, data: Path) -> None:
+def test_review_lists_cases_with_facts(typed: Typed, data: Path) -> None:
     status, said, _ = typed("review", "--data", data)
     assert status == 0
     lines = said.splitlines()
@@ -92,7 +92,7 @@ def test_what_waits_is_listed_with_what_a_person_decides_by(typed: Typed, data: 
     assert typed("review", "--data", data, "--after", "nonsense")[0] == 4
 
 
-def test_a_reviewer_without_a_token_is_not_told_to_take_the_operators(
+def test_review_without_a_token_suggests_a_reviewer_token(
     typed: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ENTRENOUS_GATE_TOKEN", raising=False)
@@ -111,13 +111,13 @@ def test_a_reviewer_without_a_token_is_not_told_to_take_the_operators(
         ({"minutes": -5}, "UTC"),
     ],
 )
-def test_how_long_ago_something_came_is_told(before: dict[str, int], said: str) -> None:
+def test_review_shows_the_age_of_a_case(before: dict[str, int], said: str) -> None:
     at = datetime.now(UTC) - timedelta(**before)
     assert _came(at.isoformat()).endswith(said)
 
 
 @pytest.mark.threat("reviewer-harm")
-def test_a_case_is_shown_blurred_unless_it_is_asked_for_clear(
+def test_review_shows_a_blurred_view_by_default(
     typed: Typed, data: Path, tmp_path: Path, hers: Any
 ) -> None:
     view, clear = tmp_path / "view.png", tmp_path / "clear.jpg"
@@ -138,7 +138,7 @@ def test_a_case_is_shown_blurred_unless_it_is_asked_for_clear(
     ]
 
 
-def test_nothing_is_written_over_and_then_nobody_has_seen_it(
+def test_review_overwrites_no_file_and_logs_no_view(
     typed: Typed, data: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "mine").write_text("mine")
@@ -151,9 +151,7 @@ def test_nothing_is_written_over_and_then_nobody_has_seen_it(
     assert "upload seen" not in typed("audit", "show", "--data", data)[1]
 
 
-def test_what_a_gate_says_keeps_its_spaces_and_names_no_address_that_nobody_gave(
-    typed: Typed, data: Path
-) -> None:
+def test_review_errors_name_no_internal_address(typed: Typed, data: Path) -> None:
     (data / "gate.toml").write_text("confirmers = 2\n")
     decide = ("review", "--data", data, "--decide", CASE, "confirm")
     assert typed(*decide)[0] == 0
@@ -163,7 +161,7 @@ def test_what_a_gate_says_keeps_its_spaces_and_names_no_address_that_nobody_gave
     assert (str(data) in said, "127.0.0.1" in said) == (True, False)
 
 
-def test_a_confirmation_that_nothing_follows_from_says_so(typed: Typed, data: Path) -> None:
+def test_confirmation_without_effect_says_so(typed: Typed, data: Path) -> None:
     with open_platform(data) as (platform, _):
         platform.bank.withdraw(ClaimId("ab"))
     said = typed("review", "--data", data, "--decide", CASE, "confirm")[1]
@@ -172,7 +170,7 @@ def test_a_confirmation_that_nothing_follows_from_says_so(typed: Typed, data: Pa
     assert "the same file is held again" in said
 
 
-def test_two_persons_decide_by_their_tokens(typed: Typed, data: Path, tmp_path: Path) -> None:
+def test_two_reviewers_confirm_with_their_tokens(typed: Typed, data: Path, tmp_path: Path) -> None:
     (data / "gate.toml").write_text("confirmers = 2\n")
     for name in ("ana", "ben"):
         told = json.loads(typed("reviewer", "add", name, "--data", data, "--json")[1])
@@ -231,11 +229,11 @@ def test_reviewers_are_listed_and_removed(typed: Typed, data: Path, tmp_path: Pa
         ("--data", "x", "--decide", CASE, "confirm", "--show", CASE, "--out", "y"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_meant(typed: Typed, words: tuple[str, ...]) -> None:
+def test_contradictory_review_options_are_refused(typed: Typed, words: tuple[str, ...]) -> None:
     assert typed("review", *words)[0] == 2
 
 
-def test_on_a_terminal_a_decision_is_asked_about(
+def test_decision_on_a_terminal_is_confirmed_first(
     typed: Typed, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mistyped number would let another picture go."""
@@ -260,7 +258,7 @@ def test_on_a_terminal_a_decision_is_asked_about(
 
 
 @pytest.mark.parametrize("case", ["no-such", "..", "a/b?c=d", "\u20ac {}"])
-def test_a_case_that_is_not_there(typed: Typed, data: Path, tmp_path: Path, case: str) -> None:
+def test_unknown_case_is_reported(typed: Typed, data: Path, tmp_path: Path, case: str) -> None:
     out = tmp_path / "out"
     assert typed("review", "--data", data, "--decide", case, "confirm")[0] in {3, 4}
     assert typed("review", "--data", data, "--show", case, "--out", out)[0] in {3, 4}
@@ -269,7 +267,7 @@ def test_a_case_that_is_not_there(typed: Typed, data: Path, tmp_path: Path, case
 
 
 @pytest.mark.real
-def test_over_the_network(typed: Typed, data: Path, tmp_path: Path, hers: Any) -> None:
+def test_review_over_the_network(typed: Typed, data: Path, tmp_path: Path, hers: Any) -> None:
     """Of a gate that runs elsewhere a reviewer has an address and a token."""
     token = json.loads(typed("reviewer", "add", "ana", "--data", data, "--json")[1])["token"]
     (tmp_path / "ana").write_text(token)

@@ -48,7 +48,7 @@ def uploads() -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_two_look_once_at_each_upload(
+def test_two_processes_scan_each_upload_once(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     url = request.getfixturevalue("postgres").fresh() if kind == "postgres" else ""
@@ -75,7 +75,7 @@ def looked(engine: sa.Engine) -> list[tuple[str | None, int]]:
 
 
 @pytest.mark.parametrize(("there", "run"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8), (999, 64)])
-def test_without_a_setting_it_is_one_for_each_two_processors(
+def test_default_is_one_process_per_two_processors(
     there: int, run: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate_run, "processors", lambda: there)

@@ -56,7 +56,7 @@ def in_a_collage(pixels: Any) -> Any:
     return np.concatenate([upper, np.fliplr(upper[::-1])], axis=0)
 
 
-def test_a_mirrored_picture_would_be_refused_and_is_not_kept(gate: Any, photo: Any) -> None:
+def test_try_refuses_a_mirrored_picture_and_stores_nothing(gate: Any, photo: Any) -> None:
     status, said = gate("try", photo("mirrored", np.fliplr), "--json")
     told = json.loads(said)
     (match,) = told["matches"]
@@ -66,7 +66,7 @@ def test_a_mirrored_picture_would_be_refused_and_is_not_kept(gate: Any, photo: A
     assert told["would"] is None
 
 
-def test_a_collage_takes_the_slow_look_and_is_held(gate: Any, photo: Any) -> None:
+def test_try_deep_holds_a_collage(gate: Any, photo: Any) -> None:
     collage = photo("collage", in_a_collage)
     assert json.loads(gate("try", collage, "--json")[1])["decision"] == "let through"
     told = json.loads(gate("try", collage, "--deep", "--json")[1])
@@ -74,20 +74,20 @@ def test_a_collage_takes_the_slow_look_and_is_held(gate: Any, photo: Any) -> Non
     assert "larger picture" in told["matches"][0]["how"]
 
 
-def test_in_shadow_it_says_what_it_would_do(gate: Any, photo: Any) -> None:
+def test_try_in_shadow_mode(gate: Any, photo: Any) -> None:
     gate("bank", "policy", "site", "--shadow")
     _, said = gate("try", photo("same"))
     assert said.startswith("It would be answered: let through.\n  Without shadow mode: refuse.\n")
 
 
-def test_what_is_no_picture_is_said(gate: Any, tmp_path: Path) -> None:
+def test_try_reports_a_file_that_is_no_picture(gate: Any, tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("not a picture")
     assert gate("try", str(words), "--json")[0] == 7
 
 
 @pytest.mark.real
-def test_a_clip_and_a_sound_are_looked_at_in_a_jail(gate: Any, tmp_path: Path) -> None:
+def test_try_decodes_clips_and_sounds_in_a_sandbox(gate: Any, tmp_path: Path) -> None:
     """The registered photograph, shown in a film: held at most, although it was listed."""
     film, note, broken = (tmp_path / name for name in ("film.jpg", "note", "broken.mp4"))
     plain = np.asarray(skimage.data.astronaut())

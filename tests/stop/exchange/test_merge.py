@@ -74,7 +74,7 @@ def test_order_and_repetition_do_not_matter(
 
 
 @given(PAGES)
-def test_what_is_said_again_changes_nothing(pages: list[list[Record]]) -> None:
+def test_repeated_record_changes_nothing(pages: list[list[Record]]) -> None:
     bank = Banked()
     for page in pages:
         bank.take(page)
@@ -83,7 +83,7 @@ def test_what_is_said_again_changes_nothing(pages: list[list[Record]]) -> None:
         assert (dict(again.make), again.withdraw, again.known) == ({}, (), ())
 
 
-def test_a_later_generation_holds_whatever_the_versions_are() -> None:
+def test_later_generation_wins_over_versions() -> None:
     bank = Banked()
     bank.take([Record("a", 90)], generation=1)
     bank.take([Record("a", 5, (bits(1),))], generation=2)
@@ -101,13 +101,13 @@ def test_the_same_hashes_stay_the_same_claim() -> None:
     assert set(bank.claims) != before
 
 
-def test_what_comes_and_goes_in_one_page_is_never_made() -> None:
+def test_record_added_and_withdrawn_in_one_page_is_not_created() -> None:
     merged = merge("source", 1, [Record("a", 1, (bits(1),)), Record("a", 2)], {})
     assert (dict(merged.make), merged.withdraw) == ({}, ())
     assert merged.known[0].claim is None
 
 
-def test_no_hash_is_kept_in_the_clear() -> None:
+def test_record_table_contains_no_plain_hash() -> None:
     merged = merge("source", 1, [Record(bits(1).hex(), 1, (bits(1),))], {})
     kept = repr(merged.known)
     assert bits(1).hex() not in kept

@@ -39,7 +39,7 @@ def gate_with(folder: Path, command: str) -> Path:
 
 
 @pytest.mark.threat("uploads-flood")
-def test_a_real_program_is_run_once_for_each_kind(tmp_path: Path) -> None:
+def test_alert_program_runs_once_per_kind(tmp_path: Path) -> None:
     tell, told = tmp_path / "tell", tmp_path / "told"
     tell.write_text(f'#!/bin/sh\necho "$@" >> {told}\n')
     tell.chmod(0o700)
@@ -53,7 +53,7 @@ def test_a_real_program_is_run_once_for_each_kind(tmp_path: Path) -> None:
     assert len(told.read_text().splitlines()) == 2  # also after a restart within the hour
 
 
-def test_one_that_fails_is_an_event_and_no_more(
+def test_failing_alert_program_is_only_logged(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     data = gate_with(tmp_path, f'["{tmp_path}/none", "hunter2"]')

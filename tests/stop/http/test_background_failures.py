@@ -12,7 +12,7 @@ from entrenous.stop.http.background_work import run_after_answer
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
-def test_what_takes_long_is_one_at_a_time_and_holds_nobody_up() -> None:
+def test_long_background_work_runs_one_at_a_time() -> None:
     go, begun = threading.Event(), list[int]()
 
     def long(number: int) -> None:

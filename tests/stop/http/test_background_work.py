@@ -14,7 +14,7 @@ from entrenous.stop.platform import Platform
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
-def test_a_failure_is_not_the_end_of_it() -> None:
+def test_failing_recurring_work_is_repeated() -> None:
     done: list[int] = []
 
     def work() -> None:
@@ -32,7 +32,7 @@ def test_a_failure_is_not_the_end_of_it() -> None:
     assert len(done) >= 3
 
 
-def test_much_work_is_done_in_pieces_and_an_end_waits_for_one_alone() -> None:
+def test_closing_waits_for_one_piece_of_work() -> None:
     done: list[int] = []
 
     def work() -> int:
@@ -49,7 +49,7 @@ def test_much_work_is_done_in_pieces_and_an_end_waits_for_one_alone() -> None:
     assert len(done) == 3
 
 
-def test_a_piece_that_fails_is_tried_again_later() -> None:
+def test_failing_piece_of_work_is_retried() -> None:
     done: list[int] = []
 
     def work() -> int:
@@ -66,7 +66,7 @@ def test_a_piece_that_fails_is_tried_again_later() -> None:
     assert len(done) >= 3
 
 
-def test_a_gate_that_nobody_asks_does_it_as_well(platform: Platform) -> None:
+def test_idle_gate_does_background_work(platform: Platform) -> None:
     done: list[str] = []
     app = gate_app(
         platform, GateAccess(Secret(b"o")), BackgroundTasks(hourly=(lambda: done.append("done"),))

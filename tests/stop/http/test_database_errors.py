@@ -35,7 +35,7 @@ def broken(platform: Platform) -> None:
 
 
 @pytest.mark.usefixtures("broken")
-def test_a_stranger_reads_a_fixed_sentence(web: httpx.Client) -> None:
+def test_database_error_details_are_hidden_from_uploaders(web: httpx.Client) -> None:
     for path in ("/v1/status", f"/v1/claims/{'0' * 32}"):
         answer = web.get(path)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
@@ -57,7 +57,7 @@ def test_an_sql_error_hides_its_parameters(platform: Platform) -> None:
     assert "hash of her picture" not in str(seen.value)
 
 
-def test_a_failure_after_the_answer_is_logged_by_its_kind(
+def test_failure_after_the_answer_logs_only_its_class(
     web: httpx.Client,
     device_gate: HttpBankClient,
     hers: Any,

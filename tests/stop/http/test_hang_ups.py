@@ -77,7 +77,7 @@ def figures(app: Any) -> str:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_it_is_no_fault_of_the_gates(
+def test_disconnected_upload_is_not_a_gate_fault(
     platform: Platform, access: GateAccess, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = gate_app(platform, access)
@@ -91,7 +91,9 @@ def test_it_is_no_fault_of_the_gates(
 
 
 @pytest.mark.parametrize("errors", [in_json, in_xml])
-def test_nor_of_what_partners_ask(errors: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_disconnected_partner_is_not_a_gate_fault(
+    errors: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     async def read(request: Request) -> Response:
         return Response(await body_of(request, 1000))
 
@@ -100,7 +102,7 @@ def test_nor_of_what_partners_ask(errors: Any, caplog: pytest.LogCaptureFixture)
     assert not [one for one in caplog.records if one.levelno > logging.INFO]
 
 
-def test_a_fault_of_ours_is_logged_without_what_was_sent(caplog: pytest.LogCaptureFixture) -> None:
+def test_bug_is_logged_without_request_data(caplog: pytest.LogCaptureFixture) -> None:
     async def broken(request: Request) -> Response:
         raise KeyError(await request.body())
 
@@ -114,7 +116,7 @@ def test_a_fault_of_ours_is_logged_without_what_was_sent(caplog: pytest.LogCaptu
 
 
 @pytest.mark.real
-def test_strangers_leave_no_line_in_the_log_of_a_gate_that_runs(tmp_path: Path) -> None:
+def test_strangers_cannot_fill_the_log(tmp_path: Path) -> None:
     """Nor do those whose forms or requests are broken; libraries would write one for each."""
     said = tmp_path / "log"
     (tmp_path / "gate").mkdir()

@@ -78,7 +78,7 @@ def gives_away(answer: httpx.Response, bits: bytes) -> bool:
 
 @pytest.mark.threat("hash-inversion")
 @pytest.mark.parametrize("who", STRANGERS)
-def test_no_address_tells_a_hash_to_a_stranger(
+def test_no_route_reveals_a_hash_to_a_stranger(
     app: Starlette, clock: WoundClock, held: Held, who: str
 ) -> None:
     bits, upload, case = held
@@ -96,7 +96,7 @@ def test_no_address_tells_a_hash_to_a_stranger(
 
 
 @pytest.mark.threat("hash-inversion")
-def test_a_partners_key_does(app: Starlette, platform: Platform, bits: bytes) -> None:
+def test_partner_key_reveals_hashes(app: Starlette, platform: Platform, bits: bytes) -> None:
     """So the search would find one; and its key ends with the partner."""
     exchange = exchange_of(platform)
     key = add_partner("friends", [PEOPLE], exchange).reveal().decode()

@@ -68,7 +68,7 @@ def small(pixels: Any) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.threat("probing-registered")
-def test_medians_of_held_and_accepted_are_alike(
+def test_quarantined_and_accepted_uploads_take_equally_long(
     platform: Platform, access: GateAccess, device_gate: HttpBankClient, hers: Any, another: Any
 ) -> None:
     """With a large upload, whose storing takes longer than all the margin that is allowed here."""
@@ -114,7 +114,7 @@ def chance_of(positive: int, of: int) -> float:
     return min(1.0, 2 * sum(math.comb(of, count) for count in range(most, of + 1)) / (1 << of))
 
 
-def test_the_sign_test() -> None:
+def test_sign_test_detects_a_difference() -> None:
     assert chance_of(5, 10) == 1.0
     assert chance_of(10, 10) == chance_of(0, 10) == pytest.approx(2 / 1024)
     assert chance_of(44, 60) > CHANCE > chance_of(46, 60)
@@ -122,7 +122,7 @@ def test_the_sign_test() -> None:
 
 @pytest.mark.real
 @pytest.mark.threat("probing-registered")
-def test_a_gate_that_runs_takes_as_long_for_hit_and_miss(
+def test_running_gate_takes_as_long_for_match_and_miss(
     tmp_path: Path, hers: Any, another: Any
 ) -> None:
     """Over HTTP, as an uploader measures it, with slow looks and all that a gate does by itself."""

@@ -40,7 +40,7 @@ def brought(slow: Slow, bad: set[int]) -> list[BaseException | None]:
         return [one.exception() for one in (first, *rest)]
 
 
-def test_those_that_wait_are_written_at_once() -> None:
+def test_waiting_rows_are_written_in_one_batch() -> None:
     slow = Slow()
     assert brought(slow, set()) == [None] * 10
     first, rest = slow.written
@@ -48,14 +48,14 @@ def test_those_that_wait_are_written_at_once() -> None:
 
 
 @pytest.mark.parametrize("bad", [{0}, {4}, {1, 9}])
-def test_one_that_cannot_be_written_is_told_and_keeps_no_other(bad: set[int]) -> None:
+def test_failing_row_raises_and_others_are_written(bad: set[int]) -> None:
     slow = Slow()
     became = brought(slow, bad)
     assert {number for number, why in enumerate(became) if isinstance(why, ValueError)} == bad
     assert sorted(n for some in slow.written for n in some) == sorted(set(range(10)) - bad)
 
 
-def test_who_waits_for_a_thread_that_was_ended_is_not_told_that_it_is_written() -> None:
+def test_waiting_for_a_killed_writer_raises() -> None:
     """The second one's row is taken along by the third one's thread, or the other way round."""
     slow = Slow()
 

@@ -29,7 +29,7 @@ def counted(engine: sa.Engine) -> int:
         return int(db.execute(COUNT).scalar_one())
 
 
-def test_a_glance_sees_what_was_written_since_the_last_one(engine: sa.Engine) -> None:
+def test_single_read_sees_later_writes(engine: sa.Engine) -> None:
     bank = SqlBankStore(engine)
     before = counted(engine)
     for number in range(3):
@@ -37,7 +37,7 @@ def test_a_glance_sees_what_was_written_since_the_last_one(engine: sa.Engine) ->
         assert counted(engine) == before + number + 1
 
 
-def test_one_inside_of_another_has_a_connection_of_its_own(engine: sa.Engine) -> None:
+def test_nested_single_read_has_its_own_connection(engine: sa.Engine) -> None:
     with reading_once(engine) as one, reading_once(engine) as other:
         assert one is not other
         assert one.execute(COUNT).scalar_one() == other.execute(COUNT).scalar_one()
@@ -45,14 +45,14 @@ def test_one_inside_of_another_has_a_connection_of_its_own(engine: sa.Engine) ->
         assert again is one
 
 
-def test_after_a_fault_there_is_another_one(engine: sa.Engine) -> None:
+def test_pinned_connection_is_replaced_after_an_error(engine: sa.Engine) -> None:
     with pytest.raises(BankUnreachable), reading_once(engine) as broken:
         broken.exec_driver_sql("SELECT nothing FROM nowhere")
     assert broken.closed
     assert counted(engine) >= 0
 
 
-def test_it_is_closed_with_the_engine_and_opened_again(engine: sa.Engine) -> None:
+def test_pinned_connection_closes_with_the_engine(engine: sa.Engine) -> None:
     with reading_once(engine) as kept:
         pass
     engine.dispose()
@@ -60,7 +60,7 @@ def test_it_is_closed_with_the_engine_and_opened_again(engine: sa.Engine) -> Non
     assert counted(engine) >= 0
 
 
-def test_nothing_waits_in_a_log_once_the_engine_is_closed(tmp_path: Path) -> None:
+def test_closing_the_engine_empties_the_write_ahead_log(tmp_path: Path) -> None:
     """Otherwise whoever copies the file after a stop would copy half of it."""
     engine = engine_of("sqlite", None, tmp_path)  # type: ignore[arg-type]
     SqlBankStore(engine).set_bank(Bank(BankName("one")))

@@ -16,7 +16,9 @@ COUNT = sa.select(sa.func.count()).select_from(BANK)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
-def test_a_read_sees_one_moment(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_reading_sees_one_snapshot(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     engine = engine_of(kind, request, tmp_path)
     bank = SqlBankStore(engine)
     bank.set_bank(Bank(BankName("one")))

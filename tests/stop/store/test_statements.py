@@ -46,7 +46,7 @@ def by_sqlalchemy(engine: sa.Engine) -> list[Any]:
         return list(db.execute(sa.select(UPLOAD).order_by(UPLOAD.c.number)))
 
 
-def test_a_row_is_written_and_read_as_by_sqlalchemy(engine: sa.Engine) -> None:
+def test_prepared_statements_agree_with_sqlalchemy(engine: sa.Engine) -> None:
     with inserting_once(engine) as db:
         INSERT.run(db, [ROW])
     (there,) = by_sqlalchemy(engine)
@@ -56,7 +56,7 @@ def test_a_row_is_written_and_read_as_by_sqlalchemy(engine: sa.Engine) -> None:
     assert found._asdict() == dict(there._mapping)
 
 
-def test_several_rows_are_written_together_or_not_at_all(tmp_path: Path) -> None:
+def test_prepared_insert_writes_all_rows_or_none(tmp_path: Path) -> None:
     """In SQLite, where uploads are written so."""
     engine = engine_of("sqlite", None, tmp_path)  # type: ignore[arg-type]
     other = {**ROW, "case_number": "another"}
@@ -69,7 +69,7 @@ def test_several_rows_are_written_together_or_not_at_all(tmp_path: Path) -> None
     engine.dispose()
 
 
-def test_values_are_given_by_name_and_types_are_kept(engine: sa.Engine) -> None:
+def test_prepared_select_binds_by_name_and_keeps_types(engine: sa.Engine) -> None:
     bank = SqlBankStore(engine)
     bank.set_bank(Bank(BankName("narrow"), radius=10))
     bank.set_bank(Bank(BankName("shadow"), radius=31, shadow=True))
@@ -79,7 +79,7 @@ def test_values_are_given_by_name_and_types_are_kept(engine: sa.Engine) -> None:
         assert {one.name: one.shadow for one in every} == {"narrow": False, "shadow": True}
 
 
-def test_a_value_that_is_missing_is_a_fault_of_ours_and_nothing_is_written(
+def test_missing_parameter_raises_and_writes_nothing(
     engine: sa.Engine,
 ) -> None:
     without = {name: value for name, value in ROW.items() if name != "bits"}
@@ -91,7 +91,7 @@ def test_a_value_that_is_missing_is_a_fault_of_ours_and_nothing_is_written(
         asked.rows(db)
 
 
-def test_inside_of_a_transaction_it_sees_what_that_one_sees(engine: sa.Engine) -> None:
+def test_prepared_select_sees_its_transaction(engine: sa.Engine) -> None:
     with reading(engine) as db:
         assert EVERY.rows(db) == []
         with inserting_once(engine) as beside:
@@ -101,7 +101,7 @@ def test_inside_of_a_transaction_it_sees_what_that_one_sees(engine: sa.Engine) -
         assert len(EVERY.rows(db)) == 1
 
 
-def test_while_the_kept_connection_is_out_another_one_writes(engine: sa.Engine) -> None:
+def test_insert_while_the_pinned_connection_is_in_use(engine: sa.Engine) -> None:
     with reading_once(engine), inserting_once(engine) as db:
         INSERT.run(db, [ROW])
     assert len(by_sqlalchemy(engine)) == 1
@@ -110,7 +110,7 @@ def test_while_the_kept_connection_is_out_another_one_writes(engine: sa.Engine) 
     assert len(by_sqlalchemy(engine)) == 2
 
 
-def test_after_a_question_by_sqlalchemy_it_is_committed_all_the_same(engine: sa.Engine) -> None:
+def test_insert_commits_after_a_sqlalchemy_query(engine: sa.Engine) -> None:
     with reading_once(engine) as db:
         assert db.execute(sa.select(sa.func.count()).select_from(UPLOAD)).scalar_one() == 0
     with inserting_once(engine) as db:
@@ -118,7 +118,7 @@ def test_after_a_question_by_sqlalchemy_it_is_committed_all_the_same(engine: sa.
     assert len(by_sqlalchemy(engine)) == 1
 
 
-def test_what_the_database_refuses_is_said_in_our_words_and_the_next_one_is_taken(
+def test_refused_insert_raises_and_the_next_succeeds(
     engine: sa.Engine,
 ) -> None:
     for _ in range(2):
@@ -131,9 +131,7 @@ def test_what_the_database_refuses_is_said_in_our_words_and_the_next_one_is_take
     assert len(by_sqlalchemy(engine)) == 1
 
 
-def test_a_connection_that_broke_is_replaced(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_broken_connection_is_replaced(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     engine = engine_of("sqlite", request, tmp_path)
     with reading_once(engine) as db:
         driver = db.connection.driver_connection
@@ -146,7 +144,7 @@ def test_a_connection_that_broke_is_replaced(
     engine.dispose()
 
 
-def test_numbers_of_hashes_may_be_larger_than_four_bytes_hold(engine: sa.Engine) -> None:
+def test_hash_numbers_exceed_32_bits(engine: sa.Engine) -> None:
     bank, claim = SqlBankStore(engine), ClaimId("0a" * 16)
     bank.set_bank(Bank(BankName("people")))
     made = Claim(claim, BankName("people"), ClaimState.WAITING, "pdq", 90, datetime.now(UTC))
@@ -156,7 +154,7 @@ def test_numbers_of_hashes_may_be_larger_than_four_bytes_hold(engine: sa.Engine)
 
 
 @pytest.mark.real
-def test_after_a_server_that_was_away_no_old_connection_fails(
+def test_server_restart_leaves_no_stale_connection(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """One call finds it out; the pool's other connections from before are not tried."""
