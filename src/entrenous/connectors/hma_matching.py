@@ -1,7 +1,6 @@
 """``/h`` and ``/m``: hash a picture, and look up matches of a hash."""
 
-from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -37,13 +36,14 @@ from entrenous.stop.http.request_body import (
     FORM_BYTES_MAX,
     BrokenForm,
     LongForm,
-    fields_of,
+    parse_form,
     read_body,
     too_large,
 )
+from entrenous.stop.http.upload_requests import take_place
 from entrenous.stop.judge.scan import Seen, first_scan
 from entrenous.stop.judge.weigh import answered, called_for, release_of
-from entrenous.stop.nouns import RELEASED, Bank, GateBusy
+from entrenous.stop.nouns import RELEASED, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
 from entrenous.stop.upload_record import Outcome
@@ -80,7 +80,7 @@ async def read_form(request: Request, limit_bytes: int) -> Form:
 def form_of(untrusted_form: bytes, boundary: bytes) -> Form:
     """Parse a form; raises TwoFiles, and NoPhoto, also if it exceeds a limit."""
     try:
-        fields = fields_of(untrusted_form, boundary, file=_PHOTO)
+        fields = parse_form(untrusted_form, boundary, file=_PHOTO)
     except (BrokenForm, LongForm) as problem:
         raise NoPhoto from problem
     photo = fields.pop(_PHOTO, b"")
@@ -181,13 +181,13 @@ class Pictures:
 
     async def fingerprint(self, request: Request) -> tuple[Fingerprint, Form]:
         """The hash of the form's picture at full size, and the form."""
-        async with self._place(request):
+        async with take_place(self.places, request):
             form = await read_form(request, self.limit_bytes)
             return await run_in_threadpool(self._hashed, form.untrusted_photo), form
 
     async def views(self, request: Request) -> Seen:
         """The gate's quick scan of the form's picture; nothing if the picture is flat."""
-        async with self._place(request):
+        async with take_place(self.places, request):
             form = await read_form(request, self.limit_bytes)
             return await run_in_threadpool(self._seen, form.untrusted_photo)
 
@@ -197,18 +197,6 @@ class Pictures:
     def _seen(self, untrusted_photo: bytes) -> Seen:
         _, views = first_scan(untrusted_photo, self.platform)
         return () if views.quality < PDQ_QUALITY_MIN else views.whole
-
-    @asynccontextmanager
-    async def _place(self, request: Request) -> AsyncIterator[None]:
-        """Take one of the places; raises GateBusy if there is none."""
-        try:
-            self.places.acquire_on_behalf_of_nowait(request)
-        except anyio.WouldBlock as problem:
-            raise GateBusy from problem
-        try:
-            yield
-        finally:
-            self.places.release_on_behalf_of(request)
 
 
 @dataclass(frozen=True, slots=True)

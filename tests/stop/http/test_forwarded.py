@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.stop.http.access import BehindProxies, client_of
+from entrenous.stop.http.access import BehindProxies, forwarded_client
 
 NEAR, FAR, HERS, FORGED = "10.0.0.1", "10.0.1.7", "203.0.113.9", "198.51.100.1"
 TRUSTED = (ip_network("10.0.0.1"), ip_network("10.0.1.0/24"), ip_network("2001:db8:ffff::/64"))
@@ -40,7 +40,7 @@ TRUSTED = (ip_network("10.0.0.1"), ip_network("10.0.1.0/24"), ip_network("2001:d
     ],
 )
 def test_forwarded_client_address(peer: str, forwarded: list[str], who: str) -> None:
-    assert client_of(peer, forwarded, TRUSTED) == who
+    assert forwarded_client(peer, forwarded, TRUSTED) == who
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def test_forwarded_client_address(peer: str, forwarded: list[str], who: str) -> 
     ],
 )
 def test_malformed_forwarded_entry_counts_as_the_proxy(odd: str) -> None:
-    assert client_of(NEAR, [f"{FORGED}, {odd}"], TRUSTED) == NEAR
-    assert client_of(NEAR, [f"{odd}, {FAR}"], TRUSTED) == FAR
+    assert forwarded_client(NEAR, [f"{FORGED}, {odd}"], TRUSTED) == NEAR
+    assert forwarded_client(NEAR, [f"{odd}, {FAR}"], TRUSTED) == FAR
 
 
 def test_unlisted_proxies_are_not_trusted() -> None:
-    assert client_of("127.0.0.1", [HERS], ()) == "127.0.0.1"
+    assert forwarded_client("127.0.0.1", [HERS], ()) == "127.0.0.1"
 
 
 @pytest.mark.slow
@@ -65,7 +65,7 @@ def test_unlisted_proxies_are_not_trusted() -> None:
 def test_entries_left_of_the_client_change_nothing(untrusted: list[str], her: str) -> None:
     if any(ip_address(her) in network for network in TRUSTED):
         return
-    assert client_of(NEAR, [*untrusted, her], TRUSTED) == client_of(NEAR, [her], TRUSTED)
+    assert forwarded_client(NEAR, [*untrusted, her], TRUSTED) == forwarded_client(NEAR, [her], TRUSTED)
 
 
 @pytest.mark.parametrize(

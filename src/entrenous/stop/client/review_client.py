@@ -38,7 +38,7 @@ class AsgiTransport(httpx.BaseTransport):
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
 
-def client_of(app: App) -> httpx.Client:
+def asgi_client(app: App) -> httpx.Client:
     """Return a client whose requests go to ``app``."""
     return httpx.Client(transport=AsgiTransport(app))
 

@@ -185,10 +185,6 @@ class GateClient:
         except (OutOfTime, httpx.HTTPError, httpx.InvalidURL, UnicodeError):
             return ""
 
-    def held(self, why: GateReason) -> GateAnswer:
-        """Hold an upload without asking the gate, and log that."""
-        return hold_unasked(why, self.setting)
-
     def close(self) -> None:
         self._http.close()
 

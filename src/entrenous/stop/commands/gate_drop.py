@@ -24,7 +24,7 @@ from entrenous.stop.client.gate_answer import (
     read_client_settings,
     strictest,
 )
-from entrenous.stop.client.upload_client import GateClient
+from entrenous.stop.client.upload_client import GateClient, hold_unasked
 from entrenous.stop.client.uploaded_files import MailFile, NotAMail, media_in
 from entrenous.terminal.output import hint, put_json, say, unwrapped
 from entrenous.terminal.session import BY_FAMILY, YES, session_of
@@ -253,11 +253,11 @@ def _move(file: Path, folder: Path) -> None:
 def _mail_parts(client: GateClient, account: str) -> Answers:
     untrusted_mail = sys.stdin.buffer.read(MAIL_BYTES_MAX + 1)
     if len(untrusted_mail) > MAIL_BYTES_MAX:
-        return [("message", client.held(GateReason.TOO_LARGE))]
+        return [("message", hold_unasked(GateReason.TOO_LARGE, client.setting))]
     try:
         parts = media_in(untrusted_mail)
     except NotAMail:
-        return [("message", client.held(GateReason.UNREADABLE))]
+        return [("message", hold_unasked(GateReason.UNREADABLE, client.setting))]
     return [
         (f"part {number}", _ask_about_part(part, client, account))
         for number, part in enumerate(parts, 1)
@@ -266,7 +266,7 @@ def _mail_parts(client: GateClient, account: str) -> Answers:
 
 def _ask_about_part(part: MailFile, client: GateClient, account: str) -> GateAnswer:
     if part.untrusted_data is None:
-        return client.held(GateReason.UNREADABLE)
+        return hold_unasked(GateReason.UNREADABLE, client.setting)
     return client.ask(part.untrusted_data, account=account, says_media=part.says_media)
 
 

@@ -21,7 +21,7 @@ from entrenous.stop.client.review_client import (
     ShownMatch,
     ShownQueue,
     ShownReview,
-    client_of,
+    asgi_client,
 )
 from entrenous.stop.commands.gate_bank import AsJson, Data
 from entrenous.stop.commands.gate_drop import settings_from_options
@@ -160,7 +160,7 @@ def _client(
     token = None if token_file is None else Secret(read_file(token_file).strip())
     with open_existing(data) as (platform, tokens):
         app = session_of(context).apps["gate"](platform, tokens)
-        with client_of(app) as client:
+        with asgi_client(app) as client:
             yield ReviewClient(_LOCAL_URL, token or tokens.operator, client, called=str(data))
 
 

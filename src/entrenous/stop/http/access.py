@@ -364,11 +364,11 @@ class BehindProxies:
         client = scope.get("client")
         if scope["type"] == "http" and client:
             said = [value.decode("latin-1") for name, value in scope["headers"] if name == _NAME]
-            scope = {**scope, "client": (client_of(client[0], said, self._trusted), 0)}
+            scope = {**scope, "client": (forwarded_client(client[0], said, self._trusted), 0)}
         await self._app(scope, receive, send)
 
 
-def client_of(peer: str, forwarded: Iterable[str], trusted: Sequence[Network]) -> str:
+def forwarded_client(peer: str, forwarded: Iterable[str], trusted: Sequence[Network]) -> str:
     """The address of the client behind trusted proxies.
 
     Args:

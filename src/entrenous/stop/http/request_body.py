@@ -41,7 +41,7 @@ class TwoFiles(Malformed):
     """
 
 
-def fields_of(untrusted_form: bytes, boundary: bytes, file: bytes) -> dict[bytes, bytes]:
+def parse_form(untrusted_form: bytes, boundary: bytes, file: bytes) -> dict[bytes, bytes]:
     """Parse a form; keep the first field of each name.
 
     The field ``file`` may be large, and must not be repeated: a server that stores the last one
@@ -227,7 +227,7 @@ def form_sent(untrusted_form: bytes, boundary: bytes) -> Sent:
         LongForm: as soon as a limit is exceeded; the rest is not parsed.
     """
     try:
-        fields = fields_of(untrusted_form, boundary, file=_FILE)
+        fields = parse_form(untrusted_form, boundary, file=_FILE)
     except BrokenForm as problem:
         raise NoFile from problem
     if not fields.get(_FILE):

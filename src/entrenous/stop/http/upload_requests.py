@@ -84,7 +84,7 @@ class Uploads:
         """
         role = role_of(request, self.access)
         names = self.accounts.of(request, role)
-        async with _take_place(self.bodies[role], request):
+        async with take_place(self.bodies[role], request):
             publishes = publishes_of(request, role)
             if self._answer_tells(publishes):
                 self.accounts.count(names, self.platform.clock.now())
@@ -114,7 +114,7 @@ class Uploads:
         if not request.headers.get("content-type"):
             await run_in_threadpool(appeal, case, secret, None, self.platform)
             return JSONResponse(appeal_answer(case), headers=PRIVATE)
-        async with _take_place(self.appeals, case):
+        async with take_place(self.appeals, case):
             sent = await read_upload(request, self.access.upload_bytes_max)
             data = sent.untrusted_data or None
             await run_in_threadpool(appeal, case, secret, data, self.platform)
@@ -165,7 +165,7 @@ class Uploads:
 
 
 @asynccontextmanager
-async def _take_place(places: anyio.CapacityLimiter, of: Hashable) -> AsyncIterator[None]:
+async def take_place(places: anyio.CapacityLimiter, of: Hashable) -> AsyncIterator[None]:
     """Take one of the places, at most one for each ``of``; raises GateBusy if there is none."""
     try:
         places.acquire_on_behalf_of_nowait(of)
