@@ -13,7 +13,6 @@ from entrenous.stop.registration import ClaimEvent, Registration
 from entrenous.stop.store.bank_store import SqlBankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.registration_changes import SqlListingStore
-from entrenous.stop.store.schema import LISTING
 from entrenous.stop.stores import BankStore, ListingStore
 from tests.stop.store.bank_stores import AT, KINDS, ONE, PEOPLE, TWO, WoundClock, claim, engine_of
 
@@ -76,15 +75,6 @@ def test_annotating_changes_the_reason_and_is_logged(both: Both) -> None:
 def test_invalid_content_id_is_refused(odd: str) -> None:
     with pytest.raises(ValueError, match="content_id"):
         Listing(odd)
-
-
-def test_sqlite_listing_table_exists(tmp_path: Path) -> None:
-    engine = open_engine(tmp_path / "gate.sqlite")
-    LISTING.drop(engine)
-    engine.dispose()
-    again = open_engine(tmp_path / "gate.sqlite")
-    assert SqlListingStore(again, WoundClock()).due(AT) == ()
-    again.dispose()
 
 
 def test_sqlite_file_keeps_no_withdrawn_content_id(tmp_path: Path) -> None:
