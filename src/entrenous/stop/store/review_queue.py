@@ -182,7 +182,7 @@ class SqlReviewQueue(SqlReviewDesk):
     _batch: BatchInserter = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_together", BatchInserter(self._insert))
+        object.__setattr__(self, "_batch", BatchInserter(self._insert))
 
     def record(self, review: Review, untrusted_upload: bytes | None) -> None:
         """Insert the upload; in SQLite, which has one writer at a time, together with those of
