@@ -1,4 +1,4 @@
-"""ASGI: what the application behind gets, and what it never sees; and no loop is held up."""
+"""ASGI middleware: what the application receives and what not, without blocking the loop."""
 
 import json
 import time
@@ -27,7 +27,7 @@ FORM = "multipart/form-data; boundary=edge"
 
 
 class Application:
-    """A Starlette application that keeps what it received."""
+    """A Starlette application that records what it receives."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -41,7 +41,7 @@ class Application:
 
 
 def ask(app: Any, body: bytes | list[bytes], kind: str = "image/jpeg", **more: Any) -> Any:
-    """One request; a body in pieces comes in pieces."""
+    """Send one request; a list of pieces is sent in pieces."""
 
     async def pieces() -> AsyncIterator[bytes]:
         for piece in body:
@@ -60,7 +60,7 @@ def ask(app: Any, body: bytes | list[bytes], kind: str = "image/jpeg", **more: A
 
 
 def test_account_of_a_request() -> None:
-    """As the application says of its scope; a header says nothing."""
+    """As the application finds it in the scope; a header is ignored."""
     gate = Scripted()
     app = GateMiddleware(
         Application().app,
@@ -165,7 +165,7 @@ def test_a_body_beyond_the_limit_is_held_and_streams_on() -> None:
 
 
 def test_no_more_than_the_limit_is_held() -> None:
-    """The application is asked for the rest of a large body before it is there."""
+    """The application receives the rest of a large body as it arrives."""
     gate = Scripted(upload_bytes_max=1000)
     came: list[int] = []
 
@@ -234,7 +234,7 @@ LARGE = FINE + bytes(asgi.SMALL_BYTES)
 
 
 def sender(*pieces: bytes, ends: bool = True) -> Any:
-    """One who sends these pieces, and then nothing more."""
+    """A sender of these pieces, who then sends nothing more."""
     left = list(pieces)
 
     async def receive() -> Any:
@@ -246,11 +246,11 @@ def sender(*pieces: bytes, ends: bool = True) -> Any:
 
 
 async def ignore(_: Any) -> None:
-    """Who is answered, and does not look."""
+    """Discard the answer."""
 
 
 async def crowded(app: Any, crowd_of: list[Any], then: Any) -> list[int]:
-    """The statuses that a sender is answered with while a crowd of others is idle."""
+    """The statuses that a sender gets while a crowd of others is idle."""
     statuses: list[int] = []
 
     async def send(message: Any) -> None:
@@ -330,7 +330,7 @@ async def _until(holds: Any) -> None:
 
 
 def test_places_are_released(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever becomes of a request: refused, left, too slow, failed behind."""
+    """However a request ends: refused, disconnected, too slow, or failed in the application."""
     monkeypatch.setattr(asgi, "ROOM_S_MAX", 0.05)
     monkeypatch.setattr(asgi, "ARRIVAL_S_MAX", 0.05)
     gate = Scripted()

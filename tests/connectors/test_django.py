@@ -1,4 +1,4 @@
-"""A real Django project, in a process of its own, with its own test client and a real gate."""
+"""A real Django project in its own process, with its test client and a real gate."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ PROJECT = Path(__file__).parent / "django_project.py"
 
 
 def project(gate: tuple[str, Path], folder: Path, **more: Any) -> dict[str, Any]:
-    """What the project answered to each of its requests."""
+    """The project's answers to its requests."""
     for name, data in (
         *(("hers", hers_mirrored()), ("waiting", waiting()), ("another", another())),
         ("text", b"words"),

@@ -1,4 +1,4 @@
-"""A hook is a guest in somebody else's server: it brings little, and nothing heavy."""
+"""Hooks run in other people's servers, so they import nothing heavy."""
 
 import subprocess
 import sys

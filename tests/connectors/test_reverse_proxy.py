@@ -1,4 +1,4 @@
-"""The proxy: what comes to the server behind is what was sent, but for what concerns one hop."""
+"""The proxy forwards requests unchanged, except for headers of one hop."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -18,7 +18,7 @@ from tests.connectors.running_gates import CASE, FINE, HELD, REFUSED, Scripted, 
 
 
 class Behind:
-    """A server that says what it was asked."""
+    """A server that reports the request it received."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, bytes, list[tuple[bytes, bytes]], bytes]] = []

@@ -1,4 +1,4 @@
-"""Which requests are looked at, and in which words they are answered."""
+"""Which requests are checked, and the texts of the answers."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_requests_without_uploads(path: str) -> None:
     "sent", [b"/a%2Fb", b"/a%5cb", b"/%2e/a", b"/a%3Bb", b"/%2561", b"/\xc0\xaf"]
 )
 def test_raw_target_counts_as_well(sent: bytes) -> None:
-    """A server behind may decode again, or otherwise."""
+    """A server behind may decode again, or differently."""
     assert MEDIA.look_at("POST", "/other", sent)
     assert not MEDIA.look_at("POST", "/other", b"/other%20one?a=%2F..;")
 

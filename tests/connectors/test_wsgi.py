@@ -1,4 +1,4 @@
-"""WSGI: what the application behind gets, and what it never sees."""
+"""WSGI middleware: what the application receives, and what not."""
 
 import io
 import json
@@ -21,7 +21,7 @@ FORM = "multipart/form-data; boundary=edge"
 
 
 class Application:
-    """Keeps what it received."""
+    """Records what it receives."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -83,7 +83,7 @@ def test_picture_is_checked_before_the_application(
 
 
 def test_account_of_a_request() -> None:
-    """As the server says, or the application; a header says nothing."""
+    """As the server or the application says; a header is ignored."""
     gate = Scripted()
     by_itself = GateMiddleware(Application(), gate.setting, client=gate.client())
     by_session = GateMiddleware(
@@ -129,7 +129,7 @@ def test_a_body_beyond_the_limit_is_held_and_streams_on() -> None:
 
 
 def test_body_without_a_length() -> None:
-    """Read as far as a server says that it ends; else it is no body (PEP 3333)."""
+    """Read up to the end that the server marks; otherwise there is no body (PEP 3333)."""
     behind, gate = Application(), Scripted(upload_bytes_max=1000)
     app = GateMiddleware(behind, gate.setting, client=gate.client())
     more = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True}

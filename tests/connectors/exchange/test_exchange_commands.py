@@ -1,4 +1,4 @@
-"""``entrenous gate exchange ...``, on a gate's own folder."""
+"""``entrenous gate exchange`` in a gate's own folder."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.stop.exchange.exchange_for_tests import bits
 
 
 class Gate:
-    """A folder, and the commands on it."""
+    """A folder, and commands on it."""
 
     def __init__(self, data: Path) -> None:
         self.data = data

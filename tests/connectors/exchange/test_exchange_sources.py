@@ -1,4 +1,4 @@
-"""``entrenous gate exchange add`` and ``remove``: what a fetch would refuse is refused at once."""
+"""``entrenous gate exchange add`` and ``remove``: errors of a later fetch appear at once."""
 
 import json
 from collections.abc import Callable

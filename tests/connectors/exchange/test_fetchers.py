@@ -1,4 +1,4 @@
-"""Our fetchers: against our own servers, and against scripted ones that behave badly."""
+"""The fetchers, against our own servers, and against scripted ones that misbehave."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def web_of(answer: Answer, base: str = BASE, headers: dict[str, str] | None = No
 
 
 def served_by(app: Starlette) -> Answer:
-    """The application itself, as a transport's answer."""
+    """The application's answer, as a transport's."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         async def ask() -> httpx.Response:
@@ -73,7 +73,7 @@ def served_by(app: Starlette) -> Answer:
 
 
 def after_one_failure(answer: Answer, *bad: Callable[[], httpx.Response]) -> Answer:
-    """Each of these goes wrong once, before requests 2, 3, ..."""
+    """Let each kind of failure happen once, before requests 2, 3, ..."""
     count = iter(range(1000))
     left = list(bad)
 
@@ -95,7 +95,7 @@ def records(fetcher: Fetcher, token: str = "") -> list[Record]:
 
 @pytest.fixture(params=["stopncii", "ncmec"])
 def ours(request: pytest.FixtureRequest, room: Room) -> Iterator[tuple[Room, Fetcher]]:
-    """A fetcher of each kind that asks our own server, over a connection that breaks."""
+    """A fetcher of each kind that queries our own server over a failing connection."""
     _, key = room.partner()
     app = served_by(exchange_app(room.exchange))
     flaky = after_one_failure(app, broken_off, lambda: httpx.Response(503), broken_off)

@@ -1,4 +1,4 @@
-"""Sources that are fetched with nobody typing anything, as the process beside a gate does it."""
+"""Sources fetched automatically by the process beside a gate."""
 
 import logging
 import socket

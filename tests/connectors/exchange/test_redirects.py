@@ -1,4 +1,4 @@
-"""A partner's key goes where it was meant to, and nowhere else."""
+"""A partner's key is never redirected."""
 
 import httpx
 import pytest

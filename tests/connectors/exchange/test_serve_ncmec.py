@@ -1,4 +1,4 @@
-"""NCMEC's form, as a partner's client speaks it."""
+"""NCMEC's API, as a partner's client uses it."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -154,7 +154,7 @@ def test_range_slightly_ahead_waits_and_misses_nothing(
 def test_slow_clock_dates_nothing_into_a_served_range(
     room: Room, web: httpx.Client, key: str
 ) -> None:
-    """Two processes serve; the withdrawal is first seen by the one that is behind."""
+    """Two processes serve; the one with the slow clock sees the withdrawal first."""
     ahead = replace(room.exchange, clock=WoundClock(room.clock.now() + timedelta(seconds=64)))
     room.feed.put("hers", bits(1))
     look(room.exchange)
@@ -232,7 +232,7 @@ def test_malformed_feedback_changes_nothing(web: httpx.Client, key: str) -> None
 
 
 def test_ncmec_accepts_no_submissions(room: Room, web: httpx.Client) -> None:
-    """The public client has no words for it; StopNCII's form has."""
+    """The public client cannot submit; StopNCII's protocol can."""
     _, key = room.partner("friends", submits=True)
     entry = (
         f"<images><image><fingerprints><pdq>{bits(1).hex()}</pdq></fingerprints></image></images>"

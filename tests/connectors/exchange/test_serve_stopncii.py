@@ -1,4 +1,4 @@
-"""StopNCII's form, as a partner's client speaks it."""
+"""StopNCII's API, as a partner's client uses it."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -44,7 +44,7 @@ def fetch(web: httpx.Client, key: str, **query: object) -> dict[str, Any]:
 def everything(
     web: httpx.Client, key: str, start: int = 10, size: int = 7
 ) -> tuple[dict[str, str], int]:
-    """Status of each hash, and the next start, as the public client walks."""
+    """The status of each hash, and the next start, as the public client reads all pages."""
     found, token, more = dict[str, str](), "", True
     while more:
         page = fetch(web, key, startTimestamp=start, pageSize=size, nextPageToken=token)
@@ -134,7 +134,7 @@ def test_killed_client_still_gets_the_withdrawal(room: Room, web: httpx.Client) 
 
 @pytest.mark.threat("withdrawal-ignored")
 def test_clock_ahead_hides_no_withdrawal(room: Room) -> None:
-    """Two processes serve; the next start is asked of the other one."""
+    """Two processes serve; the next start time is sent to the other one."""
     _, key = room.partner()
     ahead = replace(room.exchange, clock=WoundClock(room.clock.now() + timedelta(seconds=64)))
     room.feed.put("hers", bits(1))
@@ -206,7 +206,7 @@ def test_partner_removed_before_the_withdrawal_leaves_no_tombstone(
 
 
 def test_partner_served_nothing_waits_for_nothing(room: Room, web: httpx.Client) -> None:
-    """Struck off before the withdrawal was learnt of: it goes when it is learnt."""
+    """Removed from the list before the withdrawal: the hash is deleted with it."""
     partner, key = room.partner()
     room.partner("others")
     room.feed.put("hers", bits(1))
@@ -252,8 +252,8 @@ def test_hash_stays_active_while_a_claim_remains(room: Room, web: httpx.Client) 
 
 
 def test_claim_withdrawn_during_a_page_is_followed(room: Room, web: httpx.Client) -> None:
-    """Two processes: one has read a page, the other learns of a withdrawal, then the first
-    remembers what it is about to serve.
+    """Two processes: one has read a page, the other applies a withdrawal, then the first records
+    what it is about to serve.
     """
     partner, key = room.partner()
     other, _ = room.partner("others")
@@ -448,7 +448,7 @@ def test_old_opinions_do_not_undo_a_later_confirmation(room: Room) -> None:
 def test_an_opinion_and_the_suspension_are_one_transaction(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Were the third opinion kept and its suspension lost, it would be an old one ever after."""
+    """If only the opinion were stored, the suspension would be missing for good."""
     partners = [room.partner(name)[0] for name in ("one", "two", "three")]
     claim, opinions = _claim(room, "hers", bits(1)), room.exchange.opinions
     room.bank.move(claim, ClaimEvent.CONFIRM)
@@ -553,7 +553,7 @@ def test_random_bytes_are_refused(room: Room, web: httpx.Client, noise: bytes, w
 
 
 def _claim(room: Room, name: str, of: bytes) -> Any:
-    """In the bank, and in the feed."""
+    """A claim in the bank and in the feed."""
     from entrenous.base.identifiers import ClaimId
     from entrenous.stop.registration import Claim, Registration
 

@@ -1,4 +1,4 @@
-"""XML from strangers: no entities, no depth, no width, no other errors than ours."""
+"""XML from strangers: no entities, limited depth and width, and only our own errors."""
 
 from contextlib import suppress
 

@@ -1,4 +1,4 @@
-"""Banks and contents over time: numbers, on and off, what a person registered, restarts."""
+"""Banks and contents over time: numbers, on and off, persons' claims, restarts."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -137,7 +137,7 @@ def test_missing_number_names_the_next_one(hma: httpx.Client) -> None:
 
 
 def test_second_bank_is_fetched_completely(platform: Platform, hma: httpx.Client) -> None:
-    """More than the thousand missing numbers that end a walk lie between them."""
+    """Between them are more than the thousand missing numbers that end a fetch."""
     many = "\n".join(number.to_bytes(32).hex() for number in range(1, 1_202))
     import_hashes(many, BankName("first"), platform, looks_back=False)
     make(hma, "SECOND", FAR)

@@ -1,4 +1,4 @@
-"""Every address of HMA, as a running one answered it, and what is different here on purpose."""
+"""Every route of HMA, as a running HMA answered it, and the intended differences."""
 
 import re
 import shutil
@@ -33,7 +33,7 @@ FLAT = png(np.full((200, 200, 3), 128, np.uint8))
 
 @dataclass(frozen=True)
 class Row:
-    """A request to a gate with a bank TEST that has the one content 1, and what comes of it."""
+    """A request to a gate with a bank TEST that has one content 1, and the expected answer."""
 
     asked: str
     body: Any = None
@@ -285,7 +285,7 @@ ROWS = [
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with a bank TEST of one content, as the facade made it."""
+    """A database with a bank TEST of one content, as the API created it."""
     path = tmp_path_factory.mktemp("hma") / "gate.sqlite"
     with a_platform(path, WoundClock()) as platform:
         prepare_banks(platform.bank)
@@ -299,7 +299,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fetched_once(platform: Platform, file: Path) -> None:
-    """Two sources: one, a file, was read to its end, and nothing was in it; the other was not."""
+    """Two sources: an empty file that was read to its end, and one that was not."""
     exchange = exchange_of(platform)
     file.write_text("# empty\n")
     ally = Source("from-ally", SourceKind.FILE, str(file), BankName("test"))
@@ -312,7 +312,7 @@ def fetched_once(platform: Platform, file: Path) -> None:
 
 @pytest.fixture
 def one(prepared: Path, tmp_path: Path, clock: WoundClock) -> Iterator[httpx.Client]:
-    """A gate on a copy of it."""
+    """A gate on a copy of that database."""
     path = shutil.copy(prepared, tmp_path / "copy.sqlite")
     with a_platform(path, clock) as platform, a_client(platform, OPERATOR_ONLY) as hma:
         hma.headers.update(OPERATOR)
@@ -347,7 +347,7 @@ def test_hma_hash_equals_the_gate_s(hma: httpx.Client, hers: Any) -> None:
 def test_hma_routes_need_a_token_except_status(
     stranger: httpx.Client, platform: Platform, access: GateAccess
 ) -> None:
-    """Of all routes, so that none can be forgotten."""
+    """For all routes, so that none can be forgotten."""
     asked = 0
     for route in an_app(platform, access).routes:
         assert isinstance(route, Route)

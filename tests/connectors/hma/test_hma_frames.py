@@ -1,5 +1,5 @@
-"""Frames of videos are not told below /hma: a match there could not be called a part, and a
-platform would refuse by it.
+"""HMA's API reports no video frames: a match could not be marked as a part, so a platform would
+refuse uploads by it.
 """
 
 import httpx

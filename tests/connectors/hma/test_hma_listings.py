@@ -1,4 +1,4 @@
-"""What a platform says of its contents: its own names and notes; and contents off until a time."""
+"""The platform's own ids and notes for contents, and contents off until a time."""
 
 import json
 from typing import Any

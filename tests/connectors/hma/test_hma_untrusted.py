@@ -1,4 +1,4 @@
-"""What strangers send: turned pictures, noise, too much at once; and a database that is away."""
+"""Requests from strangers: rotated pictures, random bytes, overload; and a lost database."""
 
 import json
 import time
@@ -148,7 +148,7 @@ def test_unreachable_database_is_503(platform: Platform, access: GateAccess) -> 
 
 
 def test_too_many_concurrent_pictures_are_busy(platform: Platform, access: GateAccess) -> None:
-    """While one picture still arrives at a gate for one, the next is told to come back."""
+    """While one picture is arriving at a gate for one, the next is refused as busy."""
 
     async def scenario() -> tuple[int, Any]:
         app = an_app(platform, GateAccess(access.operator, uploads_at_once=1))

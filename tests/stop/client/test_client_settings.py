@@ -1,4 +1,4 @@
-"""A setting that is wrong is named when the server starts, not when the first upload comes."""
+"""A wrong setting is reported when the server starts, not at the first upload."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The pictures in a mail, wherever they stand in it."""
+"""Pictures are found anywhere in a mail message."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""Media is told by its first bytes, also of kinds that a gate does not read."""
+"""Media is recognized by its first bytes, including kinds that a gate cannot read."""
 
 import gzip
 import io
@@ -39,7 +39,7 @@ def test_known_media_are_recognized(start: bytes) -> None:
 
 
 def pictures() -> dict[str, bytes]:
-    """One picture as every kind that Pillow writes, but PDF, which is a document."""
+    """One picture in every format that Pillow writes, except PDF, which is a document."""
     noise = Image.effect_noise((48, 32), 60)
     modes = {"XBM": "1", "MSP": "1", "BLP": "P"}
     made: dict[str, bytes] = {}

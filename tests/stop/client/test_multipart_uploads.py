@@ -1,4 +1,4 @@
-"""What a body brings; what two readers could read in two ways is not read."""
+"""Files in a request's body; a body that parsers could read differently is refused."""
 
 import contextlib
 from collections.abc import Sequence
@@ -112,7 +112,7 @@ def test_random_bytes_as_form(body: bytes, kind: str) -> None:
 
 @given(st.data())
 def test_damaged_headers_never_hide_a_picture(data: st.DataObject) -> None:
-    """Whatever one byte becomes: the picture is asked about, or the form is not read."""
+    """Whatever one byte becomes: the gate is asked about the picture, or the form refused."""
     body = bytearray(form((FIELD, b"words"), (NAMED, FINE)))
     where = data.draw(st.integers(body.rindex(NAMED) - 1, body.index(FINE) - 1))
     body[where] = data.draw(st.integers(0, 255))

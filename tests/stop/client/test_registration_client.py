@@ -1,4 +1,4 @@
-"""The device's client of a gate: never in the clear, and nothing that a gate says is believed."""
+"""The device's client of a gate: always encrypted, and answers are untrusted."""
 
 from collections.abc import Iterator
 
@@ -76,7 +76,7 @@ def test_gate_address_is_https_or_local(url: str) -> None:
 
 
 def test_proxy_of_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is a .netrc read: what goes to a gate goes there only, by TLS 1.3 or newer."""
+    """Nor is a .netrc read; a gate is contacted directly, with TLS 1.3 or newer."""
     monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.1:3128")
     with bank_client("https://gate.example") as gate:
         assert isinstance(gate, HttpBankClient)

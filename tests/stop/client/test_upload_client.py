@@ -1,4 +1,4 @@
-"""Whatever a gate does, what nobody has looked at is held, by a name of its own."""
+"""Whatever a gate does, an upload that was not judged is held, with a reason."""
 
 import logging
 import re
@@ -34,7 +34,7 @@ PDF = b"%PDF-1.7\n" + bytes(64)
 
 
 def both(gate: Scripted, data: bytes) -> GateAnswer:
-    """The answer of the client for threads, which is that of the one for loops as well."""
+    """The answer of the client for threads, checked to equal that of the one for loops."""
     answer = gate.client().ask(data)
     assert anyio.run(gate.async_client().ask, data) == answer
     return answer
@@ -232,7 +232,7 @@ def test_held_upload_passes_only_if_listed_as_published(more: dict[str, object])
 def test_unknown_account_counts_by_address(
     name: str | None, address: str | None, whose: str
 ) -> None:
-    """Not by that of a server in front, which everybody comes through."""
+    """But not the address of a proxy in front, which everybody shares."""
     assert account_of(name, address) == whose
 
 
@@ -324,7 +324,7 @@ def test_repr_hides_the_token() -> None:
 
 @contextmanager
 def port_that(serve: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server of one connection that does not speak as it should."""
+    """A server for one connection that misbehaves."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def once() -> None:

@@ -1,4 +1,4 @@
-"""``entrenous gate bank|partner|audit ...``: what the operator types, on a real database."""
+"""``entrenous gate bank``, ``partner`` and ``audit`` on a real database."""
 
 import json
 import sqlite3
@@ -17,7 +17,7 @@ KEY = "0b" * 32
 
 @pytest.fixture
 def gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Types a command about a gate; its exit status and what it prints."""
+    """Return a function that runs a command; it returns exit status and output."""
     with open_platform(tmp_path / "gate"):
         pass
 

@@ -1,6 +1,6 @@
-"""``entrenous gate drop`` where something is wrong here: nothing is refused, so no mail bounces.
+"""Errors of ``entrenous gate drop`` itself: nothing is refused, so that no mail bounces.
 
-What a gate that answers makes of it: tests/real/test_hooks_drop.py.
+The gate's answers are tested in tests/real/test_hooks_drop.py.
 """
 
 import io
@@ -28,7 +28,7 @@ def token(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def drop(token: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Drop:
-    """The command; its exit status, what it prints, and what it hints."""
+    """Run the command; return its exit status, output and hints."""
     monkeypatch.delenv("ENTRENOUS_GATE_TOKEN", raising=False)
 
     def call(

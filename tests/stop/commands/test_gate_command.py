@@ -1,4 +1,4 @@
-"""``entrenous gate run`` says, in one line, where it serves and where its tokens are."""
+"""``entrenous gate run`` prints where it serves and where its tokens are."""
 
 import json
 import subprocess
@@ -63,7 +63,7 @@ def test_tokens_are_printed_only_on_request(tmp_path: Path, form: tuple[str, ...
 
 
 def _run_once(data: Path, log: Path, words: tuple[str, ...]) -> None:
-    """Run a gate as a service does, with all that it says in one log, until it serves."""
+    """Run a gate as a service does, with one log, until it serves."""
     arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", *words]
     program = [sys.executable, "-m", "entrenous", *arguments, "--no-slow-look", "--judges", "0"]
     with log.open("wb") as said, subprocess.Popen(program, stdout=said, stderr=said) as server:
@@ -102,7 +102,7 @@ def test_running_gate_serves_metrics(gate: dict[str, Any]) -> None:
 
 
 def test_running_gate_tells_uploaders_where_to_appeal(tmp_path: Path) -> None:
-    """What gate.toml says, held or refused or let through; `gate run` says when it says nothing."""
+    """As in gate.toml, for any decision; `gate run` warns if it is not set."""
     data, log = tmp_path / "gate", tmp_path / "log"
     page, hers = "https://platform.example/appeal?from=upload", photo(width_px=200)
     with running(data, log=log) as gate:

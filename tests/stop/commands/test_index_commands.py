@@ -1,4 +1,4 @@
-"""``entrenous gate index lookup | status | rebuild``."""
+"""``entrenous gate index lookup``, ``status`` and ``rebuild``."""
 
 import json
 from dataclasses import replace
@@ -116,7 +116,7 @@ def test_index_status_reports_a_damaged_file(data: Path) -> None:
 
 
 def test_index_has_the_configured_shards(data: Path) -> None:
-    """Also for a gate that serves; the files of another division are gone."""
+    """Also for a serving gate; files of an earlier division are deleted."""
     (data / "gate.toml").write_text("index_shards = 3\n")
     assert answer("status", "--data", str(data))["shards"] == 3
     with open_platform(data, serves=True) as (platform, _):

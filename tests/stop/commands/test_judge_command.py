@@ -1,4 +1,4 @@
-"""A busy gate has judges beside itself; a quiet one, or one that was told so, has none."""
+"""A busy gate starts judge processes; an idle one, or one without judges, does not."""
 
 import os
 import signal
@@ -54,7 +54,7 @@ def all_of(gate: Running, count: int) -> set[int]:
 
 
 def until_there_are(count: int, gate: Running) -> set[int]:
-    """Several uploads at a time, until there are so many judges."""
+    """Send several uploads at a time until there are so many judges."""
     deadline = time.monotonic() + PATIENCE_S
     while len(there := judges_of(gate.pid)) < count:
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""What a newer Entrenous wrote is left as it is, and an update is what helps: not another try."""
+"""A newer version's database is left unchanged, and the error asks for an update."""
 
 import sqlite3
 import subprocess
@@ -22,7 +22,7 @@ OF_THE_GATE = [("status",), ("bank", "list"), ("review",), *OF_EXCHANGES]
 
 
 def newer(data: Path, table: str) -> list[str]:
-    """All that a gate's database holds, once ``table`` says that it is a newer one's."""
+    """Mark ``table`` as written by a newer version; return the database's contents."""
     with open_platform(data) as (platform, _):
         exchange_of(platform)
     with closing(sqlite3.connect(data / "bank.db")) as db:

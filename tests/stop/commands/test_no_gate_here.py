@@ -1,4 +1,4 @@
-"""A folder that was mistyped is no gate, and does not become one."""
+"""A mistyped folder is not a gate, and does not become one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Commands that look nothing up leave the index's file alone, however it is."""
+"""Commands without a look-up leave the index's file alone, even a damaged one."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Typed = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Typed:
-    """Types a command of a gate that has one listed hash; its exit status and what it prints."""
+    """Return a function that runs a command on a gate with one listed hash."""
 
     def type_(*words: str) -> tuple[int, str]:
         status = run(["gate", *words, "--data", str(tmp_path / "gate")], {})

@@ -1,4 +1,4 @@
-"""``entrenous protect`` from a real vault at a real gate: files, and messages that were sent."""
+"""``entrenous protect`` with a real vault and a real gate: files, and sent messages."""
 
 import json
 import shutil
@@ -49,7 +49,7 @@ def the_gate(platform: Platform) -> Starlette:
 
 @pytest.fixture
 def web(platform: Platform) -> Iterator[httpx.Client]:
-    """The platform's own way to its gate."""
+    """The platform's own connection to its gate."""
     with httpx.Client(transport=Direct(the_gate(platform)), base_url=URL) as client:
         yield client
 
@@ -61,7 +61,7 @@ def street(
     capsys: pytest.CaptureFixture[str],
     platform: Platform,
 ) -> Iterator[Street]:
-    """Ana, who can ask a gate on a real SQLite file."""
+    """Ana's device, connected to a gate on a real SQLite file."""
     app = the_gate(platform)
     monkeypatch.setattr(outside, "new_client", lambda **_: httpx.Client(transport=Direct(app)))
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
@@ -138,7 +138,7 @@ def test_unconfirmed_claim_can_be_forgotten(
 def test_unreachable_platform_is_asked_once(
     street: Street, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each question waits for half a minute, and nothing else can use the vault meanwhile."""
+    """Each attempt waits half a minute, and blocks the vault meanwhile."""
     app, other, asked = the_gate(platform), "https://other.test", list[str]()
     silent = [street.does("ana", "protect", one, *GATE) for one in ("note.ogg", "beach.jpg")]
     answers = street.does("ana", "protect", "talk.mp4", "--gate", other)

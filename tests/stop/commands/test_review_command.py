@@ -1,4 +1,4 @@
-"""``entrenous gate review`` and ``reviewer``: on the gate's machine, and over the network."""
+"""``entrenous gate review`` and ``reviewer``, on the gate's machine and over the network."""
 
 import io
 import json
@@ -17,7 +17,7 @@ from entrenous.__main__ import _gate_app
 from entrenous.base.identifiers import ClaimId
 from entrenous.cli import run
 from entrenous.fingerprint.nouns import Match
-from entrenous.stop.commands.gate_review import _came
+from entrenous.stop.commands.gate_review import _arrival
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.open_gate import open_platform
@@ -50,7 +50,7 @@ def typed(capfd: pytest.CaptureFixture[str]) -> Typed:
 
 @pytest.fixture
 def data(tmp_path: Path, hers: Any) -> Path:
-    """A gate with a picture that fits a claim, and one that cannot be read."""
+    """A gate with a picture that matches a claim, and an unreadable one."""
     folder = tmp_path / "gate"
     with open_platform(folder) as (platform, _):
         claim = Claim(ClaimId("ab"), PEOPLE, ClaimState.WAITING, "pdq", 90, AT, reason="\x1b[2J")
@@ -113,7 +113,7 @@ def test_review_without_a_token_suggests_a_reviewer_token(
 )
 def test_review_shows_the_age_of_a_case(before: dict[str, int], said: str) -> None:
     at = datetime.now(UTC) - timedelta(**before)
-    assert _came(at.isoformat()).endswith(said)
+    assert _arrival(at.isoformat()).endswith(said)
 
 
 @pytest.mark.threat("reviewer-harm")
@@ -236,7 +236,7 @@ def test_contradictory_review_options_are_refused(typed: Typed, words: tuple[str
 def test_decision_on_a_terminal_is_confirmed_first(
     typed: Typed, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mistyped number would let another picture go."""
+    """A mistyped number would release another picture."""
     answers, asked = iter([False, True]), list[str]()
 
     def answered(question: str, **_: object) -> bool:
@@ -268,7 +268,7 @@ def test_unknown_case_is_reported(typed: Typed, data: Path, tmp_path: Path, case
 
 @pytest.mark.real
 def test_review_over_the_network(typed: Typed, data: Path, tmp_path: Path, hers: Any) -> None:
-    """Of a gate that runs elsewhere a reviewer has an address and a token."""
+    """A reviewer of a remote gate has its address and a token."""
     token = json.loads(typed("reviewer", "add", "ana", "--data", data, "--json")[1])["token"]
     (tmp_path / "ana").write_text(token)
     with running(data, "--no-slow-look") as gate:

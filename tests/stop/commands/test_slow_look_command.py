@@ -1,4 +1,4 @@
-"""A gate makes slow looks by itself, in a process beside it; a command makes those that are due."""
+"""A gate makes deferred scans in a process of its own; a command makes the due ones."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.real
 
 
 def brought(gate: Running) -> Any:
-    """Her claim, and a screenshot that the first looks let through."""
+    """Register her claim, and upload a screenshot that the first scan lets through."""
     hers = skimage.data.astronaut()
     with new_client() as client:
         bank = HttpBankClient(gate.url, client)

@@ -1,4 +1,4 @@
-"""As many processes as are set make slow looks beside a gate; they share what is due."""
+"""The configured number of processes share the due deferred scans."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ _UPLOADS = 12
 
 
 def slow_lookers(gate: int) -> list[int]:
-    """The processes that a running gate has for it."""
+    """The scanning processes of a running gate."""
     children = (task / "children" for task in Path(f"/proc/{gate}/task").iterdir())
     return [int(pid) for one in children for pid in one.read_text().split() if looks_slowly(pid)]
 
@@ -41,7 +41,7 @@ def until(told: Callable[[], bool]) -> None:
 
 
 def uploads() -> Iterator[bytes]:
-    """No two alike."""
+    """Uploads, all different."""
     hers = skimage.data.astronaut()
     for number in range(_UPLOADS):
         yield jpeg(hers[number * 8 : 400 + number * 8, number * 5 : 400 + number * 5])
@@ -68,7 +68,7 @@ def test_two_processes_scan_each_upload_once(
 
 
 def looked(engine: sa.Engine) -> list[tuple[str | None, int]]:
-    """Of each upload what is due, and how often it was taken."""
+    """For each upload, what is due, and how often it was taken."""
     with glancing(engine) as db:
         rows = db.execute(sa.select(UPLOAD.c.slow_look, UPLOAD.c.slow_looks_taken)).all()
     return [(row[0], row[1]) for row in rows]

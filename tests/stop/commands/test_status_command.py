@@ -1,4 +1,4 @@
-"""``entrenous gate status``: figures in words, and what needs somebody."""
+"""``entrenous gate status``: figures in words, and warnings."""
 
 import json
 from datetime import timedelta
@@ -75,7 +75,7 @@ def test_status_warns_of_a_missing_appeal_url(data: Path) -> None:
 
 
 def test_status_warns_of_undecryptable_uploads(data: Path) -> None:
-    """And no longer once its line is back, beside that of the key which was made since."""
+    """The warning ends once the key's line is back, beside the newer key."""
     held(data, 1, b"a picture")
     told = "1 of the uploads that have waited longest cannot be decrypted"
     assert not any("cannot be decrypted" in line for line in answer(data)["wrong"])

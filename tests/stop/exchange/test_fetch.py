@@ -1,4 +1,4 @@
-"""A fetch into a bank: what is withdrawn at the source is withdrawn here; kills lose nothing."""
+"""Fetching into a bank: withdrawals at the source are applied; kills lose nothing."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -26,7 +26,7 @@ def live(*numbers: int, version: int = 1) -> tuple[Record, ...]:
 
 @dataclass
 class Script:
-    """A source that has these pages; it may break off before one of them."""
+    """A source with these pages, which may fail before one of them."""
 
     all_pages: Sequence[Page]
     stale_after: timedelta | None = timedelta(days=30)
@@ -101,7 +101,7 @@ class Killed(BaseException):
 
 
 class Mortal:
-    """Kills a fetch before its n-th change of the bank or of what is kept of the source."""
+    """Kills a fetch before its n-th change of the bank or of the source's records."""
 
     def __init__(self, room: Room, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
         self.left = left

@@ -1,4 +1,4 @@
-"""Two fetches of one source at the same time: the second says so and ends."""
+"""Of two concurrent fetches of one source, the second ends with an error."""
 
 import pytest
 import sqlalchemy as sa

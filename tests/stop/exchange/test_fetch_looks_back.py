@@ -1,4 +1,4 @@
-"""What a source or a partner brings is looked back for, like a person's claim."""
+"""Hashes from a source or a partner are looked back for, like a person's claim."""
 
 from collections.abc import Iterator
 from pathlib import Path

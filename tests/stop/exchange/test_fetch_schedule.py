@@ -1,4 +1,4 @@
-"""How often a gate that fetches by itself asks a source, and how long it leaves one that fails."""
+"""How often a gate fetches from a source, and how long it waits after failures."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Time as partners see it: nothing is skipped, whenever it was committed."""
+"""Times served to partners: no change is skipped, whenever it was committed."""
 
 from dataclasses import replace
 from typing import Any

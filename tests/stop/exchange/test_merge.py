@@ -1,4 +1,4 @@
-"""Whatever the order in which pages come, and however often, the bank is the same."""
+"""Pages in any order and repetition lead to the same bank."""
 
 from collections.abc import Iterable, Sequence
 from random import Random
@@ -21,7 +21,7 @@ PAGES = st.lists(st.lists(RECORDS, max_size=4), max_size=5)
 
 
 class Banked:
-    """A bank and what is known, as a fetch keeps them."""
+    """A bank and records, as a fetch stores them."""
 
     def __init__(self) -> None:
         self.claims = dict[ClaimId, tuple[bytes, ...]]()
@@ -47,7 +47,7 @@ def after(pages: Iterable[Iterable[Record]]) -> list[tuple[bytes, ...]]:
 
 
 def right(pages: Sequence[Sequence[Record]]) -> list[tuple[bytes, ...]]:
-    """By brute force: of each key, the record of the highest version that is said to hold."""
+    """By brute force: for each key, the record with the highest version that is valid."""
     best = dict[str, Record]()
     for record in (record for page in pages for record in page):
         best[record.key] = max(best.get(record.key, record), record, key=_rank)

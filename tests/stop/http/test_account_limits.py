@@ -1,4 +1,4 @@
-"""Uploads by account and hour: beyond the limit nobody is told anything more, hit or miss."""
+"""Limits per account and hour: beyond them, a match and a miss get the same answer."""
 
 import logging
 from dataclasses import replace
@@ -44,7 +44,7 @@ def registered(gate: HttpBankClient, pixels: Any) -> ClaimId:
 
 @pytest.fixture
 def waiting(device_gate: HttpBankClient, hers: Any) -> bytes:
-    """An upload that is held."""
+    """An upload that is quarantined."""
     registered(device_gate, hers)
     return jpeg(hers)
 
@@ -93,13 +93,13 @@ def test_few_refusals_reach_the_limit(web: httpx.Client, confirmed: bytes, anoth
 
 
 def test_quarantined_uploads_count_like_accepted_ones(web: httpx.Client, waiting: bytes) -> None:
-    """Else whoever sends one again and again would be told by the limit what it is."""
+    """Otherwise repeating an upload until the limit would reveal whether it matches."""
     answers = [bring(web, waiting, UPLOADER).status_code for _ in range(5)]
     assert answers == [200] * 4 + [429]
 
 
 def test_unknown_accounts_share_a_higher_limit(web: httpx.Client, confirmed: bytes) -> None:
-    """A platform that names no account counts for itself; here they are one."""
+    """Uploads without an account count as one account."""
     assert {bring(web, confirmed, OPERATOR).status_code for _ in range(6)} == {200}
 
 
@@ -107,7 +107,7 @@ def test_unknown_accounts_share_a_higher_limit(web: httpx.Client, confirmed: byt
 def test_unknown_accounts_are_limited_too(
     web: httpx.Client, confirmed: bytes, another: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Uploads that fit nothing are not bounded, for these are those of everybody."""
+    """Uploads that match nothing are not limited, since many people share this account."""
     monkeypatch.setattr(counting, "_ANONYMOUS_TIMES", 2)
     assert {bring(web, jpeg(another), OPERATOR).status_code for _ in range(6)} == {200}
     told = [bring(web, confirmed, OPERATOR) for _ in range(5)]
@@ -118,7 +118,7 @@ def test_unknown_accounts_are_limited_too(
 
 @pytest.mark.threat("shadow-acts")
 def test_shadow_mode_counts_no_uploads(web: httpx.Client, confirmed: bytes) -> None:
-    """Else what comes beyond a limit would be published unseen, and be on no list."""
+    """Otherwise uploads beyond a limit would be published without being judged."""
     shadow = {**ANA, "Entrenous-Publishes": "all"}
     told = [bring(web, confirmed, shadow).json() for _ in range(6)]
     assert {(one["decision"], one["published"]) for one in told} == {("refuse", True)}
@@ -153,7 +153,7 @@ def test_malformed_account_name_is_refused(web: httpx.Client, another: Any, name
 def test_over_limit_upload_is_not_counted(
     platform: Platform, access: GateAccess, another: Any
 ) -> None:
-    """Neither when there was no place for it, nor when the limit was reached: it may come again."""
+    """Neither a busy gate nor the limit counts it, so it may be sent again."""
     none = replace(access, uploads_at_once=0)
     with httpx.Client(transport=Direct(gate_app(platform, none)), base_url=URL) as web:
         answers = [bring(web, jpeg(another), ANA) for _ in range(6)]

@@ -1,4 +1,4 @@
-"""A gate that serves runs the operator's program, and goes on when that fails."""
+"""A serving gate runs the operator's alert program, and continues when that fails."""
 
 import os
 import time
@@ -24,7 +24,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def gate_with(folder: Path, command: str) -> Path:
-    """One in which a flood of four waits, and since yesterday."""
+    """A gate where a flood of four has waited since yesterday."""
     data = folder / "gate"
     data.mkdir()
     (data / "gate.toml").write_text(f"held_per_hash = 3\npage_after_hours = 24\npage = {command}\n")

@@ -1,4 +1,4 @@
-"""References, appeals, floods and looking back over HTTP."""
+"""References, appeals, floods and look backs over HTTP."""
 
 from typing import Any
 

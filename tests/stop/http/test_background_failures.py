@@ -1,4 +1,4 @@
-"""Work after an answer leaves the threads of requests alone."""
+"""Work after an answer leaves request threads free."""
 
 import threading
 

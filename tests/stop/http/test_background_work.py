@@ -1,4 +1,4 @@
-"""What a gate does now and then: it goes on whatever becomes of one time, with nobody asking."""
+"""A gate's recurring work continues after failures, and while nobody sends requests."""
 
 import anyio
 import pytest

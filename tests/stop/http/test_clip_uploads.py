@@ -1,4 +1,4 @@
-"""Clips and sounds over HTTP: by their bytes, whatever they are called."""
+"""Clips and sounds over HTTP, recognized by their bytes, whatever their declared type."""
 
 import threading
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ FILM = written(wander(seconds=3.0))
 
 @pytest.fixture
 def all_media(platform: Platform) -> Platform:
-    """The gate, with what it needs for clips and sounds."""
+    """The gate with decoders for clips and sounds."""
     sounds = FollowingSounds(platform.bank)
     return replace(platform, read_clip=read_clip, read_sound=read_sound, sounds=sounds)
 
@@ -90,7 +90,7 @@ def test_quarantined_and_accepted_clips_get_the_same_answer(
 
 
 def test_clips_do_not_delay_pictures(all_media: Platform, access: GateAccess) -> None:
-    """As many clips as may be judged at once, each of which takes long."""
+    """While as many slow clips are judged as allowed at once."""
     begun, done = anyio.Event(), threading.Event()
 
     def slow(untrusted_data: bytes, cut: Cut) -> AbstractContextManager[Clip]:

@@ -1,4 +1,4 @@
-"""What is found after the answer, over HTTP: how the platform learns of it."""
+"""How the platform learns over HTTP of matches that are found after the answer."""
 
 import logging
 from collections.abc import Callable
@@ -72,7 +72,7 @@ def test_published_list_has_references(
 def test_case_tells_why_it_left_the_published_list(
     web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any, became: str
 ) -> None:
-    """Released and withdrawn ones are gone from it alike; a confirmed one is to be removed."""
+    """Released and withdrawn cases leave the list; a confirmed one has to be removed."""
     claim = protect(device_gate, hers)
     case = upload(web, jpeg(on_a_page(hers)), OPERATOR)["case"]
     assert run_deferred_scan(platform)
@@ -131,7 +131,7 @@ def test_uploader_sees_no_difference_after_a_scan(
 def test_upload_link_exists_only_while_bytes_are_stored(
     web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
 ) -> None:
-    """A gate that dies after its answer has a held case without bytes."""
+    """A gate killed after its answer leaves a quarantined case without bytes."""
     protect(device_gate, hers)
     case = decide_upload(jpeg(hers), platform).case
     shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
@@ -157,7 +157,7 @@ def test_appeal_without_a_file_has_no_upload_link(
 def test_gate_resumes_work_of_a_killed_one(
     platform: Platform, device_gate: HttpBankClient, hers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The claim is answered, and nobody looked back: a gate that starts does."""
+    """The claim was answered but not looked back for; the next gate does so."""
     case = judge_upload(jpeg(hers), platform).case
     monkeypatch.setattr(
         "entrenous.stop.http.registration_requests.look_back_now", lambda _platform: None

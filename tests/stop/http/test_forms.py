@@ -1,4 +1,4 @@
-"""Multipart forms from strangers: how much of them is read, and where."""
+"""Multipart forms from strangers: how much is parsed, and in which thread."""
 
 import asyncio
 import time
@@ -95,7 +95,7 @@ def test_two_files_error_asks_for_separate_uploads(
 
 
 def test_parsing_stops_at_the_form_limit() -> None:
-    """A million parts were twelve seconds; a part of the form costs a part of that."""
+    """A million parts took twelve seconds; parsing a part of them takes a part of that."""
     form = EMPTY * 1_000_000
     began = time.process_time()
     with pytest.raises(LongForm):
@@ -106,7 +106,7 @@ def test_parsing_stops_at_the_form_limit() -> None:
 def test_form_parsing_does_not_block_other_requests(
     platform: Platform, access: GateAccess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever the parser runs, it is not the event loop's thread."""
+    """The parser does not run in the event loop's thread."""
     loops: list[bool] = []
 
     def note(form: bytes, boundary: bytes) -> Sent:

@@ -1,4 +1,4 @@
-"""Who asked, by what proxies say: believed from the right, and as far as they are trusted."""
+"""The client's address behind proxies: read from the right, as far as they are trusted."""
 
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -65,7 +65,9 @@ def test_unlisted_proxies_are_not_trusted() -> None:
 def test_entries_left_of_the_client_change_nothing(untrusted: list[str], her: str) -> None:
     if any(ip_address(her) in network for network in TRUSTED):
         return
-    assert forwarded_client(NEAR, [*untrusted, her], TRUSTED) == forwarded_client(NEAR, [her], TRUSTED)
+    assert forwarded_client(NEAR, [*untrusted, her], TRUSTED) == forwarded_client(
+        NEAR, [her], TRUSTED
+    )
 
 
 @pytest.mark.parametrize(

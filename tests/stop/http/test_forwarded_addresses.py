@@ -1,4 +1,4 @@
-"""A gate that runs, as strangers meet it: by TLS of its own, behind nginx, by the thousand."""
+"""A running gate as strangers reach it: by its own TLS, behind nginx, in thousands."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ SEALED = 'tls_cert = "cert.pem"\ntls_key = "key.pem"\n'
 
 
 def request(number: int) -> ClaimRequest:
-    """A picture of its own, and a holder of its own."""
+    """A registration with its own picture and holder."""
     own = hashlib.sha256(number.to_bytes(4)).digest()
     return ClaimRequest(PicturePrint(Fingerprint("pdq", own, 90)), own)
 
@@ -45,7 +45,7 @@ def folder_with(tmp_path: Path, toml: str) -> Path:
 
 @contextmanager
 def person(url: str, pair: Pair | None, address: str) -> Iterator[httpx.Client]:
-    """Somebody at that address, who believes this one certificate."""
+    """A client at that address that trusts only this certificate."""
     context = ssl.create_default_context(cafile=None if pair is None else str(pair.cert))
     by = httpx.HTTPTransport(local_address=address, verify=context)
     with httpx.Client(transport=by, base_url=url, timeout=60, trust_env=False) as web:
@@ -158,7 +158,7 @@ def test_forwarded_header_of_an_untrusted_peer_is_ignored(tmp_path: Path) -> Non
 
 @pytest.mark.threat("claims-flood")
 def test_claims_of_one_device_behind_a_proxy_are_limited(tmp_path: Path) -> None:
-    """With the settings that a gate has by itself; on one connection, which is kept."""
+    """With default settings, over one kept connection."""
     with running(tmp_path / "gate", "--no-slow-look") as gate:
         line = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
         taken = hours = 0

@@ -1,4 +1,4 @@
-"""Who hangs up while sending makes no fault of ours: no error in a log, no 500 in the figures."""
+"""Clients that disconnect while sending cause no error in the log and no 500 in metrics."""
 
 import json
 import logging
@@ -44,7 +44,7 @@ FORM = {"content-type": "multipart/form-data; boundary=x"}
 
 
 async def hung_up(app: Any, path: str, headers: dict[str, str]) -> list[int]:
-    """The statuses of what is sent to somebody who sends three bytes and goes away."""
+    """The statuses sent to clients that disconnect after three bytes."""
     coming = [
         {"type": "http.request", "body": b'{"a', "more_body": True},
         {"type": "http.disconnect"},
@@ -117,7 +117,7 @@ def test_bug_is_logged_without_request_data(caplog: pytest.LogCaptureFixture) ->
 
 @pytest.mark.real
 def test_strangers_cannot_fill_the_log(tmp_path: Path) -> None:
-    """Nor do those whose forms or requests are broken; libraries would write one for each."""
+    """Nor can malformed forms or requests, each of which libraries would log."""
     said = tmp_path / "log"
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate/gate.toml").write_text('appeal_url = "https://a.example/appeal"\n')

@@ -1,4 +1,4 @@
-"""Slow and idle senders: whom they keep from being heard."""
+"""Whom slow and idle senders can block."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ IMAGE = {"Content-Type": "image/jpeg"}
 
 
 async def idle(app: Starlette, path: str, token: str, read: anyio.Event) -> None:
-    """Send a byte of a picture, and then nothing."""
+    """Send one byte of a picture, then nothing."""
     first = True
 
     async def receive() -> dict[str, Any]:
@@ -148,7 +148,7 @@ def test_appeal_body_is_read_only_after_its_secret(platform: Platform, access: G
 def test_received_upload_waits_for_its_turn(
     platform: Platform, access: GateAccess, another: Any
 ) -> None:
-    """More at once than are judged at once: each is judged, one after the other."""
+    """More uploads than are judged at once are judged one after the other."""
     codes: list[int] = []
 
     async def scenario() -> None:
@@ -244,7 +244,7 @@ def test_waiting_too_long_for_a_turn_raises_busy(
 
 
 async def _upload_for(app: Starlette, pixels: Any) -> dict[str, Any]:
-    """An upload of somebody: where and with what it may be appealed."""
+    """Upload something; return its case and secret for an appeal."""
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
         answer = await web.post("/v1/uploads", content=jpeg(pixels), headers=OPERATOR | IMAGE)
@@ -270,7 +270,7 @@ def test_may_appeal_changes_nothing(
 
 
 class _OneJudge:
-    """Refuses everything; what it was asked, and how often others were wanted."""
+    """Refuses everything, and counts what it was asked and how often judges were wanted."""
 
     most = 1
 

@@ -1,4 +1,4 @@
-"""Claims by the thousand: counted per household and of everybody."""
+"""Thousands of registrations, counted per household and in total."""
 
 import ipaddress
 import itertools

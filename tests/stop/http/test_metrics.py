@@ -1,4 +1,4 @@
-"""Figures for Prometheus: read by its own parser, they count, and they name nobody."""
+"""Metrics are valid for Prometheus' own parser, count correctly, and name nobody."""
 
 import re
 from dataclasses import asdict, replace

@@ -1,4 +1,4 @@
-"""Names and texts with characters that a database may refuse: no database is asked."""
+"""Characters that a database may refuse: such names and texts are not queried."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Other platforms' opinions over HTTP."""
+"""Partner platforms' opinions over HTTP."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Registering and withdrawing over HTTP, by the device's own client."""
+"""Registering and withdrawing over HTTP, with the device's own client."""
 
 import hashlib
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Persons who decide, each with a token of their own, and what they see, over HTTP."""
+"""Reviewers with their own tokens, and what they see, over HTTP."""
 
 import io
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def who(platform: Platform) -> Bearers:
 
 @pytest.fixture
 def two(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
-    """The same gate with two persons to confirm."""
+    """The same gate with two people to confirm."""
     strict = replace(platform, limits=replace(platform.limits, confirmers=2))
     with httpx.Client(transport=Direct(gate_app(strict, access)), base_url=URL) as client:
         yield client
@@ -188,5 +188,5 @@ def _grey(pixels: Any) -> Any:
 
 
 def _detail(grey: Any) -> float:
-    """The energy of steps between neighbours that are not part of a slope."""
+    """The energy of differences between neighbouring pixels that are not part of a slope."""
     return float(np.square(np.diff(grey, 2, axis=0)).mean())

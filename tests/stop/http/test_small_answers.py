@@ -1,4 +1,4 @@
-"""What is told of limits, of addresses that there are not, and to caches."""
+"""Answers about limits and unknown addresses, and cache headers."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""What an upload costs the database: a few statements, as many held as let through."""
+"""An upload costs few database statements, as many quarantined as accepted."""
 
 from typing import Any
 

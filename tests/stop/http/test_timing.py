@@ -1,4 +1,4 @@
-"""How long an answer takes does not tell held from accepted."""
+"""The time of an answer does not reveal whether an upload was quarantined."""
 
 import json
 import math
@@ -35,7 +35,7 @@ BALLAST = (
 
 
 async def seconds_to_answer(app: Starlette, body: bytes) -> float:
-    """Until the last byte of the answer is sent; what is done afterwards does not count."""
+    """Seconds to the last byte of the answer; later work does not count."""
     answered = 0.0
 
     async def receive() -> dict[str, Any]:
@@ -71,7 +71,7 @@ def small(pixels: Any) -> Any:
 def test_quarantined_and_accepted_uploads_take_equally_long(
     platform: Platform, access: GateAccess, device_gate: HttpBankClient, hers: Any, another: Any
 ) -> None:
-    """With a large upload, whose storing takes longer than all the margin that is allowed here."""
+    """With a large upload, whose storing takes longer than the allowed margin."""
     protect_picture(
         picture(small(hers)), adult=True, parts=False, gate=device_gate, device=a_device()
     )
@@ -109,7 +109,7 @@ def claimed(gate: Running, pixels: Any) -> Iterator[None]:
 
 
 def chance_of(positive: int, of: int) -> float:
-    """That a fair coin, thrown so often, falls on one side as often as this or more often."""
+    """The probability that a fair coin falls on one side at least so often."""
     most = max(positive, of - positive)
     return min(1.0, 2 * sum(math.comb(of, count) for count in range(most, of + 1)) / (1 << of))
 
@@ -125,7 +125,7 @@ def test_sign_test_detects_a_difference() -> None:
 def test_running_gate_takes_as_long_for_match_and_miss(
     tmp_path: Path, hers: Any, another: Any
 ) -> None:
-    """Over HTTP, as an uploader measures it, with slow looks and all that a gate does by itself."""
+    """Over HTTP, as an uploader measures it, with deferred scans and background work."""
     data = tmp_path / "gate"
     data.mkdir()
     (data / "gate.toml").write_text("held_per_hash = 1000\nuploads_per_account = 0\n")

@@ -1,4 +1,4 @@
-"""Bringing an upload: what the operator and a stranger see, and what is refused before decoding."""
+"""Submitting an upload: what operator and stranger see, and what is refused undecoded."""
 
 import json
 from typing import Any
@@ -147,7 +147,7 @@ def test_upload_that_is_not_media_is_refused(
 
 
 def test_too_many_concurrent_uploads_are_busy(platform: Platform, access: GateAccess) -> None:
-    """While one upload is still arriving at a gate for one, the next is told to come back."""
+    """While one upload is still arriving at a gate for one, the next is refused as busy."""
 
     async def scenario() -> int:
         app = gate_app(platform, GateAccess(access.operator, uploads_at_once=1))

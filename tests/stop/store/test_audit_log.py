@@ -1,4 +1,4 @@
-"""The log: every change is in it, and whoever touches it is found, on every adapter."""
+"""The audit log has every change, and tampering is detected, on each database."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ A = ClaimId("a")
 
 
 def live(made: Stores) -> None:
-    """Some of everything that is told."""
+    """Make one change of every kind that is logged."""
     bank = made.bank
     bank.register(Registration(claim("a"), (ONE,), (TWO,)), Registration(claim("b"), (TWO,)))
     made.clock.wind(minutes=1)

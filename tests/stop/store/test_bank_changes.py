@@ -1,4 +1,4 @@
-"""BankStore: opinions, partners, and the order of changes: one suite, every adapter."""
+"""BankStore: opinions, partners, and the order of changes, on each database."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""BankStore: frames of videos, sounds, and clips that were let through: one suite for all."""
+"""BankStore: video frames, sounds, and released clips, on each database."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -43,7 +43,7 @@ def film(name: str) -> Claim:
 
 
 def song(seed: int, words: int = 60) -> SoundPrint:
-    """Words in which much changes from one to the next."""
+    """Sound words with large changes from one to the next."""
     many = (hash((seed, number)) * 2654435761 % 2**32 for number in range(words))
     return SoundPrint(b"".join(one.to_bytes(4, "big") for one in many))
 
@@ -67,7 +67,7 @@ def test_frame_is_found_with_all_its_times(made: Stores) -> None:
 
 
 def test_frames_are_not_returned_as_pictures(made: Stores) -> None:
-    """Whoever asks for pictures, a partner above all, is not given frames."""
+    """Callers that ask for pictures, partners above all, get no frames."""
     made.bank.register(Registration(film("v"), video=FILM), Registration(claim("p"), (ONE,)))
     numbers = [entry.number for entry in made.bank.entries(0)]
     assert [of.id for _, of in made.bank.claims_on(numbers)] == ["p"]

@@ -1,4 +1,4 @@
-"""Embeddings of claims: one suite, every adapter of BankStore."""
+"""BankStore: embeddings of claims, on each database."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""BankStore: one suite, every adapter."""
+"""BankStore: banks, claims and hashes, on each database."""
 
 import sqlite3
 import threading
@@ -64,7 +64,7 @@ def test_one_hash_has_one_entry_for_all_its_claims(bank: BankStore) -> None:
 
 
 def test_listed_finds_claims_by_hash(bank: BankStore) -> None:
-    """In this bank, in one of these states, of a whole picture."""
+    """Only whole pictures in this bank and in these states are found."""
     bank.set_bank(Bank(BankName("other")))
     bank.register(
         Registration(claim("a"), (ONE,), (THREE,)),
@@ -227,7 +227,7 @@ def test_extending_a_claim(bank: BankStore) -> None:
 
 @pytest.mark.threat("claim-censors")
 def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) -> None:
-    """And on what its owner registered it is as it was: nobody has looked at that."""
+    """On the owner's own hashes the claim keeps its state, since nobody has looked at them."""
     a, b = ClaimId("a"), ClaimId("b")
     bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (ONE,)))
 
@@ -323,7 +323,7 @@ def test_sqlite_file_keeps_no_withdrawn_hash(tmp_path: Path) -> None:
 
 
 def test_sqlite_withdrawing_again_does_not_rewrite_the_file(tmp_path: Path) -> None:
-    """Who repeats a request costs the gate a look at one row."""
+    """A repeated request costs the gate one row."""
     store = SqlBankStore(open_engine(tmp_path / "gate.sqlite"))
     store.set_bank(Bank(PEOPLE))
     store.register(Registration(claim("a"), (ONE,)))

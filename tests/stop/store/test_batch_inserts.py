@@ -1,4 +1,4 @@
-"""Rows of several threads in one transaction: none lost, none told too early, none to blame."""
+"""Rows of several threads in one transaction: none is lost or reported too early."""
 
 import threading
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from entrenous.stop.store.prepared_statements import BatchInserter, Row
 
 @dataclass
 class Slow:
-    """Writes when it is let, and refuses a transaction with a bad row in it."""
+    """Writes when allowed, and refuses a transaction with a bad row."""
 
     begun: threading.Event = field(default_factory=threading.Event)
     may: threading.Event = field(default_factory=threading.Event)
@@ -28,7 +28,7 @@ class Slow:
 
 
 def brought(slow: Slow, bad: set[int]) -> list[BaseException | None]:
-    """Ten rows, nine of them while the first one is being written; what became of each."""
+    """Add ten rows, nine of them while the first is being written; return the results."""
     together = BatchInserter(slow.write)
     with ThreadPoolExecutor(10) as threads:
         first = threads.submit(together.add, {"number": 0, "bad": 0 in bad})
@@ -56,7 +56,7 @@ def test_failing_row_raises_and_others_are_written(bad: set[int]) -> None:
 
 
 def test_waiting_for_a_killed_writer_raises() -> None:
-    """The second one's row is taken along by the third one's thread, or the other way round."""
+    """The second row is written by the third row's thread, or the other way round."""
     slow = Slow()
 
     def write(rows: Sequence[Row]) -> None:

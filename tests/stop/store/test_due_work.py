@@ -1,4 +1,4 @@
-"""DueWork: one suite, every adapter."""
+"""DueWork: deferred scans, look backs and the clock, on each database."""
 
 import itertools
 import threading
@@ -95,7 +95,7 @@ def test_oldest_deferred_scan_is_taken_once(queue: ReviewQueue) -> None:
 def test_processes_share_due_scans_without_overlap(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """Each with connections of its own, and all of them at once."""
+    """Each process has its own connections, and all run at once."""
     opened = partial(open_engine, tmp_path / "gate.sqlite")
     if kind == "postgres":
         opened = partial(open_postgres_engine, request.getfixturevalue("postgres").fresh())
@@ -112,7 +112,7 @@ def test_processes_share_due_scans_without_overlap(
 
 
 def taken_by(opened: Callable[[], sa.Engine], at_once: threading.Barrier, _: int) -> list[str]:
-    """All that this one gets; none goes on to a third before each of the others has two."""
+    """Take scans, but no third one before each of the others has two."""
     engine, mine = opened(), list[str]()
     queue = SqlReviewQueue(engine)
     for turn in itertools.count():
@@ -152,7 +152,7 @@ def test_deferred_scans_are_limited_in_number(queue: ReviewQueue) -> None:
 
 
 def test_bytes_for_a_deferred_scan_are_kept_for_a_day(queue: ReviewQueue) -> None:
-    """Slow looks were switched off, say, and nobody makes those that were due."""
+    """For example, deferred scans were turned off while some were due."""
     keep(queue, "b")
     day = AT + timedelta(days=1)
     assert queue.skip_slow_looks(day) == 0
@@ -303,7 +303,7 @@ def test_published_uploads_are_listed_in_pages(made: Stores) -> None:
 
 
 def published_although(case: str, **more: Any) -> Review:
-    """What a hook published although it fits a claim."""
+    """A matching upload that a hook published."""
     review = Review(
         Decision(Outcome.HOLD, case, (MATCH,)), AT, ReviewState.WAITING, ONE, 1, f"post {case}",
         Found.PUBLISHED, upload_sha256=TWO, slow_look_due=True,
@@ -387,7 +387,7 @@ def test_look_back_becomes_due_with_the_claim(made: Stores) -> None:
 
 @pytest.mark.parametrize("is_taken", [False, True])
 def test_look_back_taken_by_a_clock_ahead_is_due(made: Stores, *, is_taken: bool) -> None:
-    """Whether it came due then, or was taken by whoever was killed, and whatever else is due."""
+    """Whether it became due then or was taken by a killed process, and whatever else is due."""
     right = made.clock.moment
     made.clock.wind(days=400)
     made.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
@@ -417,7 +417,7 @@ def test_scan_taken_by_a_clock_ahead_is_due(made: Stores) -> None:
 
 
 def test_leases_tolerate_different_clocks(made: Stores) -> None:
-    """One that is a minute behind leaves alone what the other has."""
+    """A process whose clock is a minute behind leaves another's rows alone."""
     assert keep(made.reviews, "b")
     made.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
     assert made.reviews.take_slow_look(LEASE) is not None
@@ -448,7 +448,7 @@ def test_clock_mark_is_stored(made: Stores) -> None:
 
 @pytest.mark.parametrize("how", ["extended", "confirmed"])
 def test_extended_claim_is_due_for_a_look_back_again(made: Stores, how: str) -> None:
-    """Also where somebody is looking back for it as it was."""
+    """Also while an earlier look back for it is running."""
     bank, queue = made.bank, made.reviews
     bank.register(Registration(claim("x"), (TWO,)), Registration(claim("y"), (TWO,)))
     assert queue.due().look_backs == 0
@@ -525,7 +525,7 @@ def test_due_work_survives_a_restart(
 
 
 def test_sqlite_finds_due_work_without_reading_uploads(tmp_path: Path) -> None:
-    """Indexes have all that is asked of those that wait."""
+    """The indexes contain every queried column."""
     engine = open_engine(tmp_path / "gate.sqlite")
     queue, bank = SqlReviewQueue(engine), SqlBankStore(engine)
     bank.set_bank(Bank(PEOPLE))
@@ -549,7 +549,7 @@ def test_sqlite_finds_due_work_without_reading_uploads(tmp_path: Path) -> None:
 
 
 def test_sqlite_finding_nothing_due_does_not_wait_for_a_writer(tmp_path: Path) -> None:
-    """It is asked every few seconds: then it does not keep uploads from being written either."""
+    """This is queried every few seconds, and must not delay uploads."""
     engine = open_engine(tmp_path / "gate.sqlite")
     queue = SqlReviewQueue(engine)
     with adding(engine):
@@ -561,7 +561,7 @@ def test_sqlite_finding_nothing_due_does_not_wait_for_a_writer(tmp_path: Path) -
 
 @pytest.mark.real
 def test_postgres_taking_skips_locked_rows(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """While one process is about to take the first upload, another takes the second."""
+    """While one process is taking the first upload, another takes the second."""
     with stores("postgres", request, tmp_path) as made:
         for case in "bc":
             keep(made.reviews, case)

@@ -1,4 +1,4 @@
-"""How a gate stands, counted: since when things wait, how long people took, what shadow did."""
+"""Counted figures of a gate: waiting times, review times, and shadow mode."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -72,7 +72,7 @@ def test_claims_are_counted_by_kind_and_state(gate: Gate) -> None:
 
 
 def test_oldest_wait_begins_in_the_review_queue(gate: Gate) -> None:
-    """An upload from its own time, an appeal from its own; late is more than a day."""
+    """An upload waits from its own time, an appeal from its own; late is more than a day."""
     gate.upload("refused", Outcome.REFUSE)
     gate.clock.wind(days=9)
     gate.reviews.appeal(Appeal("refused", TWO, gate.clock.now()), None)
@@ -140,7 +140,7 @@ def test_shadow_tally_counts_nearest_match_per_bank(gate: Gate) -> None:
 
 
 def test_counting_the_queue_reads_no_upload(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """SQLite follows the pages of an upload's bytes to whatever comes after them in its row."""
+    """SQLite follows the pages of an upload's bytes to read later columns of its row."""
     engine = engine_of("sqlite", request, tmp_path)
     plans: list[str] = []
 
@@ -157,7 +157,7 @@ def test_counting_the_queue_reads_no_upload(tmp_path: Path, request: pytest.Fixt
 
 
 def test_undecryptable_uploads_are_counted(gate: Gate) -> None:
-    """Of those that wait; what lies unsealed needs no key."""
+    """Only waiting uploads count; unencrypted ones need no key."""
     old, new = Secret(b"1" * 32), Secret(b"2" * 32)
     for case, keys in (("plain", ()), ("old", (old,)), ("new", (new, old))):
         queue = SqlReviewQueue(gate.engine, gate.clock, held=UploadCipher(keys))

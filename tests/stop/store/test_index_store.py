@@ -1,4 +1,4 @@
-"""IndexStore: follows the bank at once, and misses nothing, in the smallest banks too."""
+"""IndexStore follows the bank at once and misses nothing, even in the smallest banks."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ Opened = Callable[[BankStore], IndexStore]
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Opened:
-    """How to open an index; a second one is one after a restart, or of another process."""
+    """Return a function that opens an index; a second one is as after a restart."""
     return lambda bank: FileIndex(tmp_path / "index", bank)
 
 

@@ -1,4 +1,4 @@
-"""ListingStore: one suite, every adapter."""
+"""ListingStore, on each database."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

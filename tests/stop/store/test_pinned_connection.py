@@ -1,4 +1,4 @@
-"""The connection that glances share: it sees what others write, and nothing hangs on it."""
+"""The pinned connection for single statements: it sees other writes and blocks nothing."""
 
 from collections.abc import Iterator
 from pathlib import Path

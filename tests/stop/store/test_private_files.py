@@ -1,4 +1,4 @@
-"""The gate's database has pictures in it: nobody but its owner reads it, whatever the umask."""
+"""The gate's database contains pictures, so only its owner can read it, whatever the umask."""
 
 import os
 import stat

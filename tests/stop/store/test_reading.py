@@ -1,4 +1,4 @@
-"""What one read sees is one moment of the database, whatever others write meanwhile."""
+"""A read transaction sees one snapshot of the database, whatever others write meanwhile."""
 
 from pathlib import Path
 

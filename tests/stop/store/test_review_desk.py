@@ -1,4 +1,4 @@
-"""ReviewDesk: reviewers, two persons, pages; one suite, every adapter."""
+"""ReviewDesk: reviewers, second confirmations and alerts, on each database."""
 
 import threading
 from dataclasses import replace
@@ -117,7 +117,7 @@ def test_case_is_not_shown_again_to_its_first_confirmer(
 
 @pytest.mark.threat("insider-decides")
 def test_removed_reviewer_s_first_confirmation_is_revoked(queue: ReviewQueue) -> None:
-    """Else one person could come back under another name and be the second."""
+    """Otherwise one person could come back under another name as the second confirmer."""
     for case in "ab":
         queue.record(held(case), None)
     queue.add_reviewer("ana", ONE)

@@ -1,4 +1,4 @@
-"""ReviewQueue: one suite, every adapter."""
+"""ReviewQueue, on each database."""
 
 import hashlib
 from dataclasses import replace
@@ -60,7 +60,7 @@ def test_oldest_upload_is_reviewed_first(queue: ReviewQueue) -> None:
 
 
 def test_next_after_a_case(queue: ReviewQueue) -> None:
-    """Whoever cannot decide the first one yet can pass it over, whatever became of it."""
+    """A reviewer who cannot decide a case yet can skip it, whatever became of it."""
     for case in "cab":
         queue.record(held(case), None)
     assert (queue.next("c"), queue.next("a"), queue.next("b")) == (held("a"), held("b"), None)
@@ -86,7 +86,7 @@ def test_decided_upload_is_deleted_and_not_decided_again(queue: ReviewQueue) -> 
 
 
 def test_released_upload_keeps_its_hash_on_request(claimed: Stores) -> None:
-    """A picture, a clip, and one of which nothing is known; of a refused one nothing more."""
+    """Kept for a picture and a clip, not for an unreadable upload, nor for a refused one."""
     bank, queue = claimed.bank, claimed.reviews
     picture = replace(held("p"), reference="post p", upload_sha256=OTHER)
     clip = replace(passed("c", b""), bits=None, upload_sha256=OTHER, frames=(b"\x09" * 32,))
@@ -142,7 +142,7 @@ def test_sqlite_file_keeps_no_decided_upload(tmp_path: Path) -> None:
 
 
 def test_decision_and_its_effect_are_one_transaction(queue: ReviewQueue) -> None:
-    """A database that is busy in between leaves the upload waiting and the bank as it was."""
+    """If the database is busy in between, the upload still waits and the bank is unchanged."""
     queue.record(held("a"), b"bytes of the upload")
     name = BankName("made on the way")
 
@@ -274,7 +274,7 @@ def test_flood_keeps_bytes_of_some_uploads_only(queue: ReviewQueue) -> None:
 
 
 def unread(queue: ReviewQueue, case: str, data: bytes) -> None:
-    """As the gate holds an upload that it cannot read."""
+    """An upload as the gate quarantines it when it cannot read it."""
     whole = Decision(Outcome.HOLD, case)
     file = hashlib.sha256(data).digest()
     queue.record(Review(whole, AT, ReviewState.WAITING, upload_sha256=file), None)
@@ -307,7 +307,7 @@ def test_repeated_unreadable_file_is_one_item(queue: ReviewQueue) -> None:
 
 
 def test_bytes_of_unreadable_uploads_are_limited(made: Stores) -> None:
-    """Beyond it the upload waits all the same, and the log says that its bytes are not here."""
+    """Beyond the limit the upload still waits, and the log says that its bytes are missing."""
     queue = made.reviews
     assert isinstance(queue, SqlReviewQueue)
     queue = replace(queue, unread_bytes_max=290)  # what seals them counts, too
@@ -393,7 +393,7 @@ def test_frame_hashes_are_deleted_on_decision_and_expiry(claimed: Stores) -> Non
 
 
 def test_sound_fingerprints_are_deleted_likewise(claimed: Stores) -> None:
-    """A film with its sound, a voice note, a film without sound."""
+    """For a film with sound, a voice note, and a film without sound."""
     queue, words = claimed.reviews, SoundPrint(b"\x01\x02\x03\x04" * 60)
     clips: dict[str, dict[str, Any]] = {
         "s": {"frames": (b"\x09" * 32,), "sound": words},
@@ -421,7 +421,7 @@ def test_sound_fingerprints_are_deleted_likewise(claimed: Stores) -> None:
 
 @pytest.fixture
 def claimed(made: Stores) -> Stores:
-    """The claims of MATCHES are there."""
+    """Register the claims of MATCHES."""
     for match in MATCHES:
         made.bank.register(Registration(claim(match.claim), (match.claim.encode() * 32,)))
     return made
@@ -451,7 +451,7 @@ def test_look_back_quarantines_and_expires(claimed: Stores) -> None:
 @pytest.mark.threat("released-first")
 @pytest.mark.parametrize("found", ["late", "as it came"])
 def test_waiting_upload_gets_matches_of_new_claims(claimed: Stores, found: str) -> None:
-    """So that a withdrawal leaves the others' claims in force."""
+    """So that a withdrawal leaves the other claims' matches."""
     bank, queue = claimed.bank, claimed.reviews
     a, b = MATCHES
     if found == "late":
@@ -587,7 +587,7 @@ def test_upload_refused_by_a_reviewer_can_be_appealed(queue: ReviewQueue) -> Non
 
 
 def test_full_disk_quarantines_without_bytes(made: Stores) -> None:
-    """Held, appealed or due to be looked at slowly: the rows are written, and the log says so."""
+    """Quarantined, appealed or due for a scan: the rows are written, and the log says so."""
     queue = made.reviews
     assert isinstance(queue, SqlReviewQueue)
     full = replace(queue, has_disk=lambda: False)

@@ -1,4 +1,4 @@
-"""What goes to the driver past SQLAlchemy says and finds what it would by way of it."""
+"""Statements executed by the driver do the same as through SQLAlchemy."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -57,7 +57,7 @@ def test_prepared_statements_agree_with_sqlalchemy(engine: sa.Engine) -> None:
 
 
 def test_prepared_insert_writes_all_rows_or_none(tmp_path: Path) -> None:
-    """In SQLite, where uploads are written so."""
+    """In SQLite, where uploads are written this way."""
     engine = engine_of("sqlite", None, tmp_path)  # type: ignore[arg-type]
     other = {**ROW, "case_number": "another"}
     with pytest.raises(BankUnreachable, match="UNIQUE"), inserting_once(engine) as db:
@@ -157,7 +157,7 @@ def test_hash_numbers_exceed_32_bits(engine: sa.Engine) -> None:
 def test_server_restart_leaves_no_stale_connection(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """One call finds it out; the pool's other connections from before are not tried."""
+    """One call notices; the pool's other old connections are not tried."""
     engine = engine_of("postgres", request, tmp_path)
     with ExitStack() as opened:
         for _ in range(4):

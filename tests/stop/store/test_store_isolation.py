@@ -1,4 +1,4 @@
-"""Who waited to write sees what was committed meanwhile, whatever the server's default."""
+"""After waiting for a lock, statements see earlier commits, whatever the server's default."""
 
 import psycopg
 import pytest

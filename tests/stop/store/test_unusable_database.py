@@ -1,4 +1,4 @@
-"""A gate's database that no second try would open: what is wrong with it is said."""
+"""A database that no retry can open is reported with the reason."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ def test_damaged_database_is_reported_when_opened(tmp_path: Path) -> None:
 @pytest.mark.real
 @pytest.mark.parametrize("what", ["bank.db", "."])
 def test_unwritable_database_is_reported(tmp_path: Path, what: str) -> None:
-    """By a process without a superuser's rights."""
+    """In a process without superuser rights."""
     data = tmp_path / "gate"
     with open_platform(data):
         pass

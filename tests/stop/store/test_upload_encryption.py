@@ -1,4 +1,4 @@
-"""How bytes of uploads lie in the database, and the file of the keys that seal them."""
+"""Encryption of upload bytes in the database, and the file of keys."""
 
 import base64
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_unencrypted_rows_are_read() -> None:
 
 @pytest.mark.parametrize("kind", [b"\0", b"\1", b"\1" + bytes(60)])
 def test_upload_cannot_imitate_an_encrypted_one(kind: bytes) -> None:
-    """Whoever sends what looks like one gets back what was sent."""
+    """Bytes that look encrypted are returned as they were sent."""
     crafted = b"entrenous/1 held" + kind
     for held in (PLAIN, UploadCipher((NEW,))):
         assert held.opened("c", held.stored("c", crafted)) == crafted

@@ -1,4 +1,4 @@
-"""Whoever waits to write into SQLite gets a turn, however many others come and go meanwhile."""
+"""A waiting SQLite writer gets its turn, however many others write meanwhile."""
 
 import sqlite3
 import subprocess
@@ -86,7 +86,7 @@ def test_waiting_writer_succeeds_after_the_other(path: Path) -> None:
 
 
 def test_other_errors_are_raised_at_once(path: Path) -> None:
-    """Inside of a transaction no other can begin, however long one waits."""
+    """Within a transaction no other can begin, however long one waits."""
     engine = open_engine(path)
     began = time.monotonic()
     with engine.connect() as db:
