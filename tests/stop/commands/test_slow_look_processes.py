@@ -10,7 +10,7 @@ import skimage.data
 import sqlalchemy as sa
 
 from entrenous.stop.commands import gate_run
-from entrenous.stop.store.engine import glancing, open_engine
+from entrenous.stop.store.engine import reading_once, open_engine
 from entrenous.stop.store.postgres import open_postgres_engine
 from entrenous.stop.store.schema import UPLOAD
 from tests.stop.commands.gates import PATIENCE_S, running
@@ -69,7 +69,7 @@ def test_two_processes_scan_each_upload_once(
 
 def looked(engine: sa.Engine) -> list[tuple[str | None, int]]:
     """For each upload, what is due, and how often it was taken."""
-    with glancing(engine) as db:
+    with reading_once(engine) as db:
         rows = db.execute(sa.select(UPLOAD.c.slow_look, UPLOAD.c.slow_looks_taken)).all()
     return [(row[0], row[1]) for row in rows]
 

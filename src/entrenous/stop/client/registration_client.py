@@ -93,9 +93,9 @@ class HttpBankClient:
         """POST /v1/claims; may be repeated with the same holder."""
         sent = {"Content-Type": "application/json"}
         answer = self._ask("POST", "/v1/claims", sent, write_request(request))
-        if _is_problem(answer, TooFlat):
+        if _says(answer, TooFlat):
             raise TooFlat(quality=request.print.quality)
-        if _is_problem(answer, SoundTooQuiet):
+        if _says(answer, SoundTooQuiet):
             raise SoundTooQuiet(needed_s=SOUND_S_MIN)
         return self._claim(answer)
 
@@ -112,7 +112,7 @@ class HttpBankClient:
         answer = self._ask("DELETE", f"/v1/claims/{claim}", bearer)
         if answer.status == HTTPStatus.NOT_FOUND:
             raise NoSuchClaim(claim=claim)
-        if _is_problem(answer, NotTheHolder):
+        if _says(answer, NotTheHolder):
             raise NotTheHolder(claim=claim)
         return self._claim(answer)
 
@@ -171,7 +171,7 @@ def _check_address(url: str) -> None:
         raise NotPrivate(url=url)
 
 
-def _is_problem(answer: _Answer, kind: type[EntrenousError]) -> bool:
+def _says(answer: _Answer, kind: type[EntrenousError]) -> bool:
     """Whether the answer is a problem document (RFC 9457) of that error."""
     return _document(answer).get("type") == urn_of(kind)
 
