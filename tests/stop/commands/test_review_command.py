@@ -200,7 +200,7 @@ def test_two_reviewers_confirm_with_their_tokens(typed: Typed, data: Path, tmp_p
 
 
 def test_reviewers_are_listed_and_removed(typed: Typed, data: Path, tmp_path: Path) -> None:
-    assert "Nobody decides here" in typed("reviewer", "list", "--data", data)[1]
+    assert "Only the holder" in typed("reviewer", "list", "--data", data)[1]
     status, said, _ = typed("reviewer", "add", "ana", "--data", data)
     assert status == 0
     (token,) = [line.split()[-1] for line in said.splitlines() if "shown only now" in line]

@@ -10,7 +10,7 @@ import skimage.data
 import sqlalchemy as sa
 
 from entrenous.stop.commands import gate_run
-from entrenous.stop.store.engine import reading_once, open_engine
+from entrenous.stop.store.engine import open_engine, reading_once
 from entrenous.stop.store.postgres import open_postgres_engine
 from entrenous.stop.store.schema import UPLOAD
 from tests.stop.commands.gates import PATIENCE_S, running

@@ -113,7 +113,7 @@ def source_list(data: Data, as_json: AsJson = False) -> None:
         when = f"{at.whole_at:%Y-%m-%d %H:%M} UTC" if at.whole_at else "never to its end"
         say(f"{one.name} ({one.kind}) into {one.bank}: {live} claims, read {when}")
     if not known:
-        say("This gate fetches from nowhere.")
+        say("This gate has no sources.")
 
 
 def _source(source: Source) -> dict[str, object]:

@@ -47,7 +47,7 @@ def add(name: Name, data: Data, as_json: AsJson = False) -> None:
         return
     say(f"{name} may look at held uploads and decide.")
     say(f"  Their token, shown only now: {token}")
-    say("  It is for one person: the log says by it who decided, and who saw what.")
+    say("  It is for this person only: the log names them for each decision and view.")
     if confirmers == 1:
         say("  One person confirms here. With two, set confirmers = 2 in gate.toml.")
 
@@ -64,8 +64,8 @@ def list_reviewers(data: Data, as_json: AsJson = False) -> None:
     for one in known:
         say(f"{one.name}: added {one.added_at:%Y-%m-%d %H:%M} UTC")
     if not known:
-        say("Nobody decides here but who has the operator's token.")
-    say("One person confirms." if confirmers == 1 else "Two persons confirm.")
+        say("Only the holder of the operator's token decides here.")
+    say("One person confirms." if confirmers == 1 else "Two people confirm.")
 
 
 def remove(name: Name, data: Data, as_json: AsJson = False) -> None:

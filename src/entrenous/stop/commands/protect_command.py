@@ -192,7 +192,9 @@ class FileRegistrar:
             hint(_describe_video(what))
         before = registered_already(what, self.gate, self.device)
         if before is not None:
-            hint("You registered this there already, as the claim that follows; nothing was sent.")
+            hint(
+                "You have already registered this there, as the following claim. Nothing was sent."
+            )
         self.made.append(before or protect_protect(what, self.gate, self.device))
         return self.made[-1]
 
@@ -222,7 +224,7 @@ def _describe_video(what: Print) -> str:
         case ClipPrint(video):
             return f"Fingerprints of {len(video.frames)} moments, and of its sound."
         case _:
-            return "There are no moments in it to tell it by: a fingerprint of its sound alone."
+            return "It has no moments that can be recognized: only a fingerprint of its sound."
 
 
 _KINDS: Final = {PICTURE_KIND: "picture", VIDEO_KIND: "video", SOUND_KIND: "sound"}
@@ -341,11 +343,14 @@ def _hint_after_failure(protection: Protection, why: EntrenousError) -> None:
     """Say what to do after a failed withdrawal."""
     claim = protection.claim
     if protection.state is None:
-        hint(f"Nobody confirmed it. Off your list: entrenous unprotect {claim} --forget")
+        hint(
+            "The platform never confirmed it. To take it off your list: entrenous unprotect "
+            f"{claim} --forget"
+        )
     elif not isinstance(why, NoSuchClaim):
         hint(
-            f"As far as can be told from here, {claim} is still registered there. "
-            f"When the reason is gone, type again: entrenous unprotect {claim}"
+            f"As far as we can tell, {claim} is still registered there. "
+            f"Once this is solved, type again: entrenous unprotect {claim}"
         )
 
 
