@@ -150,8 +150,8 @@ def _client(
     if data is None:
         if token_file is None and TOKEN_VARIABLE not in os.environ:
             raise typer.BadParameter(
-                "give --token-file FILE with your own token; the gate's operator creates it with "
-                "entrenous gate reviewer add"
+                "give --token-file FILE with your own token; ask the people who run the gate to "
+                "create it with: entrenous gate reviewer add"
             )
         setting = settings_from_options(gate or "", token_file)
         with new_client(proxy=session_of(context).settings.proxy) as client:
