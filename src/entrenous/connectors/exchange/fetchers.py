@@ -248,7 +248,7 @@ class Hma:
                     break
                 found = self._content(number, refused)
                 if isinstance(found, Missing):
-                    number, missing = found.next_number(number, missing)
+                    number, missing = found.goes_on(number, missing)
                 else:
                     number, missing = number + 1, 0
                     records.extend(found)
@@ -298,7 +298,7 @@ class Missing:
     said: bool = False
     next: int | None = None
 
-    def next_number(self, number: int, missing: int) -> tuple[int, int]:
+    def goes_on(self, number: int, missing: int) -> tuple[int, int]:
         """The number to read next, and how many are missing in a row by then. It never goes back,
         or a server could keep us reading forever.
         """
