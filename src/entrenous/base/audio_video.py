@@ -259,7 +259,6 @@ class ReadSound(Protocol):
 
     def __call__(self, untrusted_data: bytes, mono_hz: int = 0, /) -> Sound:
         """Raises NotASound, SoundUnknown, SoundBroken, SoundTooLong, DecoderDidNotStart."""
-        ...
 
 
 def no_sounds(_untrusted_data: bytes, _mono_hz: int = 0) -> Sound:
@@ -272,7 +271,6 @@ class CheckCopy(Protocol):
 
     def __call__(self, media_type: str, size: int, fill: Callable[[BinaryIO], None], /) -> None:
         """Raises NotACopy, DecoderDidNotStart; what ``fill`` raises."""
-        ...
 
 
 def no_checks(_media_type: str, _size: int, _fill: Callable[[BinaryIO], None]) -> None:

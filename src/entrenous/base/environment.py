@@ -31,7 +31,6 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The present moment, aware, in UTC."""
-        ...
 
 
 class Dice(Protocol):
@@ -39,7 +38,6 @@ class Dice(Protocol):
 
     def token(self, size: int) -> bytes:
         """``size`` bytes that nobody can guess."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

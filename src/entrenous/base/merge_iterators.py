@@ -1,4 +1,6 @@
-"""Merge several iterators that run at the same time, so that a slow one delays none of the others."""
+"""Merge several iterators that run at the same time, so that a slow one delays none of the
+others.
+"""
 
 import queue
 import threading

@@ -1,4 +1,6 @@
-"""Text that other people wrote: what may be said in a message, and which characters are not drawn."""
+"""Text that other people wrote: what may be said in a message, and which characters are not
+drawn.
+"""
 
 import unicodedata
 from typing import Final

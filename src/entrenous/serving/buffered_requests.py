@@ -41,7 +41,6 @@ class BufferedHandler(Protocol):
 
     def answer_whole(self, asked: BufferedRequest, tell: Tell) -> bool:
         """Call ``tell`` once, now or later in this thread; False: it answers no such request."""
-        ...
 
 
 def parse_buffered(untrusted: bytes) -> BufferedRequest | None:
