@@ -21,7 +21,7 @@ class EntrenousError(Exception):
     """
 
     family: ClassVar[str] = "bug"
-    file: int | None = None  # which of the files that were given it is about; see of_file
+    file: int | None = None  # the index of the given file that it is about; see of_file
 
     def __init__(self, **facts: object) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class EntrenousError(Exception):
 
 class Unproven(EntrenousError):
     """
-    A signature, a hash or a token does not hold.
+    A signature, a hash or a token is not valid.
     """
 
     family = "unproven"
@@ -48,7 +48,7 @@ class Unproven(EntrenousError):
 class StampDoesNotHold(Unproven):
     """
     The time stamp was not accepted: {why}. Nothing was changed here. If you asked for it just now,
-    try again, or use another stamp authority. If it was kept before, do not rely on the time that
+    try again, or use another stamp authority. If it was saved before, do not rely on the time that
     it states.
     """
 
@@ -101,8 +101,8 @@ class NoPrekeys(NotFound):
 class WrongToken(Unproven):
     """
     The relay did not accept the token that was shown. An invite may have ended or been used
-    up, or the person takes no letters from here any more. If you have just added them, wait until
-    they and then you have looked into the inbox: entrenous inbox. Else ask them for a new invite.
+    up, or the person no longer accepts letters from here. If you have just added them, wait until
+    they and then you have opened the inbox: entrenous inbox. Otherwise ask them for a new invite.
     """
 
 
@@ -174,14 +174,14 @@ class TooManyRegistered(TooMany):
 
 class MailboxesClosed(Refused):
     """
-    This relay makes no new mailboxes at the moment, so nothing was set up. Ask the people who run
+    This relay accepts no new mailboxes at the moment, so nothing was set up. Ask the people who run
     it, or choose another relay: --relay URL
     """
 
 
 class WrongOffset(Refused):
     """
-    The relay holds less of this file than was said, so nothing was stored. Send again; it goes on
+    The relay holds less of this file than expected, so nothing was stored. Send again; it continues
     where the relay stopped.
     """
 
@@ -225,9 +225,9 @@ class DiskFull(Unreachable):
 
 class AnswerCut(Unreachable):
     """
-    What this says could not be written to where you want it: the disk there is full, or reported an
-    error. So the answer is not whole; what you asked for may be done all the same. Free some space,
-    or let it go to the terminal. What was sent is listed by: entrenous sent
+    The output could not be written completely: the disk is full, or reported an error. The command
+    itself may have completed. Free some space, or print to the terminal. To see what was sent:
+    entrenous sent
     """
 
 
@@ -248,23 +248,23 @@ class DiskFailed(Unreachable):
 class DatabaseAway(Unreachable):
     """
     The relay cannot reach its database, so nothing was stored and nothing was lost. Try again in
-    {retry_after_s} seconds; if it goes on, whoever runs the relay has to look at the database.
+    {retry_after_s} seconds; if this goes on, whoever runs the relay has to check the database.
     """
 
 
 class RelayClockAhead(Unreachable):
     """
-    The relay's clock is {days} days ahead of when it last ended what was due: it is wrong, or the
-    relay was off for so long. So nothing was ended, and nothing was lost. Try again in an hour; if
-    it goes on, whoever runs the relay has to set its clock.
+    The relay's clock is {days} days ahead of its last clean-up: the clock is wrong, or the relay
+    was off for so long. So nothing was deleted, and nothing was lost. Try again in an hour; if this
+    goes on, whoever runs the relay has to set its clock.
     """
 
 
 class NotProven(RelayUnreachable):
     """
-    Whoever answers at {host} could not prove to be that relay, so nothing was sent to them and
-    nothing was lost. On a network that is not yours somebody may stand in between: try another one.
-    If the relay is your own, with certificates of its own, ENTRENOUS_RELAY_CA names their file.
+    The server at {host} could not prove that it is that relay, so nothing was sent to it and
+    nothing was lost. On a network that is not yours somebody may be in between: try another one.
+    If the relay is your own, with certificates of its own, name their file in ENTRENOUS_RELAY_CA.
     """
 
 
@@ -278,7 +278,7 @@ class NotARelay(RelayUnreachable):
 class NotEncrypted(Refused):
     """
     The relay's address {url} begins with http://, so everybody on the way could watch. Use
-    its https:// address. Plain http is only for a relay on this very machine.
+    its https:// address. Plain http is only for a relay on this machine.
     """
 
 
@@ -299,16 +299,16 @@ class ClocksDiffer(Refused):
 
 class WaitsForClock(ClocksDiffer):
     """
-    This device's clock {differs} that of the relay at {host}, so the relay takes no letters from
+    This device's clock {differs} that of the relay at {host}, so the relay accepts no letters from
     here now. They wait here, and nothing was lost. Check the date, the time and the time zone here:
-    this device has {now}. Once that is right they leave with the next command, or with: entrenous
+    this device has {now}. Once that is right, the next command sends them, or: entrenous
     send --resume. If it is right already, tell the people who run the relay.
     """
 
 
 class WaitedTooLong(Refused):
     """
-    A letter waited on this device until its time was over, so it does not leave any more.
+    A letter waited on this device until it expired, so it will not be sent.
     """
 
 
@@ -329,7 +329,7 @@ class DamagedBlob(Malformed):
 class ProtocolTooOld(Refused):
     """
     This relay speaks protocol {floor} to {newest}; this Entrenous speaks {ours}. Update it:
-    {update}. Nothing was sent in the old way.
+    {update}. Nothing was sent with the old protocol.
     """
 
 

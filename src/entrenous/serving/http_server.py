@@ -1,4 +1,4 @@
-"""Serve an ASGI application on a socket of our own, and announce it once it accepts connections."""
+"""Serve an ASGI application on our own socket, and announce it once it accepts connections."""
 
 import asyncio
 import signal
@@ -21,12 +21,12 @@ from entrenous.serving.tls import Certificate, install_sighup
 
 _BACKLOG: Final = 2048
 _LOOK_EVERY_S: Final = 0.1
-_GRACE_S: Final = 10  # what is on its way at a stop may take this long to finish
+_GRACE_S: Final = 10  # for requests under way at a stop
 
 
 @dataclass(frozen=True, slots=True)
 class SecondApp:
-    """A second application of the same process, on an address of its own, in plain HTTP."""
+    """A second application in the same process, at its own address, in plain HTTP."""
 
     app: ASGIApp
     host: str
@@ -37,10 +37,9 @@ class SecondApp:
 class ServeOptions:
     """How an application is served.
 
-    With a ``certificate``, in TLS; what SIGHUP does stands in hangup.py; ``beside`` is
-    served as well, for as long. ``stopping`` is called when it was asked to stop, so that requests
-    which wait for something end now; ``make_room`` when there is no room for a connection, so that
-    one such request ends: False if there is none.
+    With a ``certificate``, in TLS, which SIGHUP reloads (serving/tls.py). ``beside`` is served for
+    as long. ``stopping`` is called at a stop, so that waiting requests end; ``make_room`` when
+    there is no room for a connection, to end one waiting request: False if there is none.
     """
 
     certificate: Certificate | None = None
@@ -63,10 +62,10 @@ def serve(
         host: an address of this machine, without brackets.
         port: 0 to 65535.
         announce: called once with the URL, when requests are answered.
-        ways: how, if not in plain HTTP and alone.
+        ways: options; by default plain HTTP and no second application.
 
     Raises:
-        AddressTaken: an address can't be had.
+        AddressTaken: an address is not available.
     """
     ways = ways or ServeOptions()
     collect_seldom()
@@ -79,7 +78,7 @@ def serve(
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """That of uvloop, which costs half of asyncio's own; there is none for Windows."""
+    """Return uvloop's, which costs half of asyncio's own; it does not exist for Windows."""
     if sys.platform == "win32":
         return None
     import uvloop  # noqa: PLC0415
@@ -103,7 +102,7 @@ async def _serve_all(
     also: tuple[uvicorn.Server, socket.socket] | None,
     ways: ServeOptions,
 ) -> None:
-    """Serve both; whoever is told to stop first hands that on to the other."""
+    """Serve both applications; the stop of the first also stops the second."""
     install_sighup(server, ways.certificate)
     telling = asyncio.create_task(_tell_when_stopping(server, ways.stopping))
     if also is None:
@@ -127,7 +126,6 @@ async def _tell_when_stopping(server: uvicorn.Server, stopping: Callable[[], Non
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A listening socket."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio sets TCP_NODELAY only on sockets that say theirs;
     # without it every answer with a body waits 40 ms for an acknowledgement.
@@ -135,21 +133,21 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             taken.bind((host, port))
-        except (OSError, UnicodeError, OverflowError):  # taken, not ours, or no address at all
+        except (OSError, UnicodeError, OverflowError):  # taken, not ours, or no address
             raise AddressTaken(listen=f"{host}:{port}") from None
         taken.listen(_BACKLOG)
         yield taken
 
 
 def server_for(app: ASGIApp, certificate: Certificate | None = None) -> LimitedServer:
-    """The server: no access log, and nothing about it in its answers."""
+    """Return a server that logs no requests and does not name itself in its answers."""
     config = uvicorn.Config(
         app,
         http=BufferedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
-        log_level="error",  # it warns of what strangers send, of which each could make a line
+        log_level="error",  # its warnings would let every stranger write lines to the log
         access_log=False,
         server_header=False,
         proxy_headers=False,
@@ -163,7 +161,7 @@ def server_for(app: ASGIApp, certificate: Certificate | None = None) -> LimitedS
 
 
 def url_of(taken: socket.socket, scheme: str = "http") -> str:
-    """Where a socket listens, as a URL."""
+    """Return the URL at which a socket listens."""
     host, port = taken.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 

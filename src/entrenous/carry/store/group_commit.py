@@ -34,7 +34,7 @@ class GroupConnection(Protocol):
         """Return whether :meth:`begin` does not block, so that the event loop may call it."""
 
     def begin(self, hints: list[Hint], *, writes: bool = True) -> UnitOfWork:
-        """Begin a transaction and prefetch what the hints query for; without ``writes`` it only
+        """Begin a transaction and prefetch what the hints read; without ``writes`` it only
         reads.
         """
 

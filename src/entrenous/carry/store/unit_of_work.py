@@ -171,7 +171,7 @@ class UnitOfWork:
         self._touched: defaultdict[type, set[Key]] = defaultdict(set)
 
     def prefetch(self, hints: Iterable[Callable[[RowView], object]]) -> None:
-        """Read what the hints query for and is not cached, all at once, before any work."""
+        """Read what the hints read and is not cached, all at once, before any work."""
         recorder = Prefetch(lambda kind, key: key in self._held[kind], pages=self._pages_ahead)
         for hint in hints:
             hint(recorder)
