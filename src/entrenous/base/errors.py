@@ -301,7 +301,7 @@ class WaitsForClock(ClocksDiffer):
     """
     This device's clock {differs} that of the relay at {host}, so the relay accepts no letters from
     here now. They wait here, and nothing was lost. Check the date, the time and the time zone here:
-    this device has {now}. Once that is right, the next command sends them, or: entrenous
+    this device has {now}. Once that is right they leave with the next command, or with: entrenous
     send --resume. If it is right already, tell the people who run the relay.
     """
 
@@ -329,7 +329,7 @@ class DamagedBlob(Malformed):
 class ProtocolTooOld(Refused):
     """
     This relay speaks protocol {floor} to {newest}; this Entrenous speaks {ours}. Update it:
-    {update}. Nothing was sent with the old protocol.
+    {update}. Nothing was sent in the old way.
     """
 
 

@@ -16,8 +16,12 @@ import msgspec
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import NoSuchBlob, NotFound, Unproven
 from entrenous.base.files import empty_folder, folder_errors, sync_folder, write_private
-from entrenous.carry.open_relay import MAIL as OPEN_RELAY_MAIL
-from entrenous.carry.open_relay import check_same_database, explain_disk_failure, open_relay
+from entrenous.carry.open_relay import (
+    MAIL,
+    check_same_database,
+    explain_disk_failure,
+    open_relay,
+)
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import BrokenDatabase, HeldBlob
 from entrenous.carry.relay_settings import NoRelayHere, RelaySettings, RelayStillRuns
@@ -71,7 +75,6 @@ class DamagedBackup(Unproven):
     """
 
 
-MAIL: Final = "mail.db"
 BLOBS: Final = "blobs"
 _CONTENTS: Final = "backup.json"
 _SCHEMA: Final = "entrenous/backup/1"
@@ -281,7 +284,8 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> Restored:
         try:
             damaged = copy_back(folder, backup, fresh)
             gone = damaged | frozenset(backup.missing)
-            lost = _without_doubt(fresh, gone, with_shares=with_shares)
+            with open_relay(fresh) as relay:
+                lost = asyncio.run(close_after_restore(relay, gone, with_shares=with_shares))
             for name in (BLOBS, OPEN_RELAY_MAIL):
                 (fresh / name).rename(data / name)
                 sync_folder(data)
@@ -324,8 +328,3 @@ async def _is_there(blob: HeldBlob, relay: Relay) -> bool:
         return bool([piece async for piece in last])
     except NoSuchBlob:
         return False
-
-
-def _without_doubt(fresh: Path, missing: frozenset[str], *, with_shares: bool) -> int:
-    with open_relay(fresh) as relay:
-        return asyncio.run(close_after_restore(relay, missing, with_shares=with_shares))

@@ -117,7 +117,8 @@ def _database(settings: RelaySettings, _: datetime) -> Finding:
 
 def _any_database(settings: RelaySettings) -> Finding:
     if settings.database is not None:
-        return _postgresql(settings.database)
+        fault = postgres_fault(settings.database)
+        return _fault("database", fault) if fault else _fine("database", "the PostgreSQL answers")
     mail = settings.data / MAIL
     if any(is_there(path) and not os.access(path, os.R_OK) for path in (settings.data, mail)):
         return _fault("database", f"this account may not read {mail}: give it to the relay's")
@@ -128,13 +129,6 @@ def _any_database(settings: RelaySettings) -> Finding:
         remedy = "Restore a backup, or run the Entrenous that wrote it"
         return _fault("database", f"{mail}: {fault}. {remedy}")
     return _fine("database", "it is undamaged")
-
-
-def _postgresql(url: str) -> Finding:
-    fault = postgres_fault(url)
-    if fault:
-        return _fault("database", fault)
-    return _fine("database", "the PostgreSQL answers")
 
 
 def _clock(settings: RelaySettings, now: datetime) -> Finding:

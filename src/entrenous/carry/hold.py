@@ -1,7 +1,7 @@
 """Store a blob: stream its bytes to disk, then write its row (docs/spec/relay.md section 4)."""
 
 from asyncio import CancelledError
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -72,30 +72,32 @@ async def upload_blob(
     if deposit.size > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
     crowded = _is_crowded(deposit.size - start, relay)
-    coming = _coming(deposit, relay.dice.token(16).hex(), now(relay))
+    coming = _new_upload(deposit, relay.dice.token(16).hex(), now(relay))
 
     def begin(tx: RowTransaction) -> HeldUpload | None:
         upload = _begin(tx, coming, deposit, token, relay)
         if upload is not None and crowded:
             raise DiskFull
+        if start and upload is not None and upload.name == coming.name:
+            raise WrongOffset  # a resumed upload must exist, and none is created
         return upload
 
-    upload = await relay.mail.together(begin if start == 0 else _only_begun(begin, coming))
+    upload = await relay.mail.together(begin)
     if upload is None:
         return False
     if start > await relay.blobs.size(upload.name):
         raise WrongOffset
     try:
-        bytes_of_it = _as_announced(deposit.size - start, _while_wanted(upload, chunks, relay))
-        await relay.blobs.keep(upload.name, bytes_of_it, deposit.sha256, start, deposit.mailbox)
-        return await relay.mail.together(lambda tx: _give(tx, upload, now(relay)))
+        checked = _as_announced(deposit.size - start, _while_wanted(upload, chunks, relay))
+        await relay.blobs.keep(upload.name, checked, deposit.sha256, start, deposit.mailbox)
+        return await relay.mail.together(lambda tx: _publish(tx, upload, now(relay)))
     except TooMany:
         raise  # the stored bytes belong to the other upload
     except _HOPELESS:
         await _abandon(upload, relay)
         raise
     except (Exception, CancelledError):
-        await _leave(upload, relay)
+        await _keep_for_resumption(upload, relay)
         raise
 
 
@@ -150,7 +152,7 @@ def _is_crowded(size: int, relay: Relay) -> bool:
     return bool(least) and room is not None and room - size < least
 
 
-def _coming(deposit: BlobDeposit, name: str, present: datetime) -> HeldUpload:
+def _new_upload(deposit: BlobDeposit, name: str, present: datetime) -> HeldUpload:
     """Return the row of a new upload."""
     due_at = min(deposit.expires_at, present + timedelta(hours=LOOSE_BLOB_HOURS))
     return HeldUpload(
@@ -176,29 +178,19 @@ def _begin(
     if held is not None:
         raise IdInUse
     refuse_date(deposit.expires_at, present, relay.limits)
-    upload = _begun(tx, coming, present)
+    upload = _existing_upload(tx, coming, present)
     if upload is None:
         room_for_blob(tx, coming.mailbox, coming.size, relay.limits)
-    going = coming if upload is None else replace(upload, due_at=coming.due_at)
-    tx.put(going)
-    return going
+        upload = coming
+    else:
+        upload = replace(upload, due_at=coming.due_at)
+    tx.put(upload)
+    return upload
 
 
-def _only_begun(
-    begin: Callable[[RowTransaction], HeldUpload | None], coming: HeldUpload
-) -> Callable[[RowTransaction], HeldUpload | None]:
-    """Wrap ``begin`` for a resumed upload: the upload must exist, so that none is created."""
-
-    def work(tx: RowTransaction) -> HeldUpload | None:
-        upload = begin(tx)
-        if upload is not None and upload.name == coming.name:
-            raise WrongOffset
-        return upload
-
-    return work
-
-
-def _begun(tx: RowTransaction, coming: HeldUpload, present: datetime) -> HeldUpload | None:
+def _existing_upload(
+    tx: RowTransaction, coming: HeldUpload, present: datetime
+) -> HeldUpload | None:
     """Return the existing upload of this blob, if it can still be resumed."""
     upload = tx.get(HeldUpload, coming.blob)
     if upload is not None and upload.due_at <= present:
@@ -209,7 +201,7 @@ def _begun(tx: RowTransaction, coming: HeldUpload, present: datetime) -> HeldUpl
     return upload
 
 
-def _give(tx: RowTransaction, upload: HeldUpload, present: datetime) -> bool:
+def _publish(tx: RowTransaction, upload: HeldUpload, present: datetime) -> bool:
     """Turn the upload into a blob; return False if another upload of the same blob was faster."""
     held = tx.get(HeldBlob, upload.blob)
     if held is not None and _is_same(held, upload):
@@ -243,7 +235,7 @@ async def _abandon(upload: HeldUpload, relay: Relay) -> None:
     await remove_soon(left, relay)
 
 
-async def _leave(upload: HeldUpload, relay: Relay) -> None:
+async def _keep_for_resumption(upload: HeldUpload, relay: Relay) -> None:
     """Keep the stored part of an upload for a resumption; delete it if its row is gone.
 
     The row is gone if the mailbox was deleted: the store then removed what there was, and more

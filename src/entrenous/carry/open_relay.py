@@ -237,7 +237,11 @@ def check_same_database(settings: RelaySettings) -> None:
             empty one.
         DatabaseAway, BadDatabaseAddress, LacksPostgresql, NewerDatabase, OlderDatabase.
     """
-    found, note = _contents(settings), read_note(settings.data)
+    if settings.database is None:
+        found = _database_in_folder(settings)
+    else:
+        found = _database_in_postgresql(settings.database)
+    note = read_note(settings.data)
     if found is None:
         return
     if note is not None and note.relay != found.relay:
@@ -263,14 +267,6 @@ def note_database(relay: Relay, settings: RelaySettings) -> None:
     if note != read_note(settings.data):
         with folder_errors(settings.data):
             write_note(note, settings.data)
-
-
-def _contents(settings: RelaySettings) -> Contents | None:
-    return (
-        _database_in_folder(settings)
-        if settings.database is None
-        else _database_in_postgresql(settings.database)
-    )
 
 
 def _database_in_folder(settings: RelaySettings) -> Contents | None:

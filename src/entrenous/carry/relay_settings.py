@@ -203,10 +203,6 @@ class _Key(NamedTuple):
     read: Callable[[Any, Path], object]
 
 
-def _text(value: Any, _: Path) -> object:
-    return value if isinstance(value, str) and value else None
-
-
 def _path(value: Any, folder: Path) -> object:
     return folder / value if isinstance(value, str) and value else None
 

@@ -166,7 +166,7 @@ def require_sender(
     """
     _mailbox(view, mailbox)
     held = view.get(HeldToken, mailbox, lock_of(token))
-    if held is None or not _is_unused(held):
+    if held is None or (held.uses is not None and held.used >= held.uses):
         raise WrongToken
     if held.due_at is not None and held.due_at <= present:
         refuse_clock_ahead(view, present)
@@ -187,10 +187,6 @@ def spend(tx: RowTransaction, held: HeldToken) -> None:
         tx.drop(HeldToken, held.mailbox, held.lock)
     else:
         tx.put(used)
-
-
-def _is_unused(held: HeldToken) -> bool:
-    return held.uses is None or held.used < held.uses
 
 
 def _mailbox(view: RowView, mailbox: MailboxId) -> HeldMailbox:

@@ -5,7 +5,7 @@ values.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
@@ -26,6 +26,7 @@ from entrenous.carry.relay_rows import (
     OlderDatabase,
     UnusedDatabase,
 )
+from entrenous.wire.encodings import to_moment, to_seconds
 from entrenous.wire.relay_nouns import EnvelopeState
 
 
@@ -44,20 +45,12 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _seconds(when: datetime) -> int:
-    return int(when.timestamp())
-
-
 _CODECS: Final[dict[type, Codec]] = {
     bytes: Codec(sql.LargeBinary, "bytea", _same, _same),
     str: Codec(sql.String, "text", _same, _same),
     int: Codec(sql.BigInteger, "bigint", _same, _same),
     bool: Codec(sql.SmallInteger, "smallint", int, bool),
-    datetime: Codec(sql.BigInteger, "bigint", _seconds, _moment),
+    datetime: Codec(sql.BigInteger, "bigint", to_seconds, to_moment),
     Secret: Codec(sql.LargeBinary, "bytea", Secret.reveal, Secret),
     EnvelopeState: Codec(sql.String, "text", str, EnvelopeState),
 }

@@ -40,14 +40,18 @@ def known(undo: tuple[type, Key, Any], kind: type, key: Key, row: Any) -> tuple[
     return (kind, key, row) if undo[2] is UNKNOWN and undo[:2] == (kind, key) else undo
 
 
+def is_row(value: Any) -> bool:
+    return value is not None and value is not UNKNOWN
+
+
 def has(row: Any, names: tuple[str, ...], values: Key) -> bool:
     """Return whether ``row`` is a row whose fields equal these."""
-    return row is not None and row is not UNKNOWN and values_of(names, row) == values
+    return is_row(row) and values_of(names, row) == values
 
 
 def recount(counts: dict[Key, int], names: tuple[str, ...], row: Any, by: int) -> None:
     """Add ``by`` to the count that includes this row."""
-    if row is not None and row is not UNKNOWN:
+    if is_row(row):
         values = values_of(names, row)
         if values in counts:
             counts[values] += by
@@ -59,12 +63,12 @@ def relist(
     """Put ``now`` into the list to which ``row`` belongs, or remove ``row`` from it if ``now`` is
     None.
     """
-    if row is not None and row is not UNKNOWN:
-        of = lists.get(values_of(names, row))
-        if of is not None and now is None:
-            of.pop(key, None)
-        elif of is not None:
-            of[key] = now
+    if is_row(row):
+        rows = lists.get(values_of(names, row))
+        if rows is not None and now is None:
+            rows.pop(key, None)
+        elif rows is not None:
+            rows[key] = now
 
 
 Row = TypeVar("Row")
@@ -147,10 +151,6 @@ class _Entry:
         self.now = now
 
 
-def _is_row(value: Any) -> bool:
-    return value is not None and value is not UNKNOWN
-
-
 class UnitOfWork:
     """Implements :class:`entrenous.carry.relay.RowTransaction` for one transaction.
 
@@ -210,7 +210,7 @@ class UnitOfWork:
                 continue
             for key in keys:
                 entry = held.get(key)
-                if entry and not (_is_row(entry.now) and stay[kind](entry.now)):
+                if entry and not (is_row(entry.now) and stay[kind](entry.now)):
                     del held[key]
         self._touched.clear()
 
