@@ -255,7 +255,7 @@ def back_up_relay(data: Path, out: Path) -> Backup:
         NotEmpty, BrokenDatabase, UnusableFolder, DiskFull, DiskFailed: nothing was left that could
             be mistaken for a backup.
     """
-    if not (data / OPEN_RELAY_MAIL).is_file():
+    if not (data / MAIL).is_file():
         raise NoRelayHere(path=data)
     with explain_disk_failure(data):
         try:
@@ -286,7 +286,7 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> Restored:
             gone = damaged | frozenset(backup.missing)
             with open_relay(fresh) as relay:
                 lost = asyncio.run(close_after_restore(relay, gone, with_shares=with_shares))
-            for name in (BLOBS, OPEN_RELAY_MAIL):
+            for name in (BLOBS, MAIL):
                 (fresh / name).rename(data / name)
                 sync_folder(data)
         finally:
@@ -305,7 +305,7 @@ def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, i
         NoRelayHere, RelayStillRuns.
         OtherDatabase: this is not the database that was restored; also what open_relay raises.
     """
-    if settings.database is None and not (settings.data / OPEN_RELAY_MAIL).is_file():
+    if settings.database is None and not (settings.data / MAIL).is_file():
         raise NoRelayHere(path=settings.data)
     check_same_database(settings)
     host, _, port = settings.listen.rpartition(":")
