@@ -82,7 +82,6 @@ class Shown:
 
     @property
     def frame_bytes(self) -> int:
-        """Size of one frame's planes."""
         return self.width_px * self.height_px * 3 // 2
 
 

@@ -28,7 +28,6 @@ class EntrenousError(Exception):
         self.facts = facts
 
     def __str__(self) -> str:
-        """The message a person reads."""
         words = inspect.cleandoc(type(self).__doc__ or type(self).__name__)
         return filled(words, **{"update": UPDATE, **self.facts})
 

@@ -192,7 +192,6 @@ def _add(fresh: Path, place: Path) -> None:
 
 
 def _add_unless_same(fresh: Path, place: Path) -> bool:
-    """Return whether the file was added."""
     try:
         _add(fresh, place)
     except FileExistsError:

@@ -96,7 +96,6 @@ class Contact:
 
     @property
     def first_name(self) -> str:
-        """The first word of ``name``."""
         return self.name.split()[0]
 
     @property
@@ -268,7 +267,6 @@ class Card:
 
     @property
     def newest(self) -> ListStatement:
-        """The current list."""
         return self.lists[-1]
 
 

@@ -233,8 +233,6 @@ class OnlyPicturesHaveASize(Refused):
 
 
 class Medium(StrEnum):
-    """What to open a file as."""
-
     PICTURE = "picture"
     CLIP = "clip"  # moving pictures, with or without sound
     SOUND = "sound"

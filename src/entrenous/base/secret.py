@@ -14,7 +14,6 @@ class Secret:
         self._value = bytes(value)
 
     def reveal(self) -> bytes:
-        """Return the bytes, for the one call that needs them."""
         return self._value
 
     def __repr__(self) -> str:

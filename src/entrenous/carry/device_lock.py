@@ -20,8 +20,6 @@ from entrenous.wire.relay_nouns import Answered, Locked, LockExists, NoLock, Ope
 
 
 class LockState(StrEnum):
-    """The states of one device's lock."""
-
     READY = "ready"
     TRIED = "tried"
     LOCKED = "locked"
@@ -29,8 +27,6 @@ class LockState(StrEnum):
 
 
 class LockEvent(StrEnum):
-    """What can happen to a lock."""
-
     ASK = "ask"  # somebody with the device's folder tries a passphrase; more tries are left
     ASK_LAST = "ask for the last time"  # the same, but no try is left afterwards
     OPENED = "opened"  # the vault opened: only it contains the owner's token
@@ -80,7 +76,7 @@ def state_of(held: HeldLock | None) -> LockState:
 
 
 def asking(held: HeldLock | None) -> LockEvent:
-    """Return whether the next request uses the last try."""
+    """Return ASK_LAST if the next request uses the last try, otherwise ASK."""
     last = held is not None and held.tries == 1
     return LockEvent.ASK_LAST if last else LockEvent.ASK
 

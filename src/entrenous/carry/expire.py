@@ -296,7 +296,7 @@ async def remove_orphan_blobs(relay: Relay) -> None:
 
 
 class _LeftoverCollector:
-    """A RowTransaction that records which blob names become leftovers."""
+    """A RowTransaction that records which blobs become leftovers."""
 
     def __init__(self, tx: RowTransaction) -> None:
         self.names = list[str]()

@@ -153,7 +153,6 @@ def _is_crowded(size: int, relay: Relay) -> bool:
 
 
 def _new_upload(deposit: BlobDeposit, name: str, present: datetime) -> HeldUpload:
-    """Return the row of a new upload."""
     due_at = min(deposit.expires_at, present + timedelta(hours=LOOSE_BLOB_HOURS))
     return HeldUpload(
         *(deposit.id, name, deposit.mailbox, deposit.size, deposit.sha256),

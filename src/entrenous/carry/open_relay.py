@@ -220,7 +220,6 @@ def read_note(folder: Path) -> Note | None:
 
 
 def write_note(note: Note, folder: Path) -> None:
-    """Replace the note durably; raises OSError."""
     write_private(
         folder / _FILE, msgspec.json.encode(_Written(_SCHEMA, note.relay.hex(), note.place))
     )

@@ -262,7 +262,6 @@ class PortionedWriter:
         self.go_on()
 
     def go_on(self) -> None:
-        """Write until the transport is full."""
         while self._rest and not self._is_full():
             data = self._rest.popleft()
             self._transport.write(data[:PORTION_BYTES])
@@ -281,7 +280,6 @@ class PortionedWriter:
         self.go_on()
 
     def abort(self) -> None:
-        """Close at once, and discard the rest."""
         self._rest.clear()
         self._transport.abort()
 

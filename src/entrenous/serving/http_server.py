@@ -161,7 +161,6 @@ def server_for(app: ASGIApp, certificate: Certificate | None = None) -> LimitedS
 
 
 def url_of(taken: socket.socket, scheme: str = "http") -> str:
-    """Return the URL at which a socket listens."""
     host, port = taken.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 

@@ -147,7 +147,6 @@ def maybe_bytes(untrusted_text: str | None) -> bytes | None:
 
 
 def to_seconds(when: datetime) -> int:
-    """Return whole seconds since 1970 UTC."""
     return int(when.timestamp())
 
 

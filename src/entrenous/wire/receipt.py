@@ -23,7 +23,6 @@ from entrenous.wire.key_bundle import as_place, as_signed_batch, plain_place, pl
 
 
 def write_commitments(marks: Sequence[bytes | None]) -> bytes:
-    """Encode the commitments of a message."""
     return encode(list(marks))
 
 

@@ -100,7 +100,6 @@ class RelayLock:
     earlier: tuple[Secret, ...] = ()
 
     def renewed(self, unlock_token: Secret) -> "RelayLock":
-        """Return the same lock with another token."""
         earlier = (self.unlock_token, *self.earlier)[:UNLOCK_TOKENS_KEPT]
         return replace(self, unlock_token=unlock_token, earlier=earlier)
 

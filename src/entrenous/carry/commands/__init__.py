@@ -41,7 +41,6 @@ COMMANDS: Final = {
 
 
 def join(app: typer.Typer) -> None:
-    """Add the group ``entrenous relay``."""
     help_ = "Carry sealed messages for others."
     app.add_typer(typer.Typer(cls=_Relay, help=help_, no_args_is_help=True), name="relay")
 

@@ -37,8 +37,6 @@ class RelayRequest(Protocol):
 
 
 class ReceivedRequest:
-    """A fully received :class:`RelayRequest`."""
-
     __slots__ = ("_query", "body", "headers", "path_params")
 
     def __init__(

@@ -57,7 +57,7 @@ _PROMPT_S: Final = 0.1
 
 
 class ReadSize:
-    """The length of the next read in ``bytes``: it doubles while the reader keeps up."""
+    """Chooses the length of the next read, ``bytes``: it doubles while the reader keeps up."""
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self.bytes = SHORTEST_BYTES

@@ -48,7 +48,7 @@ class GroupConnection(Protocol):
         """Block, in another thread, until all commits up to the ticket are durable."""
 
     def roll_back(self) -> None:
-        """Roll the transaction back, if there is one."""
+        pass
 
     def execute_alone(self, statement: str) -> list[Any]:
         """Run one statement outside of any transaction; return its rows."""
@@ -64,8 +64,6 @@ class GroupConnection(Protocol):
 
 
 class Job:
-    """Work to run, and the future of whoever waits for it."""
-
     __slots__ = ("answer", "exclusive", "hint", "loop", "work")
 
     def __init__(self, work: Callable[[Any], Any], hint: Hint | None, *, exclusive: bool) -> None:
@@ -77,8 +75,6 @@ class Job:
 
 
 class Outcome:
-    """A job's result or error."""
-
     __slots__ = ("error", "value")
 
     def __init__(self, value: object = None, error: Exception | None = None) -> None:
@@ -86,7 +82,6 @@ class Outcome:
         self.error = error
 
     def tell(self, job: Job) -> None:
-        """Resolve the job's future."""
         if job.answer.done():
             return
         if self.error is None:

@@ -334,7 +334,6 @@ def _prepare(connect: Callable[[], psycopg.Connection[Any]], *, create: bool) ->
 
 
 def _version(connection: sql.Connection) -> int:
-    """Return the schema's version; 0 if the database has none."""
     if connection.exec_driver_sql("SELECT to_regclass('held_schema')").scalar() is None:
         return 0
     return int(connection.exec_driver_sql("SELECT version FROM held_schema").scalar_one())

@@ -42,7 +42,6 @@ class _Writing:
     pieces: list[str] = field(default_factory=list)
 
     def next(self) -> str:
-        """Return the path of the next piece."""
         return f"{self.name}/{len(self.pieces):05}-{self.word}"
 
 

@@ -153,7 +153,6 @@ class SqliteRows:
         self._rewritten_at = changes
 
     def close(self) -> None:
-        """Finish what is queued, then close the file."""
         self._reader.close()
         self._writer.close()
 
@@ -210,7 +209,6 @@ def _keep_copies_in(folder: Path, connection: sqlite3.Connection) -> None:
 
 
 def _prepare(path: Path, bytes_max: int | None, *, create: bool) -> None:
-    """Ensure that the tables exist and have this version."""
     connect = partial(_connect, path, bytes_max)
     engine = sql.create_engine("sqlite://", creator=connect, poolclass=sql.NullPool)
     try:

@@ -68,12 +68,10 @@ def is_optional(kind: type, name: str) -> bool:
 
 
 def write(kind: type, name: str, value: object) -> object:
-    """Convert one value for the database."""
     return None if value is None else codecs(kind)[name].write(value)
 
 
 def read(kind: type, values: Sequence[Any]) -> Any:
-    """Convert a database row to an instance of ``kind``."""
     row = list(values)
     for at, convert in _unlike(kind, "read"):
         if row[at] is not None:
@@ -82,7 +80,6 @@ def read(kind: type, values: Sequence[Any]) -> Any:
 
 
 def written(kind: type, row: Any) -> list[object]:
-    """Convert an instance to a database row."""
     values = list(_fields_of(kind)(row))
     for at, convert in _unlike(kind, "write"):
         if values[at] is not None:

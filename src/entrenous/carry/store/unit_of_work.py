@@ -132,8 +132,6 @@ class Prefetch:
 
 
 class Rows(Protocol):
-    """The tables inside a transaction."""
-
     def answer(self, queries: Sequence[Query]) -> list[Any]:
         """Return each query's result, as :meth:`Query.read` converts it."""
 
@@ -171,7 +169,7 @@ class UnitOfWork:
         self._touched: defaultdict[type, set[Key]] = defaultdict(set)
 
     def prefetch(self, hints: Iterable[Callable[[RowView], object]]) -> None:
-        """Read what the hints read and is not cached, all at once, before any work."""
+        """Read what the hints read and is not cached, with one query for all, before any work."""
         recorder = Prefetch(lambda kind, key: key in self._held[kind], pages=self._pages_ahead)
         for hint in hints:
             hint(recorder)
@@ -192,7 +190,6 @@ class UnitOfWork:
             self._set(kind, key, self._held[kind][key], before)
 
     def flush(self) -> None:
-        """Write all pending changes."""
         for kind in list(self._changed):
             self._write(kind)
 
@@ -215,7 +212,6 @@ class UnitOfWork:
         self._touched.clear()
 
     def __len__(self) -> int:
-        """Return how many rows are cached."""
         return sum(map(len, self._held.values()))
 
     def get(self, kind: type[Row], *key: object) -> Row | None:
