@@ -30,8 +30,6 @@ class Clock(Protocol):
 
 
 class Dice(Protocol):
-    """A source of randomness."""
-
     def token(self, size: int) -> bytes:
         """Return ``size`` unpredictable bytes."""
 
@@ -49,9 +47,7 @@ class Proxy:
 
 
 class BadSetting(Refused):
-    """
-    The setting {name} should be {wanted}. Nothing was done. Correct it, or remove it.
-    """
+    """The setting {name} should be {wanted}. Nothing was done. Correct it, or remove it."""
 
 
 class AddressTaken(Unreachable):

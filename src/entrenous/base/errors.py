@@ -1,9 +1,7 @@
 """The five families of errors, and the errors that a relay answers with.
 
-Other errors live beside the noun that they are about. Those of the relay are here because the
-relay raises them, the wire
-carries them as problem documents, and the device raises the same ones again. (NotUnderstood is
-in wire.encodings.)
+Other errors are in the modules they concern. A relay's are here because the relay raises them, the
+wire carries them as problem documents, and the device raises them again.
 """
 
 import inspect
@@ -16,9 +14,7 @@ from typing import ClassVar, Final
 
 
 class EntrenousError(Exception):
-    """
-    Something went wrong.
-    """
+    """Something went wrong."""
 
     family: ClassVar[str] = "bug"
     file: int | None = None  # the index of the given file that it is about; see of_file
@@ -32,14 +28,12 @@ class EntrenousError(Exception):
         return filled(words, **{"update": UPDATE, **self.facts})
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Facts are keyword arguments, so the default pickling by position would lose them."""
+        """Pickle the facts as keyword arguments; the default would pass them by position."""
         return (_rebuild, (type(self), self.facts))
 
 
 class Unproven(EntrenousError):
-    """
-    A signature, a hash or a token is not valid.
-    """
+    """A signature, a hash or a token is not valid."""
 
     family = "unproven"
 
@@ -53,9 +47,7 @@ class StampDoesNotHold(Unproven):
 
 
 class Malformed(EntrenousError):
-    """
-    These bytes are not what they claim to be.
-    """
+    """These bytes are not what they claim to be."""
 
     family = "malformed"
 
@@ -68,9 +60,7 @@ class BadRecord(Malformed):
 
 
 class NotFound(EntrenousError):
-    """
-    There is no such thing here.
-    """
+    """There is no such thing here."""
 
     family = "not-found"
 
@@ -106,9 +96,7 @@ class WrongToken(Unproven):
 
 
 class Refused(EntrenousError):
-    """
-    That was refused.
-    """
+    """That was refused."""
 
     family = "refused"
 
@@ -186,9 +174,7 @@ class WrongOffset(Refused):
 
 
 class Unreachable(EntrenousError):
-    """
-    The network or a disk did not answer. Try again.
-    """
+    """The network or a disk did not answer. Try again."""
 
     family = "unreachable"
 
@@ -306,9 +292,7 @@ class WaitsForClock(ClocksDiffer):
 
 
 class WaitedTooLong(Refused):
-    """
-    A letter waited on this device until it expired, so it will not be sent.
-    """
+    """A letter waited on this device until it expired, so it will not be sent."""
 
 
 class NotUnderstood(Malformed):
@@ -333,30 +317,30 @@ class ProtocolTooOld(Refused):
 
 
 UPDATE: Final = "in the folder it was installed from, git pull and then make .venv/.run"
-"""The way to update that every message names (docs/start.md); no package index has Entrenous."""
+"""How to update, as every message says (docs/start.md); no package index has Entrenous."""
 
 
-_PLAIN: Final = "@%+=:,./-_"  # what a shell leaves as it is, besides letters and digits
+_PLAIN: Final = "@%+=:,./-_"  # characters that a shell does not interpret, besides letters, digits
 _COMMAND: Final = re.compile(r"\bentrenous(?:\s+(?:[\w-]+|\{\w+\}))+")
 _FIELD: Final = re.compile(r"\{(\w+)\}")
 
 
 def as_typed(word: object) -> str:
-    """A word of a command that somebody is to type: in quotes where a shell needs them."""
+    """Quote a word of a command for the shell, if necessary."""
     text = str(word)
     plain = text and all(char.isalnum() or char in _PLAIN for char in text)
     return text if plain else shlex.quote(text)
 
 
 def filled(words: str, **facts: object) -> str:
-    """A message whose ``{fields}`` are filled; in a command that it suggests, :func:`as_typed`."""
+    """Fill a message's ``{fields}``; quote those that are part of a command (:func:`as_typed`)."""
     facts = {name: _in_words(fact) for name, fact in facts.items()}
     said = _COMMAND.sub(lambda command: _FIELD.sub(r"{typed \1}", command[0]), words)
     return said.format(**facts, **{f"typed {name}": as_typed(fact) for name, fact in facts.items()})
 
 
 def _in_words(fact: object) -> object:
-    """A moment as a person reads it; its zone is said, since a relay may have chosen it."""
+    """Format a time for people, with its zone, since a relay may have chosen it."""
     return f"{fact:%d %B %Y, %H:%M %Z}" if isinstance(fact, datetime) else fact
 
 
@@ -366,9 +350,9 @@ def _rebuild(kind: type[EntrenousError], facts: dict[str, object]) -> EntrenousE
 
 @contextmanager
 def of_file(place: int) -> Iterator[None]:
-    """What is refused in here is about one of the files that were given, counted from 0.
+    """Mark an error raised inside the block as about one of the given files, counted from 0.
 
-    Only whoever was given them by name knows what it is called, and may say so.
+    Only the caller that was given the files knows their names, and may show them.
     """
     try:
         yield

@@ -143,9 +143,7 @@ class Picture:
 
 
 class EmptyFolder(NotFound):
-    """
-    There is no file in {path}, so there was nothing to trace. Name a file, or another folder.
-    """
+    """There is no file in {path}, so there was nothing to trace. Name a file, or another folder."""
 
 
 class NoSuchFile(NotFound):

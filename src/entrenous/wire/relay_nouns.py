@@ -70,9 +70,7 @@ class Locked(Refused):
 
 
 class NoLock(NotFound):
-    """
-    The relay deleted the lock of this device, together with its mailbox.
-    """
+    """The relay deleted the lock of this device, together with its mailbox."""
 
 
 class RolledBack(Refused):
