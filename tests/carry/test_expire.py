@@ -312,11 +312,9 @@ def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
         mail = relay.mail
         for start in range(0, 3000, 100):
             some = shares[start : start + 100]
-            asyncio.run(mail.together(lambda desk, some=some: [desk.put(one) for one in some]))
+            asyncio.run(mail.together(lambda tx, some=some: [tx.put(one) for one in some]))
         gone, stay = shares[::2], shares[1::2]
-        asyncio.run(
-            mail.together(lambda desk: [desk.drop(HeldShare, one.envelope) for one in gone])
-        )
+        asyncio.run(mail.together(lambda tx: [tx.drop(HeldShare, one.envelope) for one in gone]))
         asyncio.run(mail.scrub())
         assert found_in(tmp_path, [one.value.reveal() for one in stay]) == len(stay)
         assert found_in(tmp_path, [one.value.reveal() for one in gone]) == 0
@@ -346,7 +344,7 @@ def test_a_relay_that_was_restored_does_not_say_that_it_never_had_it(
 ) -> None:
     """The backup may have been older than the post, and somebody may have opened that."""
     post, restored = Post(), HeldRestore(1, clock.now())
-    at_once(relay.mail.together(lambda desk: desk.put(restored)))
+    at_once(relay.mail.together(lambda tx: tx.put(restored)))
     clock.wind(days=days)
     with pytest.raises(NoSuchEnvelope) as why:
         at_once(withdraw(post.id, post.withdraw, relay))

@@ -61,7 +61,7 @@ async def leave(relay: Relay, *names: str) -> None:
     first = relay.clock.now() - timedelta(seconds=len(names))
     for number, name in enumerate(names):
         row = Leftover(name, first + timedelta(seconds=number))
-        await relay.mail.together(lambda desk, row=row: desk.put(row))
+        await relay.mail.together(lambda tx, row=row: tx.put(row))
 
 
 async def left(relay: Relay) -> list[str]:
@@ -123,7 +123,7 @@ def test_a_name_that_another_relay_removed_meanwhile_does_not_come_back() -> Non
         refuse = blobs.drop
 
         async def drop(name: str) -> None:
-            await mail.together(lambda desk: desk.drop(Leftover, name))
+            await mail.together(lambda tx: tx.drop(Leftover, name))
             await refuse(name)
 
         blobs.drop = drop  # type: ignore[method-assign]
@@ -146,9 +146,9 @@ def test_a_deleted_letter_is_off_the_medium_while_blobs_do_not_go(
         relay = replace(disk, blobs=Refusing("a"))
 
         async def story() -> None:
-            await relay.mail.together(lambda desk: desk.put(LETTER))
+            await relay.mail.together(lambda tx: tx.put(LETTER))
             await leave(relay, "a")
-            await relay.mail.together(lambda desk: desk.drop(HeldLetter, LETTER.envelope))
+            await relay.mail.together(lambda tx: tx.drop(HeldLetter, LETTER.envelope))
             assert found_in(tmp_path, [SEALED[:24]]) == 1
             with pytest.raises(DiskFailed):
                 await sweep(relay)
@@ -164,9 +164,9 @@ def test_nor_does_a_bucket_that_says_nothing_keep_it_there(tmp_path: Path) -> No
         relay = replace(disk, blobs=Silent())
 
         async def story() -> None:
-            await relay.mail.together(lambda desk: desk.put(LETTER))
+            await relay.mail.together(lambda tx: tx.put(LETTER))
             await leave(relay, "a")
-            await relay.mail.together(lambda desk: desk.drop(HeldLetter, LETTER.envelope))
+            await relay.mail.together(lambda tx: tx.drop(HeldLetter, LETTER.envelope))
             app: Any = relay_app(relay)
             async with app._app.router.lifespan_context(app._app):
                 while found_in(tmp_path, [SEALED[:24]]):  # noqa: ASYNC110 -- a file says nothing
@@ -268,7 +268,7 @@ def test_a_large_mailbox_is_deleted_though_the_store_says_nothing(
         await create_mailbox(post.mailbox, lock_of(post.owner), relay)
         row = HeldUpload(post.blob_id, "", post.mailbox, 9, b"", b"", b"", post.until)
         many = [replace(row, blob=BlobId(post.dice.token(16)), name=f"{n}") for n in range(3000)]
-        await relay.mail.together(lambda desk: [desk.put(one) for one in many])
+        await relay.mail.together(lambda tx: [tx.put(one) for one in many])
         await asyncio.wait_for(close_mailbox(post.mailbox, post.owner, relay), 1.5)
         assert len(await left(relay)) == 3000
 

@@ -102,7 +102,7 @@ def test_all_bounds_follow_from_the_files_that_a_relay_may_open() -> None:
 
 def test_who_hangs_up_gives_the_place_back_at_once() -> None:
     bell, post = LocalWakeUps(), Post()
-    with served(relay_app(replace(memory_relay(), bell=bell))) as url, new_client() as web:
+    with served(relay_app(replace(memory_relay(), wake_ups=bell))) as url, new_client() as web:
         HttpCourier(web).create_mailbox(url, post.mailbox, post.owner)
         with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), 20) as one:
             one.sendall(

@@ -29,7 +29,7 @@ Story = Callable[[httpx.AsyncClient, Post, LocalWakeUps], Awaitable[Any]]
 def told(story: Story, relay: Relay | None = None) -> Any:
     """Run a story at a relay in which Ana has a mailbox and Ben a token."""
     bell, post = LocalWakeUps(), Post()
-    served = relay or replace(memory_relay(), bell=bell)
+    served = relay or replace(memory_relay(), wake_ups=bell)
 
     async def run() -> Any:
         line = httpx.ASGITransport(relay_app(served))

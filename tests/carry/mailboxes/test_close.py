@@ -212,7 +212,7 @@ def test_a_blob_of_which_a_part_is_here_goes_too(relay: Relay) -> None:
     at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     until = NOON + timedelta(hours=1)
     upload = HeldUpload(BlobId(b"B" * 16), "name", post.mailbox, 9, b"", b"", b"", until)
-    at_once(relay.mail.together(lambda desk: desk.put(upload)))
+    at_once(relay.mail.together(lambda tx: tx.put(upload)))
     at_once(close_mailbox(post.mailbox, post.owner, relay))
     assert count(relay, HeldUpload, Leftover) == 0
 

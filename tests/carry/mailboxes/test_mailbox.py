@@ -27,7 +27,7 @@ def test_the_mailbox_of_shares_that_have_none_is_nobodys() -> None:
     held = run(relay.mail.look(lambda view: view.get(HeldShare, post.id)))
     assert held is not None
     placed_nowhere = replace(held, mailbox=NOBODY)
-    run(relay.mail.together(lambda desk: desk.put(placed_nowhere)))
+    run(relay.mail.together(lambda tx: tx.put(placed_nowhere)))
     with pytest.raises(IdInUse):
         run(create_mailbox(NOBODY, lock_of(stranger), relay))
     with pytest.raises(NoSuchMailbox):

@@ -40,11 +40,11 @@ def test_a_group_sees_what_was_committed_while_it_waited(url: str) -> None:
         psycopg.connect(url, autocommit=True) as server,
     ):
         first.wait_for_turn()
-        desk = first.begin([])
+        tx = first.begin([])
 
         def commit() -> None:
-            desk.put(HeldRestore(1, NOON))
-            first.commit(desk)
+            tx.put(HeldRestore(1, NOON))
+            first.commit(tx)
 
         _amid(second.wait_for_turn, server, commit)
         later = second.begin([])

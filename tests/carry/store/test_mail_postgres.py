@@ -148,8 +148,8 @@ def test_what_another_relay_committed_is_durable_before_it_is_told(
     ):
 
         async def story() -> None:
-            monkeypatch.setattr(writer._writer._line, "sync", lambda _: go.wait(20))
-            putting = asyncio.create_task(writer.together(lambda desk: desk.put(LETTER)))
+            monkeypatch.setattr(writer._writer._connection, "sync", lambda _: go.wait(20))
+            putting = asyncio.create_task(writer.together(lambda tx: tx.put(LETTER)))
             while not _ask(server, "SELECT count(*) FROM held_letter"):  # noqa: ASYNC110 -- a database
                 await asyncio.sleep(0.01)
             place = _ask(server, "SELECT pg_current_wal_insert_lsn()::text")
@@ -176,7 +176,7 @@ def test_the_loop_goes_on_while_another_relay_has_the_turn(lazy: Cluster) -> Non
         async def story() -> None:
             other.execute(f"SELECT pg_advisory_lock({LOCK})")
             putting = [
-                asyncio.create_task(store.together(lambda desk, one=one: desk.put(one)))
+                asyncio.create_task(store.together(lambda tx, one=one: tx.put(one)))
                 for one in (LETTER, replace(LETTER, envelope=EnvelopeId(b"F" * 16), sequence=2))
             ]
             for _ in range(20):
@@ -203,10 +203,10 @@ def test_a_turn_is_taken_again_when_the_line_that_had_it_is_lost(lazy: Cluster) 
         line._flushing.close()
         line._flushing = None
         assert not line.ready()
-        desk = line.begin([])
+        tx = line.begin([])
         assert _ask(other, f"SELECT pg_try_advisory_lock({LOCK})") is False
-        desk.put(LETTER)
-        line.commit(desk)
+        tx.put(LETTER)
+        line.commit(tx)
         assert _ask(other, f"SELECT pg_try_advisory_lock({LOCK})") is True
         assert _ask(other, "SELECT count(*) FROM held_letter") == 1
 
@@ -280,7 +280,7 @@ def test_pages_of_many_mailboxes_come_as_they_were_asked_for(lazy: Cluster) -> N
                 for sequence in range(3, 0, -1):
                     name = EnvelopeId(box[:8] + bytes([sequence]) * 8)
                     one = HeldLetter(name, box, sequence, b"sealed", NOON)
-                    await store.together(lambda desk, one=one: desk.put(one))
+                    await store.together(lambda tx, one=one: tx.put(one))
             pages = await asyncio.gather(*(store.look(look, look) for look in looks))
             return [[(one.mailbox[0], one.sequence) for one in page] for page in pages]
 

@@ -44,7 +44,7 @@ def test_rows_survive_and_only_their_owner_reads_them(
 ) -> None:
     path = tmp_path / "relay" / "mail.db"
     store = open_sqlite(path)
-    runner.run(store.together(lambda desk: desk.put(LETTER)))
+    runner.run(store.together(lambda tx: tx.put(LETTER)))
     assert {file.stat().st_mode & 0o077 for file in path.parent.iterdir()} == {0}
     store.close()
     again = open_sqlite(path)
@@ -62,7 +62,7 @@ def test_nothing_in_the_file_says_in_which_order_letters_came(
     for number, name in enumerate(came):
         box, sealed = MailboxId(name[::-1]), b"sealed %d" % number
         letter = HeldLetter(EnvelopeId(name), box, 1, sealed.ljust(4096, b"."), NOON)
-        runner.run(store.together(lambda desk, letter=letter: desk.put(letter)))  # type: ignore[misc]
+        runner.run(store.together(lambda tx, letter=letter: tx.put(letter)))  # type: ignore[misc]
     runner.run(store.scrub())
     store.close()
     with closing(sqlite3.connect(tmp_path / "mail.db")) as stolen:
@@ -89,7 +89,7 @@ def test_every_answer_waits_for_the_disk(
         fdatasync(file)
 
     async def story() -> None:
-        putting = asyncio.create_task(store.together(lambda desk: desk.put(LETTER)))
+        putting = asyncio.create_task(store.together(lambda tx: tx.put(LETTER)))
         await asyncio.to_thread(syncing.wait)
         looks = [asyncio.create_task(store.look(work)) for work in (find, refuse)]
         await asyncio.sleep(0.05)
@@ -144,11 +144,11 @@ def test_looks_between_groups_change_nothing_and_fail_with_the_disk(
 
     async def story() -> None:
         _, refused = await look_during(
-            lambda desk: desk.put(LETTER), lambda desk: desk.drop(HeldLetter, ENVELOPE)
+            lambda tx: tx.put(LETTER), lambda tx: tx.drop(HeldLetter, ENVELOPE)
         )
         assert isinstance(refused, AttributeError)
         assert await store.look(count) == 1
-        failed = await look_during(lambda desk: desk.drop(HeldLetter, ENVELOPE), count)
+        failed = await look_during(lambda tx: tx.drop(HeldLetter, ENVELOPE), count)
         assert [type(one) for one in failed] == [DiskFailed, DiskFailed]
 
     monkeypatch.setattr(os, "fdatasync", slow)
@@ -167,9 +167,9 @@ def test_after_a_sync_that_failed_nothing_is_promised(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fdatasync", broken)
         with pytest.raises(DiskFailed):
-            runner.run(store.together(lambda desk: desk.put(LETTER)))
+            runner.run(store.together(lambda tx: tx.put(LETTER)))
     with pytest.raises(DiskFailed):
-        runner.run(store.together(lambda desk: desk.drop(HeldLetter, ENVELOPE)))
+        runner.run(store.together(lambda tx: tx.drop(HeldLetter, ENVELOPE)))
     with pytest.raises(DiskFailed):
         runner.run(store.look(lambda view: view.find(HeldLetter)))
     store.close()
@@ -188,15 +188,15 @@ def test_a_full_disk_refuses_what_is_large_and_takes_what_is_small(
 ) -> None:
     """One group: the large letters fail, the acknowledgement beside them succeeds."""
     store = open_sqlite(tmp_path / "mail.db", bytes_max=600_000)
-    runner.run(store.together(lambda desk: desk.put(LETTER)))
+    runner.run(store.together(lambda tx: tx.put(LETTER)))
 
     async def group() -> list[object]:
         large = [
             replace(LETTER, envelope=EnvelopeId(bytes([n]) * 16), sealed=bytes(200_000))
             for n in range(6)
         ]
-        puts = [store.together(lambda desk, row=row: desk.put(row)) for row in large]
-        drop = store.together(lambda desk: desk.drop(HeldLetter, ENVELOPE))
+        puts = [store.together(lambda tx, row=row: tx.put(row)) for row in large]
+        drop = store.together(lambda tx: tx.drop(HeldLetter, ENVELOPE))
         return await asyncio.gather(*puts, drop, return_exceptions=True)
 
     *large, small = runner.run(group())
@@ -215,7 +215,9 @@ def test_what_a_mailbox_holds_is_added_up_without_reading_its_rows(tmp_path: Pat
         (HeldBlob, ("mailbox", "envelope"), (BOX, ENVELOPE)),
         (HeldUpload, ("mailbox",), (BOX,)),
     ):
-        ((text, values),) = SqliteStatements().asks(Query("weigh", kind, names, ("size", *given)))
+        ((text, values),) = SqliteStatements().queries(
+            Query("weigh", kind, names, ("size", *given))
+        )
         plan = store._line._connection.execute(f"EXPLAIN QUERY PLAN {text}", values)
         ((*_, step),) = plan.fetchall()
         assert step.startswith("SEARCH")
@@ -249,10 +251,10 @@ def test_a_row_that_was_moved_before_it_was_dropped_leaves_nothing(
     letters = letters_of_many_sizes(dice)
     order = letters.copy()
     dice.shuffle(order)
-    runner.run(store.together(lambda desk: [desk.put(one) for one in order]))
+    runner.run(store.together(lambda tx: [tx.put(one) for one in order]))
     gone, stay = letters[0::3] + letters[1::3], letters[2::3]
     for one in gone:
-        runner.run(store.together(lambda desk, one=one: desk.drop(HeldLetter, one.envelope)))
+        runner.run(store.together(lambda tx, one=one: tx.drop(HeldLetter, one.envelope)))
     runner.run(store.scrub())
     assert remains(tmp_path / "mail.db", gone) == 0
     assert remains(tmp_path / "mail.db", stay) == 2 * len(stay)
@@ -266,15 +268,15 @@ def test_a_large_database_is_rewritten_once_in_a_while(
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SMALL_BYTES", 0)
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._LARGE_EVERY", 3)
     store, asked = open_sqlite(tmp_path / "mail.db"), []
-    submit_alone = store._writer.submit_alone
+    submit_exclusive = store._writer.submit_exclusive
 
     async def noted(pragma: str) -> list[Any]:
         asked.append(pragma)
-        return await submit_alone(pragma)
+        return await submit_exclusive(pragma)
 
-    monkeypatch.setattr(store._writer, "submit_alone", noted)
+    monkeypatch.setattr(store._writer, "submit_exclusive", noted)
     for n in range(7):
-        runner.run(store.together(lambda desk, n=n: desk.put(replace(LETTER, sequence=n))))
+        runner.run(store.together(lambda tx, n=n: tx.put(replace(LETTER, sequence=n))))
         runner.run(store.scrub())
     assert asked.count("VACUUM") == 2
     store.close()
@@ -292,18 +294,18 @@ def test_a_rewrite_that_failed_is_tried_again_in_its_turn(
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SMALL_BYTES", small_bytes)
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._LARGE_EVERY", 3)
     store, asked = open_sqlite(tmp_path / "mail.db"), []
-    submit_alone = store._writer.submit_alone
+    submit_exclusive = store._writer.submit_exclusive
 
     async def full(statement: str) -> list[Any]:
         if statement == "VACUUM":
             asked.append(minute)
             raise DiskFull
-        return await submit_alone(statement)
+        return await submit_exclusive(statement)
 
-    monkeypatch.setattr(store._writer, "submit_alone", full)
+    monkeypatch.setattr(store._writer, "submit_exclusive", full)
     for minute in range(9):
         row = replace(LETTER, sequence=minute)
-        runner.run(store.together(lambda desk, row=row: desk.put(row)))  # type: ignore[misc]
+        runner.run(store.together(lambda tx, row=row: tx.put(row)))  # type: ignore[misc]
         with contextlib.suppress(DiskFull):
             runner.run(store.scrub())
     assert asked == tried
@@ -321,7 +323,7 @@ def test_a_rewrite_copies_rows_to_no_other_folder(
     for number in range(20):
         name = EnvelopeId(bytes([number]) * 16)
         row = replace(LETTER, envelope=name, sealed=bytes(100_000))
-        runner.run(store.together(lambda desk, row=row: desk.put(row)))  # type: ignore[misc]
+        runner.run(store.together(lambda tx, row=row: tx.put(row)))  # type: ignore[misc]
 
     def look() -> None:
         for descriptor in Path("/proc/self/fd").iterdir():
@@ -344,7 +346,7 @@ def test_an_idle_database_is_not_rewritten(tmp_path: Path, runner: asyncio.Runne
     written_at = path.stat().st_mtime_ns
     runner.run(store.scrub())
     assert path.stat().st_mtime_ns == written_at
-    runner.run(store.together(lambda desk: desk.put(LETTER)))
+    runner.run(store.together(lambda tx: tx.put(LETTER)))
     runner.run(store.scrub())
     assert path.stat().st_mtime_ns > written_at
     store.close()
@@ -354,7 +356,7 @@ def test_a_scrub_waits_for_a_reader(tmp_path: Path, runner: asyncio.Runner) -> N
     """Somebody who is just looking does not keep the log from being emptied."""
     path, looking = tmp_path / "mail.db", threading.Event()
     store = open_sqlite(path)
-    runner.run(store.together(lambda desk: desk.put(LETTER)))
+    runner.run(store.together(lambda tx: tx.put(LETTER)))
 
     def look(view: RowView) -> int:
         found = view.count(HeldLetter)
@@ -365,7 +367,7 @@ def test_a_scrub_waits_for_a_reader(tmp_path: Path, runner: asyncio.Runner) -> N
     async def both() -> int:
         reader = asyncio.create_task(store.look(look))
         await asyncio.to_thread(looking.wait)
-        await store.together(lambda desk: desk.drop(HeldLetter, ENVELOPE))
+        await store.together(lambda tx: tx.drop(HeldLetter, ENVELOPE))
         await store.scrub()
         assert path.with_name("mail.db-wal").stat().st_size == 0
         return await reader

@@ -103,7 +103,7 @@ class Bench:
         return self.run(self.store.look(work))
 
     def put(self, *rows: object) -> None:
-        self.do(lambda desk: [desk.put(row) for row in rows])
+        self.do(lambda tx: [tx.put(row) for row in rows])
 
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.real)])
@@ -129,9 +129,9 @@ def test_a_row_comes_back_as_it_was(bench: Bench, row: object) -> None:
     bench.put(row, row)
     assert bench.see(lambda view: view.get(kind, *key)) == row
     assert bench.see(lambda view: view.find(kind)) == [row]
-    bench.do(lambda desk: desk.drop(kind, *key))
+    bench.do(lambda tx: tx.drop(kind, *key))
     assert bench.see(lambda view: view.count(kind)) == 0
-    bench.do(lambda desk: desk.drop(kind, *key))
+    bench.do(lambda tx: tx.drop(kind, *key))
 
 
 def test_every_kind_is_tried() -> None:
@@ -141,10 +141,10 @@ def test_every_kind_is_tried() -> None:
 def test_a_refusal_undoes_everything_it_did(bench: Bench) -> None:
     bench.put(LETTER)
 
-    def refuse(desk: RowTransaction) -> None:
-        desk.put(replace(LETTER, sealed=b"other"))
-        desk.put(HeldCard(BOX, b"card"))
-        desk.drop(HeldLetter, ENVELOPE)
+    def refuse(tx: RowTransaction) -> None:
+        tx.put(replace(LETTER, sealed=b"other"))
+        tx.put(HeldCard(BOX, b"card"))
+        tx.drop(HeldLetter, ENVELOPE)
         raise IdInUse
 
     with pytest.raises(IdInUse):
@@ -153,11 +153,11 @@ def test_a_refusal_undoes_everything_it_did(bench: Bench) -> None:
 
 
 def test_work_sees_what_it_did(bench: Bench) -> None:
-    def work(desk: RowTransaction) -> tuple[object, object]:
-        desk.put(LETTER)
-        before = desk.get(HeldLetter, ENVELOPE)
-        desk.drop(HeldLetter, ENVELOPE)
-        return before, desk.get(HeldLetter, ENVELOPE)
+    def work(tx: RowTransaction) -> tuple[object, object]:
+        tx.put(LETTER)
+        before = tx.get(HeldLetter, ENVELOPE)
+        tx.drop(HeldLetter, ENVELOPE)
+        return before, tx.get(HeldLetter, ENVELOPE)
 
     assert bench.do(work) == (LETTER, None)
 
@@ -222,17 +222,17 @@ def test_many_at_once_are_each_alone(bench: Bench) -> None:
     """A counter that is read and written by 300 tasks; every third of them is refused."""
     bench.put(HeldMailbox(BOX, b"lock", 0))
 
-    def count(desk: RowTransaction, *, refused: bool) -> None:
-        held = desk.get(HeldMailbox, BOX)
+    def count(tx: RowTransaction, *, refused: bool) -> None:
+        held = tx.get(HeldMailbox, BOX)
         assert held is not None
-        desk.put(replace(held, last_sequence=held.last_sequence + 1))
+        tx.put(replace(held, last_sequence=held.last_sequence + 1))
         if refused:
             raise IdInUse
 
     async def crowd() -> list[object]:
         return await asyncio.gather(
             *(
-                bench.store.together(lambda desk, refused=n % 3 == 0: count(desk, refused=refused))
+                bench.store.together(lambda tx, refused=n % 3 == 0: count(tx, refused=refused))
                 for n in range(300)
             ),
             return_exceptions=True,
@@ -253,7 +253,7 @@ def test_what_cannot_be_written_fails_alone(bench: Bench) -> None:
     async def crowd() -> list[object]:
         rows = [HeldMailbox(box, b"lock", 2**70 if box == boxes[7] else 7) for box in boxes]
         return await asyncio.gather(
-            *(bench.store.together(lambda desk, row=row: desk.put(row)) for row in rows),
+            *(bench.store.together(lambda tx, row=row: tx.put(row)) for row in rows),
             return_exceptions=True,
         )
 
@@ -273,7 +273,7 @@ def test_a_fault_in_what_is_asked_ahead_is_told_and_holds_nobody_up(bench: Bench
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        bench.run(bench.store.together(lambda desk: desk.put(LETTER), faulty))
+        bench.run(bench.store.together(lambda tx: tx.put(LETTER), faulty))
     with contextlib.suppress(ZeroDivisionError):  # a store need not ask ahead of a look
         bench.run(bench.store.look(lambda view: view.count(HeldLetter), faulty))
     assert bench.see(lambda view: view.count(HeldLetter)) == 0
@@ -283,7 +283,7 @@ def test_a_fault_in_what_is_asked_ahead_is_told_and_holds_nobody_up(bench: Bench
 
 def test_a_look_sees_what_was_answered_before(bench: Bench) -> None:
     async def write_then_look(n: int) -> bool:
-        await bench.store.together(lambda desk: desk.put(HeldCard(BOX, b"%d" % n)))
+        await bench.store.together(lambda tx: tx.put(HeldCard(BOX, b"%d" % n)))
         seen = await bench.store.look(lambda view: view.get(HeldCard, BOX))
         return seen == HeldCard(BOX, b"%d" % n)
 
@@ -381,12 +381,12 @@ class AgainstMemory(RuleBasedStateMachine):
             ]
 
         def work_of(changes: Any, *, undone: bool) -> Callable[[RowTransaction], Any]:
-            def work(desk: RowTransaction) -> list[object]:
-                before = see(desk)
-                _apply(desk, changes)
+            def work(tx: RowTransaction) -> list[object]:
+                before = see(tx)
+                _apply(tx, changes)
                 if undone:
                     raise _Undo
-                return [*before, *see(desk)]
+                return [*before, *see(tx)]
 
             return work
 
@@ -403,8 +403,8 @@ class AgainstMemory(RuleBasedStateMachine):
 
     @rule(changes=change_lists, undone=st.booleans())
     def change(self, changes: list[tuple[bool, Any]], *, undone: bool) -> None:
-        def work(desk: RowTransaction) -> None:
-            _apply(desk, changes)
+        def work(tx: RowTransaction) -> None:
+            _apply(tx, changes)
             if undone:
                 raise _Undo
 
@@ -414,26 +414,26 @@ class AgainstMemory(RuleBasedStateMachine):
         kind=few([HeldBlob, HeldEnvelope, HeldToken, Leftover]), at=moments, limit=st.integers(1, 4)
     )
     def due(self, kind: type, at: datetime, limit: int) -> None:
-        self.both(lambda desk: desk.due(kind, at, limit))
+        self.both(lambda tx: tx.due(kind, at, limit))
 
     @rule(mailbox=ids, after=st.integers(0, 9), at=moments, limit=st.integers(1, 3))
     def letters(self, mailbox: bytes, after: int, at: datetime, limit: int) -> None:
         self.both(
-            lambda desk: sorted(
+            lambda tx: sorted(
                 (one.sequence, one.envelope)
-                for one in desk.letters(MailboxId(mailbox), after, at, 99, 999)
+                for one in tx.letters(MailboxId(mailbox), after, at, 99, 999)
             )
         )
-        self.both(lambda desk: len(desk.letters(MailboxId(mailbox), after, at, limit, 999)))
+        self.both(lambda tx: len(tx.letters(MailboxId(mailbox), after, at, limit, 999)))
 
     @rule(envelope=ids, finished=st.booleans(), limit=maybe(st.integers(1, 2)))
     def find(self, envelope: bytes, limit: int | None, *, finished: bool) -> None:
-        self.both(lambda desk: desk.find(HeldBlob, limit=limit, envelope=envelope))
-        self.both(lambda desk: desk.count(HeldAttempt, envelope=envelope, finished=finished))
+        self.both(lambda tx: tx.find(HeldBlob, limit=limit, envelope=envelope))
+        self.both(lambda tx: tx.count(HeldAttempt, envelope=envelope, finished=finished))
 
     @rule(mailbox=ids, envelope=maybe(ids))
     def weigh(self, mailbox: bytes, envelope: bytes | None) -> None:
-        self.both(lambda desk: desk.weigh(HeldBlob, "size", mailbox=mailbox, envelope=envelope))
+        self.both(lambda tx: tx.weigh(HeldBlob, "size", mailbox=mailbox, envelope=envelope))
 
     @rule()
     def scrub(self) -> None:
@@ -441,7 +441,7 @@ class AgainstMemory(RuleBasedStateMachine):
 
     @invariant()
     def agree(self) -> None:
-        self.both(lambda desk: [desk.find(kind) for kind in HELD])
+        self.both(lambda tx: [tx.find(kind) for kind in HELD])
 
     def teardown(self) -> None:
         self.store.close()
@@ -449,13 +449,13 @@ class AgainstMemory(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-def _apply(desk: RowTransaction, changes: list[tuple[bool, Any]]) -> None:
+def _apply(tx: RowTransaction, changes: list[tuple[bool, Any]]) -> None:
     for put, row in changes:
         kind: type = type(row)
         if put:
-            desk.put(row)
+            tx.put(row)
         else:
-            desk.drop(kind, *(getattr(row, name) for name in HELD[kind]))
+            tx.drop(kind, *(getattr(row, name) for name in HELD[kind]))
 
 
 def _runs(machine: type[AgainstMemory], examples: int) -> None:
