@@ -102,7 +102,7 @@ Ending = Callable[[Relay, Post], Coroutine[Any, Any, None]]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_content_goes_when_it_ends_and_the_tombstone_a_month_later(
+def test_content_is_deleted_at_the_end_and_the_tombstone_a_month_later(
     relay: Relay, clock: WoundClock, ending: Ending
 ) -> None:
     post = Post()
@@ -131,7 +131,7 @@ def test_taking_back_again_does_not_keep_the_tombstone_longer(
     assert count(relay, HeldEnvelope) == 0
 
 
-def test_asking_for_what_is_due_forgets_it(relay: Relay, clock: WoundClock) -> None:
+def test_reading_a_due_envelope_expires_it(relay: Relay, clock: WoundClock) -> None:
     """No sweep has run: whoever asks is refused, and the content is gone."""
     post = Post()
     at_once(arrive(relay, post))
@@ -144,7 +144,7 @@ def test_asking_for_what_is_due_forgets_it(relay: Relay, clock: WoundClock) -> N
     assert status.state is EnvelopeState.EXPIRED
 
 
-def test_an_opening_that_never_finished_ends_with_its_time(relay: Relay, clock: WoundClock) -> None:
+def test_unfinished_opening_expires_with_its_envelope(relay: Relay, clock: WoundClock) -> None:
     post = Post()
     at_once(arrive(relay, post, opens=1))
     at_once(open_share(post.id, post.open, post.attempt(), relay))
@@ -156,7 +156,7 @@ def test_an_opening_that_never_finished_ends_with_its_time(relay: Relay, clock: 
     assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
 
 
-def test_a_blob_that_nobody_names_goes_after_a_day(relay: Relay, clock: WoundClock) -> None:
+def test_loose_blob_expires_after_a_day(relay: Relay, clock: WoundClock) -> None:
     post = Post()
     at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
@@ -195,7 +195,7 @@ def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: WoundClo
     assert (count(relay, HeldUpload, Leftover), blobs_in(relay)) == (0, 0)
 
 
-def test_tokens_and_spent_keys_go_in_their_time(relay: Relay, clock: WoundClock) -> None:
+def test_tokens_and_spent_keys_expire(relay: Relay, clock: WoundClock) -> None:
     post = Post()
     at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     until = clock.now() + timedelta(days=10)
@@ -212,7 +212,7 @@ def test_tokens_and_spent_keys_go_in_their_time(relay: Relay, clock: WoundClock)
     assert count(relay, *OF_PEOPLE) == count(relay, HeldMailbox, LastingKeys) == 2
 
 
-def test_a_long_queue_is_swept_whole(relay: Relay, clock: WoundClock) -> None:
+def test_sweep_deletes_more_rows_than_one_batch(relay: Relay, clock: WoundClock) -> None:
     post = Post()
     at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
@@ -320,7 +320,7 @@ def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
         assert found_in(tmp_path, [one.value.reveal() for one in gone]) == 0
 
 
-def test_an_id_that_was_taken_back_before_it_came_is_kept_for_an_hour(
+def test_id_withdrawn_before_its_post_is_refused_for_an_hour(
     relay: Relay, clock: WoundClock
 ) -> None:
     post = Post()
@@ -339,7 +339,7 @@ def test_an_id_that_was_taken_back_before_it_came_is_kept_for_an_hour(
 
 
 @pytest.mark.parametrize("days", [29, 30])
-def test_a_relay_that_was_restored_does_not_say_that_it_never_had_it(
+def test_restored_relay_does_not_claim_that_an_id_was_never_posted(
     relay: Relay, clock: WoundClock, days: int
 ) -> None:
     """The backup may have been older than the post, and somebody may have opened that."""

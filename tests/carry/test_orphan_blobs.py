@@ -73,7 +73,7 @@ async def fails(relay: Relay) -> None:
         await remove_orphan_blobs(relay)
 
 
-def test_what_fails_goes_behind_all_others(mail: RowStore) -> None:
+def test_orphan_blob_that_fails_is_retried_after_all_others(mail: RowStore) -> None:
     """And is told; it goes a minute later, if the store lets it then."""
 
     async def story() -> None:
@@ -97,7 +97,7 @@ def test_what_fails_goes_behind_all_others(mail: RowStore) -> None:
     asyncio.run(story())
 
 
-def test_of_a_store_that_is_away_no_more_than_three_are_asked_for(mail: RowStore) -> None:
+def test_unreachable_store_is_tried_three_times_only(mail: RowStore) -> None:
     """Each may take minutes to fail. The next sweep asks for others first."""
 
     async def story() -> None:
@@ -114,7 +114,7 @@ def test_of_a_store_that_is_away_no_more_than_three_are_asked_for(mail: RowStore
     asyncio.run(story())
 
 
-def test_a_name_that_another_relay_removed_meanwhile_does_not_come_back() -> None:
+def test_leftover_removed_by_another_relay_is_not_recreated() -> None:
     async def story() -> None:
         mail = MemoryMail()
         blobs = Refusing("a")
@@ -218,7 +218,7 @@ async def ended_with(blobs: MemoryBlobs, ending: Ending, *others: str) -> Relay:
 
 
 @ENDINGS
-def test_who_ends_a_message_does_not_wait_for_the_blobs_of_others(ending: Ending) -> None:
+def test_ending_a_message_does_not_wait_for_other_blobs(ending: Ending) -> None:
     """A stranger's mailbox, deleted, may leave ten thousand."""
 
     async def story() -> None:
@@ -240,7 +240,7 @@ class Away(MemoryBlobs):
 
 @ENDINGS
 @pytest.mark.parametrize("store", [Away, Silent])
-def test_a_store_that_is_away_keeps_no_message_from_ending(
+def test_unreachable_store_does_not_keep_messages_from_ending(
     store: type[MemoryBlobs], ending: Ending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does whoever ended it hear of the store: the rows are gone. Its bytes go later."""
@@ -257,7 +257,7 @@ def test_a_store_that_is_away_keeps_no_message_from_ending(
     asyncio.run(story())
 
 
-def test_a_large_mailbox_is_deleted_though_the_store_says_nothing(
+def test_large_mailbox_is_deleted_while_the_store_is_unresponsive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It goes in parts, and is not waited for once for each."""

@@ -20,7 +20,7 @@ def count(mail: Path) -> int:
         return found
 
 
-def test_of_a_relay_that_runs(tmp_path: Path) -> None:
+def test_running_relays_database_is_read(tmp_path: Path) -> None:
     post = Post()
     with disk_relay(tmp_path, WoundClock()) as relay:
         for number in range(3):
@@ -29,7 +29,7 @@ def test_of_a_relay_that_runs(tmp_path: Path) -> None:
             assert count(tmp_path / "mail.db") == number + 1
 
 
-def test_of_one_that_does_not(tmp_path: Path) -> None:
+def test_stopped_relays_database_is_read_without_new_files(tmp_path: Path) -> None:
     with disk_relay(tmp_path, WoundClock()):
         pass
     assert count(tmp_path / "mail.db") == 0

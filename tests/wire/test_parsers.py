@@ -313,7 +313,7 @@ every_parser = pytest.mark.parametrize("name", PARSERS)
 
 @every_parser
 @given(st.data())
-def test_what_is_written_is_read_back(name: str, data: st.DataObject) -> None:
+def test_written_formats_are_read_back(name: str, data: st.DataObject) -> None:
     parser = PARSERS[name]
     noun = data.draw(parser.nouns)
     assert parser.read(parser.write(noun)) == noun
@@ -334,7 +334,7 @@ def test_strangers_bytes(name: str, untrusted: bytes) -> None:
 
 @every_parser
 @given(value=values)
-def test_strangers_cbor(name: str, value: object) -> None:
+def test_random_cbor_does_no_harm(name: str, value: object) -> None:
     has_one_form(PARSERS[name], encode(value))
 
 
@@ -355,7 +355,7 @@ def test_valid_bytes_with_a_few_changed(name: str, data: st.DataObject) -> None:
 
 @every_parser
 @given(st.data())
-def test_bytes_missing_at_the_end_or_left_over(name: str, data: st.DataObject) -> None:
+def test_truncated_or_extended_bytes_are_refused(name: str, data: st.DataObject) -> None:
     parser = PARSERS[name]
     whole = parser.write(data.draw(parser.nouns))
     if name == "sealed":

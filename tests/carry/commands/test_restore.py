@@ -82,7 +82,7 @@ def test_what_ended_after_the_backup_does_not_live_again(
 
 
 @pytest.mark.parametrize("more", [(), ("--with-shares",)])
-def test_whoever_restores_is_told_what_devices_repeat_and_what_to_tell_people(
+def test_restore_says_what_devices_repeat_and_what_to_tell_people(
     more: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """docs/spec/relay.md section 12: nobody has to do by hand what devices do by themselves."""

@@ -43,7 +43,7 @@ def _heed_interrupts() -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_figures_are_served_beside_it_until_it_stops(tmp_path: Path, how: signal.Signals) -> None:
+def test_metrics_are_served_until_the_relay_stops(tmp_path: Path, how: signal.Signals) -> None:
     port = free_port()
     (tmp_path / "relay.toml").write_text(
         f'listen = "127.0.0.1:0"\nmetrics_listen = "127.0.0.1:{port}"\nlog = "text"\n'
@@ -102,7 +102,7 @@ def test_who_waits_for_a_letter_does_not_hold_up_a_stop(tmp_path: Path) -> None:
             process.kill()
 
 
-def test_figures_whose_address_is_taken_are_named(tmp_path: Path) -> None:
+def test_taken_metrics_address_is_named_in_the_error(tmp_path: Path) -> None:
     """Not --listen, which is free."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -51,7 +51,7 @@ def test_a_page_ends_when_it_is_full_and_the_rest_is_on_the_next(
     assert pages(relay_with(post, *sizes), post) == expected
 
 
-def test_a_page_of_small_letters_has_as_many_as_before() -> None:
+def test_page_of_small_letters_is_limited_by_count() -> None:
     post = Post()
     relay = relay_with(post, *[9000] * (PAGE_MAX + 1))
     assert [len(page) for page in pages(relay, post)] == [PAGE_MAX, 1]

@@ -61,7 +61,7 @@ def test_one_device_opens_and_no_other_does() -> None:
             opened(relay, post, attempt)
 
 
-def test_a_device_that_was_off_still_gets_the_letter_that_says_so() -> None:
+def test_unfetched_letter_stays_when_its_group_is_used_up() -> None:
     relay, (phone, laptop) = memory_relay(), devices(2)
     for post in (phone, laptop):
         at_once(arrive(relay, post, 1))
@@ -78,7 +78,7 @@ def test_a_device_that_was_off_still_gets_the_letter_that_says_so() -> None:
     assert at_once(envelope_status(phone.id, phone.withdraw, relay)).opened == 1
 
 
-def test_nothing_is_deleted_while_a_device_still_shows_what_it_was_given() -> None:
+def test_group_is_deleted_only_after_every_attempt_finished() -> None:
     relay, (phone, laptop) = memory_relay(), devices(2)
     for post in (phone, laptop):
         at_once(arrive(relay, post, 2))
@@ -92,7 +92,7 @@ def test_nothing_is_deleted_while_a_device_still_shows_what_it_was_given() -> No
     assert blobs_in(relay) == 0
 
 
-def test_an_envelope_that_comes_too_late_to_its_group_has_no_content() -> None:
+def test_envelope_posted_to_a_used_up_group_has_no_content() -> None:
     relay, (phone, laptop) = memory_relay(), devices(2)
     at_once(arrive(relay, phone, 1))
     attempt = phone.attempt()
@@ -106,7 +106,7 @@ def test_an_envelope_that_comes_too_late_to_its_group_has_no_content() -> None:
         opened(relay, laptop, laptop.attempt())
 
 
-def test_a_group_has_one_number_of_openings() -> None:
+def test_group_refuses_a_different_number_of_openings() -> None:
     relay, (phone, laptop) = memory_relay(), devices(2)
     at_once(arrive(relay, phone, 1))
     with pytest.raises(IdInUse):
@@ -126,7 +126,7 @@ def more_of(post: Post, number: int) -> list[Envelope]:
 
 @pytest.mark.usefixtures("socket_enabled")
 @pytest.mark.parametrize("bound", ["GROUP_SHARES_MAX", "SHARES_MAX"])
-def test_of_many_shares_that_come_at_once_as_many_are_kept_as_may_be(
+def test_concurrent_shares_never_exceed_the_groups_limit(
     mail: RowStore, bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever ends a group looks at all of it in one go, and whoever comes meanwhile waits."""
@@ -145,7 +145,7 @@ def test_of_many_shares_that_come_at_once_as_many_are_kept_as_may_be(
 
 
 @pytest.mark.usefixtures("socket_enabled")
-def test_letters_that_are_fetched_make_no_room_in_a_group(tmp_path: Path) -> None:
+def test_fetched_letters_free_no_room_in_a_group(tmp_path: Path) -> None:
     """So nobody fills one with thousands of shares, of which each post would look at all."""
     post = Post()
 
@@ -163,7 +163,7 @@ def test_letters_that_are_fetched_make_no_room_in_a_group(tmp_path: Path) -> Non
     assert GROUP_SHARES_MAX >= 2 * DEVICES_MAX
 
 
-def test_other_messages_and_other_people_count_for_themselves() -> None:
+def test_groups_are_counted_independently() -> None:
     relay, (phone, laptop) = memory_relay(), devices(2)
     laptop.group = laptop.dice.token(16)
     for post in (phone, laptop):
@@ -171,7 +171,7 @@ def test_other_messages_and_other_people_count_for_themselves() -> None:
         assert opened(relay, post, post.attempt()) == post.share
 
 
-def test_a_group_is_forgotten_with_the_last_of_its_envelopes() -> None:
+def test_group_is_deleted_with_its_last_envelope() -> None:
     clock = WoundClock()
     relay, (phone, laptop) = memory_relay(clock), devices(2)
     laptop.until = NOON + timedelta(days=9)

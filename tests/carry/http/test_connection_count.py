@@ -69,9 +69,7 @@ def test_silent_strangers_make_no_relay_deaf(tmp_path: Path, said: bytes) -> Non
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /v1/st"], ids=["nothing", "a head"])
-def test_a_stranger_who_says_nothing_is_let_go(
-    monkeypatch: pytest.MonkeyPatch, said: bytes
-) -> None:
+def test_silent_connection_is_closed(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
     monkeypatch.setattr("entrenous.serving.connection_limits._HEAD_S", 0.5)
     with (
         served(relay_app(memory_relay())) as url,

@@ -131,7 +131,7 @@ def with_ids_from(post: Post, sender: int) -> Post:
     return mine
 
 
-def test_a_relay_stops_calmly(tmp_path: Path) -> None:
+def test_relay_stops_cleanly(tmp_path: Path) -> None:
     with relay_process(tmp_path) as (process, url):
         assert url.startswith("http://127.0.0.1:")
         assert httpx.get(f"{url}/v1/status", trust_env=False).status_code == 200
@@ -141,7 +141,7 @@ def test_a_relay_stops_calmly(tmp_path: Path) -> None:
     assert not (tmp_path / "mail.db-wal").exists()
 
 
-def test_a_relay_without_room_says_so_and_still_lets_go(tmp_path: Path) -> None:
+def test_relay_with_a_full_disk_reports_it_and_still_deletes(tmp_path: Path) -> None:
     post = Post(sealed=bytes(100_000))
     with (
         disk_relay(tmp_path, WoundClock(), bytes_max=700_000) as relay,
@@ -166,7 +166,7 @@ def post_all(courier: HttpCourier, url: str, post: Post, letters: list[Envelope]
         courier.post(url, post.token, letter)
 
 
-def test_what_is_no_relay_is_not_believed(tmp_path: Path) -> None:
+def test_server_that_is_no_relay_is_refused(tmp_path: Path) -> None:
     """A server that answers 200 to everything, as sign-in pages do."""
     ran = "import http.server as h\n" + NO_RELAY
     with subprocess.Popen(
@@ -200,7 +200,7 @@ def test_an_old_tls_is_not_spoken() -> None:
         assert context.check_hostname
 
 
-def test_a_large_blob_passes_whole(tmp_path: Path) -> None:
+def test_large_blob_is_transferred_unchanged(tmp_path: Path) -> None:
     """Ten megabytes up and down; it is not in the database, and gone once it is finished."""
     post = Post()
     post.blob = CountingDice().token(10_000_000)

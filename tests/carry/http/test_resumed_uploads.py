@@ -68,7 +68,7 @@ def web(relay: Relay) -> httpx.Client:
     return client
 
 
-def test_a_rest_is_the_body_and_its_offset_a_header(web: httpx.Client, post: Post) -> None:
+def test_resumed_upload_sends_the_rest_and_an_offset_header(web: httpx.Client, post: Post) -> None:
     url = URL + address(post)
     first = web.put(url, content=post.blob, headers=said(post, **{"Entrenous-Offset": "1"}))
     assert first.status_code == 409  # nothing of it is here
@@ -80,7 +80,7 @@ def test_a_rest_is_the_body_and_its_offset_a_header(web: httpx.Client, post: Pos
     assert read_upload(look.content) == (5000, 5000)
 
 
-def test_a_rest_may_be_empty(web: httpx.Client, post: Post, relay: Relay) -> None:
+def test_resumed_upload_may_have_an_empty_rest(web: httpx.Client, post: Post, relay: Relay) -> None:
     """All bytes had come when the relay was killed, and it had not said so yet."""
 
     async def all_of_it() -> AsyncIterator[bytes]:
@@ -97,7 +97,7 @@ def test_a_rest_may_be_empty(web: httpx.Client, post: Post, relay: Relay) -> Non
 
 
 @pytest.mark.parametrize("offset", ["-1", "x", "1.5", "5000000000", ""])
-def test_an_offset_is_a_number(web: httpx.Client, post: Post, offset: str) -> None:
+def test_upload_offset_must_be_a_number(web: httpx.Client, post: Post, offset: str) -> None:
     headers = said(post, **{"Entrenous-Offset": offset})
     assert web.put(URL + address(post), content=b"x", headers=headers).status_code == 400
 

@@ -97,14 +97,14 @@ def test_a_renewal_that_is_half_done_leaves_the_old_certificate(tmp_path: Path) 
     assert str(tmp_path) not in log.read_text()
 
 
-def test_without_a_certificate_a_hangup_stops_no_service(tmp_path: Path) -> None:
+def test_sighup_without_a_certificate_does_not_stop_a_service(tmp_path: Path) -> None:
     with relay_with(tmp_path, "") as (process, url), new_client() as web:
         process.send_signal(signal.SIGHUP)
         assert web.get(f"{url}/v1/status").status_code == 200
         assert process.poll() is None
 
 
-def test_a_relay_whose_terminal_is_closed_stops_calmly(tmp_path: Path) -> None:
+def test_relay_stops_cleanly_when_its_terminal_closes(tmp_path: Path) -> None:
     terminal, its = os.openpty()
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--listen", "127.0.0.1:0"]
     program += ["--data", str(tmp_path / "relay")]
@@ -134,7 +134,7 @@ def test_who_is_not_that_relay_is_told_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no certificates", None])
-def test_a_file_without_certificates_is_said(tmp_path: Path, content: bytes | None) -> None:
+def test_ca_file_without_certificates_is_reported(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "ca.pem"
     if content is not None:
         file.write_bytes(content)
@@ -151,7 +151,7 @@ def _says_no_addresses(log: Path) -> None:
     }
 
 
-def test_a_certificate_that_does_not_fit_stops_the_start(tmp_path: Path) -> None:
+def test_certificate_that_does_not_match_its_key_stops_the_start(tmp_path: Path) -> None:
     certificate(tmp_path)
     (tmp_path / "key.pem").write_text("no key")
     (tmp_path / "relay.toml").write_text('tls_cert = "cert.pem"\ntls_key = "key.pem"')

@@ -46,7 +46,7 @@ def ask(url: str, pair: Pair | None, post: Post) -> socket.socket:
     return one
 
 
-def test_pages_take_no_more_memory_than_a_few_letters_each(tmp_path: Path) -> None:
+def test_unread_pages_take_little_memory(tmp_path: Path) -> None:
     words = ("relay", "run", "--data", str(tmp_path), "--listen", "127.0.0.1:0", "--json")
     program = [sys.executable, "-m", "entrenous", *words]
     with (

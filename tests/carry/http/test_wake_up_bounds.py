@@ -93,14 +93,14 @@ def test_a_neighbour_who_waits_everywhere_keeps_nobody_from_a_relay(
     assert max(took) < 1, sorted(took)
 
 
-def test_all_bounds_follow_from_the_files_that_a_relay_may_open() -> None:
+def test_wake_up_bounds_follow_from_the_open_file_limit() -> None:
     bounds = [wake_bounds(connections, behind_proxy=False) for connections in (1, 8, 112, 4096)]
     assert [one.total for one in bounds] == [1, 6, 84, 3072]
     assert [one.network for one in bounds] == [16, 16, 16, 192]
     assert wake_bounds(4096, behind_proxy=True).network is None
 
 
-def test_who_hangs_up_gives_the_place_back_at_once() -> None:
+def test_client_that_hangs_up_frees_its_place_at_once() -> None:
     bell, post = LocalWakeUps(), Post()
     with served(relay_app(replace(memory_relay(), wake_ups=bell))) as url, new_client() as web:
         HttpCourier(web).create_mailbox(url, post.mailbox, post.owner)

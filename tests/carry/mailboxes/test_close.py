@@ -90,7 +90,7 @@ def test_every_envelope_ends_and_its_sender_is_told(relay: Relay, before: str) -
     assert blobs_in(relay) == 0
 
 
-def test_nothing_is_left_but_the_name_and_the_tombstones(relay: Relay) -> None:
+def test_closed_mailbox_leaves_only_its_name_and_tombstones(relay: Relay) -> None:
     post = Post()
     at_once(arrive(relay, post))
     at_once(close_mailbox(post.mailbox, post.owner, relay))
@@ -132,7 +132,7 @@ def crowded(post: Post) -> tuple[InParts, Relay]:
     return mail, relay
 
 
-def test_a_large_one_goes_in_parts_so_that_others_have_their_turn() -> None:
+def test_large_mailbox_is_deleted_in_batches() -> None:
     post = Post()
     mail, relay = crowded(post)
     at_once(close_mailbox(post.mailbox, post.owner, relay))
@@ -162,7 +162,7 @@ def test_what_a_crash_left_of_it_is_nobodys_and_goes_with_the_next_sweep(parts: 
     assert count(relay, *OF_PEOPLE) == 0
 
 
-def test_it_may_be_told_again_after_a_crash() -> None:
+def test_closing_a_mailbox_can_be_repeated() -> None:
     post = Post()
     mail, relay = crowded(post)
     mail.breaks = 1
@@ -173,7 +173,7 @@ def test_it_may_be_told_again_after_a_crash() -> None:
     assert count(relay, *OF_PEOPLE) == 2
 
 
-def test_other_mailboxes_are_as_they_were(relay: Relay) -> None:
+def test_closing_a_mailbox_leaves_others_unchanged(relay: Relay) -> None:
     dice = CountingDice(thrown=100)
     mine, others = Post(), Post(dice=dice)
     at_once(arrive(relay, mine))
@@ -187,7 +187,7 @@ def test_other_mailboxes_are_as_they_were(relay: Relay) -> None:
     assert count(relay, *OF_PEOPLE) < before
 
 
-def test_what_is_on_its_way_does_not_arrive(relay: Relay) -> None:
+def test_upload_to_a_closed_mailbox_does_not_complete(relay: Relay) -> None:
     """The mailbox goes between the first byte of an upload and its last."""
     post = Post()
 
@@ -207,7 +207,7 @@ def test_what_is_on_its_way_does_not_arrive(relay: Relay) -> None:
     assert blobs_in(relay) == 0
 
 
-def test_a_blob_of_which_a_part_is_here_goes_too(relay: Relay) -> None:
+def test_closing_a_mailbox_deletes_incomplete_blobs(relay: Relay) -> None:
     post = Post()
     at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     until = NOON + timedelta(hours=1)

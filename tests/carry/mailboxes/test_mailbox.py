@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("socket_enabled")
 NOBODY = MailboxId(bytes(16))
 
 
-def test_the_mailbox_of_shares_that_have_none_is_nobodys() -> None:
+def test_reserved_mailbox_id_cannot_be_created() -> None:
     """The step to the second schema put them there; whoever had it could delete it, and them."""
     relay, post, stranger = new_relay(), Post(), Secret(b"s" * 32)
     run(arrive(relay, post))

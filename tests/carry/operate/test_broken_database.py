@@ -58,7 +58,7 @@ def test_a_damaged_database_is_not_saved_and_nothing_is_in_the_way(
     assert len(back_up_relay(data, out).blobs) == 1
 
 
-def test_a_damaged_page_that_nothing_was_read_from_is_found(
+def test_check_finds_a_damaged_page_that_was_never_read(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with closing(sqlite3.connect(data / MAIL)) as rows:
@@ -73,7 +73,7 @@ def test_a_damaged_page_that_nothing_was_read_from_is_found(
     )
 
 
-def test_a_backup_of_a_damaged_one_is_not_restored(
+def test_backup_of_a_damaged_database_is_not_restored(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As were made once: its hash is right."""
@@ -90,7 +90,7 @@ def test_a_backup_of_a_damaged_one_is_not_restored(
 
 @pytest.mark.parametrize("command", ["stats", "backup", "run"])
 @pytest.mark.parametrize("what", ["it is damaged", "it cannot be read"])
-def test_what_is_wrong_is_said(
+def test_damaged_database_is_reported_as_damaged(
     data: Path, tmp_path: Path, command: str, what: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if what == "it is damaged":
@@ -104,7 +104,7 @@ def test_what_is_wrong_is_said(
 
 
 @pytest.mark.real
-def test_a_folder_that_may_not_be_written_is_said(data: Path) -> None:
+def test_unwritable_folder_is_reported(data: Path) -> None:
     """By a process without a superuser's rights."""
     data.chmod(0o555)
     give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []

@@ -42,7 +42,7 @@ def found(settings: RelaySettings) -> dict[str, Finding]:
     return {finding.part: finding for finding in check_relay(settings)}
 
 
-def test_nothing_is_wrong_where_nothing_is(settings: RelaySettings) -> None:
+def test_check_finds_no_fault_in_a_sound_relay(settings: RelaySettings) -> None:
     findings = check_relay(settings)
     assert [one.part for one in findings] == [
         *("folder", "disk", "database", "clock", "tls", "address")
@@ -50,7 +50,7 @@ def test_nothing_is_wrong_where_nothing_is(settings: RelaySettings) -> None:
     assert [one for one in findings if not one.ok] == []
 
 
-def test_nothing_is_wrong_before_the_first_start(tmp_path: Path) -> None:
+def test_check_finds_no_fault_before_the_first_start(tmp_path: Path) -> None:
     settings = RelaySettings(tmp_path / "new", "127.0.0.1:0")
     assert [one for one in check_relay(settings) if not one.ok] == []
     assert not (tmp_path / "new").exists()
@@ -190,7 +190,7 @@ def test_behind_a_proxy_plain_http_is_fine(settings: RelaySettings, tmp_path: Pa
     assert found(plain)["tls"].ok
 
 
-def test_a_running_relay_is_known_by_its_answer(settings: RelaySettings) -> None:
+def test_check_recognizes_a_running_relay(settings: RelaySettings) -> None:
     with served(relay_app(memory_relay())) as url:
         running = replace(settings, tls_cert=None, tls_key=None, listen=url.removeprefix("http://"))
         looked = found(running)["address"]
@@ -206,7 +206,7 @@ def taken() -> Iterator[str]:
         yield f"127.0.0.1:{other.getsockname()[1]}"
 
 
-def test_an_address_that_another_program_has_is_told(
+def test_check_reports_an_address_taken_by_another_program(
     settings: RelaySettings, taken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.serving.host_checks._PATIENCE_S", 0.1)
@@ -218,7 +218,7 @@ def test_an_address_that_another_program_has_is_told(
     assert "taken by something else: change metrics_listen" in looked["metrics"].words
 
 
-def test_figures_that_are_shown_are_known(settings: RelaySettings) -> None:
+def test_check_recognizes_served_metrics(settings: RelaySettings) -> None:
     relay = memory_relay()
     with served(metrics_app(Metrics(), relay)) as url:
         running = replace(settings, metrics_listen=url.removeprefix("http://"))
@@ -234,7 +234,7 @@ def unprivileged(*command: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_check_reports_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
     above = tmp_path / "above"
     above.mkdir(mode=0o555)
     status, told = unprivileged("check", "--data", str(above / "new"), "--listen", "127.0.0.1:0")
@@ -246,7 +246,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert "no  folder" in told
 
 
-def test_a_folder_of_another_account_is_told(settings: RelaySettings) -> None:
+def test_check_reports_a_folder_of_another_account(settings: RelaySettings) -> None:
     settings.data.chmod(0)
     file = settings.data.parent / "relay.toml"
     file.write_text(f'data = "{settings.data}"\nfree_mb_min = 0\n')
@@ -260,12 +260,12 @@ def test_a_folder_of_another_account_is_told(settings: RelaySettings) -> None:
     int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 81,
     reason="everybody may use every port here",
 )
-def test_a_port_for_others_is_told(tmp_path: Path) -> None:
+def test_check_reports_a_privileged_port(tmp_path: Path) -> None:
     _, told = unprivileged("check", "--data", str(tmp_path / "new"), "--listen", "127.0.0.1:81")
     assert "no  address: 127.0.0.1:81 is not for this account" in told
 
 
-def test_a_look_changes_nothing(settings: RelaySettings) -> None:
+def test_check_changes_nothing(settings: RelaySettings) -> None:
     before = {path: path.read_bytes() for path in settings.data.rglob("*") if path.is_file()}
     check_relay(settings)
     after = {path: path.read_bytes() for path in settings.data.rglob("*") if path.is_file()}

@@ -32,7 +32,7 @@ async def fetched(relay: Relay, post: Post) -> bytes:
     return b"".join([chunk async for chunk in chunks])
 
 
-def test_what_one_relay_took_another_hands_out(
+def test_envelope_accepted_by_one_relay_is_delivered_by_another(
     tmp_path: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two relays in folders of their own, which share nothing but database and bucket."""

@@ -54,7 +54,7 @@ def test_a_group_sees_what_was_committed_while_it_waited(url: str) -> None:
         assert server.execute("SELECT count(*) FROM held_restore").fetchone() == (0,)
 
 
-def test_so_does_a_relay_that_starts_while_another_changes_the_schema(url: str) -> None:
+def test_starting_relay_sees_a_concurrent_schema_change(url: str) -> None:
     told: list[Exception] = []
 
     def start() -> None:

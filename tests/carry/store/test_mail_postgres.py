@@ -47,7 +47,7 @@ LETTER = HeldLetter(EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, b"sealed", N
         "postgresql://u@127.0.0.1:1,127.0.0.2:-1/db",
     ],
 )
-def test_an_address_that_cannot_be_read_is_not_repeated(url: str) -> None:
+def test_unreadable_database_address_is_not_repeated_in_the_error(url: str) -> None:
     with pytest.raises(BadDatabaseAddress) as caught:
         open_postgres(url)
     assert "`database`" in str(caught.value)
@@ -75,7 +75,7 @@ def tables(url: str) -> set[str]:
 
 
 @pytest.mark.real
-def test_only_a_start_creates_the_tables(empty: str) -> None:
+def test_only_a_relays_start_creates_postgresql_tables(empty: str) -> None:
     with pytest.raises(UnusedDatabase, match="entrenous relay run"):
         open_postgres(empty, create=False)
     assert postgres_fault(empty) is None
@@ -86,7 +86,7 @@ def test_only_a_start_creates_the_tables(empty: str) -> None:
 
 
 @pytest.mark.real
-def test_relays_that_start_at_once_create_the_tables_once(empty: str) -> None:
+def test_relays_starting_concurrently_create_the_tables_once(empty: str) -> None:
     opened: list[PostgresRows] = []
     threads = [
         threading.Thread(target=lambda: opened.append(open_postgres(empty))) for _ in range(4)
@@ -112,7 +112,7 @@ def test_relays_that_start_at_once_create_the_tables_once(empty: str) -> None:
     ],
 )
 @pytest.mark.parametrize("create", [True, False])
-def test_another_version_is_refused_and_not_touched(
+def test_other_schema_version_in_postgresql_is_refused_and_unchanged(
     postgres: Cluster, change: str, refusal: type[Exception], advice: str, *, create: bool
 ) -> None:
     url = postgres.fresh()
@@ -165,7 +165,7 @@ def test_what_another_relay_committed_is_durable_before_it_is_told(
 
 
 @pytest.mark.real
-def test_the_loop_goes_on_while_another_relay_has_the_turn(lazy: Cluster) -> None:
+def test_event_loop_runs_while_another_relay_holds_the_lock(lazy: Cluster) -> None:
     """Looks are answered meanwhile, and what waits is written once the turn comes."""
     url = lazy.fresh()
     with (
@@ -190,7 +190,7 @@ def test_the_loop_goes_on_while_another_relay_has_the_turn(lazy: Cluster) -> Non
 
 
 @pytest.mark.real
-def test_a_turn_is_taken_again_when_the_line_that_had_it_is_lost(lazy: Cluster) -> None:
+def test_lock_is_retaken_after_its_connection_is_lost(lazy: Cluster) -> None:
     """Whoever cuts the line between the turn and the group leaves no group without a turn."""
     url = lazy.fresh()
     with (
@@ -212,7 +212,7 @@ def test_a_turn_is_taken_again_when_the_line_that_had_it_is_lost(lazy: Cluster) 
 
 
 @pytest.mark.real
-def test_a_connection_that_is_left_without_the_other_is_closed(lazy: Cluster) -> None:
+def test_connection_left_without_its_partner_is_closed(lazy: Cluster) -> None:
     """The server takes the first and has no room for the second; the next try is of both."""
     url = lazy.fresh()
     made: list[psycopg.Connection[Any] | None] = []
@@ -230,7 +230,7 @@ def test_a_connection_that_is_left_without_the_other_is_closed(lazy: Cluster) ->
 
 
 @pytest.mark.real
-def test_who_stops_does_not_wait_for_a_database_that_is_away(
+def test_stopping_relay_does_not_wait_for_an_unreachable_database(
     lazy: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = threading.Event()
@@ -256,7 +256,7 @@ def test_who_stops_does_not_wait_for_a_database_that_is_away(
 
 
 @pytest.mark.real
-def test_pages_of_many_mailboxes_come_as_they_were_asked_for(lazy: Cluster) -> None:
+def test_combined_pages_are_returned_in_the_order_requested(lazy: Cluster) -> None:
     """Each with its own place and limits; some are empty, and two begin with the same letter."""
     boxes = [MailboxId(bytes([number]) * 16) for number in range(5)]
     wanted = [

@@ -114,7 +114,7 @@ def test_every_answer_waits_for_the_disk(
     store.close()
 
 
-def test_looks_between_groups_change_nothing_and_fail_with_the_disk(
+def test_reads_between_groups_fail_after_a_failed_sync(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Looks that wait for a group run on the writer's own connection, before the next group."""
@@ -156,7 +156,7 @@ def test_looks_between_groups_change_nothing_and_fail_with_the_disk(
     store.close()
 
 
-def test_after_a_sync_that_failed_nothing_is_promised(
+def test_nothing_is_acknowledged_after_a_failed_sync(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_sqlite(tmp_path / "mail.db")
@@ -183,7 +183,7 @@ def test_a_reader_cannot_write(tmp_path: Path, runner: asyncio.Runner) -> None:
     store.close()
 
 
-def test_a_full_disk_refuses_what_is_large_and_takes_what_is_small(
+def test_full_disk_refuses_large_writes_and_accepts_small_ones(
     tmp_path: Path, runner: asyncio.Runner
 ) -> None:
     """One group: the large letters fail, the acknowledgement beside them succeeds."""
@@ -207,7 +207,7 @@ def test_a_full_disk_refuses_what_is_large_and_takes_what_is_small(
     store.close()
 
 
-def test_what_a_mailbox_holds_is_added_up_without_reading_its_rows(tmp_path: Path) -> None:
+def test_mailbox_sums_use_an_index_without_reading_rows(tmp_path: Path) -> None:
     """The two sums run for every upload: each within one mailbox's part of an index."""
     store = open_sqlite(tmp_path / "mail.db")
     for kind, names, given in (
@@ -218,7 +218,7 @@ def test_what_a_mailbox_holds_is_added_up_without_reading_its_rows(tmp_path: Pat
         ((text, values),) = SqliteStatements().queries(
             Query("weigh", kind, names, ("size", *given))
         )
-        plan = store._line._connection.execute(f"EXPLAIN QUERY PLAN {text}", values)
+        plan = store._writing._connection.execute(f"EXPLAIN QUERY PLAN {text}", values)
         ((*_, step),) = plan.fetchall()
         assert step.startswith("SEARCH")
         assert "COVERING INDEX" in step
@@ -262,7 +262,7 @@ def test_a_row_that_was_moved_before_it_was_dropped_leaves_nothing(
     store.close()
 
 
-def test_a_large_database_is_rewritten_once_in_a_while(
+def test_large_database_is_rewritten_only_occasionally(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SMALL_BYTES", 0)
@@ -283,7 +283,7 @@ def test_a_large_database_is_rewritten_once_in_a_while(
 
 
 @pytest.mark.parametrize(("small_bytes", "tried"), [(0, [2, 5, 8]), (1 << 30, [*range(9)])])
-def test_a_rewrite_that_failed_is_tried_again_in_its_turn(
+def test_failed_rewrite_is_retried_later(
     tmp_path: Path,
     runner: asyncio.Runner,
     monkeypatch: pytest.MonkeyPatch,
@@ -332,7 +332,7 @@ def test_a_rewrite_copies_rows_to_no_other_folder(
                 if file.name.startswith("etilqs_"):
                     copied_to.add(file.parent)
 
-    store._line._connection.set_progress_handler(look, 10)
+    store._writing._connection.set_progress_handler(look, 10)
     runner.run(store.scrub())
     store.close()
     assert copied_to == {folder}

@@ -122,7 +122,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.mark.parametrize("row", EVERY_KIND, ids=lambda row: type(row).__name__)
-def test_a_row_comes_back_as_it_was(bench: Bench, row: object) -> None:
+def test_row_is_read_back_unchanged(bench: Bench, row: object) -> None:
     kind: type = type(row)
     key = tuple(getattr(row, name) for name in HELD[kind])
     assert bench.see(lambda view: view.get(kind, *key)) is None
@@ -134,11 +134,11 @@ def test_a_row_comes_back_as_it_was(bench: Bench, row: object) -> None:
     bench.do(lambda tx: tx.drop(kind, *key))
 
 
-def test_every_kind_is_tried() -> None:
+def test_every_kind_of_row_is_tested() -> None:
     assert {type(row) for row in EVERY_KIND} == set(HELD)
 
 
-def test_a_refusal_undoes_everything_it_did(bench: Bench) -> None:
+def test_error_undoes_all_changes_of_its_work(bench: Bench) -> None:
     bench.put(LETTER)
 
     def refuse(tx: RowTransaction) -> None:
@@ -152,7 +152,7 @@ def test_a_refusal_undoes_everything_it_did(bench: Bench) -> None:
     assert bench.see(lambda view: (view.find(HeldLetter), view.count(HeldCard))) == ([LETTER], 0)
 
 
-def test_work_sees_what_it_did(bench: Bench) -> None:
+def test_work_sees_its_own_changes(bench: Bench) -> None:
     def work(tx: RowTransaction) -> tuple[object, object]:
         tx.put(LETTER)
         before = tx.get(HeldLetter, ENVELOPE)
@@ -162,7 +162,7 @@ def test_work_sees_what_it_did(bench: Bench) -> None:
     assert bench.do(work) == (LETTER, None)
 
 
-def test_letters_run_by_sequence_and_end_with_their_time(bench: Bench) -> None:
+def test_letters_are_ordered_by_sequence_without_expired_ones(bench: Bench) -> None:
     letters = [
         HeldLetter(EnvelopeId(bytes([255 - n]) * 16), BOX, n, b"x", NOON + timedelta(days=n))
         for n in range(1, 6)
@@ -175,7 +175,7 @@ def test_letters_run_by_sequence_and_end_with_their_time(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("full_bytes", "count"), [(1, 1), (100, 1), (101, 2), (300, 3), (999, 5)])
-def test_letters_end_with_the_one_that_makes_them_full(
+def test_letters_end_with_the_one_that_fills_the_page(
     bench: Bench, full_bytes: int, count: int
 ) -> None:
     """Asked for alone, ahead of work, and within it."""
@@ -201,7 +201,7 @@ def test_what_is_due_comes_longest_due_first(bench: Bench) -> None:
     assert bench.see(lambda view: view.due(HeldToken, NOON + timedelta(days=999), 9)) == []
 
 
-def test_rows_are_weighed_with_and_without_an_envelope(bench: Bench) -> None:
+def test_sums_distinguish_rows_with_and_without_an_envelope(bench: Bench) -> None:
     blob = HeldBlob(BlobId(b"1" * 16), "one", BOX, 5, b"sha", b"f", b"w", None, NOON)
     named = replace(blob, blob=BlobId(b"2" * 16), size=2**40, envelope=ENVELOPE)
     elsewhere = replace(blob, blob=BlobId(b"3" * 16), mailbox=MailboxId(b"N" * 16))
@@ -218,7 +218,7 @@ def test_rows_are_weighed_with_and_without_an_envelope(bench: Bench) -> None:
     assert weighed() == (3, 2**40 + 10)
 
 
-def test_many_at_once_are_each_alone(bench: Bench) -> None:
+def test_concurrent_work_is_serializable(bench: Bench) -> None:
     """A counter that is read and written by 300 tasks; every third of them is refused."""
     bench.put(HeldMailbox(BOX, b"lock", 0))
 
@@ -244,7 +244,7 @@ def test_many_at_once_are_each_alone(bench: Bench) -> None:
     assert held.last_sequence == 200
 
 
-def test_what_cannot_be_written_fails_alone(bench: Bench) -> None:
+def test_failed_write_fails_alone_in_its_group(bench: Bench) -> None:
     """A fault of ours that shows only when the group is written; the others of it are kept."""
     if isinstance(bench.store, MemoryMail):
         pytest.skip("writes nothing down")
@@ -265,7 +265,7 @@ def test_what_cannot_be_written_fails_alone(bench: Bench) -> None:
     assert [held is None for held in kept] == [box == boxes[7] for box in boxes]
 
 
-def test_a_fault_in_what_is_asked_ahead_is_told_and_holds_nobody_up(bench: Bench) -> None:
+def test_error_in_a_prefetch_hint_fails_only_its_own_work(bench: Bench) -> None:
     if isinstance(bench.store, MemoryMail):
         pytest.skip("asks nothing ahead")
 
@@ -281,7 +281,7 @@ def test_a_fault_in_what_is_asked_ahead_is_told_and_holds_nobody_up(bench: Bench
     assert bench.see(lambda view: view.count(HeldLetter)) == 1
 
 
-def test_a_look_sees_what_was_answered_before(bench: Bench) -> None:
+def test_read_sees_everything_acknowledged_before(bench: Bench) -> None:
     async def write_then_look(n: int) -> bool:
         await bench.store.together(lambda tx: tx.put(HeldCard(BOX, b"%d" % n)))
         seen = await bench.store.look(lambda view: view.get(HeldCard, BOX))
@@ -468,7 +468,7 @@ def _runs(machine: type[AgainstMemory], examples: int) -> None:
     run_state_machine_as_test(machine, settings=many)  # type: ignore[no-untyped-call]
 
 
-def test_sqlite_says_what_memory_says() -> None:
+def test_sqlite_agrees_with_the_in_memory_model() -> None:
     _runs(AgainstMemory, 25)
 
 

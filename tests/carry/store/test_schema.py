@@ -64,7 +64,7 @@ def test_every_kind_of_row_gets_its_table(tmp_path: Path) -> None:
     }
 
 
-def test_a_changed_schema_takes_the_next_number() -> None:
+def test_changed_schema_requires_a_new_version() -> None:
     """Where this fails, raise VERSION and note the new hash: tables of the old one are refused."""
     digest = hashlib.sha256(repr(description()).encode()).hexdigest()
     assert (VERSION, digest) == (6, DIGEST)
@@ -95,7 +95,7 @@ def test_another_version_is_refused_and_not_touched(
     assert dumped(mail) == before
 
 
-def test_an_empty_file_stays_empty_for_whoever_only_looks(tmp_path: Path) -> None:
+def test_inspecting_an_empty_file_creates_no_tables(tmp_path: Path) -> None:
     mail = tmp_path / "mail.db"
     with pytest.raises(UnusedDatabase, match="entrenous relay run"):
         open_sqlite(mail, create=False)
@@ -104,7 +104,7 @@ def test_an_empty_file_stays_empty_for_whoever_only_looks(tmp_path: Path) -> Non
     open_sqlite(mail, create=False).close()
 
 
-def test_a_full_disk_leaves_it_empty(tmp_path: Path) -> None:
+def test_full_disk_at_creation_leaves_the_file_empty(tmp_path: Path) -> None:
     mail = tmp_path / "mail.db"
     with pytest.raises(DiskFull):
         open_sqlite(mail, bytes_max=8 * 4096)

@@ -107,7 +107,7 @@ class SqliteRows:
     """
 
     def __init__(self, writing: SqliteConnection, reading: SqliteReader) -> None:
-        self._line = writing
+        self._writing = writing
         self._writer = GroupCommit(writing)
         self._reader = reading
         self._rewritten_at: int | None = None  # the count of changes at the last rewrite
@@ -141,7 +141,7 @@ class SqliteRows:
             await self._writer.submit_exclusive("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def _rewrite(self) -> None:
-        changes = self._line.changes()
+        changes = self._writing.changes()
         if changes == self._rewritten_at:
             return
         ((pages,),) = await self._writer.submit_exclusive("PRAGMA page_count")
