@@ -1,4 +1,4 @@
-"""What an error says, as far as all have it in common."""
+"""What the messages of all errors have in common."""
 
 import shlex
 

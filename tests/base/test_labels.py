@@ -1,4 +1,4 @@
-"""Whom copies are for: every list that can be read is read the same, and every other is refused."""
+"""Label lists: every readable one is read the same, and every other is refused."""
 
 import pytest
 from hypothesis import given
@@ -54,7 +54,7 @@ def test_any_bytes_are_a_label_list_or_a_named_error(data: bytes) -> None:
 
 
 def test_repeated_label_is_reported_with_both_lines() -> None:
-    with pytest.raises(NamedTwice, match=r"ana stands on line 2 and again on line 5"):
+    with pytest.raises(NamedTwice, match=r"ana is on line 2 and again on line 5"):
         labels_in(b"\nana\nben\n\n ana \n")
 
 

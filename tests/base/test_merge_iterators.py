@@ -1,4 +1,4 @@
-"""Rows gone through side by side: nobody waits for one that stands still."""
+"""Merged iterators: a stalled one delays no other."""
 
 import threading
 from collections.abc import Iterator

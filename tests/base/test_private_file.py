@@ -1,4 +1,4 @@
-"""Private files: whole or absent, for one pair of eyes, and never through somebody else's link."""
+"""Private files: complete or absent, readable by one account, and never written through a link."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ def test_private_file_is_readable_by_its_owner_alone(tmp_path: Path, write: Writ
 
 @both
 def test_a_link_under_a_guessed_name_is_not_followed(tmp_path: Path, write: Write) -> None:
-    """In a folder that others share, somebody may lay links where we are known to write."""
+    """In a shared folder somebody may plant links where we are known to write."""
     victim, shared = tmp_path / "victim", tmp_path / "shared"
     victim.write_bytes(b"theirs")
     shared.mkdir()
@@ -138,7 +138,7 @@ def test_filled_file_is_complete_or_absent_and_may_exist(tmp_path: Path) -> None
 def test_file_is_removed_after_a_late_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever is told that nothing was written finds nothing, unless it was there before."""
+    """After an error nothing is there, unless it was there before."""
 
     def full(_folder: Path) -> None:
         raise OSError(errno.ENOSPC, "full")

@@ -1,4 +1,4 @@
-"""A clock that cannot be right ends nothing: neither once for all, nor one machine's for others."""
+"""A doubtful clock expires nothing, be it one relay's or one of several."""
 
 import asyncio
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def clock() -> WoundClock:
 
 @pytest.fixture
 def relay(clock: WoundClock) -> Relay:
-    """One that has swept."""
+    """A relay that has swept."""
     relay = memory_relay(clock)
     at_once(expire_due(relay))
     return relay
@@ -52,7 +52,7 @@ def post(relay: Relay) -> Post:
 
 
 def sweeps(relay: Relay, minutes: int = 1) -> list[int]:
-    """Sweep each minute, as a relay does; of how many days ahead of the last one it spoke."""
+    """Sweep each minute, as a relay does; return the days by which it reported its clock ahead."""
     spoken = list[int]()
     for _ in range(minutes):
         try:
@@ -90,7 +90,7 @@ def test_a_relay_that_was_really_off_ends_what_is_due_an_hour_later(
 
 @pytest.mark.usefixtures("post")
 def test_clock_jumps_and_downtime_are_no_running_time(relay: Relay, clock: WoundClock) -> None:
-    """Neither a second jump nor a wait of a day counts as an hour that was run."""
+    """Neither a second jump nor a day off counts as an hour of running."""
     clock.wind(days=400)
     sweeps(relay, 40)
     clock.wind(days=30)
@@ -101,7 +101,7 @@ def test_clock_jumps_and_downtime_are_no_running_time(relay: Relay, clock: Wound
 
 
 def test_clock_set_back_does_not_stop_sweeps(relay: Relay, clock: WoundClock) -> None:
-    """One that was believed was a year ahead; then it is set right."""
+    """A clock that was believed was a year ahead; then it is corrected."""
     sweeps(as_of(clock.now() + YEAR, relay), 70)
     at_once(arrive(relay, Post()))
     clock.wind(days=6)
@@ -137,7 +137,7 @@ def test_two_relays_that_were_off_together_are_believed(relay: Relay, clock: Wou
 def test_doubtful_clock_reports_nothing_as_expired(
     relay: Relay, clock: WoundClock, post: Post
 ) -> None:
-    """A device would settle for that; and asking ends nothing."""
+    """A device would accept that as final; and reading expires nothing."""
     right = clock.moment
     clock.moment = right + YEAR
     for ask in (
@@ -177,7 +177,7 @@ def test_envelope_expired_earlier_is_reported_as_expired(
 def test_last_sweep_is_stored_across_restarts(
     store: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """And is not written each minute, for then all of the database would be rewritten."""
+    """It is not written each minute, which would rewrite the whole database."""
     clock = WoundClock()
     for relay in opened(store, tmp_path, clock, request):
         asyncio.run(arrive(relay, Post()))

@@ -19,7 +19,7 @@ MACHINE = Path(__file__).parents[2] / "docs/machines/envelope.md"
 
 
 def drawn() -> str:
-    """The table as docs/machines/envelope.md has it."""
+    """Parse the table in docs/machines/envelope.md."""
     arrows = [
         f"    {state.name.lower()} --> {NEXT[state, event].name.lower()}: {event}"
         for state, event in NEXT

@@ -41,7 +41,7 @@ from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, memor
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import at_once
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 CONTENT = (HeldLetter, HeldShare, HeldBlob, HeldAttempt, Leftover)
@@ -132,7 +132,7 @@ def test_taking_back_again_does_not_keep_the_tombstone_longer(
 
 
 def test_reading_a_due_envelope_expires_it(relay: Relay, clock: WoundClock) -> None:
-    """No sweep has run: whoever asks is refused, and the content is gone."""
+    """No sweep has run: the reader is refused, and the content is deleted."""
     post = Post()
     at_once(arrive(relay, post))
     clock.wind(days=7)
@@ -171,7 +171,7 @@ def test_loose_blob_expires_after_a_day(relay: Relay, clock: WoundClock) -> None
 
 
 def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: WoundClock) -> None:
-    """The name was written down before its first byte, so the bytes are found without a listing."""
+    """Its name was stored before its first byte, so its bytes are found without a listing."""
     post = Post()
     at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
@@ -227,7 +227,7 @@ def test_sweep_deletes_more_rows_than_one_batch(relay: Relay, clock: WoundClock)
 
 
 class Crowd:
-    """Many copies through one relay on disk, with a secret planted in every part of each."""
+    """Many copies through one relay on disk, each part with a planted secret."""
 
     def __init__(self, relay: Relay) -> None:
         self.relay = relay
@@ -302,7 +302,7 @@ def test_no_token_is_ever_written_down(tmp_path: Path) -> None:
 
 
 def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
-    """Small rows share pages: the gaps that half of them leave must be empty."""
+    """Small rows share pages: the gaps left by half of them must be empty."""
     dice = CountingDice()
     box = MailboxId(dice.token(16))
     shares = [
@@ -342,7 +342,7 @@ def test_id_withdrawn_before_its_post_is_refused_for_an_hour(
 def test_restored_relay_does_not_claim_that_an_id_was_never_posted(
     relay: Relay, clock: WoundClock, days: int
 ) -> None:
-    """The backup may have been older than the post, and somebody may have opened that."""
+    """The backup may be older than the post, and somebody may have opened that."""
     post, restored = Post(), HeldRestore(1, clock.now())
     at_once(relay.mail.together(lambda tx: tx.put(restored)))
     clock.wind(days=days)

@@ -1,4 +1,4 @@
-"""A store of blobs that refuses holds up neither the rows nor the blobs that it would let go."""
+"""A failing blob store delays neither rows nor the blobs that it can delete."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ from tests.carry.test_expire import arrive, found_in
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.mail import MemoryMail
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 SEALED = b"a letter that was deleted " * 20
@@ -37,7 +37,7 @@ LETTER = HeldLetter(
 
 
 class Refusing(MemoryBlobs):
-    """Does not let go of some, and notes whom it was asked for."""
+    """Refuses to delete some blobs, and records which it was asked for."""
 
     def __init__(self, *stuck: str) -> None:
         super().__init__()
@@ -50,14 +50,14 @@ class Refusing(MemoryBlobs):
 
 
 class Silent(MemoryBlobs):
-    """A bucket that is away: it never says so."""
+    """An unreachable bucket that never answers."""
 
     async def drop(self, _: str) -> None:
         await asyncio.Event().wait()
 
 
 async def leave(relay: Relay, *names: str) -> None:
-    """Names that are due, the first one longest."""
+    """Create due leftovers, the first one longest due."""
     first = relay.clock.now() - timedelta(seconds=len(names))
     for number, name in enumerate(names):
         row = Leftover(name, first + timedelta(seconds=number))
@@ -74,7 +74,7 @@ async def fails(relay: Relay) -> None:
 
 
 def test_orphan_blob_that_fails_is_retried_after_all_others(mail: RowStore) -> None:
-    """And is told; it goes a minute later, if the store lets it then."""
+    """The failure is reported; the blob is deleted a minute later, if the store allows it then."""
 
     async def story() -> None:
         clock, blobs = WoundClock(), Refusing("a", "b")
@@ -98,7 +98,7 @@ def test_orphan_blob_that_fails_is_retried_after_all_others(mail: RowStore) -> N
 
 
 def test_unreachable_store_is_tried_three_times_only(mail: RowStore) -> None:
-    """Each may take minutes to fail. The next sweep asks for others first."""
+    """Each failure may take minutes. The next sweep tries others first."""
 
     async def story() -> None:
         clock, blobs = WoundClock(), Refusing(*"abcde")
@@ -159,7 +159,7 @@ def test_a_deleted_letter_is_off_the_medium_while_blobs_do_not_go(
 
 @pytest.mark.threat("account-takeover")
 def test_nor_does_a_bucket_that_says_nothing_keep_it_there(tmp_path: Path) -> None:
-    """What a running relay does each minute, while a blob is waited for."""
+    """The tasks of a running relay, while it waits for a blob."""
     with disk_relay(tmp_path, WoundClock()) as disk:
         relay = replace(disk, blobs=Silent())
 
@@ -176,7 +176,7 @@ def test_nor_does_a_bucket_that_says_nothing_keep_it_there(tmp_path: Path) -> No
 
 
 class Slow(MemoryBlobs):
-    """Takes its time for each blob, as a disk that is busy."""
+    """Takes time for each blob, like a busy disk."""
 
     async def drop(self, name: str) -> None:
         await asyncio.sleep(0.01)
@@ -209,7 +209,7 @@ ENDINGS = pytest.mark.parametrize("ending", [by_withdrawal, by_use, by_time, by_
 
 
 async def ended_with(blobs: MemoryBlobs, ending: Ending, *others: str) -> Relay:
-    """A relay at which a copy with a blob has just ended, while ``others`` were left over."""
+    """A relay at which a copy with a blob has just ended, beside ``others`` leftovers."""
     relay, post = replace(memory_relay(), blobs=blobs), Post()
     await arrive(relay, post, opens=1)
     await leave(relay, *others)
@@ -219,7 +219,7 @@ async def ended_with(blobs: MemoryBlobs, ending: Ending, *others: str) -> Relay:
 
 @ENDINGS
 def test_ending_a_message_does_not_wait_for_other_blobs(ending: Ending) -> None:
-    """A stranger's mailbox, deleted, may leave ten thousand."""
+    """A stranger's deleted mailbox may leave ten thousand."""
 
     async def story() -> None:
         others = [f"{number:04}" for number in range(1000)]
@@ -232,7 +232,7 @@ def test_ending_a_message_does_not_wait_for_other_blobs(ending: Ending) -> None:
 
 
 class Away(MemoryBlobs):
-    """A bucket that says so."""
+    """An unreachable bucket that says so."""
 
     async def drop(self, _: str) -> None:
         raise DiskFailed
@@ -243,7 +243,7 @@ class Away(MemoryBlobs):
 def test_unreachable_store_does_not_keep_messages_from_ending(
     store: type[MemoryBlobs], ending: Ending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor does whoever ended it hear of the store: the rows are gone. Its bytes go later."""
+    """Its sender hears nothing of the store: the rows are gone, and the bytes follow later."""
     monkeypatch.setattr("entrenous.carry.expire._SOON_S", 0.05)
 
     async def story() -> None:
@@ -260,7 +260,7 @@ def test_unreachable_store_does_not_keep_messages_from_ending(
 def test_large_mailbox_is_deleted_while_the_store_is_unresponsive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It goes in parts, and is not waited for once for each."""
+    """It is deleted in batches, without waiting for the store in each."""
     monkeypatch.setattr("entrenous.carry.expire._SOON_S", 0.3)
 
     async def story() -> None:

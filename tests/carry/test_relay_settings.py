@@ -1,4 +1,4 @@
-"""A relay's settings: every one is in the default file, and none that is wrong passes."""
+"""A relay's settings: the default file has all of them, and no wrong one is accepted."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""A relay that was put back forgets what may have ended since its backup."""
+"""A restored relay forgets what may have ended since its backup."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -31,7 +31,7 @@ from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
 from tests.carry.minute import expire
 from tests.carry.relays import CountingDice, Post, WoundClock, new_relay, run, stored_blobs, stream
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 NOTHING: frozenset[str] = frozenset()
@@ -107,7 +107,9 @@ def test_no_one_time_key_is_handed_out_twice_after_a_restore(relay: Relay) -> No
 def test_a_copy_for_another_device_that_comes_later_opens_no_more(
     relay: Relay, *, opened: bool
 ) -> None:
-    """It had waited in the outbox; the first may have been opened before the backup, or after."""
+    """It had waited in the outbox; the first copy may have been opened before the backup, or
+    after.
+    """
     first, second = posted(relay, opens=1), Post(dice=CountingDice(1000))
     second.group = first.group
     if opened:
@@ -152,7 +154,7 @@ def test_with_shares_nothing_is_lost(relay: Relay) -> None:
 
 
 def test_envelope_whose_blob_is_missing_is_closed(relay: Relay) -> None:
-    """The backup names a blob whose bytes were gone a moment later: used up, or taken back."""
+    """The backup names a blob that was deleted a moment later: used up, or taken back."""
     gone, there = posted(relay), posted(relay, dice=1000)
     held = run(relay.mail.look(lambda view: view.get(HeldBlob, gone.blob_id)))
     assert held is not None

@@ -1,4 +1,4 @@
-"""What is answered past the parser is what the parser would have read; the rest is left to it."""
+"""Buffered requests are exactly what the parser would have read; the rest is left to it."""
 
 import asyncio
 from collections.abc import Callable
@@ -91,7 +91,7 @@ def test_plain_requests_are_taken() -> None:
 
 
 class Socket(asyncio.Transport):
-    """What a protocol writes to."""
+    """Records what a protocol writes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class Socket(asyncio.Transport):
 
 
 class App:
-    """Takes what is asked of ``/held``, and answers when it is let."""
+    """Accepts requests for ``/held``, and answers them when allowed."""
 
     def __init__(self) -> None:
         self.held: list[tuple[BufferedRequest, Tell]] = []

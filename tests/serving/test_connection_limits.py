@@ -1,4 +1,4 @@
-"""Who says nothing, or hardly anything, holds no connection for long, and never the last one."""
+"""Silent or slow clients hold no connection for long, and never the last one."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from entrenous.serving.buffered_requests import BufferedProtocol
 from entrenous.serving.connection_limits import Connections, connections_max
 from tests.serving.test_buffered_requests import GET, OTHER, PUT, App, Socket
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 HALF = b"PUT /other HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n"
@@ -34,7 +34,7 @@ class Wire(Socket):
 
 
 class Reads(App):
-    """By the parser, it reads a whole body before it answers; or says no before that."""
+    """Served by the parser, it reads the whole body before it answers; or refuses before that."""
 
     early = False
 
@@ -45,7 +45,7 @@ class Reads(App):
 
 
 class Room:
-    """A server's connections, and the time on its clock."""
+    """A server's connections, and its clock."""
 
     def __init__(self, most: int = 100) -> None:
         self.app, self.crowd, self.passed = Reads(), Connections(most), 0.0
@@ -112,7 +112,7 @@ def test_a_connection_without_a_whole_head_is_closed_after_ten_seconds() -> None
 
 @pytest.mark.parametrize("first", [PUT, OTHER])
 def test_idle_connection_stays_open_for_the_keep_alive_time(first: bytes) -> None:
-    """Past the parser and by it; then the next head has ten seconds of its own."""
+    """With buffered and parsed requests; then the next head has ten seconds of its own."""
 
     async def work(room: Room) -> None:
         idle, blank, next_ = (room.comes(first) for _ in range(3))
@@ -131,7 +131,7 @@ def test_idle_connection_stays_open_for_the_keep_alive_time(first: bytes) -> Non
 
 
 def test_connection_being_answered_is_not_late() -> None:
-    """As a device that waits a minute for a letter does."""
+    """As when a device waits a minute for a letter."""
 
     async def work(room: Room) -> None:
         waits, brings = room.comes(PUT), room.comes(HALF)
@@ -171,7 +171,7 @@ def test_client_that_reads_nothing_for_a_minute_is_closed() -> None:
 def test_connections_with_most_unread_bytes_are_closed_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Also when they are being answered, or are closed and only wait for the rest to be read."""
+    """Also those that are being answered, or are closed and wait for the rest to be read."""
     monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_MAX", 1000)
 
     async def work(room: Room) -> None:
@@ -286,7 +286,7 @@ def test_a_long_head_and_a_long_body_are_read_whole() -> None:
 
 
 def test_longest_waiting_connection_is_closed_when_full() -> None:
-    """Whatever it waits with: silence, half a head, or a body of which little came."""
+    """Whether it is silent, sent half a head, or a body of which little arrived."""
 
     async def work(room: Room) -> None:
         busy, large = room.comes(PUT), room.comes(HALF, b"x" * 70_000)
@@ -316,7 +316,7 @@ def test_new_connection_is_refused_when_none_can_be_closed() -> None:
 
 @pytest.fixture
 def files(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[int, int]]]:
-    """Say how many files there may be; what is asked for is noted, and not done."""
+    """Simulate a limit of open files; requests to raise it are recorded and not carried out."""
     asked: list[tuple[int, int]] = []
 
     def given(soft: int, hard: int) -> list[tuple[int, int]]:

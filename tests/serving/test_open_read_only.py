@@ -1,4 +1,4 @@
-"""A look at a relay's database leaves no file behind and sees what is there."""
+"""Reading a relay's database leaves no file behind and sees what is there."""
 
 import asyncio
 from pathlib import Path
@@ -10,7 +10,7 @@ from entrenous.carry.mailbox import create_mailbox
 from entrenous.serving.host_checks import open_read_only
 from tests.carry.relays import Post, WoundClock, disk_relay
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 

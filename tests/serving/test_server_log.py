@@ -1,4 +1,4 @@
-"""What a relay writes down: events, statuses, size classes; never an address."""
+"""What a relay logs: events, statuses, size classes; never an address."""
 
 import io
 import json
@@ -15,7 +15,7 @@ def answer(log: logging.Logger) -> None:
 
 
 def library() -> None:
-    """As asyncio and uvicorn do: with a peer in the message, and an error."""
+    """Log as asyncio and uvicorn do: with a peer in the message, and an error."""
     why = ConnectionResetError("peer 203.0.113.7 went away")
     logging.getLogger("asyncio").error("lost %s", "203.0.113.7:4711", exc_info=why)
 

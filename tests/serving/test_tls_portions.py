@@ -1,4 +1,4 @@
-"""What is written in TLS and not read is counted, stays in order, and comes whole."""
+"""What is written in TLS and not read is counted, stays in order, and arrives completely."""
 
 import asyncio
 import socket
@@ -21,7 +21,7 @@ NOT_COUNTED = 1 << 20  # a portion or two, and what lies in both sockets
 
 
 class Below:
-    """A transport of TLS, and how many writes it has room for."""
+    """A TLS transport with room for that many writes."""
 
     def __init__(self, room: int) -> None:
         self.room, self.said, self.closed = room, b"", False
@@ -76,7 +76,7 @@ def test_aborted_writer_writes_nothing_more() -> None:
 
 
 class Server(asyncio.Protocol):
-    """Writes to whoever comes, and closes."""
+    """Writes to each client, and closes."""
 
     def __init__(self) -> None:
         self.full, self.lost = False, asyncio.Event()

@@ -169,7 +169,7 @@ FRAME = Frame((FrameFile("image/jpeg", 7, FileRole.PICTURE),), "For you")
 
 
 def changed(encoded: bytes, key: int, value: object) -> bytes:
-    """The same map with one value replaced; None of the keys is added by accident."""
+    """Return the map with one existing value replaced."""
     fields = decode(encoded)
     assert key in fields
     return encode({**fields, key: value})

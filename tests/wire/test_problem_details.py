@@ -1,4 +1,4 @@
-"""Errors travel as problems and come back as themselves, whatever a relay writes into them."""
+"""Errors are read back from problem documents, whatever a relay writes into them."""
 
 from datetime import UTC, datetime
 

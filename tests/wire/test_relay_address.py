@@ -1,4 +1,4 @@
-"""Addresses of relays: what a stranger's card may name, and what would break a look-up."""
+"""Relay addresses: what a stranger's card may name, and what would break name resolution."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every body of the relay's interface: it comes back, and nothing else is taken for it."""
+"""Every body of the relay's interface: it is read back, and nothing else is accepted."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""How much of a blob came: exactly two counts."""
+"""The progress of an upload: exactly two counts."""
 
 import pytest
 from hypothesis import given

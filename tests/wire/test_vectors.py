@@ -1,4 +1,4 @@
-"""The kit of tests/vectors/wire: what others must read as we do."""
+"""The test vectors in tests/vectors/wire, which other implementations must read as we do."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The commands of an operator whose relays share a PostgreSQL."""
+"""The relay commands when several relays share a PostgreSQL."""
 
 import asyncio
 import sys
@@ -14,13 +14,13 @@ from tests.carry.operate.test_backup_files import fill
 from tests.carry.relays import Post
 from tests.postgres import Cluster
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 
 @pytest.fixture
 def settings(tmp_path: Path, postgres: Cluster) -> Path:
-    """Of two relays, one of which has taken a message."""
+    """Settings of two relays, one of which has accepted a message."""
     url = postgres.fresh()
     path = tmp_path / "relay.toml"
     path.write_text(f'database = "{url}"\nlisten = "127.0.0.1:0"\nfree_mb_min = 0\n')

@@ -1,4 +1,4 @@
-"""``relay init``, ``check`` and ``stats``: what they print, and how they end."""
+"""``relay init``, ``check`` and ``stats``: what they print, and their exit statuses."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from entrenous.wire.encodings import to_base64url
 from tests.carry.operate.test_backup_files import fill
 from tests.carry.relays import Post, WoundClock, disk_relay
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 
@@ -23,7 +23,7 @@ def does(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Of a relay with one message in it."""
+    """The folder of a relay with one message."""
     with disk_relay(tmp_path / "relay", WoundClock()) as relay:
         asyncio.run(fill(relay, Post()))
     (tmp_path / "relay").chmod(0o700)

@@ -1,4 +1,4 @@
-"""A page of letters is as short as it has to be for nobody to fill a relay's memory with pages."""
+"""A page of letters is limited so that nobody can fill a relay's memory with pages."""
 
 import pytest
 
@@ -10,12 +10,12 @@ from entrenous.carry.send_tokens import register_token
 from entrenous.crypto.hashing import lock_of
 from tests.carry.relays import Post, new_relay, run
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
 def pages(relay: Relay, post: Post, limit: int = PAGE_MAX) -> list[list[int]]:
-    """The sequences on each page that an owner gets who asks on until one is empty."""
+    """Return the sequences on each page until an empty one."""
     found, after = list[list[int]](), 0
     while page := run(waiting_envelopes(post.mailbox, post.owner, after, limit, relay)):
         found.append([one.sequence for one in page])
@@ -24,7 +24,7 @@ def pages(relay: Relay, post: Post, limit: int = PAGE_MAX) -> list[list[int]]:
 
 
 def relay_with(post: Post, *sizes: int) -> Relay:
-    """Letters of so many bytes wait at it."""
+    """Return a relay with waiting letters of these sizes."""
     relay = new_relay()
     run(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     run(register_token(post.mailbox, post.owner, post.granted(), relay))

@@ -1,4 +1,4 @@
-"""A blob is kept from the moment that its relay says so, whatever interrupts the saying."""
+"""An acknowledged blob is kept, whatever interrupts the acknowledgement."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -43,12 +43,12 @@ from tests.carry.relays import (
 )
 from tests.in_memory.courier import at_once
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
 class Interrupted:
-    """A store that does what it is asked for the ``at``-th time, while its caller is cancelled."""
+    """A store that completes its ``at``-th operation while the caller is cancelled."""
 
     def __init__(self, store: RowStore, at: int) -> None:
         self._store, self._left = store, at
@@ -191,7 +191,9 @@ def test_upload_cannot_be_resumed_after_a_day() -> None:
 def test_upload_interrupted_anywhere_arrives_unchanged(
     breaks: list[tuple[int, int]],
 ) -> None:
-    """Each time it goes on at most where it was, as who was not told all that came."""
+    """Each resumption starts at most where the upload stopped, as if the client knew less than
+    arrived.
+    """
     relay, post = memory_relay(), Post()
     at_once(ready(relay, post))
     came = 0
@@ -215,7 +217,7 @@ class Crowded(FileBlobs):
 def test_below_the_operators_minimum_no_blob_is_taken(
     tmp_path: Path, least: int, *, fits: bool
 ) -> None:
-    """And letters still are: they are small, and what empties mailboxes."""
+    """Letters are still accepted: they are small, and people need them to empty their mailboxes."""
     post = Post()
     limits = Limits(free_bytes_min=least)
     relay = replace(new_relay(), blobs=Crowded(tmp_path / "blobs"), limits=limits)
@@ -235,7 +237,9 @@ async def broken(data: bytes) -> AsyncIterator[bytes]:
 
 
 class LikeABucket(FileBlobs):
-    """What came of a broken upload lies there afterwards, also if it was dropped meanwhile."""
+    """A store that keeps what arrived of a broken upload, even if the blob was dropped
+    meanwhile.
+    """
 
     async def keep(self, name: str, *what: Any) -> None:  # type: ignore[override]
         try:
@@ -290,7 +294,7 @@ def test_unwanted_upload_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Flaky(FileBlobs):
-    """A bucket that failed when it had taken what came."""
+    """A bucket that fails after it has stored everything."""
 
     async def keep(self, name: str, *what: Any) -> None:  # type: ignore[override]
         try:
@@ -331,7 +335,7 @@ def test_slow_unwanted_upload_ends_within_a_minute() -> None:
 
 
 def test_upload_continues_while_the_database_is_unreachable() -> None:
-    """Whether it is still wanted is asked again a minute later."""
+    """It checks again a minute later whether the upload is still wanted."""
     clock, post = WoundClock(), Post()
     relay = new_relay(clock)
     look, asked = relay.mail.look, list[str]()

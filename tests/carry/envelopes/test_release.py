@@ -1,4 +1,4 @@
-"""A share is given out as often as it may be, whoever races for it."""
+"""A share is released as often as it may be, however many requests race for it."""
 
 import asyncio
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_attempts_beyond_the_thousandth_open_uncounted() -> None:
 
 
 def test_an_opening_that_is_over_is_not_gone_on_with() -> None:
-    """Two copies of a disk know one attempt; a repeat that comes late uses up nothing."""
+    """Two copies of a disk know one attempt; a late repeat uses up nothing."""
     relay, post = new_relay(), Post()
     run(arrive(relay, post, 2))
     attempt = post.attempt()

@@ -1,4 +1,4 @@
-"""Openings of one message count for a person: over the envelopes of all her devices."""
+"""Openings of one message count for a person, over the envelopes of all her devices."""
 
 import asyncio
 from dataclasses import replace
@@ -30,7 +30,7 @@ CONTENT = (HeldShare, HeldAttempt, HeldBlob)
 
 
 def devices(number: int, until: int = 7) -> list[Post]:
-    """One message on its way to so many devices of one person."""
+    """One message for several devices of one person."""
     dice = CountingDice()
     posts = [Post(until=NOON + timedelta(days=until), dice=dice) for _ in range(number)]
     for post in posts:
@@ -119,7 +119,7 @@ def test_group_refuses_a_different_number_of_openings() -> None:
 
 
 def more_of(post: Post, number: int) -> list[Envelope]:
-    """Envelopes to one mailbox, all in one group, as no person has devices."""
+    """Envelopes for one mailbox, all in one group, more than a person has devices."""
     names = [EnvelopeId(post.dice.token(16)) for _ in range(number)]
     return [replace(post.envelope(1, blobs=False), id=name) for name in names]
 
@@ -129,7 +129,7 @@ def more_of(post: Post, number: int) -> list[Envelope]:
 def test_concurrent_shares_never_exceed_the_groups_limit(
     mail: RowStore, bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever ends a group looks at all of it in one go, and whoever comes meanwhile waits."""
+    """Ending a group reads all of it in one transaction, and other requests wait meanwhile."""
     monkeypatch.setattr(f"entrenous.carry.send_tokens.{bound}", 25)
     relay, post = replace(memory_relay(), mail=mail), Post()
 
@@ -146,7 +146,7 @@ def test_concurrent_shares_never_exceed_the_groups_limit(
 
 @pytest.mark.usefixtures("socket_enabled")
 def test_fetched_letters_free_no_room_in_a_group(tmp_path: Path) -> None:
-    """So nobody fills one with thousands of shares, of which each post would look at all."""
+    """So nobody fills a group with thousands of shares, which each post would read."""
     post = Post()
 
     async def story(relay: Relay) -> None:
@@ -209,7 +209,7 @@ TRY = st.sampled_from([bytes([n]) * 16 for n in range(2)])
 
 
 class Household(RuleBasedStateMachine):
-    """Three devices of one person, beside the shortest account of what they are promised."""
+    """Three devices of one person, compared with the simplest model of the promise."""
 
     @initialize(opens=st.integers(1, 3))
     def post(self, opens: int) -> None:

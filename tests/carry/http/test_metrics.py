@@ -1,4 +1,4 @@
-"""Figures for Prometheus: they count, and they name nobody."""
+"""Metrics for Prometheus: they count, and name nobody."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from entrenous.wire.encodings import to_base64url
 from tests.carry.relays import Post, fetched, memory_relay
 from tests.in_memory.courier import memory_courier
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 URL = "https://relay.test"
@@ -36,7 +36,7 @@ def meters() -> Metrics:
 
 @pytest.fixture
 def post(relay: Relay, meters: Metrics) -> Post:
-    """A day of everything: a mailbox, a blob, a letter, an opening, a wrong token."""
+    """Do one of everything: a mailbox, a blob, a letter, an opening, a wrong token."""
     post, courier = Post(), memory_courier({URL: relay_app(relay, meters.answered)})
     courier.create_mailbox(URL, post.mailbox, post.owner)
     courier.register_token(URL, post.mailbox, post.owner, post.granted())
@@ -77,7 +77,7 @@ def test_metrics_count_answers_and_stored_rows(relay: Relay, meters: Metrics) ->
 
 
 def test_metrics_show_the_time_of_the_last_sweep(relay: Relay, meters: Metrics) -> None:
-    """So that a monitor, which has a clock of its own, sees that a relay does not believe its."""
+    """So a monitor, which has its own clock, sees that a relay distrusts its clock."""
     asyncio.run(expire_due(relay))
     swept = re.search(r"entrenous_swept_at (\d\S+)", scraped(metrics_app(meters, relay)))
     assert swept is not None

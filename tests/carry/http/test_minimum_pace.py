@@ -1,4 +1,4 @@
-"""A slow body goes on, and one that is next to silent does not."""
+"""A slow body continues, and an almost silent one does not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +21,7 @@ from tests.in_memory.courier import memory_courier
 
 
 async def passed(sizes: Sequence[int], each_s: float, stored_s: float) -> int:
-    """How many bytes pass of pieces that come after so long, and are stored for so long each."""
+    """Return how many bytes pass of pieces with these delays and storage times."""
     clock, came = [0.0], 0
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -35,7 +35,7 @@ async def passed(sizes: Sequence[int], each_s: float, stored_s: float) -> int:
     return came
 
 
-@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets
+@pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
 def test_upload_at_minimum_pace_continues_however_slow_the_store() -> None:
     half = PACE_BYTES_MIN // 2
     assert asyncio.run(passed([half] * 20, PACE_S / 2 - 1, 0)) == 20 * half

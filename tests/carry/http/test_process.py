@@ -1,4 +1,4 @@
-"""A relay in a process of its own: killed, stopped, out of disk, behind TLS."""
+"""A relay in its own process: killed, stopped, out of disk space, behind TLS."""
 
 import signal
 import ssl
@@ -44,7 +44,7 @@ print("closed", flush=True)
 
 @contextmanager
 def relay_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A running relay and its URL; killed at the end if it still runs."""
+    """Start a relay and return its process and URL; kill it at the end if it still runs."""
     command = [sys.executable, "-c", RUN, str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -56,7 +56,7 @@ def relay_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 @dataclass
 class Sender:
-    """Posts letters one after the other, and remembers which were acknowledged."""
+    """Posts letters in sequence, and remembers which were acknowledged."""
 
     url: str
     post: Post
@@ -91,7 +91,7 @@ def soon() -> datetime:
 
 @pytest.mark.threat("relay-killed")
 def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
-    """Three kills amid four senders: all acknowledged letters are there, each of them once."""
+    """After three kills with four senders, every acknowledged letter is there exactly once."""
     post = Post(until=soon(), sealed=CountingDice().token(4096))
     senders: list[Sender] = []
     for round_ in range(3):
@@ -124,7 +124,7 @@ def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Pat
 
 
 def with_ids_from(post: Post, sender: int) -> Post:
-    """The same mailbox and token, other ids."""
+    """Return the same mailbox and token with other ids."""
     mine = Post(until=post.until, sealed=post.sealed)
     mine.mailbox, mine.token = post.mailbox, post.token
     mine.dice = CountingDice(1_000_000 * (sender + 1))
@@ -201,7 +201,7 @@ def test_an_old_tls_is_not_spoken() -> None:
 
 
 def test_large_blob_is_transferred_unchanged(tmp_path: Path) -> None:
-    """Ten megabytes up and down; it is not in the database, and gone once it is finished."""
+    """Ten megabytes up and down; they are not in the database, and gone once finished."""
     post = Post()
     post.blob = CountingDice().token(10_000_000)
     with (

@@ -1,4 +1,4 @@
-"""The relay's HTTP as strangers may use it: statuses, problems, ranges, limits, silence."""
+"""The relay's HTTP interface as strangers may use it: statuses, problems, ranges, limits, logs."""
 
 import logging
 
@@ -147,7 +147,7 @@ def test_head_request_returns_the_length_without_reading(web: httpx.Client, post
 
 
 def test_body_is_not_read_beyond_its_limit(relay: Relay) -> None:
-    """An endless body is refused after a few pieces; nothing waits for its end."""
+    """An endless body is refused after a few pieces."""
     pieces = 0
 
     async def receive() -> dict[str, object]:
@@ -192,7 +192,7 @@ BODIES = [
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_malformed_request_is_400(web: httpx.Client, body: bytes) -> None:
+def test_malformed_mailbox_body_is_400(web: httpx.Client, body: bytes) -> None:
     answer = web.put(f"{URL}/v1/mailboxes/{to_base64url(bytes(16))}", content=body)
     assert answer.status_code == 400
     assert answer.json()["type"] == "urn:entrenous:malformed:not-understood"
@@ -292,7 +292,7 @@ def test_request_without_protocol_header_may_only_read_the_status(
 
 
 def test_unknown_path_is_a_404_problem_document(web: httpx.Client) -> None:
-    """Also those of which only a slash is wrong: what was asked with a token leads nowhere else."""
+    """Also if only a slash is wrong: a request with a token is never redirected."""
     box = f"/v1/mailboxes/{to_base64url(bytes(16))}"
     no_more = ("/v1/status/", f"{box}/card/", f"{box}/envelopes/", f"{box}/wake//")
     for path in ("/", "/v1", "/v2/status", "/v1/mailboxes/", *no_more):
@@ -338,7 +338,7 @@ def test_a_bug_is_500_and_logged_without_values(
 
 @pytest.mark.usefixtures("socket_enabled")
 def test_implausible_clock_is_logged(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
-    """Once a minute, in days and no more; what failed is another event."""
+    """Once a minute, with the number of days only; a failed sweep is another event."""
     at_once(expire_due(relay))
     relay.clock.wind(days=400)  # type: ignore[attr-defined]
     with served(relay_app(relay)):  # type: ignore[arg-type]

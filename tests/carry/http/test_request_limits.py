@@ -1,4 +1,4 @@
-"""What an operator set is what strangers meet: closed mailboxes, quotas, a full disk, a floor."""
+"""The operator's settings as clients meet them: closed mailboxes, quotas, a full disk, a floor."""
 
 import asyncio
 from collections.abc import AsyncIterator, MutableMapping
@@ -22,7 +22,7 @@ from tests.in_memory.courier import at_once, memory_courier
 
 
 def met(limits: Limits, post: Post, blobs: MemoryBlobs | None = None) -> Relay:
-    """A relay in which Ana has a mailbox, before the operator set these limits."""
+    """A relay in which Ana has a mailbox, created before the operator set these limits."""
     relay = memory_relay()
     courier = memory_courier({URL: relay_app(relay)})
     courier.create_mailbox(URL, post.mailbox, post.owner)
@@ -84,9 +84,9 @@ def test_below_the_minimum_blobs_are_507_and_letters_still_come() -> None:
     memory_courier({URL: relay_app(relay)}).post(URL, post.token, post.letter())
 
 
-@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets
+@pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
 def test_concurrent_uploads_of_one_token_are_limited() -> None:
-    """The second upload is told to wait while the first one streams, and passes afterwards."""
+    """The second upload has to wait while the first one streams, and passes afterwards."""
     post, second = Post(), Post()
     second.blob_id = BlobId(bytes(16))
     app = relay_app(met(Limits(coming_bytes=9999), post))
@@ -128,12 +128,12 @@ def test_older_than_the_floor_is_turned_away_with_the_way_out(spoken: str, code:
         assert UPDATE in answer.json()["detail"]
 
 
-@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets
+@pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
 @pytest.mark.parametrize("wait_s", [30, 0.001])
 def test_stalled_upload_ends_and_can_be_resumed(
     monkeypatch: pytest.MonkeyPatch, wait_s: float
 ) -> None:
-    """Else whoever sends a little and then nothing, or next to it, holds memory for ever."""
+    """Otherwise a client that sends a little and then almost nothing would hold memory for ever."""
     monkeypatch.setattr("entrenous.carry.http.routes.PACE_S", 0.05)
     post = Post()
     app = relay_app(met(Limits(), post))
@@ -192,7 +192,7 @@ def test_large_body_is_not_read_without_a_valid_token(method: str, path: str, le
 
 
 def test_a_repeat_of_a_large_letter_still_needs_no_token() -> None:
-    """Its own post may have used it up."""
+    """Its own post may have used the token up."""
     post = Post(sealed=b"s" * 90_000)
     courier = memory_courier({URL: relay_app(met(Limits(), post))})
     letter = post.letter()
@@ -202,7 +202,7 @@ def test_a_repeat_of_a_large_letter_still_needs_no_token() -> None:
         courier.post(URL, post.other, post.letter())
 
 
-@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets
+@pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
 @pytest.mark.parametrize(("method", "path"), LARGE)
 def test_slow_body_times_out(monkeypatch: pytest.MonkeyPatch, method: str, path: str) -> None:
     monkeypatch.setattr("entrenous.carry.http.requests._BODY_S", 0.2)

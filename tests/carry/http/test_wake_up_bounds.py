@@ -1,4 +1,4 @@
-"""Whoever waits for letters at many mailboxes takes nobody else's place at a relay."""
+"""A client that waits at many mailboxes takes nobody else's place at a relay."""
 
 import json
 import socket
@@ -60,7 +60,7 @@ def open_files(pid: int) -> int:
 
 
 def answered_within(port: int) -> float:
-    """How many seconds a status request of somebody else takes, on a connection of its own."""
+    """Return how many seconds another client's status request takes, on its own connection."""
     began_s = time.monotonic()
     with httpx.Client(trust_env=False, timeout=5) as web:
         try:
@@ -71,8 +71,8 @@ def answered_within(port: int) -> float:
 
 
 def asked_for_two_seconds(port: int) -> Iterator[float]:
-    """As :func:`answered_within`, at least fifty times and for two seconds: whoever was thrown out
-    comes back after half a second.
+    """Call :func:`answered_within` at least fifty times and for two seconds, since dropped clients
+    come back after half a second.
     """
     began_s, asked = time.monotonic(), 0
     while asked < 50 or time.monotonic() < began_s + 2:
@@ -85,7 +85,9 @@ def asked_for_two_seconds(port: int) -> Iterator[float]:
 def test_a_neighbour_who_waits_everywhere_keeps_nobody_from_a_relay(
     tmp_path: Path, files: int, boxes: int
 ) -> None:
-    """Eight times at as many mailboxes as fill a relay with so many files; 512 do at its most."""
+    """Eight requests at each of as many mailboxes as fill a relay with so many files; 512 fill the
+    largest.
+    """
     with cramped_relay(tmp_path, files) as (pid, port), neighbour(port, mailboxes(port, boxes)):
         took = list(asked_for_two_seconds(port))
         assert open_files(pid) < files * 3 // 4

@@ -1,4 +1,4 @@
-"""A device that waits is woken, and learns nothing but that."""
+"""A waiting device is woken, and learns nothing but that."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ from entrenous.wire.relay_nouns import Envelope
 from tests.carry.http.test_relay_app import bearer
 from tests.carry.relays import Post, memory_relay
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 URL = "https://relay.test"
@@ -27,7 +27,7 @@ Story = Callable[[httpx.AsyncClient, Post, LocalWakeUps], Awaitable[Any]]
 
 
 def told(story: Story, relay: Relay | None = None) -> Any:
-    """Run a story at a relay in which Ana has a mailbox and Ben a token."""
+    """Run a scenario at a relay in which Ana has a mailbox and Ben a token."""
     bell, post = LocalWakeUps(), Post()
     served = relay or replace(memory_relay(), wake_ups=bell)
 

@@ -1,4 +1,4 @@
-"""The end of a mailbox: what its device could still have opened is gone, and stays gone."""
+"""The deletion of a mailbox: what its device could still have opened is gone, and stays gone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -36,7 +36,7 @@ from tests.carry.test_expire import OF_PEOPLE, blobs_in, count, found_in, parts_
 from tests.in_memory.courier import at_once
 from tests.in_memory.mail import Look, MemoryMail
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 DEVICE = DeviceId(b"D" * 16)
@@ -44,7 +44,7 @@ CLOSE, UNLOCK = Secret(b"c" * 32), Secret(b"u" * 32)
 
 
 async def arrive(relay: Relay, post: Post) -> None:
-    """One copy in a mailbox that has everything a mailbox can have."""
+    """Post one copy to a mailbox that has everything a mailbox can have."""
     await create_mailbox(post.mailbox, lock_of(post.owner), relay, lock_of(CLOSE))
     await register_token(post.mailbox, post.owner, post.granted(), relay)
     await make_lock(post.mailbox, post.owner, lock_of(UNLOCK), relay)
@@ -104,7 +104,7 @@ def test_closed_mailbox_leaves_only_its_name_and_tombstones(relay: Relay) -> Non
 
 
 class InParts(MemoryMail):
-    """Counts what each transaction drops; the one after ``breaks`` does not come: a crash."""
+    """Counts what each transaction drops; the one after ``breaks`` crashes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,7 +188,7 @@ def test_closing_a_mailbox_leaves_others_unchanged(relay: Relay) -> None:
 
 
 def test_upload_to_a_closed_mailbox_does_not_complete(relay: Relay) -> None:
-    """The mailbox goes between the first byte of an upload and its last."""
+    """The mailbox is deleted between the first byte of the upload and its last."""
     post = Post()
 
     async def cut_short() -> AsyncIterator[bytes]:
@@ -219,7 +219,7 @@ def test_closing_a_mailbox_deletes_incomplete_blobs(relay: Relay) -> None:
 
 @pytest.mark.threat("account-takeover")
 def test_the_key_is_not_on_the_medium_any_more(tmp_path: Path) -> None:
-    """Nor are letter, share and blob: every byte of the relay's folder is looked at."""
+    """Nor are letter, share and blob: every byte of the relay's folder is searched."""
     post = Post()
     with disk_relay(tmp_path, WoundClock()) as relay:
         asyncio.run(arrive(relay, post))

@@ -56,7 +56,7 @@ def opened(generation: int, number: int, *before: int) -> Opening:
 
 
 async def settle(relay: Relay) -> None:
-    """Ana's device: a mailbox, a close token, a lock."""
+    """Give Ana's device a mailbox, a close token and a lock."""
     await create_mailbox(BOX, lock_of(OWNER), relay, lock_of(CLOSE))
     await make_lock(BOX, OWNER, lock_of(UNLOCK), relay)
 
@@ -181,7 +181,7 @@ def test_missing_lock_cannot_be_renewed(relay: Relay) -> None:
 
 @pytest.mark.threat("database-changed")
 def test_only_what_was_deleted_is_said_to_be(relay: Relay) -> None:
-    """Another database knows nothing of a lock, and that is no word about its end."""
+    """Another database does not know the lock, but must not report it as deleted."""
     other = MailboxId(DICE.token(16))
     for box, said in ((other, NoSuchMailbox), (BOX, NoLock)):
         if box == BOX:
@@ -224,7 +224,7 @@ def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> No
 
 
 @pytest.mark.threat("stolen-device")
-@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through sockets
+@pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
 def test_of_fifty_that_race_ten_are_answered(tmp_path: Path) -> None:
     async def race(relay: Relay) -> list[object]:
         await settle(relay)
@@ -239,7 +239,7 @@ def test_of_fifty_that_race_ten_are_answered(tmp_path: Path) -> None:
 
 
 class Tries(RuleBasedStateMachine):
-    """Any order of questions, openings, resets and the end, against a plain count."""
+    """Any order of requests, unlocks, resets and the end, compared with a plain count."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -339,7 +339,7 @@ class TestTriesOnDisk(TriesOnDisk.TestCase):  # type: ignore[misc]
 
 
 def drawn() -> str:
-    """The table as docs/machines/device.md has it."""
+    """Parse the table in docs/machines/device.md."""
     arrows = [
         f"    {state.name.lower()} --> {after.name.lower()}: {event}"
         for (state, event), after in NEXT.items()

@@ -1,4 +1,4 @@
-"""One mailbox holds so much and no more; and what is refused finds room again."""
+"""A mailbox's limits; and what is refused finds room again later."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -23,7 +23,7 @@ from entrenous.wire.relay_nouns import BlobDeposit, Envelope, Prekeys, SendToken
 from tests.carry.minute import expire
 from tests.carry.relays import Post, WoundClock, new_relay, run, stream
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 RELAY_MD = Path(__file__).parents[3] / "docs/spec/relay.md"
@@ -93,7 +93,7 @@ def test_full_mailbox_blocks_no_other_and_loose_blobs_expire_in_a_day(
 def test_what_is_on_its_way_counts_and_gives_its_room_back(
     relay: Relay, post: Post, limit: Limit
 ) -> None:
-    """Many uploads that are begun and never ended must not pass where one could not."""
+    """Many uploads that begin and never end must not pass where one could not."""
     limit("LOOSE_BYTES_MAX", 9999)
 
     async def meanwhile() -> AsyncIterator[bytes]:
@@ -134,7 +134,7 @@ def test_letters_beyond_the_limit_are_refused(relay: Relay, post: Post, limit: L
 
 
 def shared(post: Post, *, group: bytes | None = None) -> Envelope:
-    """Another envelope to the same mailbox, with a share."""
+    """Another envelope for the same mailbox, with a share."""
     opens = None if group is None else 1
     share = ShareDeposit(post.share, lock_of(post.open), opens, group)
     return replace(post.letter(), share=share)
@@ -143,7 +143,7 @@ def shared(post: Post, *, group: bytes | None = None) -> Envelope:
 def test_shares_of_fetched_letters_count_against_the_limit(
     relay: Relay, post: Post, limit: Limit
 ) -> None:
-    """A letter without a share still comes."""
+    """A letter without a share is still accepted."""
     limit("SHARES_MAX", 2)
     kept = [shared(post), shared(post, group=post.group)]
     for one in kept:
@@ -160,7 +160,7 @@ def test_shares_of_fetched_letters_count_against_the_limit(
 
 
 def test_shares_beyond_a_groups_limit_are_refused(relay: Relay, post: Post, limit: Limit) -> None:
-    """One that is used up keeps none, and so is never full."""
+    """A used-up group keeps no shares, so it is never full."""
     limit("GROUP_SHARES_MAX", 2)
     first, second, third = (shared(post, group=post.group) for _ in range(3))
     for one in (first, second):

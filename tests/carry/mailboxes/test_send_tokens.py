@@ -1,4 +1,4 @@
-"""Many send tokens at once: each admits one envelope, and those that are dropped none."""
+"""Batches of send tokens: each token admits one envelope, and a dropped one none."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from entrenous.crypto.hashing import lock_of
 from entrenous.wire.relay_nouns import Prekeys, TokenBatch
 from tests.carry.relays import NOON, Post, WoundClock, new_relay, run
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 UNTIL = NOON + timedelta(days=100)
@@ -122,7 +122,7 @@ def test_a_batch_names_each_lock_once_and_not_too_many(size: int) -> None:
 def test_one_that_admits_one_envelope_claims_a_few_times_only(
     post: Post, relay: Relay, clock: WoundClock
 ) -> None:
-    """A claim whose answer was lost is made again; more than that is draining."""
+    """A claim whose answer was lost may be repeated; more than that is draining."""
     device = DeviceId(b"D" * 16)
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
     run(add_prekeys(post.mailbox, post.owner, device, keys, relay))

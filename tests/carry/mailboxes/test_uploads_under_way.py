@@ -1,4 +1,4 @@
-"""One token brings so much at the same time and no more."""
+"""The limit on what one token uploads at the same time."""
 
 import pytest
 from hypothesis import given

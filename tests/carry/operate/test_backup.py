@@ -1,4 +1,4 @@
-"""Save a relay and put it back: whole or not at all, and closed."""
+"""Back up a relay and restore it: completely or not at all, and closed."""
 
 import asyncio
 from datetime import timedelta
@@ -19,7 +19,7 @@ from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.operate.test_backup_files import fill
 from tests.carry.relays import Post
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
@@ -64,7 +64,7 @@ def test_with_shares_envelopes_stay_open(backup: Path, tmp_path: Path, post: Pos
 
 
 def test_a_backup_may_be_used_twice(backup: Path, tmp_path: Path) -> None:
-    """What the first relay deletes is a link of its own: the backup keeps the bytes."""
+    """The first restored relay deletes its own hard links: the backup keeps the bytes."""
     for name in ("one", "two"):
         restore_relay(backup, tmp_path / name, with_shares=False)
 

@@ -1,4 +1,4 @@
-"""A backup holds what one moment of a relay holds, and a damaged one is never put back."""
+"""A backup contains a snapshot of a relay, and a damaged backup is never restored."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from entrenous.carry.send_tokens import register_token
 from entrenous.crypto.hashing import lock_of, sha256
 from tests.carry.relays import NOON, Post, WoundClock, disk_relay, stream
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
@@ -32,7 +32,7 @@ async def fill(relay: Relay, post: Post) -> None:
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Relay]:
-    """A relay with one message in it, open while it is saved."""
+    """A relay with one message, open while it is saved."""
     with disk_relay(tmp_path / "relay", WoundClock()) as relay:
         asyncio.run(fill(relay, Post()))
         yield relay
@@ -137,7 +137,7 @@ def test_damaged_blob_is_left_out_and_the_rest_restored(tmp_path: Path, what: st
 
 
 def test_blob_arriving_during_backup_is_complete_or_absent(running: Relay, tmp_path: Path) -> None:
-    """Rows first: what came later is in neither, what was there is in both."""
+    """Rows are copied first: a later blob is in neither copy, an earlier one in both."""
     other = Post()
     other.dice.thrown = 500
     other.__post_init__()

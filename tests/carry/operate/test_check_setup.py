@@ -29,7 +29,7 @@ Change = Callable[[RelaySettings, Path], RelaySettings]
 
 @pytest.fixture
 def settings(tmp_path: Path) -> RelaySettings:
-    """Of a relay that is whole, with a certificate, and that does not run now."""
+    """Settings of a sound relay with a certificate that does not run now."""
     data = tmp_path / "relay"
     data.mkdir(mode=0o700)
     with disk_relay(data, WoundClock()) as relay:
@@ -227,7 +227,7 @@ def test_check_recognizes_served_metrics(settings: RelaySettings) -> None:
 
 
 def unprivileged(*command: str) -> tuple[int, str]:
-    """What the command says to an account without a superuser's rights."""
+    """Run the command without root's rights; return what it says."""
     give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
     every = [*give_up, sys.executable, "-m", "entrenous", "relay", *command]
     done = subprocess.run(every, capture_output=True, text=True, check=False)

@@ -22,7 +22,7 @@ from tests.carry.relays import CountingDice, stream
 from tests.in_memory.blobs import MemoryBlobs
 from tests.swift import Swift, swift
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 DATA = CountingDice().token(3_000_000)
@@ -63,7 +63,7 @@ class Bench:
 
 @pytest.fixture(params=["memory", "files", pytest.param("s3", marks=pytest.mark.real)])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    with asyncio.Runner() as runner:  # an event loop wakes itself through a pair of sockets
+    with asyncio.Runner() as runner:  # the event loop's wake-up channel is a socket pair
         store: BlobStore = MemoryBlobs()
         if request.param == "files":
             store = FileBlobs(tmp_path / "blobs")
@@ -137,7 +137,7 @@ def test_dropped_incomplete_blob_is_gone(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_second_upload_of_a_blob_is_refused_while_the_first_runs(bench: Bench) -> None:
-    """A device comes back before the relay has noticed that its first connection is gone."""
+    """A device reconnects before the relay has noticed that its first connection is gone."""
 
     async def slow(refused: list[bool]) -> AsyncIterator[bytes]:
         yield DATA[:2_000_000]
@@ -212,7 +212,7 @@ def test_bucket_limits_concurrent_uploads_of_one_mailbox() -> None:
 def test_two_relays_that_write_the_same_at_once_leave_it_whole(
     buckets: Swift, theirs: bytes, ends: type
 ) -> None:
-    """Each a store of its own, as two processes have it: neither knows that the other writes."""
+    """Each has its own store, as two processes do: neither knows that the other writes."""
     bucket = buckets.bucket()
     first, second = S3Blobs(bucket, 1 << 20), S3Blobs(bucket, 1 << 20)
 
@@ -244,7 +244,7 @@ def test_two_relays_that_write_the_same_at_once_leave_it_whole(
 
 
 def test_complete_blob_is_not_written_to_by_another_upload(tmp_path: Path) -> None:
-    """A slow upload of another's bytes, which began before the one that is kept had ended."""
+    """A slow upload of other bytes began before the upload that is kept had ended."""
     store = FileBlobs(tmp_path / "blobs")
 
     async def slow(go: asyncio.Event) -> AsyncIterator[bytes]:
@@ -274,7 +274,7 @@ def test_complete_blob_is_not_written_to_by_another_upload(tmp_path: Path) -> No
 
 
 def test_published_file_is_closed_by_its_writer(tmp_path: Path) -> None:
-    """Whoever waited for its lock meanwhile gets another file, and none that is kept."""
+    """Whoever waited for the lock meanwhile gets a new file."""
     first = PartialBlob(tmp_path / "name.part")
     first.write(DATA)
     with pytest.raises(TooMany):
@@ -306,7 +306,7 @@ def test_room_is_the_disks_free_space(tmp_path: Path) -> None:
 
 
 def test_a_cancelled_write_ends_before_its_file_is_closed(tmp_path: Path) -> None:
-    """Else the thread would write into whatever file has that descriptor next."""
+    """Otherwise the thread would write into the next file with that descriptor."""
     store = FileBlobs(tmp_path)
 
     async def story() -> None:
@@ -324,8 +324,7 @@ def test_a_cancelled_write_ends_before_its_file_is_closed(tmp_path: Path) -> Non
     asyncio.run(story())
 
 
-def test_blob_is_absent_or_complete_after_a_crash(tmp_path: Path) -> None:
-    """While the stream runs, nothing is there under the name."""
+def test_blob_is_absent_until_it_is_complete(tmp_path: Path) -> None:
     store, seen = FileBlobs(tmp_path), []
 
     async def watched() -> AsyncIterator[bytes]:

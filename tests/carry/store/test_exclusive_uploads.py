@@ -1,4 +1,4 @@
-"""Of the few places for uploads nobody has all."""
+"""Upload slots are few, and nobody gets all of them."""
 
 from contextlib import ExitStack
 

@@ -1,4 +1,4 @@
-"""What is behind a full page is not even read."""
+"""Letters beyond a full page are not even read."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,6 @@
-"""Whoever waited for the turn sees what was committed meanwhile, whatever the server's default."""
+"""A transaction that waited for the lock sees what was committed meanwhile, whatever the server's
+default isolation.
+"""
 
 import threading
 import time
@@ -22,7 +24,7 @@ WAITS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT grant
 
 @pytest.fixture(params=["read committed", "repeatable read", "serializable"])
 def url(request: pytest.FixtureRequest, postgres: Cluster) -> str:
-    """A database whose transactions are of that level, if they do not say theirs."""
+    """A database with that default isolation level."""
     url = postgres.fresh()
     with psycopg.connect(url, autocommit=True) as server:
         name = server.info.dbname
@@ -77,7 +79,7 @@ def test_starting_relay_sees_a_concurrent_schema_change(url: str) -> None:
 def _amid(
     waits: Callable[[], None], server: psycopg.Connection[Any], work: Callable[[], None]
 ) -> None:
-    """Do ``work`` while ``waits`` waits for the lock, and then wait until it has it."""
+    """Do ``work`` while ``waits`` waits for the lock, then wait until it has it."""
     thread = threading.Thread(target=waits, daemon=True)
     thread.start()
     while server.execute(WAITS).fetchone() != (1,):

@@ -1,4 +1,6 @@
-"""What only the PostgreSQL store has: an address, and commits that are seen before the disk."""
+"""What only the PostgreSQL store has: an address, and commits that are visible before they are
+durable.
+"""
 
 import asyncio
 import threading
@@ -29,7 +31,7 @@ from entrenous.serving.postgres_address import BadDatabaseAddress
 from tests.carry.relays import NOON
 from tests.postgres import Cluster, cluster
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 LETTER = HeldLetter(EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, b"sealed", NOON)
@@ -68,7 +70,6 @@ def empty(postgres: Cluster) -> str:
 
 
 def tables(url: str) -> set[str]:
-    """The names of all tables."""
     listed = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
     with psycopg.connect(url) as server:
         return {name for (name,) in server.execute(listed.encode())}
@@ -130,7 +131,7 @@ def test_other_schema_version_in_postgresql_is_refused_and_unchanged(
 
 @pytest.fixture(scope="module")
 def lazy() -> Iterator[Cluster]:
-    """A server that writes its log to the disk when it is asked to, and seldom else."""
+    """A server that writes its log to the disk only when asked, or seldom."""
     with cluster("-c wal_writer_delay=10s -c wal_writer_flush_after=1GB") as made:
         yield made
 
@@ -139,7 +140,7 @@ def lazy() -> Iterator[Cluster]:
 def test_what_another_relay_committed_is_durable_before_it_is_told(
     lazy: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other one has not flushed its log yet; who looks here is answered after that."""
+    """The other relay has not flushed its log yet; a read here is answered after that."""
     url, go = lazy.fresh(), threading.Event()
     with (
         closing(open_postgres(url)) as writer,
@@ -166,7 +167,7 @@ def test_what_another_relay_committed_is_durable_before_it_is_told(
 
 @pytest.mark.real
 def test_event_loop_runs_while_another_relay_holds_the_lock(lazy: Cluster) -> None:
-    """Looks are answered meanwhile, and what waits is written once the turn comes."""
+    """Reads are answered meanwhile, and pending work is written once the lock is free."""
     url = lazy.fresh()
     with (
         closing(open_postgres(url)) as store,
@@ -191,7 +192,7 @@ def test_event_loop_runs_while_another_relay_holds_the_lock(lazy: Cluster) -> No
 
 @pytest.mark.real
 def test_lock_is_retaken_after_its_connection_is_lost(lazy: Cluster) -> None:
-    """Whoever cuts the line between the turn and the group leaves no group without a turn."""
+    """A connection that is lost between lock and group leaves no group without the lock."""
     url = lazy.fresh()
     with (
         psycopg.connect(url, autocommit=True) as other,
@@ -213,7 +214,9 @@ def test_lock_is_retaken_after_its_connection_is_lost(lazy: Cluster) -> None:
 
 @pytest.mark.real
 def test_connection_left_without_its_partner_is_closed(lazy: Cluster) -> None:
-    """The server takes the first and has no room for the second; the next try is of both."""
+    """The server accepts the first connection and has no room for the second; the next try opens
+    both.
+    """
     url = lazy.fresh()
     made: list[psycopg.Connection[Any] | None] = []
 
@@ -257,7 +260,7 @@ def test_stopping_relay_does_not_wait_for_an_unreachable_database(
 
 @pytest.mark.real
 def test_combined_pages_are_returned_in_the_order_requested(lazy: Cluster) -> None:
-    """Each with its own place and limits; some are empty, and two begin with the same letter."""
+    """Each has its own start and limits; some are empty, and two begin with the same letter."""
     boxes = [MailboxId(bytes([number]) * 16) for number in range(5)]
     wanted = [
         (3, 0, 9, 99),

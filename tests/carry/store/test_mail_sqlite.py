@@ -1,4 +1,4 @@
-"""What only the SQLite store has: a file, its schema, its size, and what is left in it."""
+"""What only the SQLite store has: a file, its schema, its size, and its deleted bytes."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from entrenous.carry.store.sqlite_rows import open_sqlite
 from entrenous.carry.store.statements import Query, SqliteStatements
 from tests.carry.relays import NOON
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
 
 BOX = MailboxId(b"M" * 16)
@@ -56,7 +56,7 @@ def test_rows_survive_and_only_their_owner_reads_them(
 def test_nothing_in_the_file_says_in_which_order_letters_came(
     tmp_path: Path, runner: asyncio.Runner
 ) -> None:
-    """Neither the numbers that SQLite gives to rows, nor where they lie after a sweep."""
+    """Neither rowids nor the positions of rows after a sweep."""
     store = open_sqlite(tmp_path / "mail.db")
     came = [random.Random(number).randbytes(16) for number in range(40)]
     for number, name in enumerate(came):
@@ -79,7 +79,7 @@ def test_nothing_in_the_file_says_in_which_order_letters_came(
 def test_every_answer_waits_for_the_disk(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody is answered while the log is being synced, neither who writes nor who looks."""
+    """No write and no read is answered while the log is being synced."""
     store, syncing, done = open_sqlite(tmp_path / "mail.db"), threading.Event(), threading.Event()
     fdatasync = os.fdatasync
 
@@ -117,7 +117,7 @@ def test_every_answer_waits_for_the_disk(
 def test_reads_between_groups_fail_after_a_failed_sync(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looks that wait for a group run on the writer's own connection, before the next group."""
+    """Reads that wait for a group run on the writer's connection, before the next group."""
     store, syncing, done = open_sqlite(tmp_path / "mail.db"), threading.Event(), threading.Event()
     errors = [None, OSError(errno.EIO, "broken")]
 
@@ -186,7 +186,7 @@ def test_a_reader_cannot_write(tmp_path: Path, runner: asyncio.Runner) -> None:
 def test_full_disk_refuses_large_writes_and_accepts_small_ones(
     tmp_path: Path, runner: asyncio.Runner
 ) -> None:
-    """One group: the large letters fail, the acknowledgement beside them succeeds."""
+    """In one group the large letters fail, and the acknowledgement beside them succeeds."""
     store = open_sqlite(tmp_path / "mail.db", bytes_max=600_000)
     runner.run(store.together(lambda tx: tx.put(LETTER)))
 
@@ -208,7 +208,7 @@ def test_full_disk_refuses_large_writes_and_accepts_small_ones(
 
 
 def test_mailbox_sums_use_an_index_without_reading_rows(tmp_path: Path) -> None:
-    """The two sums run for every upload: each within one mailbox's part of an index."""
+    """Both sums run for every upload, each within one mailbox's part of an index."""
     store = open_sqlite(tmp_path / "mail.db")
     for kind, names, given in (
         (HeldBlob, ("mailbox", "envelope"), (BOX, None)),
@@ -226,7 +226,7 @@ def test_mailbox_sums_use_an_index_without_reading_rows(tmp_path: Path) -> None:
 
 
 def letters_of_many_sizes(dice: random.Random) -> list[HeldLetter]:
-    """Each with bytes of its own in front and at its end."""
+    """Letters with their own bytes at the beginning and the end."""
     return [
         HeldLetter(EnvelopeId(dice.randbytes(16)), BOX, n, dice.randbytes(300 + n * 97), NOON)
         for n in range(60)
@@ -243,9 +243,8 @@ def remains(path: Path, letters: list[HeldLetter]) -> int:
 def test_a_row_that_was_moved_before_it_was_dropped_leaves_nothing(
     tmp_path: Path, runner: asyncio.Runner, seed: int
 ) -> None:
-    """Rows that go make SQLite move others between pages; its secure_delete misses what was there.
-
-    With these seeds, SQLite 3.46 leaves the beginning of a dropped letter in the file.
+    """Deletions make SQLite move other rows between pages, and secure_delete misses their old
+    places. With these seeds, SQLite 3.46 leaves the beginning of a deleted letter in the file.
     """
     store, dice = open_sqlite(tmp_path / "mail.db"), random.Random(seed)
     letters = letters_of_many_sizes(dice)
@@ -290,7 +289,7 @@ def test_failed_rewrite_is_retried_later(
     small_bytes: int,
     tried: list[int],
 ) -> None:
-    """A large one keeps everybody from writing, for a while and in vain: not every minute."""
+    """A large rewrite blocks all writers, here in vain: not every minute."""
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SMALL_BYTES", small_bytes)
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._LARGE_EVERY", 3)
     store, asked = open_sqlite(tmp_path / "mail.db"), []
@@ -316,7 +315,7 @@ def test_failed_rewrite_is_retried_later(
 def test_a_rewrite_copies_rows_to_no_other_folder(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite's own choice would be /var/tmp, on a disk that nobody looks at."""
+    """SQLite's own choice would be /var/tmp, on a disk that nobody watches."""
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._CACHE_KIB", 64)
     folder = tmp_path / "ana's relay"
     store, copied_to = open_sqlite(folder / "mail.db"), set[Path]()
@@ -339,7 +338,7 @@ def test_a_rewrite_copies_rows_to_no_other_folder(
 
 
 def test_an_idle_database_is_not_rewritten(tmp_path: Path, runner: asyncio.Runner) -> None:
-    """But once after it was opened: what an earlier process dropped may still be there."""
+    """Except once after opening: rows that an earlier process deleted may still be there."""
     path = tmp_path / "mail.db"
     store = open_sqlite(path)
     runner.run(store.scrub())
@@ -353,7 +352,7 @@ def test_an_idle_database_is_not_rewritten(tmp_path: Path, runner: asyncio.Runne
 
 
 def test_a_scrub_waits_for_a_reader(tmp_path: Path, runner: asyncio.Runner) -> None:
-    """Somebody who is just looking does not keep the log from being emptied."""
+    """A read does not keep the log from being emptied."""
     path, looking = tmp_path / "mail.db", threading.Event()
     store = open_sqlite(path)
     runner.run(store.together(lambda tx: tx.put(LETTER)))

@@ -1,4 +1,4 @@
-"""One suite for every MailStore, and one machine that sets SQLite against memory."""
+"""One suite for every RowStore, and a state machine that compares SQLite with a model in memory."""
 
 import asyncio
 import contextlib
@@ -52,7 +52,7 @@ from tests.carry.relays import NOON
 from tests.in_memory.mail import MemoryMail
 from tests.postgres import Cluster
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 BOX = MailboxId(b"M" * 16)
@@ -108,7 +108,7 @@ class Bench:
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.real)])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    with asyncio.Runner() as runner:  # an event loop wakes itself through a pair of sockets
+    with asyncio.Runner() as runner:  # the event loop's wake-up channel is a socket pair
         if request.param == "memory":
             yield Bench(MemoryMail(), runner.run)
             return
@@ -178,7 +178,7 @@ def test_letters_are_ordered_by_sequence_without_expired_ones(bench: Bench) -> N
 def test_letters_end_with_the_one_that_fills_the_page(
     bench: Bench, full_bytes: int, count: int
 ) -> None:
-    """Asked for alone, ahead of work, and within it."""
+    """Read alone, prefetched, and within work."""
     letters = [
         HeldLetter(EnvelopeId(bytes([n]) * 16), BOX, n, bytes(100), NOON) for n in range(1, 6)
     ]
@@ -219,7 +219,7 @@ def test_sums_distinguish_rows_with_and_without_an_envelope(bench: Bench) -> Non
 
 
 def test_concurrent_work_is_serializable(bench: Bench) -> None:
-    """A counter that is read and written by 300 tasks; every third of them is refused."""
+    """300 tasks read and write a counter; every third is refused."""
     bench.put(HeldMailbox(BOX, b"lock", 0))
 
     def count(tx: RowTransaction, *, refused: bool) -> None:
@@ -245,7 +245,7 @@ def test_concurrent_work_is_serializable(bench: Bench) -> None:
 
 
 def test_failed_write_fails_alone_in_its_group(bench: Bench) -> None:
-    """A fault of ours that shows only when the group is written; the others of it are kept."""
+    """Our bug shows only when the group is written; the others in it are kept."""
     if isinstance(bench.store, MemoryMail):
         pytest.skip("writes nothing down")
     boxes = [MailboxId(bytes([n]) * 16) for n in range(20)]
@@ -341,7 +341,7 @@ change_lists = st.lists(st.tuples(st.booleans(), rows), max_size=6)
 
 
 class AgainstMemory(RuleBasedStateMachine):
-    """A database and memory, to which the same is done."""
+    """A database and a model in memory, to which the same is done."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A large download is read in long pieces, and a slow one holds little in memory."""
+"""A fast download is read in large pieces, and a slow one holds little in memory."""
 
 from entrenous.carry.store.file_blobs import LONGEST_BYTES, SHORTEST_BYTES, ReadSize
 

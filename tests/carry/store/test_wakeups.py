@@ -1,4 +1,4 @@
-"""One suite for every Bell."""
+"""One suite for every WakeUps."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -16,7 +16,7 @@ from entrenous.carry.store.postgres_wake_ups import PostgresWakeUps
 from entrenous.carry.wake_ups import LocalWakeUps
 from tests.postgres import Cluster, cluster
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 HERE, THERE = MailboxId(b"h" * 16), MailboxId(b"t" * 16)
@@ -94,7 +94,7 @@ def test_second_listening_does_not_receive_an_earlier_wake_up(bell: WakeUps, run
 
 @pytest.fixture(params=["local", pytest.param("postgres", marks=pytest.mark.real)])
 def small(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
-    """At which two may listen at one mailbox, three from one network, five in all."""
+    """Bounds: two listeners at one mailbox, three from one network, five in all."""
     bounds = WakeBounds(mailbox=2, network=3, total=5)
     if request.param == "local":
         yield LocalWakeUps(bounds)
@@ -106,7 +106,7 @@ def small(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
 
 
 async def yielded(bell: WakeUps, *listeners: tuple[int, bytes]) -> list[int]:
-    """Which of those who listen, one after the other, have to yield; all others are woken."""
+    """Return which of these listeners, in sequence, have to yield; all others are woken."""
     with ExitStack() as listening:
         waiting = []
         for mailbox, network in listeners:
@@ -128,7 +128,7 @@ def test_oldest_listener_yields_in_a_full_network(small: WakeUps, run: Run) -> N
 
 
 def test_network_with_most_listeners_yields_when_all_is_full(small: WakeUps, run: Run) -> None:
-    """And not the oldest of all, who has one place: so nobody drives others out by asking anew."""
+    """Not the oldest of all, who has one place: so nobody drives others out by reconnecting."""
     one, many = [(1, b"home")], [(number, b"many") for number in range(2, 5)]
     more = [(number, b"more") for number in range(5, 8)]
     assert run(yielded(small, *one, *many, *more)) == [1, 2]
@@ -149,7 +149,7 @@ def test_listener_that_yielded_frees_its_place(small: WakeUps, run: Run) -> None
 
 @pytest.mark.real
 def test_a_ring_is_heard_in_another_process(postgres: Cluster, run: Run) -> None:
-    """Two bells stand for two processes: they share nothing but the database."""
+    """Two instances stand for two processes: they share nothing but the database."""
     here, there = (PostgresWakeUps(partial(connect_to, postgres.url("ours"))) for _ in range(2))
 
     async def story() -> list[bool]:
@@ -165,7 +165,7 @@ def test_a_ring_is_heard_in_another_process(postgres: Cluster, run: Run) -> None
 
 @pytest.mark.real
 def test_wake_ups_survive_a_database_restart(run: Run) -> None:
-    """It rings within its process meanwhile, and between them again afterwards."""
+    """Wake-ups work within the process meanwhile, and between processes again afterwards."""
     with cluster("-c fsync=off") as own:
         here, there = (PostgresWakeUps(partial(connect_to, own.url("ours"))) for _ in range(2))
         assert there.is_heard(20)
