@@ -91,7 +91,7 @@ class Post:
         return Envelope(self.id, self.mailbox, self.sealed, self.until, lock, share, named)
 
     def letter(self) -> Envelope:
-        """Another envelope to the same mailbox, without a share."""
+        """Another envelope for the same mailbox, without a share."""
         lock, new = lock_of(self.withdraw), EnvelopeId(self.dice.token(16))
         return Envelope(new, self.mailbox, self.sealed, self.until, lock)
 

@@ -242,7 +242,7 @@ class Crowd:
         await asyncio.gather(*(arrive(self.relay, post, opens=1) for post in self.posts))
 
     async def live(self) -> None:
-        """A third is delivered and used, a third taken back, the rest is left to expire."""
+        """A third is delivered and used, a third taken back, the rest expires."""
         for number, post in enumerate(self.posts):
             if number % 3 == 0:
                 await by_use(self.relay, post)
@@ -250,7 +250,7 @@ class Crowd:
                 await withdraw(post.id, post.withdraw, self.relay)
 
     def secrets(self) -> list[bytes]:
-        """Sixteen bytes out of every part of what was carried."""
+        """Sixteen bytes from each part of what was carried."""
         whole = [
             part
             for post in self.posts

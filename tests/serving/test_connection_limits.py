@@ -64,14 +64,14 @@ class Room:
         return one
 
     async def later(self, seconds: float) -> None:
-        """As long passes, and each second all are looked at."""
+        """Let time pass, and check all connections each second."""
         await settled()
         for _ in range(int(seconds)):
             self.passed += 1
             self.crowd.end_late(self.began + self.passed)
 
     async def ends(self) -> None:
-        """All are lost, so that nothing waits for them."""
+        """Abort all connections, so that nothing waits for them."""
         for one in self.every:
             one.connection_lost(ConnectionResetError())
         await settled()

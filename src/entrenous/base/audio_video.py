@@ -37,9 +37,9 @@ class Cut:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.start_s <= self.stop_s <= 1e9 or self.each < 1 or self.side_px < 0:
-            raise ValueError("a cut starts before it stops and takes every frame, or fewer")
+            raise ValueError("a frame selection starts before it stops, with a step of at least 1")
         if not 0.0 <= self.apart_s <= 1e9 or self.frames_max < 0:
-            raise ValueError("frames are some seconds apart, and at most some")
+            raise ValueError("the distance and number of frames are not negative")
 
     def pace(self, length_s: float) -> Pace:
         """Return the frame selection for a clip of that announced length (0: unknown)."""
@@ -78,7 +78,7 @@ class Shown:
         if min(self.width_px, self.height_px) < 2 or self.width_px % 2 or self.height_px % 2:
             raise ValueError("a frame has even sides")
         if self.rate <= 0 or self.pixel_aspect <= 0 or not 0.0 <= self.length_s < 1e9:
-            raise ValueError("a clip has a rate, a pixel aspect and a length")
+            raise ValueError("a clip has a positive rate and pixel aspect, and a length")
 
     @property
     def frame_bytes(self) -> int:
@@ -207,7 +207,7 @@ class Timing:
     def __post_init__(self) -> None:
         places = [silence.before for silence in self.silences]
         if self.ahead < 0 or any(one >= next_ for one, next_ in pairwise(places)):
-            raise ValueError("silences stand in order, and nothing begins earlier than it begins")
+            raise ValueError("silences are in order, and ahead is not negative")
 
     @property
     def silent(self) -> int:
@@ -231,7 +231,7 @@ class Sound:
 
     def __post_init__(self) -> None:
         if not 4000 <= self.rate_hz <= 192_000 or self.channels not in (1, 2):
-            raise ValueError("a sound has a rate that ears can use, and one or two channels")
+            raise ValueError("a sound has 4 to 192 kHz, and one or two channels")
         if not self.samples or len(self.samples) % (4 * self.channels):
             raise ValueError("a sound has samples, 4 bytes each, for every channel")
 
@@ -318,7 +318,7 @@ class KeyFrame:
 
     def __post_init__(self) -> None:
         if len(self.points) // 8 != len(self.looks) // 128:
-            raise ValueError("every point has a look")
+            raise ValueError("every point has a descriptor")
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Encoding:
 
     def __post_init__(self) -> None:
         if self.tables is not None and set(self.tables) not in ({0}, {0, 1}):
-            raise ValueError("a JPEG's tables lie in slot 0, or in 0 and 1")
+            raise ValueError("a JPEG's tables are in slot 0, or in 0 and 1")
         if any(len(table) != 64 or min(table) < 1 for table in (self.tables or {}).values()):
             raise ValueError("a quantisation table has 64 numbers, none of them 0")
         if self.subsampling not in (None, "4:4:4", "4:2:2", "4:2:0"):
@@ -102,7 +102,7 @@ class Picture:
 
     def __post_init__(self) -> None:
         if self.shrunk_by not in SHRINKS:
-            raise ValueError("a decoder halves a picture once, twice or three times, or not at all")
+            raise ValueError("a decoder reduces a picture by 1, 2, 4 or 8")
         if self.width_px < 1 or self.height_px < 1:
             raise ValueError("a picture has at least one pixel")
         if len(self.samples) != self.pixels * (1 if self.luma_alone else 3):

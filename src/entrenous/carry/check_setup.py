@@ -183,11 +183,11 @@ def _metrics(listen: str, wanted: str) -> Finding:
     if port == its != 0 and (host == other or {host, other} & _EVERYWHERE):
         return _fault("metrics", f"metrics_listen, {wanted}, is where the relay is: take another")
     if are_metrics_at(other, its):
-        return _fine("metrics", f"figures are shown at {wanted}")
+        return _fine("metrics", f"metrics are served at {wanted}")
     fault = listen_fault(other, its)
     if fault:
         return _fault("metrics", f"{wanted} {fault}: change metrics_listen")
-    return _fine("metrics", f"{wanted} is free; no figures are shown there now")
+    return _fine("metrics", f"{wanted} is free; no metrics are served there now")
 
 
 def _split(listen: str) -> tuple[str, int]:

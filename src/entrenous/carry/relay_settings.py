@@ -71,9 +71,9 @@ class Limits:
         if not 1 <= self.keep_days <= EXPIRY_DAYS_MAX:
             raise ValueError(f"a relay keeps for 1 to {EXPIRY_DAYS_MAX} days")
         if not PROTOCOL_FLOOR <= self.floor <= PROTOCOL_NEWEST:
-            raise ValueError("a relay speaks from a floor to the newest protocol")
+            raise ValueError("the floor is not a supported protocol")
         if min(self.letters, self.mailbox_bytes, self.coming_bytes) < 1 or self.free_bytes_min < 0:
-            raise ValueError("a limit leaves room for something")
+            raise ValueError("a limit is too small")
 
     @property
     def loose_bytes(self) -> int:
@@ -104,7 +104,7 @@ class RelaySettings:
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("a certificate and its key go together")
+            raise ValueError("a certificate needs its key, and a key its certificate")
 
 
 class LacksPostgresql(Refused):

@@ -60,7 +60,7 @@ class Certificate:
 
 def _no_password() -> str:
     """Refuse a key with a password: a server starts with nobody there to type it."""
-    raise ValueError("this key asks for a password")
+    raise ValueError("this key has a password")
 
 
 _LOG: Final = logging.getLogger(OURS)

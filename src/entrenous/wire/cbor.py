@@ -39,7 +39,7 @@ def encode(value: object) -> bytes:
     try:
         decode(encoded)
     except BadCbor:
-        raise ValueError("this value has no place in these formats") from None
+        raise ValueError("this value is not allowed in these formats") from None
     return encoded
 
 

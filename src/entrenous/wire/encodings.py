@@ -20,17 +20,17 @@ _TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 def write_time(moment: datetime) -> str:
     """Format an aware UTC time with microseconds, e.g. ``2026-11-25T13:00:00.000000Z``."""
     if moment.utcoffset() != timedelta(0):
-        raise ValueError("times are aware, in UTC")
+        raise ValueError("times must be aware, in UTC")
     return moment.strftime(_TIME)
 
 
 def read_time(untrusted_text: object) -> datetime:
     """Parse a time in exactly the form of :func:`write_time`; raises ValueError."""
     if not isinstance(untrusted_text, str):
-        raise ValueError("a time is text")  # noqa: TRY004 -- one kind of failure for the caller
+        raise ValueError("a time must be text")  # noqa: TRY004 -- one kind of failure for the caller
     moment = datetime.strptime(untrusted_text, _TIME).replace(tzinfo=UTC)
     if write_time(moment) != untrusted_text:
-        raise ValueError("a time has one form")
+        raise ValueError("a time is not in its canonical form")
     return moment
 
 

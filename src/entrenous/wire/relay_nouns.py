@@ -133,9 +133,9 @@ class ShareDeposit:
         if self.group is not None:
             _sized(group=(len(self.group), ID_BYTES))
         if (self.opens is None) != (self.group is None):
-            raise ValueError("openings are counted in a group, and only then there is one")
+            raise ValueError("a share has a group exactly if its openings are limited")
         if self.opens is not None and not 1 <= self.opens <= OPENS_MAX:
-            raise ValueError(f"a share is given out 1 to {OPENS_MAX} times, or any number of times")
+            raise ValueError(f"a share is released 1 to {OPENS_MAX} times, or any number of times")
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,4 +273,4 @@ def _sized(**fields: tuple[int, int]) -> None:
 
 def _aware(when: datetime) -> None:
     if when.tzinfo is None:
-        raise ValueError("a time is aware, in UTC")
+        raise ValueError("a time must be aware, in UTC")

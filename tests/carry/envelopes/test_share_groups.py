@@ -241,7 +241,7 @@ class Household(RuleBasedStateMachine):
 
     @property
     def ended(self) -> bool:
-        """Whether a finish found the group used up, and nobody at it."""
+        """Return whether ``finish`` found the group used up, and no attempt unfinished."""
         return self.over
 
     over = False

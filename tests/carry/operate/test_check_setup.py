@@ -145,11 +145,11 @@ def not_ours(settings: RelaySettings, _: Path) -> RelaySettings:
     return replace(settings, listen="192.0.2.1:7801")
 
 
-def figures_where_the_relay_is(settings: RelaySettings, _: Path) -> RelaySettings:
+def metrics_at_the_relays_address(settings: RelaySettings, _: Path) -> RelaySettings:
     return replace(settings, listen="127.0.0.1:7801", metrics_listen="0.0.0.0:7801")
 
 
-def figures_elsewhere(settings: RelaySettings, _: Path) -> RelaySettings:
+def metrics_at_a_foreign_address(settings: RelaySettings, _: Path) -> RelaySettings:
     return replace(settings, metrics_listen="192.0.2.1:7803")
 
 
@@ -173,8 +173,8 @@ def figures_elsewhere(settings: RelaySettings, _: Path) -> RelaySettings:
         ("tls", key_for_all, "anybody can read"),
         ("tls", plain_outside, "nobody speaks TLS"),
         ("address", not_ours, "none of this machine's"),
-        ("metrics", figures_where_the_relay_is, "is where the relay is"),
-        ("metrics", figures_elsewhere, "change metrics_listen"),
+        ("metrics", metrics_at_the_relays_address, "is where the relay is"),
+        ("metrics", metrics_at_a_foreign_address, "change metrics_listen"),
     ],
 )
 def test_each_fault_is_named(
@@ -223,7 +223,7 @@ def test_check_recognizes_served_metrics(settings: RelaySettings) -> None:
     with served(metrics_app(Metrics(), relay)) as url:
         running = replace(settings, metrics_listen=url.removeprefix("http://"))
         looked = found(running)["metrics"]
-    assert (looked.ok, "figures are shown" in looked.words) == (True, True)
+    assert (looked.ok, "metrics are served" in looked.words) == (True, True)
 
 
 def unprivileged(*command: str) -> tuple[int, str]:

@@ -369,7 +369,7 @@ class AgainstMemory(RuleBasedStateMachine):
         early=st.booleans(),
     )
     def group(self, works: list[tuple[Any, bool]], asked: bytes, *, early: bool) -> None:
-        """Many at once: each counts, lists and reads before and after what it does."""
+        """Many jobs at once: each counts, lists and reads before and after its changes."""
 
         def see(view: RowView) -> list[object]:
             return [

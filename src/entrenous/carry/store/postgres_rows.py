@@ -190,7 +190,7 @@ class PostgresConnection:
         transaction.
         """
         if self._connection is None:
-            raise psycopg.OperationalError("the connection was lost amid a group")
+            raise psycopg.OperationalError("the connection was lost in the middle of a group")
         return self._connection
 
     def _connected(self) -> psycopg.Connection[Any]:
