@@ -86,9 +86,7 @@ class Shown:
 
 
 class Coded(IntEnum):
-    """How an encoder predicted a frame: from nothing, from the past, or from both past and
-    future.
-    """
+    """How an encoder predicted a frame: not at all, from the past, or from past and future."""
 
     UNKNOWN = 0
     WHOLE = 1
@@ -127,9 +125,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """An open clip; ``frames`` are decoded on demand, in the order of time, and can be iterated
-    once.
-    """
+    """An open clip; ``frames`` are decoded on demand, in order of time, and iterated once."""
 
     shown: Shown
     frames: Iterator[Frame]
@@ -141,9 +137,7 @@ def no_clips(_untrusted_data: bytes, _cut: Cut) -> AbstractContextManager[Clip]:
 
 
 class SoundFormat(StrEnum):
-    """The codecs in which a copy can be written; others that we read map to the nearest of
-    these.
-    """
+    """The codecs in which a copy can be written; other readable ones map to the nearest."""
 
     OPUS = "opus"
     AAC = "aac"

@@ -63,9 +63,7 @@ class CopyProof:
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """What a message's recipients were sent and signed, and the cards that prove their
-    identities.
-    """
+    """What recipients of a message were sent and signed, and cards that prove who they are."""
 
     copies: tuple[CopyProof, ...] = ()
     cards: tuple[bytes, ...] = ()
@@ -131,9 +129,7 @@ def _label(words: str, where: str) -> RecipientId:
 
 
 def breaks_a_line(char: str) -> bool:
-    """Return whether a character has no place inside a line: it ends the line, or acts on the
-    screen.
-    """
+    """Return whether a character cannot be inside a line: it ends it, or acts on the screen."""
     return char == "\n" or acts_on_screen(char)
 
 
@@ -238,8 +234,6 @@ AT_MOST: Final = 5
 
 
 def several(names: Sequence[str], unnamed: int = 0) -> str:
-    """Join the first five names, and say how many more there are; ``unnamed`` more have no name
-    here.
-    """
+    """Join the first five names, and count the others; ``unnamed`` others have no name here."""
     more = max(0, len(names) - AT_MOST) + unnamed
     return ", ".join(names[:AT_MOST]) + (f" and {more} more" if more else "")

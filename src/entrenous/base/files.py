@@ -165,9 +165,7 @@ def sync_folder(folder: Path) -> None:
 def _write(
     place: Path, fill: Callable[[BinaryIO], object], publish: Callable[[Path], object]
 ) -> None:
-    """Write under a name that nobody can guess and occupy, even in a shared folder, then publish
-    it.
-    """
+    """Write under a name that nobody can guess and occupy, even in a shared folder; publish it."""
     fresh = place.with_name(f".entrenous-{secrets.token_hex(16)}")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
@@ -211,9 +209,7 @@ def _take_away(place: Path, added: list[os.stat_result]) -> None:
 
 
 def _add_without_links(fresh: Path, place: Path) -> None:
-    """Add a file on a file system without hard links: reserve the name, then rename the file to
-    it.
-    """
+    """Add a file without hard links: reserve the name, then rename the file to it."""
     os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
     try:
         fresh.replace(place)

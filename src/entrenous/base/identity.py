@@ -15,9 +15,7 @@ from entrenous.base.secret import Secret
 
 
 class Trust(StrEnum):
-    """What is known about somebody's keys (docs/spec/people.md section 2); the words are shown to
-    people.
-    """
+    """What is known about somebody's keys (people.md section 2); people see these words."""
 
     UNKNOWN = "unknown"  # nothing vouches for them, or no longer
     BY_LINK = "by link"  # from an invite link, which others may have read or changed on its way
@@ -215,9 +213,7 @@ class HeldBackList(Unproven):
 
 
 class Enforces(IntEnum):
-    """Limits that a device's program enforces; the numbers are part of the wire format, and more
-    may follow.
-    """
+    """Limits that a device's program enforces; wire numbers, to which more may be added."""
 
     VIEW_ONCE = 1
     EXPIRY = 2

@@ -123,9 +123,7 @@ class Picture:
 
     @property
     def shrunk_by(self) -> int:
-        """How many pixels of the file, along either side, became one; 0 if the sizes are
-        inconsistent.
-        """
+        """How many pixels of the file, along either side, became one; 0 if the sizes differ."""
         if self.shrunk_from is None:
             return 1
         size, full = (self.width_px, self.height_px), self.shrunk_from[:2]

@@ -231,9 +231,7 @@ def _sha256(path: Path) -> str:
 
 
 def _is_name(untrusted_name: str) -> bool:
-    """Return whether this is a name that a relay generates: hexadecimal, so it cannot leave the
-    folder.
-    """
+    """Return whether a relay could generate this name: hexadecimal, so it stays in the folder."""
     return bool(untrusted_name) and set(untrusted_name) <= set("0123456789abcdef")
 
 

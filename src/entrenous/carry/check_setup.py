@@ -40,9 +40,7 @@ from entrenous.serving.tls import BadCertificate, Certificate
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result for one checked part; ``words`` say what was found and, unless ``ok``, what to
-    do.
-    """
+    """The result for one part; ``words`` say what was found and, unless ``ok``, what to do."""
 
     part: str
     ok: bool

@@ -242,9 +242,7 @@ _SOON_S: Final = 2.0  # for all leftovers of one request
 def with_leftovers(
     work: Callable[[RowTransaction], Answer],
 ) -> Callable[[RowTransaction], tuple[Answer, list[str]]]:
-    """Wrap ``work`` so that it also returns the names of blobs it orphaned, for
-    :func:`remove_soon`.
-    """
+    """Make ``work`` also return the names of orphaned blobs, for :func:`remove_soon`."""
 
     def wrapped(tx: RowTransaction) -> tuple[Answer, list[str]]:
         collector = _LeftoverCollector(tx)
@@ -254,9 +252,7 @@ def with_leftovers(
 
 
 async def remove_soon(names: Iterable[str], relay: Relay) -> None:
-    """Delete the bytes that a request has just orphaned, as far as the store can within two
-    seconds.
-    """
+    """Delete bytes that a request has orphaned, as far as the store can in two seconds."""
     gone = list[str]()
     with suppress(EntrenousError, TimeoutError):
         async with wait_allowed(_SOON_S):

@@ -145,9 +145,7 @@ async def uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int
 
 
 def _is_crowded(size: int, relay: Relay) -> bool:
-    """Return whether the blob would take the disk space reserved for letters (relay.md section
-    9).
-    """
+    """Return whether the blob would take disk space reserved for letters (relay.md section 9)."""
     room, least = relay.blobs.room(), relay.limits.free_bytes_min
     return bool(least) and room is not None and room - size < least
 
@@ -163,9 +161,7 @@ def _new_upload(deposit: BlobDeposit, name: str, present: datetime) -> HeldUploa
 def _begin(
     tx: RowTransaction, coming: HeldUpload, deposit: BlobDeposit, token: Secret, relay: Relay
 ) -> HeldUpload | None:
-    """Create the upload's row, or find it again; return None if this very blob is stored
-    already.
-    """
+    """Create the upload's row or find it; return None if this very blob is stored already."""
     present = now(relay)
     held = tx.get(HeldBlob, coming.blob)
     if held is not None and held.due_at <= present:

@@ -158,9 +158,7 @@ async def add_prekeys(
 
 
 async def count_prekeys(mailbox: MailboxId, token: Secret, device: DeviceId, relay: Relay) -> int:
-    """Return how many one-time keys are left; raises NoSuchMailbox, WrongToken unless for the
-    owner.
-    """
+    """Return how many one-time keys are left, to the owner; raises NoSuchMailbox, WrongToken."""
 
     def work(view: RowView) -> int:
         require_owner(view, mailbox, token)

@@ -164,9 +164,7 @@ _NAME_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """A database's relay id, None before a relay has started with it, and whether it has
-    mailboxes.
-    """
+    """A database's relay id, None before its first start, and whether it has mailboxes."""
 
     relay: bytes | None
     is_filled: bool
@@ -269,9 +267,7 @@ def note_database(relay: Relay, settings: RelaySettings) -> None:
 
 
 def _database_in_folder(settings: RelaySettings) -> Contents | None:
-    """Return None for a database that cannot be read: opening the relay says what is wrong with
-    it.
-    """
+    """Return None for an unreadable database: opening the relay says what is wrong with it."""
     mail = settings.data / MAIL
     try:
         if not mail.is_file():

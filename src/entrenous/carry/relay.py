@@ -36,9 +36,7 @@ class RowView(Protocol):
         """Return how many rows have named fields that equal these."""
 
     def weigh(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
-        """Return the count of rows with these fields (None: NULL), and the sum of their field
-        ``what``.
-        """
+        """Count the rows with these fields (None: NULL), and sum their field ``what``."""
 
     def letters(
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
@@ -144,9 +142,7 @@ class BlobStore(Protocol):
         """Return how many more bytes fit; None if unknown."""
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Read the bytes from ``start`` up to ``stop``; raises NoSuchBlob before the first of
-        them.
-        """
+        """Read the bytes from ``start`` up to ``stop``; raises NoSuchBlob before the first."""
 
     async def drop(self, name: str) -> None:
         """Delete a blob, complete or not; it need not exist."""
@@ -193,9 +189,7 @@ def now(relay: Relay) -> datetime:
 
 
 def wait_allowed(seconds: float) -> AbstractAsyncContextManager[object]:
-    """Limit a wait to that many seconds; in the simulated world, which has no event loop, no time
-    passes.
-    """
+    """Limit a wait to that many seconds; no limit in the simulated world, without event loop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -63,9 +63,7 @@ class HeldCard:
 
 @dataclass(frozen=True, slots=True)
 class HeldToken:
-    """A send token: its allowed and past uses, and its prekey claims in the hour from
-    ``claims_since``.
-    """
+    """A send token, its allowed and past uses, and its claims in the hour from ``claims_since``."""
 
     mailbox: MailboxId
     lock: bytes
@@ -151,9 +149,7 @@ class HeldShare:
 
 @dataclass(frozen=True, slots=True)
 class HeldGroup:
-    """How often the copies of one message for one person's devices were opened, counted
-    together.
-    """
+    """How often the copies of one message for one person's devices were opened in total."""
 
     group: bytes
     opens: int
@@ -187,7 +183,7 @@ class HeldBlob:
 
 @dataclass(frozen=True, slots=True)
 class HeldUpload:
-    """An incomplete blob; the rest may follow until ``due_at``. Its full ``size`` counts from the
+    """An incomplete blob, to be completed by ``due_at``; its full ``size`` counts from the
     start.
     """
 
@@ -219,9 +215,7 @@ class HeldRestore:
 
 @dataclass(frozen=True, slots=True)
 class HeldSweep:
-    """The time up to which everything due was deleted, shared by all relays on the database; at
-    most one row.
-    """
+    """The time up to which everything due was deleted, for all relays on the database; one row."""
 
     number: int
     swept_at: datetime

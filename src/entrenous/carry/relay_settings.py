@@ -195,9 +195,7 @@ _TOO_LONG_OR_DEEP: Final = "a number is too long, or it is nested too deeply"
 
 
 class _Key(NamedTuple):
-    """A setting's expected value in words, and its parser, which returns None for any other
-    value.
-    """
+    """A setting's expected value in words, and its parser, which returns None if it is wrong."""
 
     wanted: str
     read: Callable[[Any, Path], object]

@@ -95,9 +95,7 @@ def _opened_by(view: RowView, envelope: EnvelopeId, token: Secret) -> HeldEnvelo
 
 
 def _state_at(held: HeldEnvelope, present: datetime) -> EnvelopeState:
-    """Return the state that :func:`entrenous.carry.expire.expire_if_due` would set; a refusal
-    undoes its writes.
-    """
+    """Return the state after :func:`.expire.expire_if_due`, whose writes a refusal would undo."""
     over = held.closed_at is None and present >= held.expires_at
     return step(held.state, Event.EXPIRE, held.expires_at) if over else held.state
 

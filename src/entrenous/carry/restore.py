@@ -107,9 +107,7 @@ def _use_up(tx: RowTransaction, groups: list[HeldGroup]) -> None:
 
 
 def _end_missing(tx: RowTransaction, missing: frozenset[str], present: datetime) -> int:
-    """End what names a missing blob: it was used up, taken back or expired after the rows were
-    saved.
-    """
+    """End what names a missing blob: it was used up, taken back or expired after the rows' copy."""
     ended = 0
     for blob in (blob for name in missing for blob in tx.find(HeldBlob, name=name)):
         held = tx.get(HeldEnvelope, blob.envelope) if blob.envelope else None

@@ -161,9 +161,7 @@ def require_closer(view: RowView, mailbox: MailboxId, token: Secret) -> HeldMail
 def require_sender(
     view: RowView, mailbox: MailboxId, token: Secret, present: datetime
 ) -> HeldToken:
-    """Return the send token if it is valid now; raises NoSuchMailbox, WrongToken,
-    RelayClockAhead.
-    """
+    """Return the send token if it is valid; raises NoSuchMailbox, WrongToken, RelayClockAhead."""
     _mailbox(view, mailbox)
     held = view.get(HeldToken, mailbox, lock_of(token))
     if held is None or (held.uses is not None and held.used >= held.uses):

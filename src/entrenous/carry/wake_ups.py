@@ -63,8 +63,8 @@ class LocalWakeUps:
             self._forget(listener)
 
     def make_room(self) -> bool:
-        """Drop the oldest listener of the source that has most, so that a source with many
-        listeners cannot drive out one with few.
+        """Drop the oldest listener of the source that has most, so that it cannot drive out
+        others.
         """
         if not self._all:
             return False

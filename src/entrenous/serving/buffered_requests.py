@@ -40,9 +40,7 @@ class BufferedHandler(Protocol):
     """An application that can answer complete requests."""
 
     def answer_whole(self, asked: BufferedRequest, tell: Tell) -> bool:
-        """Call ``tell`` once, now or later in this thread; return False to leave the request to
-        ASGI.
-        """
+        """Call ``tell`` once, now or later in this thread; False leaves the request to ASGI."""
 
 
 def parse_buffered(untrusted: bytes) -> BufferedRequest | None:
@@ -78,9 +76,7 @@ class BufferedProtocol(LimitedProtocol):
         self._held = b""
 
     def data_received(self, data: bytes) -> None:
-        """Offer the data to the application, or parse it; data behind an unanswered request
-        waits.
-        """
+        """Offer the data to the application, or parse it; data behind an open request waits."""
         if self._is_asked:
             self._hold(data)
         elif self._takes is None or not self._is_free() or not self._offer(data):
@@ -94,9 +90,7 @@ class BufferedProtocol(LimitedProtocol):
             super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection; complete requests do not reset uvicorn's timer, so check the
-        time here.
-        """
+        """Close an idle connection; check the time, since buffered requests reset no timer."""
         left = self._answered_at + self.timeout_keep_alive - self.loop.time()
         if self._is_asked or left > 0:
             self._arm(max(left, 1))

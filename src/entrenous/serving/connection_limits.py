@@ -100,9 +100,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return self._stage == _BETWEEN
 
     def waits_since(self, now_s: float) -> float | None:
-        """Return since when the server waits for a complete request, to the second; None if it does
-        not.
-        """
+        """Return since when the server waits for a whole request, to the second, or None."""
         if self._is_asked or self.transport.is_closing():
             return None
         if self._is_answering() and (self._stage == _BETWEEN or self._came >= _LARGE_BODY):
@@ -191,7 +189,7 @@ class Connections(ServerState):
         self._end_unread()
 
     def _end_unread(self) -> None:
-        """End the connections with most unread bytes while the total is too large; streams buffer
+        """Close those with most unread bytes while the total is too large; streams buffer
         little.
         """
         unread = [(size, id(one), one) for one in self._all() if (size := one.unread())]
@@ -207,9 +205,7 @@ class Connections(ServerState):
 
 
 class LimitedServer(uvicorn.Server):
-    """A server with as many connections as the process may open files, which it checks every
-    second.
-    """
+    """A server with as many connections as the open file limit allows, checked every second."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

@@ -36,9 +36,7 @@ def urn_of(kind: type[EntrenousError]) -> str:
 def status_of(
     kind: type[EntrenousError], closer: Mapping[type[EntrenousError], int] | None = None
 ) -> int:
-    """Return an error's HTTP status: from ``closer``, if its class or a base class is in it, or by
-    family.
-    """
+    """Return the HTTP status of an error class: from ``closer``, by ancestry, or by family."""
     known = closer or {}
     by_class = (known[ancestor] for ancestor in kind.__mro__ if ancestor in known)
     return next(by_class, _STATUS_BY_FAMILY[kind.family])

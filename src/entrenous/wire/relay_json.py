@@ -115,9 +115,7 @@ def write_mailbox_locks(owner_lock: bytes, close_lock: bytes | None) -> bytes:
 
 
 def read_mailbox_locks(untrusted_body: bytes) -> tuple[bytes, bytes | None]:
-    """Return the locks of a new mailbox, 32 bytes each: the owner's, and the one of the close
-    token.
-    """
+    """Return a new mailbox's locks, 32 bytes each: the owner's, and the close token's."""
     read = from_json(_Locks, untrusted_body)
     close_lock = None if read.close_lock is None else from_base64url(read.close_lock, LOCK_BYTES)
     return from_base64url(read.owner_lock, LOCK_BYTES), close_lock
@@ -187,9 +185,7 @@ def read_held(untrusted_body: bytes) -> int:
 
 
 def read_status(untrusted_body: bytes) -> tuple[Protocol, datetime | None]:
-    """Return the protocols that a relay speaks, and when it was last restored from a backup, if
-    ever.
-    """
+    """Return the protocols that a relay speaks, and when it was last restored, if ever."""
     read = from_json(_Status, untrusted_body)
     if read.schema != STATUS_SCHEMA:
         raise NotUnderstood
@@ -394,7 +390,7 @@ def write_question(blinded: bytes) -> bytes:
 
 
 def read_question(untrusted_body: bytes) -> bytes:
-    """Return the blinded element, 32 bytes, which is not checked here."""
+    """Return the blinded element, 32 bytes, unchecked."""
     return from_base64url(from_json(_Question, untrusted_body).blinded, _ELEMENT_BYTES)
 
 
@@ -403,9 +399,7 @@ def write_answer(answered: Answered) -> bytes:
 
 
 def read_answer(untrusted_body: bytes) -> Answered:
-    """Return the evaluated element, 32 bytes, which is not checked here, and the tries that are
-    left.
-    """
+    """Return the evaluated element, 32 bytes, unchecked, and the tries that are left."""
     read = from_json(_Answer, untrusted_body)
     return Answered(from_base64url(read.evaluated, _ELEMENT_BYTES), read.tries)
 

@@ -26,9 +26,7 @@ from entrenous.base.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The relay's answer to a request: an evaluated element of 32 bytes, and how many tries are
-    left.
-    """
+    """The relay's answer: an evaluated element of 32 bytes, and the tries that are left."""
 
     evaluated: bytes
     tries: int

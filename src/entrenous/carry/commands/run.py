@@ -85,9 +85,7 @@ def _name_taken_address(beside: SecondApp | None) -> Iterator[None]:
 def _serve_options(
     certificate: Certificate | None, beside: SecondApp | None, relay: Relay
 ) -> ServeOptions:
-    """Requests that wait for a letter end when the server stops, or when others need the
-    connection.
-    """
+    """Let waiting requests end when the server stops or others need their connections."""
     if relay.wake_ups is None:
         return ServeOptions(certificate, beside)
     return ServeOptions(certificate, beside, relay.wake_ups.hush, relay.wake_ups.make_room)

@@ -61,9 +61,7 @@ class Metrics:
         self._seconds.labels(event).observe(took_s)
 
     async def text(self, relay: Relay) -> bytes:
-        """Return all metrics in Prometheus' text format; counts of rows are at most a minute
-        old.
-        """
+        """Return all metrics in Prometheus' text format; row counts are at most a minute old."""
         present = asyncio.get_running_loop().time()
         if present - self._counted_at >= _COUNT_AGAIN_S:
             self._counted_at = present

@@ -94,9 +94,7 @@ class Asked:
 
 
 class FastPath:
-    """An ASGI application in front of ``app``, which gets everything but the three fast
-    requests.
-    """
+    """An ASGI application in front of ``app``, which gets all but the three fast requests."""
 
     def __init__(self, app: ASGIApp, relay: Relay, watch: Watch) -> None:
         self._app = app
@@ -128,9 +126,7 @@ class FastPath:
 
 
 def _path_params(path: str) -> Mapping[str, str] | None:
-    """Return mailbox and envelope of ``/v1/mailboxes/{mailbox}/envelopes[/{envelope}]``, or
-    None.
-    """
+    """Parse ``/v1/mailboxes/{mailbox}/envelopes[/{envelope}]``; None for any other path."""
     parts = path.split("/")
     if len(parts) not in (5, 6) or not all(parts[1:]):
         return None

@@ -59,9 +59,7 @@ class ShortResponse(Response):
 def answering(
     handler: Handler, relay: Relay, watch: Watch
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint of a handler: whatever happens, a device gets an answer it
-    understands.
-    """
+    """Return a handler's endpoint: whatever happens, a device gets an answer it understands."""
 
     async def endpoint(request: Request) -> Response:
         return await answer(handler, relay, watch, request.scope["path"], request)

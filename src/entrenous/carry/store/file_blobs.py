@@ -36,9 +36,7 @@ class ExclusiveUploads:
 
     @contextmanager
     def of(self, name: str, owner: bytes) -> Iterator[None]:
-        """Reserve the name inside the block; raises TooMany if it is taken or there are too
-        many.
-        """
+        """Reserve the name in the block; raises TooMany if it is taken or there are too many."""
         full = len(self._names) >= self._most or self._owned[owner] >= self._of_one
         if full or name in self._names:
             raise TooMany(retry_after_s=RETRY_S)
@@ -98,8 +96,8 @@ class PartialBlob:
         self._digest = hashlib.sha256()
 
     def read_until(self, start: int) -> None:
-        """Hash the bytes before ``start``, and resume there; raises DamagedBlob if fewer are
-        stored.
+        """Hash the bytes before ``start``, then resume there; raises DamagedBlob if it is too
+        far.
         """
         while self._at < start:
             with self._turn:
@@ -142,9 +140,7 @@ class PartialBlob:
             self._file.close()
 
     def give_up(self) -> None:
-        """Truncate the file, because the disk is full and the database needs room to delete its
-        row.
-        """
+        """Truncate the file: the disk is full, and the database needs room to delete the row."""
         with self._turn:
             if not self._file.closed:
                 os.ftruncate(self._file.fileno(), 0)

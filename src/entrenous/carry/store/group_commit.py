@@ -34,8 +34,8 @@ class GroupConnection(Protocol):
         """Return whether :meth:`begin` does not block, so that the event loop may call it."""
 
     def begin(self, hints: list[Hint], *, writes: bool = True) -> UnitOfWork:
-        """Begin a transaction and prefetch what the hints read; without ``writes`` it only
-        reads.
+        """Begin a transaction and prefetch what the hints read; ``writes`` is False to only
+        read.
         """
 
     def commit(self, tx: UnitOfWork) -> None:
@@ -105,9 +105,7 @@ def _tell_here(pairs: list[tuple[Job, Outcome]]) -> None:
 
 
 def settle(connection: GroupConnection, group: list[Job]) -> list[Outcome]:
-    """Run and commit a group; if that fails, run each job alone, so that none takes others with
-    it.
-    """
+    """Run and commit a group; if that fails, run each job alone, so that none fails others."""
     try:
         tx = connection.begin([job.hint for job in group if job.hint is not None])
         outcomes = [run(connection, tx, job) for job in group]
@@ -202,9 +200,7 @@ class GroupCommit:
         return self._busy and self._is_exclusive
 
     def refuse_failed(self) -> None:
-        """Raise DiskFull or DiskFailed if an earlier commit did not become durable and may be
-        lost.
-        """
+        """Raise DiskFull or DiskFailed if an earlier commit may be lost after a crash."""
         if self._refused is not None:
             raise self._refused
 

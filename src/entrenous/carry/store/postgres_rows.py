@@ -39,9 +39,7 @@ Connect = Callable[[], psycopg.Connection[Any]]
 
 
 class PostgresConnection:
-    """A :class:`entrenous.carry.store.group_commit.GroupConnection`; a reading one takes no
-    lock.
-    """
+    """Implements :class:`.group_commit.GroupConnection`; a reading connection takes no lock."""
 
     errors: tuple[type[Exception], ...] = (psycopg.Error,)
 
@@ -186,9 +184,7 @@ class PostgresConnection:
         return connection.cursor(binary=True).execute(text, given, prepare=True)
 
     def _there(self) -> psycopg.Connection[Any]:
-        """Return the connection in the middle of a group; a new one would not know its
-        transaction.
-        """
+        """Return the connection in the middle of a group; a new one lacks its transaction."""
         if self._connection is None:
             raise psycopg.OperationalError("the connection was lost in the middle of a group")
         return self._connection

@@ -22,9 +22,7 @@ Connect = Callable[[], psycopg.Connection[Any]]
 
 
 class PostgresWakeUps:
-    """Implements :class:`entrenous.carry.relay.WakeUps`; ``connect`` opens an autocommitting
-    connection.
-    """
+    """Implements :class:`.relay.WakeUps`; ``connect`` opens an autocommitting connection."""
 
     def __init__(self, connect: Connect, bounds: WakeBounds | None = None) -> None:
         self._connect = connect

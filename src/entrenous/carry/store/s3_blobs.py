@@ -185,7 +185,7 @@ class S3Blobs:
         return [f"{name}/{one}" for one in named]
 
     async def _came(self, name: str) -> _Came:
-        """List what is stored; if two uploads wrote the same piece, either will do, for the hash
+        """List what is stored; of two uploads of one piece either will do, since the hash
         decides.
         """
         whole, rests = dict[int, str](), dict[int, list[tuple[int, str]]]()

@@ -102,9 +102,7 @@ REWRITE_COPIES: Final = 2
 
 
 class SqliteRows:
-    """Implements :class:`entrenous.carry.relay.RowStore` on a file; :func:`open_sqlite` creates
-    it.
-    """
+    """Implements :class:`.relay.RowStore` on a file; :func:`open_sqlite` creates it."""
 
     def __init__(self, writing: SqliteConnection, reading: SqliteReader) -> None:
         self._writing = writing

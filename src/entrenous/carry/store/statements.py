@@ -86,9 +86,7 @@ class SqliteStatements:
         return found
 
     def puts(self, kind: type, rows: Sequence[Any]) -> Iterator[Statement]:
-        """Insert or replace by key. A rowid is random: sequential ones would reveal the order of
-        arrival.
-        """
+        """Insert or replace by key; rowids are random, since sequential ones reveal the order."""
         for part in _exact(rows):
             values = [value for row in part for value in written(kind, row)]
             yield _put_listed(kind, len(part)), bound(values)
@@ -212,9 +210,7 @@ def _put_listed(kind: type, count: int) -> str:
 
 
 def _place(kind: type, name: str) -> str:
-    """Return a value's placeholder; an optional value is bytes or a number, so never an empty
-    text.
-    """
+    """Return a placeholder; an optional value is bytes or a number, so never an empty text."""
     return "nullif(?, '')" if is_optional(kind, name) else "?"
 
 

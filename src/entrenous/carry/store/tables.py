@@ -31,9 +31,7 @@ from entrenous.wire.relay_nouns import EnvelopeState
 
 
 class Codec(NamedTuple):
-    """How one Python type is stored: its column, PostgreSQL's name for that, and both
-    conversions.
-    """
+    """How one Python type is stored: column, PostgreSQL's name for it, both conversions."""
 
     column: Callable[[], sql.types.TypeEngine[Any]]
     postgres: str

@@ -60,9 +60,7 @@ def recount(counts: dict[Key, int], names: tuple[str, ...], row: Any, by: int) -
 def relist(
     lists: dict[Key, dict[Key, Any]], names: tuple[str, ...], key: Key, row: Any, now: Any
 ) -> None:
-    """Put ``now`` into the list to which ``row`` belongs, or remove ``row`` from it if ``now`` is
-    None.
-    """
+    """Put ``now`` into the list that ``row`` belongs to; None removes ``row`` from it."""
     if is_row(row):
         rows = lists.get(values_of(names, row))
         if rows is not None and now is None:
@@ -194,8 +192,8 @@ class UnitOfWork:
             self._write(kind)
 
     def settle(self, stay: Mapping[type, Callable[[Any], bool]]) -> None:
-        """After a commit, keep cached those rows whose kind's predicate in ``stay`` accepts
-        them.
+        """After a commit, keep those cached rows that their kind's predicate in ``stay``
+        accepts.
         """
         self._counts.clear()
         self._lists.clear()
