@@ -228,7 +228,7 @@ def test_connection_left_without_its_partner_is_closed(lazy: Cluster) -> None:
 
     with closing(PostgresConnection(connect, writes=True)) as line:
         line.close()
-        assert line.alone("SELECT 1") == [(1,)]
+        assert line.execute_alone("SELECT 1") == [(1,)]
         assert [one is None or bool(one.closed) for one in made] == [*[True] * 4, False, False]
 
 

@@ -215,7 +215,7 @@ def test_mailbox_sums_use_an_index_without_reading_rows(tmp_path: Path) -> None:
         (HeldBlob, ("mailbox", "envelope"), (BOX, ENVELOPE)),
         (HeldUpload, ("mailbox",), (BOX,)),
     ):
-        ((text, values),) = SqliteStatements().queries(
+        ((text, values),) = SqliteStatements().selects(
             Query("weigh", kind, names, ("size", *given))
         )
         plan = store._writing._connection.execute(f"EXPLAIN QUERY PLAN {text}", values)
