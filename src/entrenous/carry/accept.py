@@ -86,7 +86,7 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         if envelope.expires_at <= present:
             refuse_clock_ahead(tx, present)
         refuse_date(envelope.expires_at, present, relay.limits)
-        _find_room(tx, envelope, relay.limits)
+        _check_room(tx, envelope, relay.limits)
         _store(tx, envelope, digest, present)
         spend(tx, granted)
         return True
@@ -131,7 +131,7 @@ def _prefetch(view: RowView, envelope: Envelope, token: Secret) -> None:
         view.get(HeldBlob, blob)
 
 
-def _find_room(view: RowView, envelope: Envelope, limits: Limits) -> None:
+def _check_room(view: RowView, envelope: Envelope, limits: Limits) -> None:
     room_for_letter(view, envelope.mailbox, limits)
     if envelope.share:
         room_for_share(view, envelope.mailbox)

@@ -99,13 +99,13 @@ def save_backup(data: Path, out: Path, at: datetime) -> Backup:
     """
     empty_folder(out)
     try:
-        return _saved(data, out, at)
+        return _save_into(data, out, at)
     except BaseException:
         _empty_again(out)
         raise
 
 
-def _saved(data: Path, out: Path, at: datetime) -> Backup:
+def _save_into(data: Path, out: Path, at: datetime) -> Backup:
     _copy_rows(data / MAIL, out / MAIL)
     (out / BLOBS).mkdir(mode=0o700)
     saved, missing = list[BlobEntry](), list[str]()
@@ -116,7 +116,7 @@ def _saved(data: Path, out: Path, at: datetime) -> Backup:
             missing.append(entry.name)
     sync_folder(out / BLOBS)
     backup = Backup(at, _sha256(out / MAIL), tuple(saved), tuple(missing))
-    write_private(out / _CONTENTS, _written(backup))
+    write_private(out / _CONTENTS, _encode_contents(backup))
     return backup
 
 
@@ -235,7 +235,7 @@ def _is_name(untrusted_name: str) -> bool:
     return bool(untrusted_name) and set(untrusted_name) <= set("0123456789abcdef")
 
 
-def _written(backup: Backup) -> bytes:
+def _encode_contents(backup: Backup) -> bytes:
     rows = [(one.name, one.size, one.sha256) for one in backup.blobs]
     made_at = int(backup.made_at.timestamp())
     contents = _Contents(_SCHEMA, made_at, backup.mail_sha256, rows, list(backup.missing))
@@ -310,10 +310,10 @@ def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, i
     if is_relay_at(host.strip("[]"), int(port), tls=settings.tls_cert is not None):
         raise RelayStillRuns(listen=settings.listen)
     with open_relay(settings.data, database=settings.database, blobs=settings.blobs) as relay:
-        return asyncio.run(_marked(relay, with_shares=with_shares))
+        return asyncio.run(_close_restored(relay, with_shares=with_shares))
 
 
-async def _marked(relay: Relay, *, with_shares: bool) -> tuple[int, int]:
+async def _close_restored(relay: Relay, *, with_shares: bool) -> tuple[int, int]:
     held = await relay.mail.look(lambda view: view.find(HeldBlob))
     missing = frozenset([blob.name for blob in held if not await _is_there(blob, relay)])
     return await close_after_restore(relay, missing, with_shares=with_shares), len(missing)

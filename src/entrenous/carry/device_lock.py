@@ -133,7 +133,7 @@ async def answer_blinded(
     refuse_no_element(untrusted_blinded)
 
     def work(tx: RowTransaction) -> HeldLock:
-        held = _asked_by(tx, mailbox, token)
+        held = _lock_for_token(tx, mailbox, token)
         if equal_in_constant_time(held.asked or b"", untrusted_blinded):
             return held
         step(state_of(held), asking(held))
@@ -162,7 +162,7 @@ async def note_opened(mailbox: MailboxId, token: Secret, opening: Opening, relay
     def work(tx: RowTransaction) -> bool:
         _refuse_deleted(tx, mailbox)
         require_owner(tx, mailbox, token)
-        held = _ready(tx, mailbox, LockEvent.OPENED)
+        held = _with_all_tries(tx, mailbox, LockEvent.OPENED)
         continues = _continues(opening, held)
         noted = replace(held, generation=opening.generation, opening=opening.number)
         tx.put(noted if continues else held)
@@ -183,7 +183,7 @@ async def allow_more_tries(mailbox: MailboxId, token: Secret, relay: Relay) -> N
     def work(tx: RowTransaction) -> None:
         _refuse_deleted(tx, mailbox)
         require_closer(tx, mailbox, token)
-        tx.put(_ready(tx, mailbox, LockEvent.RESET))
+        tx.put(_with_all_tries(tx, mailbox, LockEvent.RESET))
 
     await relay.mail.together(work)
 
@@ -199,16 +199,16 @@ async def renew_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rela
     def work(tx: RowTransaction) -> None:
         _refuse_deleted(tx, mailbox)
         require_owner(tx, mailbox, token)
-        held = _known(tx, mailbox)
+        held = _existing_lock(tx, mailbox)
         step(state_of(held), LockEvent.RENEW)
         tx.put(replace(held, unlock_lock=unlock_lock))
 
     await relay.mail.together(work)
 
 
-def _asked_by(view: RowView, mailbox: MailboxId, token: Secret) -> HeldLock:
+def _lock_for_token(view: RowView, mailbox: MailboxId, token: Secret) -> HeldLock:
     _refuse_deleted(view, mailbox)
-    held = _known(view, mailbox)
+    held = _existing_lock(view, mailbox)
     if not equal_in_constant_time(held.unlock_lock, lock_of(token)):
         raise WrongToken
     return held
@@ -222,9 +222,9 @@ def _continues(opening: Opening, held: HeldLock) -> bool:
     )
 
 
-def _ready(view: RowView, mailbox: MailboxId, event: LockEvent) -> HeldLock:
+def _with_all_tries(view: RowView, mailbox: MailboxId, event: LockEvent) -> HeldLock:
     """Return the lock with all its tries; raises NoSuchMailbox."""
-    held = _known(view, mailbox)
+    held = _existing_lock(view, mailbox)
     step(state_of(held), event)
     return replace(held, tries=UNLOCK_TRIES)
 
@@ -235,7 +235,7 @@ def _refuse_deleted(view: RowView, mailbox: MailboxId) -> None:
         raise NoLock
 
 
-def _known(view: RowView, mailbox: MailboxId) -> HeldLock:
+def _existing_lock(view: RowView, mailbox: MailboxId) -> HeldLock:
     """Return the lock; raises NoSuchMailbox. A missing lock was not necessarily deleted: the relay
     may run with another database.
     """

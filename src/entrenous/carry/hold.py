@@ -72,13 +72,13 @@ async def upload_blob(
     if deposit.size > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
     crowded = _is_crowded(deposit.size - start, relay)
-    coming = _new_upload(deposit, relay.dice.token(16).hex(), now(relay))
+    new = _new_upload(deposit, relay.dice.token(16).hex(), now(relay))
 
     def begin(tx: RowTransaction) -> HeldUpload | None:
-        upload = _begin(tx, coming, deposit, token, relay)
+        upload = _begin(tx, new, deposit, token, relay)
         if upload is not None and crowded:
             raise DiskFull
-        if start and upload is not None and upload.name == coming.name:
+        if start and upload is not None and upload.name == new.name:
             raise WrongOffset  # a resumed upload must exist, and none is created
         return upload
 
@@ -88,7 +88,7 @@ async def upload_blob(
     if start > await relay.blobs.size(upload.name):
         raise WrongOffset
     try:
-        checked = _as_announced(deposit.size - start, _while_wanted(upload, chunks, relay))
+        checked = _exact_size(deposit.size - start, _while_wanted(upload, chunks, relay))
         await relay.blobs.keep(upload.name, checked, deposit.sha256, start, deposit.mailbox)
         return await relay.mail.together(lambda tx: _publish(tx, upload, now(relay)))
     except TooMany:
@@ -159,39 +159,37 @@ def _new_upload(deposit: BlobDeposit, name: str, present: datetime) -> HeldUploa
 
 
 def _begin(
-    tx: RowTransaction, coming: HeldUpload, deposit: BlobDeposit, token: Secret, relay: Relay
+    tx: RowTransaction, new: HeldUpload, deposit: BlobDeposit, token: Secret, relay: Relay
 ) -> HeldUpload | None:
     """Create the upload's row or find it; return None if this very blob is stored already."""
     present = now(relay)
-    held = tx.get(HeldBlob, coming.blob)
+    held = tx.get(HeldBlob, new.blob)
     if held is not None and held.due_at <= present:
         forget_blob(tx, held, present)
         held = None
-    if held is not None and _is_same(held, coming):
+    if held is not None and _is_same(held, new):
         return None
-    require_sender(tx, coming.mailbox, token, present)
+    require_sender(tx, new.mailbox, token, present)
     if held is not None:
         raise IdInUse
     refuse_date(deposit.expires_at, present, relay.limits)
-    upload = _existing_upload(tx, coming, present)
+    upload = _existing_upload(tx, new, present)
     if upload is None:
-        room_for_blob(tx, coming.mailbox, coming.size, relay.limits)
-        upload = coming
+        room_for_blob(tx, new.mailbox, new.size, relay.limits)
+        upload = new
     else:
-        upload = replace(upload, due_at=coming.due_at)
+        upload = replace(upload, due_at=new.due_at)
     tx.put(upload)
     return upload
 
 
-def _existing_upload(
-    tx: RowTransaction, coming: HeldUpload, present: datetime
-) -> HeldUpload | None:
+def _existing_upload(tx: RowTransaction, new: HeldUpload, present: datetime) -> HeldUpload | None:
     """Return the existing upload of this blob, if it can still be resumed."""
-    upload = tx.get(HeldUpload, coming.blob)
+    upload = tx.get(HeldUpload, new.blob)
     if upload is not None and upload.due_at <= present:
         forget_upload(tx, upload, present)
         upload = None
-    if upload is not None and not _is_same(upload, coming):
+    if upload is not None and not _is_same(upload, new):
         raise IdInUse
     return upload
 
@@ -271,14 +269,14 @@ async def _is_wanted(upload: HeldUpload, relay: Relay) -> bool:
     return mine is not None and mine.name == upload.name
 
 
-def _is_same(held: HeldBlob | HeldUpload, coming: HeldUpload) -> bool:
-    placed = (held.mailbox, held.size) == (coming.mailbox, coming.size)
-    locked = equal_in_constant_time(held.fetch_lock, coming.fetch_lock)
-    taken = equal_in_constant_time(held.withdraw_lock, coming.withdraw_lock)
-    return placed and locked and taken and equal_in_constant_time(held.sha256, coming.sha256)
+def _is_same(held: HeldBlob | HeldUpload, new: HeldUpload) -> bool:
+    placed = (held.mailbox, held.size) == (new.mailbox, new.size)
+    locked = equal_in_constant_time(held.fetch_lock, new.fetch_lock)
+    taken = equal_in_constant_time(held.withdraw_lock, new.withdraw_lock)
+    return placed and locked and taken and equal_in_constant_time(held.sha256, new.sha256)
 
 
-async def _as_announced(size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _exact_size(size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Pass ``size`` bytes on; raise DamagedBlob as soon as there are more or fewer."""
     seen = 0
     async for chunk in chunks:

@@ -199,7 +199,7 @@ class Note:
     """A database's relay id, and its address for people, without user and password."""
 
     relay: bytes
-    place: str
+    address: str
 
 
 class _Written(msgspec.Struct, frozen=True):
@@ -219,7 +219,7 @@ def read_note(folder: Path) -> Note | None:
 
 def write_note(note: Note, folder: Path) -> None:
     write_private(
-        folder / _FILE, msgspec.json.encode(_Written(_SCHEMA, note.relay.hex(), note.place))
+        folder / _FILE, msgspec.json.encode(_Written(_SCHEMA, note.relay.hex(), note.address))
     )
 
 
@@ -242,7 +242,7 @@ def check_same_database(settings: RelaySettings) -> None:
     if found is None:
         return
     if note is not None and note.relay != found.relay:
-        before = note.place
+        before = note.address
     elif note is None and settings.database is not None and not found.is_filled:
         beside = _database_in_folder(settings)
         if beside is None or not beside.is_filled:
@@ -251,7 +251,9 @@ def check_same_database(settings: RelaySettings) -> None:
     else:
         return
     held = "holds other mailboxes" if found.is_filled else "is empty"
-    raise OtherDatabase(data=settings.data, before=before, now=_place(settings), held=held)
+    raise OtherDatabase(
+        data=settings.data, before=before, now=_database_address(settings), held=held
+    )
 
 
 def note_database(relay: Relay, settings: RelaySettings) -> None:
@@ -260,7 +262,7 @@ def note_database(relay: Relay, settings: RelaySettings) -> None:
     Raises:
         UnusableFolder, DiskFull; also what the database raises.
     """
-    note = Note(asyncio.run(relay_id(relay)), _place(settings))
+    note = Note(asyncio.run(relay_id(relay)), _database_address(settings))
     if note != read_note(settings.data):
         with folder_errors(settings.data):
             write_note(note, settings.data)
@@ -292,7 +294,7 @@ def _database_in_postgresql(url: str) -> Contents:
         return _NEW
 
 
-def _place(settings: RelaySettings) -> str:
+def _database_address(settings: RelaySettings) -> str:
     if settings.database is None:
         return str(settings.data / MAIL)
     from entrenous.serving.postgres_address import place_of  # noqa: PLC0415

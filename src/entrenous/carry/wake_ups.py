@@ -16,21 +16,21 @@ from entrenous.carry.send_tokens import require_owner
 class _Listener:
     """A waiting request; ``source`` is its network, or its mailbox if that is unknown."""
 
-    __slots__ = ("is_rung", "mailbox", "over", "source")
+    __slots__ = ("ended", "is_woken", "mailbox", "source")
 
     def __init__(self, mailbox: MailboxId, source: bytes) -> None:
         self.mailbox, self.source = mailbox, source
-        self.over, self.is_rung = asyncio.Event(), False
+        self.ended, self.is_woken = asyncio.Event(), False
 
-    def ring(self) -> None:
-        self.is_rung = True
-        self.over.set()
+    def wake(self) -> None:
+        self.is_woken = True
+        self.ended.set()
 
-    async def rings(self, seconds: float) -> bool:
+    async def wait(self, seconds: float) -> bool:
         """Return whether it is woken within that time; a dropped listener returns False at once."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.over.wait(), seconds)
-        return self.is_rung
+            await asyncio.wait_for(self.ended.wait(), seconds)
+        return self.is_woken
 
 
 class LocalWakeUps:
@@ -42,11 +42,11 @@ class LocalWakeUps:
         self._all: dict[_Listener, None] = {}
         self._at: defaultdict[MailboxId, dict[_Listener, None]] = defaultdict(dict)
         self._from: defaultdict[bytes, dict[_Listener, None]] = defaultdict(dict)
-        self._hushed = False
+        self._stopped = False
 
     def ring(self, mailbox: MailboxId) -> None:
         for listener in self._at.get(mailbox, ()):
-            listener.ring()
+            listener.wake()
 
     @contextmanager
     def listen(
@@ -54,13 +54,13 @@ class LocalWakeUps:
     ) -> Iterator[Callable[[float], Awaitable[bool]]]:
         source = network if self._bounds.network and network else mailbox
         listener = _Listener(mailbox, source)
-        self._bring_in(listener)
-        if self._hushed:
-            listener.ring()
+        self._add(listener)
+        if self._stopped:
+            listener.wake()
         try:
-            yield listener.rings
+            yield listener.wait
         finally:
-            self._forget(listener)
+            self._remove(listener)
 
     def make_room(self) -> bool:
         """Drop the oldest listener of the source that has most, so that it cannot drive out
@@ -68,41 +68,41 @@ class LocalWakeUps:
         """
         if not self._all:
             return False
-        self._let_go(max(self._from.values(), key=len))
+        self._end_oldest(max(self._from.values(), key=len))
         return True
 
     def hush(self) -> None:
-        self._hushed = True
+        self._stopped = True
         for listener in self._all:
-            listener.ring()
+            listener.wake()
 
     def places(self) -> int:
         """Return the number of mailboxes that have a listener."""
         return len(self._at)
 
-    def _bring_in(self, listener: _Listener) -> None:
-        at, its = self._at[listener.mailbox], self._from[listener.source]
+    def _add(self, listener: _Listener) -> None:
+        at, from_source = self._at[listener.mailbox], self._from[listener.source]
         if len(at) >= self._bounds.mailbox:
-            self._let_go(at)
-        if self._bounds.network and len(its) >= self._bounds.network:
-            self._let_go(its)
+            self._end_oldest(at)
+        if self._bounds.network and len(from_source) >= self._bounds.network:
+            self._end_oldest(from_source)
         if len(self._all) >= self._bounds.total:
             self.make_room()
         for listeners in (self._all, self._at[listener.mailbox], self._from[listener.source]):
             listeners[listener] = None
 
-    def _let_go(self, listeners: dict[_Listener, None]) -> None:
+    def _end_oldest(self, listeners: dict[_Listener, None]) -> None:
         oldest = next(iter(listeners))
-        self._forget(oldest)
-        oldest.over.set()
+        self._remove(oldest)
+        oldest.ended.set()
 
-    def _forget(self, listener: _Listener) -> None:
+    def _remove(self, listener: _Listener) -> None:
         self._all.pop(listener, None)
         for listeners, key in ((self._at, listener.mailbox), (self._from, listener.source)):
-            _drop(listeners, key, listener)
+            _discard(listeners, key, listener)
 
 
-def _drop(
+def _discard(
     listeners: defaultdict[Any, dict[_Listener, None]], key: Any, listener: _Listener
 ) -> None:
     listeners[key].pop(listener, None)
@@ -129,9 +129,9 @@ async def wait_for_envelope(
     has_letter = await _has_letter(mailbox, token, relay)
     if has_letter or relay.wake_ups is None:
         return has_letter
-    with relay.wake_ups.listen(mailbox, network) as rings:
+    with relay.wake_ups.listen(mailbox, network) as wait:
         # Check again: a letter may have arrived before we listened.
-        return await _has_letter(mailbox, token, relay) or await rings(seconds)
+        return await _has_letter(mailbox, token, relay) or await wait(seconds)
 
 
 async def _has_letter(mailbox: MailboxId, token: Secret, relay: Relay) -> bool:

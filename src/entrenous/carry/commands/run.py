@@ -61,13 +61,13 @@ def run(
     limits = replace(wanted.limits, wakes=wakes)
     with open_relay(wanted.data, limits, database=wanted.database, blobs=wanted.blobs) as relay:
         note_database(relay, wanted)
-        app, beside = _apps(wanted, relay, _served_apps(context))
-        with _name_taken_address(beside):
-            serve(app, host, port, announce, _serve_options(certificate, beside, relay))
+        app, second = _apps(wanted, relay, _served_apps(context))
+        with _name_taken_address(second):
+            serve(app, host, port, announce, _serve_options(certificate, second, relay))
 
 
 @contextmanager
-def _name_taken_address(beside: SecondApp | None) -> Iterator[None]:
+def _name_taken_address(second: SecondApp | None) -> Iterator[None]:
     """Say which of two addresses is taken: --listen names only one.
 
     Raises:
@@ -77,18 +77,18 @@ def _name_taken_address(beside: SecondApp | None) -> Iterator[None]:
         yield
     except AddressTaken as taken:
         listen = taken.facts["listen"]
-        if beside is not None and listen == f"{beside.host}:{beside.port}":
+        if second is not None and listen == f"{second.host}:{second.port}":
             raise MetricsAddressTaken(listen=listen) from None
         raise
 
 
 def _serve_options(
-    certificate: Certificate | None, beside: SecondApp | None, relay: Relay
+    certificate: Certificate | None, second: SecondApp | None, relay: Relay
 ) -> ServeOptions:
     """Let waiting requests end when the server stops or others need their connections."""
     if relay.wake_ups is None:
-        return ServeOptions(certificate, beside)
-    return ServeOptions(certificate, beside, relay.wake_ups.hush, relay.wake_ups.make_room)
+        return ServeOptions(certificate, second)
+    return ServeOptions(certificate, second, relay.wake_ups.hush, relay.wake_ups.make_room)
 
 
 def _served_apps(context: typer.Context) -> Apps:

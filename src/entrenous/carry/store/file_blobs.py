@@ -90,8 +90,8 @@ class PartialBlob:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = _taken(path)
-        self._turn = threading.Lock()
+        self._file = _open_locked(path)
+        self._lock = threading.Lock()
         self._at = self._synced = 0
         self._digest = hashlib.sha256()
 
@@ -100,7 +100,7 @@ class PartialBlob:
         far.
         """
         while self._at < start:
-            with self._turn:
+            with self._lock:
                 if self._file.closed:
                     return
                 size = min(_READ_BYTES, start - self._at)
@@ -113,7 +113,7 @@ class PartialBlob:
 
     def write(self, data: bytes | bytearray) -> None:
         """Write all of ``data``; one system call may write only a part."""
-        with self._turn:
+        with self._lock:
             rest = memoryview(data)
             while rest and not self._file.closed:
                 written = os.pwrite(self._file.fileno(), rest, self._at)
@@ -129,7 +129,7 @@ class PartialBlob:
             DamagedBlob: the whole has another hash.
             NoSuchBlob: it was dropped meanwhile.
         """
-        with self._turn:
+        with self._lock:
             if self._digest.digest() != sha256:
                 raise DamagedBlob
             os.ftruncate(self._file.fileno(), self._at)
@@ -141,12 +141,12 @@ class PartialBlob:
 
     def give_up(self) -> None:
         """Truncate the file: the disk is full, and the database needs room to delete the row."""
-        with self._turn:
+        with self._lock:
             if not self._file.closed:
                 os.ftruncate(self._file.fileno(), 0)
 
     def close(self) -> None:
-        with self._turn:
+        with self._lock:
             self._file.close()
 
     def _sync_often(self) -> None:
@@ -155,7 +155,7 @@ class PartialBlob:
             self._synced = self._at
 
 
-def _taken(path: Path) -> BinaryIO:
+def _open_locked(path: Path) -> BinaryIO:
     """Open and lock the file; retry if it was renamed or deleted before it was locked."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     while True:
@@ -227,7 +227,7 @@ class FileBlobs:
             file = await asyncio.to_thread((self._folder / name).open, "rb", 0)
         except FileNotFoundError:
             raise NoSuchBlob from None
-        return _stretch(file, start, stop)
+        return _read_range(file, start, stop)
 
     async def drop(self, name: str) -> None:
         with _disk_errors():
@@ -255,22 +255,22 @@ async def _fill(part: PartialBlob, chunks: AsyncIterator[bytes]) -> None:
         async for chunk in chunks:
             held += chunk
             if len(held) >= WRITE_BYTES:
-                await _written(writing)
+                await _finish_write(writing)
                 writing = asyncio.create_task(asyncio.to_thread(part.write, held))
                 held = bytearray()
     finally:
-        await _written(writing)
+        await _finish_write(writing)
         part.write(held)
 
 
-async def _written(writing: asyncio.Task[None] | None) -> None:
+async def _finish_write(writing: asyncio.Task[None] | None) -> None:
     """Wait for a write, which goes on if the waiter is cancelled; raises what the write raised."""
     if writing is not None:
         await asyncio.wait({writing})
         writing.result()
 
 
-async def _stretch(file: BinaryIO, start: int, stop: int) -> AsyncIterator[bytes]:
+async def _read_range(file: BinaryIO, start: int, stop: int) -> AsyncIterator[bytes]:
     read_size = ReadSize()
     with file:
         file.seek(start)

@@ -81,7 +81,7 @@ class Outcome:
         self.value = value
         self.error = error
 
-    def tell(self, job: Job) -> None:
+    def resolve(self, job: Job) -> None:
         if job.answer.done():
             return
         if self.error is None:
@@ -96,15 +96,15 @@ def deliver(group: list[Job], outcomes: list[Outcome]) -> None:
     for loop in {job.loop for job in group}:
         mine = [(job, outcome) for job, outcome in pairs if job.loop is loop]
         with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
-            loop.call_soon_threadsafe(_tell_here, mine)
+            loop.call_soon_threadsafe(_resolve_all, mine)
 
 
-def _tell_here(pairs: list[tuple[Job, Outcome]]) -> None:
+def _resolve_all(pairs: list[tuple[Job, Outcome]]) -> None:
     for job, outcome in pairs:
-        outcome.tell(job)
+        outcome.resolve(job)
 
 
-def settle(connection: GroupConnection, group: list[Job]) -> list[Outcome]:
+def run_group(connection: GroupConnection, group: list[Job]) -> list[Outcome]:
     """Run and commit a group; if that fails, run each job alone, so that none fails others."""
     try:
         tx = connection.begin([job.hint for job in group if job.hint is not None])
@@ -115,7 +115,7 @@ def settle(connection: GroupConnection, group: list[Job]) -> list[Outcome]:
         if len(group) == 1:
             is_known = isinstance(why, connection.errors)
             return [Outcome(error=connection.translate_error(why) if is_known else why)]
-        return [outcome for job in group for outcome in settle(connection, [job])]
+        return [outcome for job in group for outcome in run_group(connection, [job])]
     return outcomes
 
 
@@ -139,7 +139,9 @@ def run_exclusive(connection: GroupConnection, job: Job) -> Outcome:
         return Outcome(error=connection.translate_error(why))
 
 
-def synced(connection: GroupConnection, outcomes: list[Outcome], ticket: object) -> list[Outcome]:
+def sync_outcomes(
+    connection: GroupConnection, outcomes: list[Outcome], ticket: object
+) -> list[Outcome]:
     """Return the outcomes of a group once they are durable, or the disk's error for each."""
     try:
         connection.sync(ticket)
@@ -169,11 +171,11 @@ class GroupCommit:
     def __init__(self, connection: GroupConnection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
-        self._waiting: deque[Job] = deque()
+        self._jobs: deque[Job] = deque()
         self._reads: deque[Job] = deque()  # read-only jobs
         self._busy = False  # a group is under way
         self._is_exclusive = False  # that group is one statement between transactions
-        self._refused: Exception | None = None  # a failed sync is final (DurableLog)
+        self._sync_error: Exception | None = None  # a failed sync is final (DurableLog)
         self._groups: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._wait_for_disk, daemon=True)
@@ -183,12 +185,12 @@ class GroupCommit:
         self, work: Callable[[Any], Answer], hint: Hint | None = None
     ) -> "asyncio.Future[Answer]":
         """Run ``work`` in a transaction; the future resolves once that is durable."""
-        return self._queue(Job(work, hint, exclusive=False), self._waiting)
+        return self._queue(Job(work, hint, exclusive=False), self._jobs)
 
     def submit_exclusive(self, statement: str) -> "asyncio.Future[list[Any]]":
         """Run one statement between transactions; the future resolves to its rows."""
         job = Job(lambda _: self._connection.execute_alone(statement), None, exclusive=True)
-        return self._queue(job, self._waiting)
+        return self._queue(job, self._jobs)
 
     def look(self, work: Callable[[Any], Answer], hint: Hint | None) -> "asyncio.Future[Answer]":
         """Run ``work``, which only reads; the future resolves once what it saw is durable."""
@@ -201,16 +203,16 @@ class GroupCommit:
 
     def refuse_failed(self) -> None:
         """Raise DiskFull or DiskFailed if an earlier commit may be lost after a crash."""
-        if self._refused is not None:
-            raise self._refused
+        if self._sync_error is not None:
+            raise self._sync_error
 
     def close(self) -> None:
         """Finish what is queued, then close the connection."""
         self._closed = True
         with self._lock:
-            left = [*self._reads, *self._waiting]
+            left = [*self._reads, *self._jobs]
             self._reads.clear()
-            self._waiting.clear()
+            self._jobs.clear()
         if left:
             self._groups.put(_Group(left, None))
         self._groups.put(None)
@@ -226,18 +228,18 @@ class GroupCommit:
         if starts and self._connection.shared:
             self._groups.put(_Group([], None))
         elif starts:
-            job.loop.call_soon(self._turn_when_quiet)
+            job.loop.call_soon(self._run_when_quiet)
         return job.answer
 
-    def _turn_when_quiet(self, seen: int = 0) -> None:
+    def _run_when_quiet(self, seen: int = 0) -> None:
         """Wait as long as each round of the loop brings more jobs: a large group costs less."""
-        waiting = len(self._waiting) + len(self._reads)
+        waiting = len(self._jobs) + len(self._reads)
         if seen < waiting < GROUP_MAX:
-            asyncio.get_running_loop().call_soon(self._turn_when_quiet, waiting)
+            asyncio.get_running_loop().call_soon(self._run_when_quiet, waiting)
         else:
-            self._turn()
+            self._run_group()
 
-    def _turn(self) -> None:
+    def _run_group(self) -> None:
         """Run everything queued, in the event loop of one of the jobs."""
         reads = self._take_reads()
         jobs = self._take(with_exclusive=not reads)
@@ -258,9 +260,9 @@ class GroupCommit:
             unanswered = [read for read in reads if not read.answer.done()]
             self._groups.put(_Group([*unanswered, *jobs], None))
         else:
-            self._hand_on(jobs, outcomes)
+            self._finish_group(jobs, outcomes)
 
-    def _hand_on(self, jobs: list[Job], outcomes: list[Outcome]) -> None:
+    def _finish_group(self, jobs: list[Job], outcomes: list[Outcome]) -> None:
         """Let the thread wait for the disk, if that is necessary."""
         if jobs or self._connection.shared:
             self._groups.put(_Group(jobs, outcomes))
@@ -269,8 +271,8 @@ class GroupCommit:
 
     def _run_read(self, tx: UnitOfWork, read: Job) -> Outcome:
         """Run a read before this group changes anything."""
-        if self._refused is not None:
-            return Outcome(error=self._refused)
+        if self._sync_error is not None:
+            return Outcome(error=self._sync_error)
         return run(self._connection, tx, read)
 
     def _take_reads(self) -> list[Job]:
@@ -281,10 +283,10 @@ class GroupCommit:
         """Dequeue jobs up to an exclusive one, or that one alone."""
         group: list[Job] = []
         with self._lock:
-            while self._waiting and len(group) < GROUP_MAX:
-                if self._waiting[0].exclusive and (group or not with_exclusive):
+            while self._jobs and len(group) < GROUP_MAX:
+                if self._jobs[0].exclusive and (group or not with_exclusive):
                     break
-                group.append(self._waiting.popleft())
+                group.append(self._jobs.popleft())
                 if group[-1].exclusive:
                     break
         return group
@@ -295,48 +297,50 @@ class GroupCommit:
             if jobs and jobs[0].exclusive:
                 deliver(jobs, [run_exclusive(self._connection, job) for job in jobs])
             elif jobs:
-                self._sync(jobs, settle(self._connection, jobs) if outcomes is None else outcomes)
+                self._sync(
+                    jobs, run_group(self._connection, jobs) if outcomes is None else outcomes
+                )
                 self._connection.checkpoint()
             self._start_next()
 
     def _sync(self, jobs: list[Job], outcomes: list[Outcome]) -> None:
         """Wait until a group is durable, then deliver its outcomes."""
-        *outcomes, seen = synced(
+        *outcomes, seen = sync_outcomes(
             self._connection, [*outcomes, Outcome()], self._connection.ticket()
         )
-        self._refused = seen.error or self._refused
+        self._sync_error = seen.error or self._sync_error
         deliver(jobs, outcomes)
 
     def _start_next(self) -> None:
         """Start the next group, in an event loop that still runs."""
         while True:
             with self._lock:
-                if not self._reads and not self._waiting:
+                if not self._reads and not self._jobs:
                     self._busy = False
                     return
-                first = (self._reads or self._waiting)[0]
+                first = (self._reads or self._jobs)[0]
             try:
                 first.loop.call_soon_threadsafe(self._starter(first))
             except RuntimeError:  # the loop was closed: nobody waits any more
                 self._connection.roll_back()
-                self._forget(first.loop)
+                self._discard_jobs_of(first.loop)
             else:
                 return
 
     def _starter(self, first: Job) -> Callable[[], None]:
         """Return how the next group starts; a shared database is locked first."""
         if not self._connection.shared:
-            return self._turn_when_quiet
+            return self._run_when_quiet
         if not first.exclusive:
             try:
                 self._connection.wait_for_turn()
             except self._connection.errors:
                 self._connection.roll_back()  # the group will meet the error again
-        return self._turn
+        return self._run_group
 
-    def _forget(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _discard_jobs_of(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
-            for among in (self._reads, self._waiting):
+            for among in (self._reads, self._jobs):
                 left = [job for job in among if job.loop is not loop]
                 among.clear()
                 among.extend(left)

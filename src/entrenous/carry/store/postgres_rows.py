@@ -49,14 +49,14 @@ class PostgresConnection:
         self._statements = PostgresStatements()
         self._connection: psycopg.Connection[Any] | None = None
         self._flushing: psycopg.Connection[Any] | None = None
-        self._away_since: float | None = None
+        self._unreachable_since: float | None = None
         self._stopping = threading.Event()
         self._begun = False
         self._flushes: set[_Flush] = set()
         self._connect_both()
 
     def begin(self, hints: list[Hint], *, writes: bool = True) -> UnitOfWork:  # noqa: ARG002 -- fixed for each connection
-        connection, tx = self._connected(), UnitOfWork(self, pages_ahead=True)
+        connection, tx = self._reconnected(), UnitOfWork(self, pages_ahead=True)
         with connection.pipeline():
             if not self._begun:
                 self._begin(connection)
@@ -65,13 +65,13 @@ class PostgresConnection:
 
     def wait_for_turn(self) -> None:
         """Take the write lock; requests queue while another process has it."""
-        connection = self._connected()
+        connection = self._reconnected()
         with connection.pipeline():
             self._begin(connection)
 
     def ready(self) -> bool:
         """Return whether the database is connected, and the write lock taken if one is needed."""
-        return self._whole() and (self._begun or not self._writes)
+        return self._is_connected() and (self._begun or not self._writes)
 
     def _begin(self, connection: psycopg.Connection[Any]) -> None:
         if self._writes:
@@ -83,7 +83,7 @@ class PostgresConnection:
         self._begun = True
 
     def commit(self, tx: UnitOfWork) -> None:
-        connection = self._there()
+        connection = self._in_group()
         with connection.pipeline():
             tx.flush()
             position = None if self._writes else connection.execute(_LOG_POSITION)
@@ -120,7 +120,7 @@ class PostgresConnection:
         self.close()
 
     def execute_alone(self, statement: str) -> list[Any]:
-        answer = self._connected().execute(statement)
+        answer = self._reconnected().execute(statement)
         return answer.fetchall() if answer.description else []
 
     def translate_error(self, why: Exception) -> Exception:
@@ -134,7 +134,7 @@ class PostgresConnection:
     def checkpoint(self) -> None:
         """PostgreSQL does that by itself."""
 
-    def wait_no_more(self) -> None:
+    def stop_waiting(self) -> None:
         """Try an unreachable database only once from now on, since the relay stops."""
         self._stopping.set()
 
@@ -162,7 +162,7 @@ class PostgresConnection:
         ]
 
     def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:
-        connection = self._there()
+        connection = self._in_group()
         if drops:
             self._execute(connection, next(self._statements.drops(kind, drops)))
         if puts:
@@ -170,7 +170,7 @@ class PostgresConnection:
 
     @contextmanager
     def _together(self, questions: int) -> Iterator[psycopg.Connection[Any]]:
-        connection = self._there()
+        connection = self._in_group()
         if questions == 1:
             yield connection
             return
@@ -183,32 +183,32 @@ class PostgresConnection:
         text, given = statement
         return connection.cursor(binary=True).execute(text, given, prepare=True)
 
-    def _there(self) -> psycopg.Connection[Any]:
+    def _in_group(self) -> psycopg.Connection[Any]:
         """Return the connection in the middle of a group; a new one lacks its transaction."""
         if self._connection is None:
             raise psycopg.OperationalError("the connection was lost in the middle of a group")
         return self._connection
 
-    def _connected(self) -> psycopg.Connection[Any]:
+    def _reconnected(self) -> psycopg.Connection[Any]:
         """Return the connection, reconnecting if it was lost.
 
         This waits for a database that restarts, so it is for the thread, or for a connection that
         is ready.
         """
-        if self._connection is not None and self._whole():
+        if self._connection is not None and self._is_connected():
             return self._connection
         self.close()
-        self._away_since = self._away_since or time.monotonic()
+        self._unreachable_since = self._unreachable_since or time.monotonic()
         while True:
             try:
                 connection = self._connect_both()
             except psycopg.OperationalError:
-                if time.monotonic() - self._away_since > _PATIENCE_S:
+                if time.monotonic() - self._unreachable_since > _PATIENCE_S:
                     raise
                 if self._stopping.wait(_AGAIN_S):
                     raise
             else:
-                self._away_since = None
+                self._unreachable_since = None
                 return connection
 
     def _connect_both(self) -> psycopg.Connection[Any]:
@@ -223,7 +223,7 @@ class PostgresConnection:
             raise
         return self._connection
 
-    def _whole(self) -> bool:
+    def _is_connected(self) -> bool:
         """Return whether neither connection is known to be lost."""
         both = (self._connection, self._flushing)
         return all(one is not None and not one.broken for one in both)
@@ -283,7 +283,7 @@ class PostgresRows:
     def close(self) -> None:
         """Finish what is queued if the database is reachable, then close the connections."""
         for line in self._lines:
-            line.wait_no_more()
+            line.stop_waiting()
         self._reader.close()
         self._writer.close()
 

@@ -24,7 +24,7 @@ _WHOLE: Final = "whole"
 _PIECE: Final = re.compile(r"(?P<number>[0-9]{5})(?P<writer>-[0-9a-f]+)(?:\.(?P<rest>[0-9]+))?")
 
 
-class _Came(NamedTuple):
+class _Partial(NamedTuple):
     """What is stored of an incomplete blob: its whole pieces, and the longest rest."""
 
     pieces: list[str]
@@ -63,7 +63,7 @@ class S3Blobs:
     ) -> None:
         with _errors(), self._writer.of(name, owner):
             writing = _Writing(name, secrets.token_hex(4), hashlib.sha256())
-            held = await self._begun(writing, start)
+            held = await self._resume(writing, start)
             try:
                 async for chunk in chunks:
                     held += chunk
@@ -77,14 +77,14 @@ class S3Blobs:
 
     async def size(self, name: str) -> int:
         with _errors():
-            if await self._whole(name) is not None:
+            if await self._pieces_of(name) is not None:
                 return 0
-            came = await self._came(name)
+            came = await self._partial(name)
         return len(came.pieces) * self._piece + came.rest_bytes
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
         with _errors():
-            pieces = await self._whole(name)
+            pieces = await self._pieces_of(name)
         if pieces is None:
             raise NoSuchBlob
         return self._stretch(pieces, start, stop)
@@ -95,7 +95,7 @@ class S3Blobs:
         A bucket's listing may lag behind, so the marker's pieces are deleted without it.
         """
         with _errors():
-            pieces = await self._whole(name) or []
+            pieces = await self._pieces_of(name) or []
             await self._delete([f"{name}/{_WHOLE}"])
             listed = [path for path, _ in await self._listed(name)]
             await self._delete([*listed, *pieces])
@@ -103,11 +103,11 @@ class S3Blobs:
     def room(self) -> int | None:
         return None
 
-    async def _begun(self, writing: "_Writing", start: int) -> bytearray:
+    async def _resume(self, writing: "_Writing", start: int) -> bytearray:
         """Hash the pieces that stay; return the part of the piece in which ``start`` lies."""
         if not start:
             return bytearray()
-        came, (full, more) = await self._came(writing.name), divmod(start, self._piece)
+        came, (full, more) = await self._partial(writing.name), divmod(start, self._piece)
         if full > len(came.pieces):
             raise DamagedBlob
         for path in came.pieces[:full]:
@@ -175,7 +175,7 @@ class S3Blobs:
             yield bytes(data)
             read_size.taken()
 
-    async def _whole(self, name: str) -> list[str] | None:
+    async def _pieces_of(self, name: str) -> list[str] | None:
         """Return the pieces of a complete blob; None if it is incomplete."""
         try:
             found = await obstore.get_async(self._store, f"{name}/{_WHOLE}")
@@ -184,7 +184,7 @@ class S3Blobs:
         named = bytes(await found.bytes_async()).decode().split("\n")
         return [f"{name}/{one}" for one in named]
 
-    async def _came(self, name: str) -> _Came:
+    async def _partial(self, name: str) -> _Partial:
         """List what is stored; of two uploads of one piece either will do, since the hash
         decides.
         """
@@ -197,7 +197,7 @@ class S3Blobs:
                 whole.setdefault(int(found["number"]), path)
         pieces = [whole[at] for at in itertools.takewhile(whole.__contains__, itertools.count())]
         rest_bytes, rest = max(rests.get(len(pieces), []), default=(0, ""))
-        return _Came(pieces, rest, rest_bytes)
+        return _Partial(pieces, rest, rest_bytes)
 
     async def _listed(self, name: str) -> list[tuple[str, int]]:
         found = obstore.list(self._store, prefix=f"{name}/")

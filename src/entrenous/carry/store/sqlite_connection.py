@@ -37,7 +37,7 @@ class DurableLog:
         if self._failed is not None:
             raise OSError(self._failed.errno, "the log could not be synced before")
         try:
-            os.fdatasync(self._opened())
+            os.fdatasync(self._open_file())
         except OSError as why:
             self._failed = why
             raise
@@ -47,7 +47,7 @@ class DurableLog:
             os.close(self._file)
             self._file = None
 
-    def _opened(self) -> int:
+    def _open_file(self) -> int:
         if self._file is None:
             self._file = os.open(self._path, os.O_RDWR)
             sync_folder(self._path.parent)  # so that the log itself survives a crash
