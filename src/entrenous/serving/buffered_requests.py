@@ -20,7 +20,7 @@ _HEAD: Final = re.compile(
 )
 _HEAD_MAX: Final = 8192  # a longer one is left to the parser
 _DIGITS_MAX: Final = 9
-_HELD_MAX: Final = 65536  # bytes that arrived behind an unanswered request
+_PENDING_MAX: Final = 65536  # bytes that arrived behind an unanswered request
 _NOT_PLAIN: Final = frozenset(("transfer-encoding", "expect", "upgrade", "te", "trailer"))
 _CLOSE: Final = (b"connection", b"close")
 
@@ -71,21 +71,23 @@ class BufferedProtocol(LimitedProtocol):
         self, config: Any, server_state: Any, app_state: dict[str, Any], **more: Any
     ) -> None:
         super().__init__(config, server_state, app_state, **more)
-        self._takes = config.app.answer_whole if isinstance(config.app, BufferedHandler) else None
-        self._stops = False
-        self._held = b""
+        self._answer_whole = (
+            config.app.answer_whole if isinstance(config.app, BufferedHandler) else None
+        )
+        self._is_stopping = False
+        self._pending = b""
 
     def data_received(self, data: bytes) -> None:
         """Offer the data to the application, or parse it; data behind an open request waits."""
         if self._is_asked:
-            self._hold(data)
-        elif self._takes is None or not self._is_free() or not self._offer(data):
+            self._queue(data)
+        elif self._answer_whole is None or not self._is_free() or not self._offer(data):
             super().data_received(data)
 
     def shutdown(self) -> None:
         """Close once the current request is answered."""
         if self._is_asked:
-            self._stops = True
+            self._is_stopping = True
         else:
             super().shutdown()
 
@@ -93,7 +95,7 @@ class BufferedProtocol(LimitedProtocol):
         """Close an idle connection; check the time, since buffered requests reset no timer."""
         left = self._answered_at + self.timeout_keep_alive - self.loop.time()
         if self._is_asked or left > 0:
-            self._arm(max(left, 1))
+            self._start_timer(max(left, 1))
         else:
             super().timeout_keep_alive_handler()
 
@@ -107,43 +109,47 @@ class BufferedProtocol(LimitedProtocol):
 
     def _offer(self, data: bytes) -> bool:
         whole = parse_buffered(data)
-        if whole is None or self._takes is None:
+        if whole is None or self._answer_whole is None:
             return False
         self._is_asked = True
-        if self._takes(whole, self._tell):
+        if self._answer_whole(whole, self._send_answer):
             return True
         self._is_asked = False
         return False
 
-    def _hold(self, data: bytes) -> None:
-        self._held += data
-        if len(self._held) > _HELD_MAX:
+    def _queue(self, data: bytes) -> None:
+        self._pending += data
+        if len(self._pending) > _PENDING_MAX:
             self.flow.pause_reading()
 
-    def _tell(self, status: int, headers: Headers, body: bytes) -> None:
+    def _send_answer(self, status: int, headers: Headers, body: bytes) -> None:
         self._is_asked = False
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        every = [*self.server_state.default_headers, *headers, *([_CLOSE] if self._stops else [])]
+        every = [
+            *self.server_state.default_headers,
+            *headers,
+            *([_CLOSE] if self._is_stopping else []),
+        ]
         lines = [b"%b: %b\r\n" % one for one in every]
         self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", body)))
-        self._go_on()
+        self._next_request()
 
-    def _go_on(self) -> None:
+    def _next_request(self) -> None:
         """Wait for the next request, or process what has arrived already."""
-        if self._stops:
+        if self._is_stopping:
             self.transport.close()
             return
         self._answered_at = self.loop.time()
         if self.timeout_keep_alive_task is None:
-            self._arm(self.timeout_keep_alive)
-        if self._held:
-            data, self._held = self._held, b""
+            self._start_timer(self.timeout_keep_alive)
+        if self._pending:
+            data, self._pending = self._pending, b""
             self.flow.resume_reading()
             self.data_received(data)
 
-    def _arm(self, seconds: float) -> None:
+    def _start_timer(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(
             seconds, self.timeout_keep_alive_handler
         )

@@ -104,16 +104,16 @@ def is_relay_at(host: str, port: int, *, tls: bool) -> bool:
         )
     else:
         made = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
-    return _says(made, "/v1/status", lambda got: got.getheader("Entrenous-Protocol") is not None)
+    return _answers(made, "/v1/status", lambda got: got.getheader("Entrenous-Protocol") is not None)
 
 
 def are_metrics_at(host: str, port: int) -> bool:
     """Return whether a relay's metrics are served there."""
     web = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
-    return _says(web, "/metrics", lambda got: b"entrenous_" in got.read(_FIGURES_BYTES_MAX))
+    return _answers(web, "/metrics", lambda got: b"entrenous_" in got.read(_FIGURES_BYTES_MAX))
 
 
-def _says(
+def _answers(
     made: http.client.HTTPConnection,
     path: str,
     fits: Callable[[http.client.HTTPResponse], bool],

@@ -69,12 +69,12 @@ def serve(
     """
     ways = ways or ServeOptions()
     collect_seldom()
-    with listening(host, port) as taken, _second(ways.beside) as also, _calm_stop():
+    with listening(host, port) as listener, _second_server(ways.beside) as second, _calm_stop():
         server = server_for(app, ways.certificate)
         if ways.make_room is not None:
             server.server_state.make_room = ways.make_room
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve_all(server, taken, announce, also, ways))
+            runner.run(_serve_all(server, listener, announce, second, ways))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -87,34 +87,36 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 @contextmanager
-def _second(beside: SecondApp | None) -> Iterator[tuple[uvicorn.Server, socket.socket] | None]:
+def _second_server(
+    beside: SecondApp | None,
+) -> Iterator[tuple[uvicorn.Server, socket.socket] | None]:
     if beside is None:
         yield None
         return
-    with listening(beside.host, beside.port) as taken:
-        yield server_for(beside.app), taken
+    with listening(beside.host, beside.port) as listener:
+        yield server_for(beside.app), listener
 
 
 async def _serve_all(
     server: uvicorn.Server,
-    taken: socket.socket,
+    listener: socket.socket,
     announce: Callable[[str], None],
-    also: tuple[uvicorn.Server, socket.socket] | None,
+    second: tuple[uvicorn.Server, socket.socket] | None,
     ways: ServeOptions,
 ) -> None:
     """Serve both applications; the stop of the first also stops the second."""
     install_sighup(server, ways.certificate)
-    telling = asyncio.create_task(_tell_when_stopping(server, ways.stopping))
-    if also is None:
-        await _serve(server, taken, announce)
+    watching = asyncio.create_task(_tell_when_stopping(server, ways.stopping))
+    if second is None:
+        await _serve(server, listener, announce)
     else:
-        second, its = also
-        serving = asyncio.create_task(second.serve(sockets=[its]))
-        await _started(second, serving)
-        await _serve(server, taken, announce)
-        second.should_exit = True
+        other, its_listener = second
+        serving = asyncio.create_task(other.serve(sockets=[its_listener]))
+        await _started(other, serving)
+        await _serve(server, listener, announce)
+        other.should_exit = True
         await serving
-    telling.cancel()
+    watching.cancel()
 
 
 async def _tell_when_stopping(server: uvicorn.Server, stopping: Callable[[], None] | None) -> None:
@@ -129,14 +131,14 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio sets TCP_NODELAY only on sockets that say theirs;
     # without it every answer with a body waits 40 ms for an acknowledgement.
-    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            taken.bind((host, port))
+            listener.bind((host, port))
         except (OSError, UnicodeError, OverflowError):  # taken, not ours, or no address
             raise AddressTaken(listen=f"{host}:{port}") from None
-        taken.listen(_BACKLOG)
-        yield taken
+        listener.listen(_BACKLOG)
+        yield listener
 
 
 def server_for(app: ASGIApp, certificate: Certificate | None = None) -> LimitedServer:
@@ -160,18 +162,18 @@ def server_for(app: ASGIApp, certificate: Certificate | None = None) -> LimitedS
     return LimitedServer(config)
 
 
-def url_of(taken: socket.socket, scheme: str = "http") -> str:
-    host, port = taken.getsockname()[:2]
+def url_of(listener: socket.socket, scheme: str = "http") -> str:
+    host, port = listener.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 async def _serve(
-    server: uvicorn.Server, taken: socket.socket, announce: Callable[[str], None]
+    server: uvicorn.Server, listener: socket.socket, announce: Callable[[str], None]
 ) -> None:
-    serving = asyncio.create_task(server.serve(sockets=[taken]))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     await _started(server, serving)
     if server.started:
-        announce(url_of(taken, "https" if server.config.ssl else "http"))
+        announce(url_of(listener, "https" if server.config.ssl else "http"))
     await serving
 
 

@@ -79,13 +79,13 @@ def install_sighup(server: uvicorn.Server, certificate: Certificate | None) -> N
         return
     in_a_terminal = _in_a_terminal()  # checked now, while the terminal is still open
 
-    def hear() -> None:
+    def on_sighup() -> None:
         if certificate is not None:
             _read_again(certificate)
         elif in_a_terminal:
             server.should_exit = True
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hear)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_sighup)
 
 
 def _read_again(certificate: Certificate) -> None:
