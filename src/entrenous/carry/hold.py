@@ -44,17 +44,11 @@ async def upload_blob(
     relay: Relay,
     start: int = 0,
 ) -> bool:
-    """Store a blob.
+    """Store a blob from ``chunks``, its bytes from ``start`` on; earlier calls brought those
+    before.
 
     Returns:
         False if the same blob is stored already; ``chunks`` is then not read.
-
-    Args:
-        deposit: what the sender announces.
-        token: a send token of the mailbox.
-        chunks: the bytes from ``start`` on; an earlier call brought those before.
-        relay: the relay.
-        start: the offset at which this upload resumes.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is no valid send token of this mailbox.
@@ -62,12 +56,11 @@ async def upload_blob(
         WrongOffset: fewer than ``start`` bytes are stored.
         DamagedBlob: the bytes are not those that the deposit announces.
         TooLarge, TooFarAhead, Expired: it exceeds the relay's limits.
-        MailboxFull: the mailbox holds too much, with what is on its way to it.
+        MailboxFull: the mailbox holds too much, including uploads.
         TooMany: another upload of this blob is under way.
         DiskFull: the disk has no room for it.
         DiskFailed, DatabaseAway: a disk or the database failed, maybe for a moment.
-        Exception: what ``chunks`` raised. After this or a failure the stored part stays and can be
-            resumed.
+        Exception: what ``chunks`` raised. After this or a failure the upload can be resumed.
     """
     if deposit.size > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)

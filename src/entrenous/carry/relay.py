@@ -119,13 +119,9 @@ class BlobStore(Protocol):
         a later ``keep`` resumes at any ``start`` up to that, :meth:`drop` removes it. Storing a
         complete blob again is no error.
 
-        Args:
-            name: the blob's name.
-            chunks: its bytes from ``start`` to the end.
-            sha256: the hash of the whole blob.
-            start: how many bytes of the incomplete blob stay as they are.
-            owner: the mailbox it belongs to; a store with few upload slots gives one owner only
-                some of them, and does not keep this.
+        ``chunks`` are the bytes from ``start`` to the end, ``sha256`` is the hash of the whole
+        blob, and ``owner`` its mailbox: a store with few upload slots gives one owner only some of
+        them, and does not keep this.
 
         Raises:
             DamagedBlob: the whole has another hash, or fewer than ``start`` bytes are stored.

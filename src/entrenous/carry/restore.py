@@ -32,13 +32,11 @@ _DOUBTFUL: Final[tuple[type[Any], ...]] = (HeldAttempt, HeldKey)
 
 
 async def close_after_restore(relay: Relay, missing: frozenset[str], *, with_shares: bool) -> int:
-    """Delete what may have ended since the backup.
+    """Delete what may have ended since the backup of a relay that serves nobody yet.
 
-    Args:
-        relay: a relay that was just restored and serves nobody yet.
-        missing: names of blobs that are not in the backup, for they were deleted while it was made.
-        with_shares: keep shares and one-time keys; what was taken back after the backup can then be
-            opened again.
+    ``missing`` names blobs that are not in the backup, for they were deleted while it was made.
+    ``with_shares`` keeps shares and one-time keys; what was taken back after the backup can then be
+    opened again.
 
     Returns:
         The number of lost copies.

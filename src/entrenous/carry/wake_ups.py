@@ -116,12 +116,7 @@ async def wait_for_envelope(
     """Return whether a letter waits or arrives within ``seconds``; False sooner if others need the
     place.
 
-    Args:
-        mailbox: where it would arrive.
-        token: the owner's.
-        seconds: how long to wait.
-        relay: the relay.
-        network: the client's network, if known.
+    ``network`` is the client's network, b"" if unknown.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.

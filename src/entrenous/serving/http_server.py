@@ -55,14 +55,10 @@ def serve(
     announce: Callable[[str], None],
     ways: ServeOptions | None = None,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C; port 0 takes a free one.
+    """Serve until SIGTERM or Ctrl-C.
 
-    Args:
-        app: what to serve.
-        host: an address of this machine, without brackets.
-        port: 0 to 65535.
-        announce: called once with the URL, when requests are answered.
-        ways: options; by default plain HTTP and no second application.
+    ``host`` has no brackets; ``port`` 0 takes a free one. ``announce`` is called once with the URL,
+    when requests are answered. Without ``ways``, in plain HTTP and no second application.
 
     Raises:
         AddressTaken: an address is not available.

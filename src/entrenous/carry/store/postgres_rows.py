@@ -294,11 +294,9 @@ def connect_to(url: str) -> psycopg.Connection[Any]:
 
 
 def open_postgres(url: str, *, create: bool = True) -> PostgresRows:
-    """Open a database, ``postgresql://...``, that may be new and empty.
+    """Open a database by its libpq URI; a password is better kept in ~/.pgpass.
 
-    Args:
-        url: a libpq connection URI; a password is better kept in ~/.pgpass.
-        create: whether to create the tables if no relay has used the database yet.
+    ``create`` allows creating the tables if no relay has used the database yet.
 
     Raises:
         NewerDatabase, OlderDatabase: another version of Entrenous wrote it; nothing was changed.

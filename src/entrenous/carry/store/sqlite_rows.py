@@ -156,12 +156,10 @@ class SqliteRows:
 
 
 def open_sqlite(path: Path, *, bytes_max: int | None = None, create: bool = True) -> SqliteRows:
-    """Open or create the database file, readable by its owner alone.
+    """Open or create the database file, and its folder, readable by its owner alone.
 
-    Args:
-        path: the file; its folder is created if necessary.
-        bytes_max: how large the file may grow; beyond, DiskFull.
-        create: whether to create the tables if the file is empty.
+    ``bytes_max`` limits the file's size; beyond, DiskFull. ``create`` allows creating the tables in
+    an empty file.
 
     Raises:
         NewerDatabase, OlderDatabase: another version of Entrenous wrote it; nothing was changed.

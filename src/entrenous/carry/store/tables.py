@@ -126,12 +126,10 @@ def schema() -> sql.MetaData:
 
 
 def create_if_empty(connection: sql.Connection, found: int, *, create: bool) -> bool:
-    """Create all tables in an empty database, in the transaction of ``connection``.
+    """Create all tables in an empty database; the connection's transaction excludes other writers.
 
-    Args:
-        connection: in a transaction that excludes other writers.
-        found: the schema version in the database; 0 if it has none.
-        create: False to refuse an empty database instead.
+    ``found`` is the schema version in the database, 0 if it has none; with ``create`` False an
+    empty database is refused.
 
     Returns:
         Whether the tables were created; the caller then has to store VERSION.
