@@ -235,8 +235,9 @@ class Medium(StrEnum):
 
 
 class EmptyFile(Malformed):
-    """{path} is empty. Nothing was changed or sent. Perhaps a download was interrupted, or the disk
-    was full: get the file again.
+    """
+    {path} is empty: there is not one byte in it. Nothing was changed or sent. Perhaps a download
+    was interrupted, or the disk was full: get the file again.
     """
 
 

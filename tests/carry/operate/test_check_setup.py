@@ -166,7 +166,7 @@ def metrics_at_a_foreign_address(settings: RelaySettings, _: Path) -> RelaySetti
         ("database", earlier, "an earlier Entrenous. Restore a backup, or run the Entrenous"),
         ("clock", clock_went_back, "set the clock"),
         ("tls", no_certificate, "one is missing"),
-        ("tls", of_another, "does not fit"),
+        ("tls", of_another, "does not belong to"),
         ("tls", over, "the certificate holds from"),
         ("tls", not_yet, "the certificate holds from"),
         ("tls", ends_soon, "renew it"),
