@@ -349,9 +349,10 @@ class NoFrames(Malformed):
 
 
 class FramesUnknown(NoFrames):
-    """The moving pictures in this file have an encoding that Entrenous does not read. It reads
-    H.264, HEVC, VP8, VP9, AV1 and MPEG-4. Nothing was changed or sent. If it plays in another
-    program, save it from there as MP4 and try again.
+    """
+    The moving pictures in this file have an encoding that Entrenous does not read. It reads H.264,
+    HEVC, VP8, VP9, AV1 and MPEG-4. Nothing was changed or sent. If it plays in another program,
+    save it from there as MP4 and try again.
     """
 
 
@@ -370,7 +371,8 @@ class ClipTooLong(Malformed):
 
 
 class ClipTooLongWithSound(ClipTooLong):
-    """This clip has sound and is longer than {limit_minutes} minutes, the most that Entrenous works
+    """
+    This clip has sound and is longer than {limit_minutes} minutes, the most that Entrenous works
     on. Nothing was changed or sent. Cut it into parts and give it those. Without its sound it may
     be as long as {silent_minutes} minutes.
     """
@@ -406,10 +408,10 @@ class NotASound(Malformed):
 
 
 class SoundUnknown(NotASound):
-    """The sound in this file has an encoding that Entrenous does not read. It reads AAC, Opus,
-    Vorbis, MP3, AMR, FLAC and WAV, at 4 to 96 kHz. Nothing was changed or sent. If it plays in
-    another program, save it from there again, a clip as MP4 with AAC and a sound as M4A, and try
-    again.
+    """
+    The sound in this file has an encoding that Entrenous does not read. It reads AAC, Opus, Vorbis,
+    MP3, AMR, FLAC and WAV, at 4 to 96 kHz. Nothing was changed or sent. If it plays in another
+    program, save it from there again, a clip as MP4 with AAC and a sound as M4A, and try again.
     """
 
 

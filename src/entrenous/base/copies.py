@@ -141,14 +141,16 @@ class NotAList(Malformed):
 
 
 class BadLabel(Refused):
-    """{where} is not a valid name: a name has 1 to {limit} characters, and none that act on the
+    """
+    {where} is not a valid name: a name has 1 to {limit} characters, and none that act on the
     screen, like Escape, a tab or a change of direction. Nothing was marked.
     """
 
 
 class NamedTwice(Refused):
-    """{label} is on line {before} and again on line {line}. One copy is for one person: if these
-    are two, give them two names; if not, remove one line. Nothing was marked.
+    """
+    {label} is on line {before} and again on line {line}. One copy is for one person: if these are
+    two, give them two names; if not, remove one line. Nothing was marked.
     """
 
 

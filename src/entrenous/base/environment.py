@@ -49,22 +49,25 @@ class BadSetting(Refused):
 
 
 class AddressTaken(Unreachable):
-    """Nothing can be served at {listen}: another program uses this address, it is not one of this
+    """
+    Nothing can be served at {listen}: another program uses this address, it is not one of this
     machine's, or this account may not use it. Choose another one: --listen 127.0.0.1:0 takes a free
     port.
     """
 
 
 class UnusableFolder(Refused):
-    """Nothing can be kept in {path}: a file is in the way, or its permissions do not allow it.
-    Nothing was changed. Choose a folder of your own, or run this as the account that owns it.
+    """
+    Nothing can be kept in {path}: a file is in the way, or its permissions do not allow it. Nothing
+    was changed. Choose a folder of your own, or run this as the account that owns it.
     """
 
 
 class ReadOnlyDisk(Unreachable):
-    """The disk with {path} is read-only at the moment, so nothing could be stored there. Its
-    contents were left as they are, and nothing was lost. Some systems make a disk read-only after
-    an error, and some cards have a switch for it. Make it writable again, then try again.
+    """
+    The disk with {path} is read-only at the moment, so nothing could be stored there. Its contents
+    were left as they are, and nothing was lost. Some systems make a disk read-only after an error,
+    and some cards have a switch for it. Make it writable again, then try again.
     """
 
 

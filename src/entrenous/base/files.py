@@ -19,8 +19,9 @@ from entrenous.base.errors import DiskFull, Refused
 
 
 class NotEmpty(Refused):
-    """{path} is not empty, so nothing was written, and its contents stay as they were. Name a
-    folder that is new or empty.
+    """
+    {path} is not empty, so nothing was written, and its contents stay as they were. Name a folder
+    that is new or empty.
     """
 
 

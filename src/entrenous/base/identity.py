@@ -108,8 +108,9 @@ class Contact:
 
 
 class BadSignature(Unproven):
-    """A signature on this {what} is not valid, so it was not accepted. It was changed on the way,
-    or does not come from the person it names.
+    """
+    A signature on this {what} is not valid, so it was not accepted. It was changed on the way, or
+    does not come from the person it names.
     """
 
 
@@ -190,7 +191,8 @@ class Standing(Enum):
 
 
 class OldList(Unproven):
-    """The relay shows an older list of this person's devices than the one you have, so nothing was
+    """
+    The relay shows an older list of this person's devices than the one you have, so nothing was
     changed. Somebody may be between you and the relay. Try again later, or ask the person for a new
     link.
     """

@@ -173,7 +173,8 @@ class UnwritableFolder(Refused):
 
 
 class AlreadyThere(Refused):
-    """There is something else at {path} already, and it was left as it is. Choose another name or
+    """
+    There is something else at {path} already, and it was left as it is. Choose another name or
     another folder.
     """
 

@@ -62,8 +62,9 @@ class TextTooLong(Refused):
 
 
 class CaptionActs(Refused):
-    """This text contains invisible characters that act on the screen, like Escape, a tab or a
-    change of direction. Nothing was sent. Type it again without them.
+    """
+    This text contains invisible characters that act on the screen, like Escape, a tab or a change
+    of direction. Nothing was sent. Type it again without them.
     """
 
 

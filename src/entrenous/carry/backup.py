@@ -63,8 +63,9 @@ class Restored:
 
 
 class NoBackupHere(NotFound):
-    """{path} holds no complete relay backup: it has no list of contents, as when making the backup
-    was interrupted. Nothing was changed.
+    """
+    {path} holds no complete relay backup: it has no list of contents, as when making the backup was
+    interrupted. Nothing was changed.
     """
 
 

@@ -9,7 +9,8 @@ from entrenous.base.errors import Refused
 
 
 class BadDatabaseAddress(Refused):
-    """The setting `database` is not an address that PostgreSQL can read, so nothing was started. It
+    """
+    The setting `database` is not an address that PostgreSQL can read, so nothing was started. It
     has the form postgresql://user@host:port/name; characters such as / : @ % in a user name or a
     password are written as %2F, %3A, %40 and %25. A password is better kept in ~/.pgpass.
     """

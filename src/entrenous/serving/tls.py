@@ -19,8 +19,9 @@ from entrenous.serving.server_process import OURS
 
 
 class BadCertificate(Refused):
-    """The certificate in {cert} and the key in {key} cannot be used together: one is missing, may
-    not be read, or does not belong to the other. Check both files, and who may read them.
+    """
+    The certificate in {cert} and the key in {key} cannot be used together: one is missing, may not
+    be read, or does not belong to the other. Check both files, and who may read them.
     """
 
 

@@ -53,7 +53,8 @@ class Opening:
 
 
 class LockExists(Refused):
-    """The relay already has a lock for this device, and another one may not replace it. Nothing was
+    """
+    The relay already has a lock for this device, and another one may not replace it. Nothing was
     changed.
     """
 
