@@ -117,7 +117,7 @@ def _save_into(data: Path, out: Path, at: datetime) -> Backup:
             missing.append(entry.name)
     sync_folder(out / BLOBS)
     backup = Backup(at, _sha256(out / MAIL), tuple(saved), tuple(missing))
-    write_private(out / _CONTENTS, _encode_contents(backup))
+    write_private(out / _CONTENTS, _written(backup))
     return backup
 
 
@@ -236,7 +236,7 @@ def _is_name(untrusted_name: str) -> bool:
     return bool(untrusted_name) and set(untrusted_name) <= set("0123456789abcdef")
 
 
-def _encode_contents(backup: Backup) -> bytes:
+def _written(backup: Backup) -> bytes:
     rows = [(one.name, one.size, one.sha256) for one in backup.blobs]
     made_at = int(backup.made_at.timestamp())
     contents = _Contents(_SCHEMA, made_at, backup.mail_sha256, rows, list(backup.missing))
