@@ -90,8 +90,8 @@ class RowStore(Protocol):
     ) -> Answer:
         """Run ``work`` on a snapshot that contains at least everything that was durable before.
 
-        It may contain commits that nobody was told of yet; they are durable when this returns, or
-        raises what ``work`` raised. ``hint`` is as for :meth:`together`.
+        The snapshot may include commits that are not acknowledged yet; they are durable when this
+        returns or raises the error of ``work``. ``hint`` is as for :meth:`together`.
 
         Raises:
             DiskFull, DiskFailed: what ``work`` saw may be gone after a crash.

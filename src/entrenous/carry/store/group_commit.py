@@ -57,7 +57,7 @@ class GroupConnection(Protocol):
         """Translate one of ``errors`` for people; an error in our own SQL stays as it is."""
 
     def checkpoint(self) -> None:
-        """Do what is best done while nobody writes here."""
+        """Run maintenance while nobody writes."""
 
     def close(self) -> None:
         pass

@@ -196,9 +196,9 @@ def _connect(path: Path, bytes_max: int | None = None) -> sqlite3.Connection:
 def _keep_copies_in(folder: Path, connection: sqlite3.Connection) -> None:
     """Let SQLite put its temporary files into ``folder``: a rewrite copies every row into one.
 
-    Otherwise they lie in /var/tmp, maybe on a smaller disk, whose freed blocks nobody treats as a
-    relay's. The setting holds for the process; the variable SQLITE_TMPDIR would be read too early.
-    It is deprecated, and a SQLite built without it ignores it.
+    Otherwise they lie in /var/tmp, maybe on a smaller disk, whose freed blocks nobody protects. The
+    setting holds for the process; the variable SQLITE_TMPDIR would be read too early. It is
+    deprecated, and a SQLite built without it ignores it.
     """
     quoted = str(folder.resolve()).replace("'", "''")
     connection.execute(f"PRAGMA temp_store_directory='{quoted}'")
