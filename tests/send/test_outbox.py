@@ -98,7 +98,7 @@ def test_who_has_it_and_who_has_not_is_said_and_stays_known(three: Room) -> None
         ana.sends(SMALL, ben, caro)
     (sent,) = sent_messages(ana.device)
     said = unwrapped(str(told.value))
-    assert f"{sent.message.name} was not taken for ben." in said
+    assert f"The relay refused {sent.message.name} for ben." in said
     assert "On its way: caro." in said
     assert "waiting here: nobody." in said
     assert unwrapped(str(WrongToken())) in said

@@ -112,8 +112,8 @@ def _copies_that_left(sending: Sending, flushed: Flushed, device: Device) -> lis
     Raises:
         NotToAll, HeldHere, WaitsInOutbox: no copy for some person left.
     """
-    all_devices = load_records(SealedCopy, SEALED, device.vault)
-    copies = [copy for copy in all_devices if copy.message == sending.message]
+    every = load_records(SealedCopy, SEALED, device.vault)
+    copies = [copy for copy in every if copy.message == sending.message]
     left = [copy for copy in copies if copy.acknowledged]
     ended = (*left, *(copy for copy in copies if copy.departure is Departure.REFUSED))
     stayed = [copy for copy in copies if copy not in ended]
@@ -180,8 +180,8 @@ def cancel_sending(message: MessageId, device: Device) -> None:
 
 
 def _undo_message(message: MessageId, device: Device) -> None:
-    all_devices = load_records(SealedCopy, SEALED, device.vault)
-    copies = [copy for copy in all_devices if copy.message == message]
+    every = load_records(SealedCopy, SEALED, device.vault)
+    copies = [copy for copy in every if copy.message == message]
     try:
         sent = device.ledger.read(message)
     except UnknownMessage:
