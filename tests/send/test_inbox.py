@@ -284,7 +284,7 @@ def test_when_in_words() -> None:
 
 
 def test_a_frame_that_never_ends_is_not_held_in_memory() -> None:
-    held = opening._Held()
+    held = opening._FrameBuffer()
     held.write(bytes(256 * 1024))
     with pytest.raises(BadContent):
         held.write(b"x")

@@ -107,7 +107,7 @@ def _fetch_all(home: Home, device: Device) -> int:
     while page := device.courier.waiting(home.relay_url, home.mailbox, home.owner, after):
         before = after
         for waiting in page:
-            count += _read_once(waiting, device)
+            count += _take_in(waiting, device)
             device.courier.acknowledge(home.relay_url, home.mailbox, home.owner, waiting.id)
             after = max(after, waiting.sequence)
         if after == before:
@@ -115,7 +115,7 @@ def _fetch_all(home: Home, device: Device) -> int:
     return count
 
 
-def _read_once(waiting: Waiting, device: Device) -> int:
+def _take_in(waiting: Waiting, device: Device) -> int:
     if device.vault.get(SEEN, waiting.id.hex()) is not None:
         return 0
     _read(waiting, device)

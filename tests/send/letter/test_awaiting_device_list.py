@@ -118,7 +118,7 @@ def test_nobody_fills_the_vault_by_naming_lists(
 def test_one_who_fills_what_is_hers_keeps_out_nobody_else(
     town: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.send.letter.arrivals._OF_ONE_MAX", 1)
+    monkeypatch.setattr("entrenous.send.letter.arrivals._KEPT_PER_SENDER_MAX", 1)
     ben, cleo, phone = town["ben"], town["cleo"], town["phone"]
     fetch_messages(cleo.device)
     ben.sends(SMALL, town["ana"])

@@ -44,7 +44,7 @@ def test_what_could_not_be_opened_is_told_once_and_not_kept(friends: Room) -> No
 def test_nobody_fills_the_vault_with_what_is_no_letter(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.send.letter.arrivals._UNTOLD_MAX", 3)
+    monkeypatch.setattr("entrenous.send.letter.arrivals._COUNTED_MAX", 3)
     for number in range(9):
         count_undecryptable(f"{number}", room["ben"].device)
     assert take_undecryptable(room["ben"].device) == 3

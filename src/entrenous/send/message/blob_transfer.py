@@ -5,7 +5,7 @@ An upload resumes where it stopped (docs/spec/relay.md, section 4); downloads st
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable\nfrom dataclasses import dataclass
 from typing import BinaryIO, Final, cast
 
 from entrenous.base.errors import NoSuchBlob, WrongOffset
@@ -47,55 +47,46 @@ def upload_blobs(item: OutboxItem, device: Device, on_sent: OnSent = ignore_sent
         _Upload(item, deposit, kept, token, device).run(on_sent)
 
 
+@dataclass(slots=True)
 class _Upload:
-    """The upload of one blob. ``withdraw`` is the token that may ask how much arrived; None: do not
-    ask.
-    """
+    """The upload of one blob; ``withdraw`` is the token for asking how much arrived, if allowed."""
 
-    def __init__(
-        self,
-        item: OutboxItem,
-        deposit: BlobDeposit,
-        kept: BlobId,
-        withdraw: Secret | None,
-        device: Device,
-    ) -> None:
-        self._posting, self._deposit, self._kept = item, deposit, kept
-        self._withdraw, self._device = withdraw, device
+    item: OutboxItem
+    deposit: BlobDeposit
+    kept: BlobId
+    withdraw: Secret | None
+    device: Device
 
     def run(self, on_sent: OnSent) -> None:
-        start = self._came() if self._posting.begun else 0
-        with self._device.vault.reading(self._kept) as file:
+        start = self._bytes_at_relay() if self.item.begun else 0
+        with self.device.vault.reading(self.kept) as file:
             counted, best, idle = _CountedReader(file, on_sent), start, 0
             while True:
+                reader = counted.starting_at(start, once=self.withdraw is not None)
                 try:
-                    self._bring(counted.from_(start, once=self._withdraw is not None), start)
+                    self.device.courier.bring_blob(
+                        self.item.relay_url, self.item.token, self.deposit, reader, start
+                    )
                 except _RestartRequestedError:
-                    start = self._came()
+                    start = self._bytes_at_relay()
                     idle, best = (0, start) if start > best else (idle + 1, best)
                 except WrongOffset:
                     if start == 0:
                         raise
                     start, idle = 0, idle + 1  # the relay lost what it had
                 else:
-                    return counted.finish(self._deposit.size)
+                    return counted.finish(self.deposit.size)
                 if idle > _IDLE_TRIES_MAX:
                     # A relay that claims progress without making any is not asked again; from here
                     # on the courier's own timeout ends the upload.
-                    self._withdraw, start = None, 0
+                    self.withdraw, start = None, 0
 
-    def _bytes_present(self) -> int:
-        if self._withdraw is None:
+    def _bytes_at_relay(self) -> int:
+        if self.withdraw is None:
             return 0
-        url, deposit = self._posting.relay_url, self._deposit
-        present = self._device.courier.how_much_came(
-            url, deposit.mailbox, deposit.id, self._withdraw
-        )
-        return min(present, deposit.size)
-
-    def _bring(self, reader: BinaryIO, start: int) -> None:
-        item = self._posting
-        self._device.courier.bring_blob(item.relay_url, item.token, self._deposit, reader, start)
+        url, deposit = self.item.relay_url, self.deposit
+        size = self.device.courier.how_much_came(url, deposit.mailbox, deposit.id, self.withdraw)
+        return min(size, deposit.size)
 
 
 _IDLE_TRIES_MAX: Final = 3
@@ -109,16 +100,16 @@ class _CountedReader(io.BufferedIOBase):
     """A file that reports how far it was read and may be repositioned only once."""
 
     def __init__(self, file: BinaryIO, on_sent: OnSent) -> None:
-        self._file, self._on_sent, self._told = file, on_sent, 0
+        self._file, self._on_sent, self._reported = file, on_sent, 0
         self._seeks_left: int | None = None
 
-    def from_(self, start: int, *, once: bool) -> BinaryIO:
+    def starting_at(self, start: int, *, once: bool) -> BinaryIO:
         self._seeks_left = 1 if once else None
-        self._tell(start)
+        self._report(start)
         return cast("BinaryIO", self)
 
     def finish(self, size: int) -> None:
-        self._tell(size)
+        self._report(size)
 
     def readable(self) -> bool:
         return True
@@ -128,7 +119,7 @@ class _CountedReader(io.BufferedIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         data = self._file.read(-1 if size is None else size)
-        self._tell(self._file.tell())
+        self._report(self._file.tell())
         return data
 
     def seek(self, place: int, whence: int = io.SEEK_SET, /) -> int:
@@ -140,10 +131,10 @@ class _CountedReader(io.BufferedIOBase):
     def tell(self) -> int:
         return self._file.tell()
 
-    def _tell(self, place: int) -> None:
-        if place > self._told:
-            self._on_sent(place - self._told)
-            self._told = place
+    def _report(self, place: int) -> None:
+        if place > self._reported:
+            self._on_sent(place - self._reported)
+            self._reported = place
 
 
 def download(

@@ -121,7 +121,7 @@ def _original(
     return original
 
 
-T = TypeVar("One")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,11 +243,21 @@ def seal_content(
     opens, person = sending.policy.opens, to.contact.person.id
     group = None if opens is None else share_group(sending.groups, person)
     withdraw_token = _new_secret(device)
-    locks = _Locks(lock_of(manifest.fetch_token), lock_of(withdraw_token))
-    blobs = tuple(
-        _deposit(_encrypt(blob_key(key, place), *padded, device), locks, to, sending, device)
-        for place, padded in enumerate(_blobs(files, text))
-    )
+    fetch_lock, withdraw_lock = lock_of(manifest.fetch_token), lock_of(withdraw_token)
+    deposits = list[tuple[BlobDeposit, BlobId]]()
+    for place, padded in enumerate(_padded_blobs(files, text)):
+        kept, size, sha256 = _encrypt(blob_key(key, place), *padded, device)
+        deposit = BlobDeposit(
+            id=BlobId(device.dice.token(ID_BYTES)),
+            mailbox=to.key.mailbox,
+            size=size,
+            sha256=sha256,
+            fetch_lock=fetch_lock,
+            withdraw_lock=withdraw_lock,
+            expires_at=sending.policy.expires_at,
+        )
+        deposits.append((deposit, kept))
+    blobs = tuple(deposits)
     outer = Outer(
         envelope=envelope,
         expires_at=sending.policy.expires_at,
@@ -307,41 +317,27 @@ def _manifest(to: Addressee, sending: Sending, device: Device) -> Manifest:
     )
 
 
-def _encrypt(key: Secret, padded: BinaryIO, size: int, device: Device) -> _Encrypted:
+def _encrypt(key: Secret, padded: BinaryIO, size: int, device: Device) -> tuple[BlobId, int, bytes]:
+    """Encrypt a blob into the vault; return its id there, its size in bytes and its SHA-256."""
     if size > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
     if size <= _MEMORY_BYTES_MAX:
         buffer = io.BytesIO()
-        hashed = _encrypt_into(buffer, key, padded)
-        return _Encrypted(device.vault.keep_sealed(buffer.getvalue()), *hashed)
-    kept = device.vault.keep_sealed(b"")
-    with device.vault.adding(kept) as file:
-        return _Encrypted(kept, *_encrypt_into(file, key, padded))
+        length, sha256 = _encrypt_into(buffer, key, padded)
+        kept = device.vault.keep_sealed(buffer.getvalue())
+    else:
+        kept = device.vault.keep_sealed(b"")
+        with device.vault.adding(kept) as file:
+            length, sha256 = _encrypt_into(file, key, padded)
+    if length > BLOB_BYTES_MAX:
+        raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
+    return kept, length, sha256
 
 
 def _encrypt_into(writer: BinaryIO, key: Secret, padded: BinaryIO) -> tuple[int, bytes]:
-    """Encrypt; return the size and the SHA-256 of the ciphertext."""
     hashed = Hashing(writer)
     encrypt_stream(key, padded, cast("BinaryIO", hashed))
     return hashed.size, hashed.digest()
-
-
-def _deposit(
-    blob: _Encrypted, locks: _Locks, to: Addressee, sending: Sending, device: Device
-) -> tuple[BlobDeposit, BlobId]:
-    """The description of a blob for the relay, and its id in the vault until it is uploaded."""
-    if blob.size > BLOB_BYTES_MAX:
-        raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
-    deposit = BlobDeposit(
-        id=BlobId(device.dice.token(ID_BYTES)),
-        mailbox=to.key.mailbox,
-        size=blob.size,
-        sha256=blob.sha256,
-        fetch_lock=locks.fetch,
-        withdraw_lock=locks.withdraw,
-        expires_at=sending.policy.expires_at,
-    )
-    return deposit, blob.kept
 
 
 def _new_secret(device: Device) -> Secret:
