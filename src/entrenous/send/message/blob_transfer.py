@@ -5,7 +5,8 @@ An upload resumes where it stopped (docs/spec/relay.md, section 4); downloads st
 """
 
 import io
-from collections.abc import Callable\nfrom dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import BinaryIO, Final, cast
 
 from entrenous.base.errors import NoSuchBlob, WrongOffset

@@ -270,24 +270,7 @@ def seal_content(
     return Sealed(replace(manifest, blobs=refs), outer)
 
 
-@dataclass(frozen=True, slots=True)
-class _Locks:
-    """The locks of a copy's tokens, which the relay stores."""
-
-    fetch: bytes
-    withdraw: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Encrypted:
-    """An encrypted blob in the vault, with its size in bytes and SHA-256."""
-
-    kept: BlobId
-    size: int
-    sha256: bytes
-
-
-def _blobs(files: tuple[OwnFile, ...], text: str | None) -> Iterator[tuple[BinaryIO, int]]:
+def _padded_blobs(files: tuple[OwnFile, ...], text: str | None) -> Iterator[tuple[BinaryIO, int]]:
     """Yield the padded frame and then the padded files, each with its size in bytes."""
     frame_files = tuple(
         FrameFile(one.file.media_type, len(one.file.data), one.file.role) for one in files
