@@ -205,9 +205,7 @@ def _sealed_copy(made: _Made, sending: Sending) -> SealedCopy:
     )
 
 
-_MEMORY_BYTES_MAX: Final = (
-    16 * 1024 * 1024
-)  # ciphertext up to this many bytes is written to disk at once
+_MEMORY_BYTES_MAX: Final = 16 * 1024 * 1024  # ciphertext up to this size is written at once
 
 
 @dataclass(frozen=True, slots=True)
