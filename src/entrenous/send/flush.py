@@ -1,6 +1,6 @@
 """Post the outbox in order, to relays that may be unreachable, busy, or refuse an item."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -94,7 +94,8 @@ def flush(device: Device, on_sent: OnSent = ignore_sent_bytes) -> Flushed:
     try:
         finish_set_up(device)
     except EntrenousError as error:
-        return Flushed(0, dict.fromkeys(_waiting(device), error), (error,))
+        stayed = {item.envelope.id: error for item in outbox_items(device)}
+        return Flushed(0, stayed, (error,))
     task_problems = do_relay_tasks(device)
     round_ = _Round(list(task_problems), on_sent)
     for item in outbox_items(device):
@@ -247,10 +248,6 @@ def _drop_refused(item: OutboxItem, why: EntrenousError, device: Device) -> Entr
     if copy is None:
         return why
     return CopyRefused(name=_name_of(copy, device), to=copy.to, why=why)
-
-
-def _waiting(device: Device) -> Iterator[EnvelopeId]:
-    return (item.envelope.id for item in outbox_items(device))
 
 
 def _name_of(copy: SealedCopy | None, device: Device) -> str:

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import BinaryIO, Final, cast
 
 from entrenous.base.errors import (
@@ -43,14 +43,15 @@ from entrenous.send.letter.letter_nouns import (
 from entrenous.send.letter.receipts_owed import note_exported
 from entrenous.send.message.blob_transfer import download, forget_parts
 from entrenous.send.message.states import (
+    MESSAGE_REFUSED,
     ExportForbidden,
     Finishing,
     InboxState,
+    MessageEvent,
     NotThereYet,
     OddClock,
     OpenedElsewhere,
     Received,
-    RemovedHere,
 )
 from entrenous.send.message.transfer_progress import UNWATCHED, TransferWatch
 
@@ -167,7 +168,9 @@ def finish_openings(device: Device) -> None:
         finishing = load_record(Finishing, FINISH, key, device.vault)
         try:
             if finishing is not None:
-                _finish(finishing, device)
+                device.courier.finish(
+                    finishing.relay_url, finishing.envelope, finishing.open_token, finishing.attempt
+                )
         except Unreachable:
             continue
         except EntrenousError:
@@ -176,16 +179,9 @@ def finish_openings(device: Device) -> None:
 
 
 def _refuse_ended(received: Received) -> None:
-    if received.state is InboxState.TAKEN_BACK:
-        raise TakenBack
-    if received.state is InboxState.USED_UP:
-        raise UsedUp
-    if received.state is InboxState.ELSEWHERE:
-        raise OpenedElsewhere(name=received.name)
-    if received.state is InboxState.REMOVED:
-        raise RemovedHere(name=received.name)
-    if received.state is InboxState.EXPIRED:
-        raise Expired(when=when_in_words(received.expires_at))
+    refusal = MESSAGE_REFUSED.get((received.state, MessageEvent.OPEN))
+    if refusal is not None:
+        raise refusal(name=received.name, when=when_in_words(received.expires_at))
 
 
 def _unlocked(received: Received, device: Device, watch: TransferWatch, ready: Ready) -> _Unlocked:
@@ -203,18 +199,14 @@ def _unlocked(received: Received, device: Device, watch: TransferWatch, ready: R
         _settle_used_up(received, device)
         raise
     except (Expired, NoSuchEnvelope) as why:
-        may_return = device.clock.now() < _ends_at(received) or is_clock_odd(device)
+        gone_at = received.expires_at or received.sent_at + timedelta(days=EXPIRY_DAYS_MAX)
+        may_return = device.clock.now() < gone_at or is_clock_odd(device)
         if isinstance(why, NoSuchEnvelope) and may_return:
             # A relay that crashed or was restored gets the message again from a sender who got no
             # answer.
             raise NotThereYet(name=received.name) from None
         store_message_state(received, InboxState.EXPIRED, device)
         raise Expired(when=when_in_words(received.expires_at)) from None
-
-
-def _ends_at(received: Received) -> datetime:
-    """When relays certainly no longer have the message."""
-    return received.expires_at or received.sent_at + timedelta(days=EXPIRY_DAYS_MAX)
 
 
 def _settle_used_up(received: Received, device: Device) -> None:
@@ -252,7 +244,13 @@ def _download_and_unlock(
         raise
     if len(manifest.blobs) > 1:
         ready(sum(ref.size for ref in manifest.blobs[1:]))
-    key = _key(received, manifest, _share(received, manifest, device))
+    key = content_key(
+        manifest.secret,
+        _share(received, manifest, device),
+        message=received.id,
+        envelope=received.envelope,
+        manifest=write_manifest(manifest),
+    )
     frame = _frame(blobs[0], key, device)
     if len(blobs) != 1 + len(frame.files):
         raise BadContent
@@ -264,16 +262,6 @@ def _share(received: Received, manifest: Manifest, device: Device) -> Secret:
         raise UnknownMessage(name=received.name)
     return device.courier.open_share(
         manifest.relay_url, received.envelope, manifest.open_token, received.attempt
-    )
-
-
-def _key(received: Received, manifest: Manifest, share: Secret) -> Secret:
-    return content_key(
-        manifest.secret,
-        share,
-        message=received.id,
-        envelope=received.envelope,
-        manifest=write_manifest(manifest),
     )
 
 
@@ -328,12 +316,6 @@ def _note_finish(received: Received, device: Device) -> None:
     finishing = Finishing(manifest.relay_url, received.envelope, manifest.open_token, attempt)
     key = f"{inbox_key(received.sender, received.id)} {attempt.hex()}"
     store_record(finishing, FINISH, key, device.vault)
-
-
-def _finish(finishing: Finishing, device: Device) -> None:
-    device.courier.finish(
-        finishing.relay_url, finishing.envelope, finishing.open_token, finishing.attempt
-    )
 
 
 class _FrameBuffer(io.BytesIO):

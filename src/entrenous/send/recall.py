@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -162,13 +162,11 @@ def _settle_late_copy(copy: SealedCopy, status: EnvelopeStatus | None, device: D
         opened = copy.opened or status.opened > 0
         arrived = replace(copy, departure=Departure.ACKNOWLEDGED, opened=opened)
         store_record(arrived, SEALED, copy.envelope.hex(), device.vault)
-    elif status is None and believed_now(device) < _give_up_at(copy, device):
-        return
+    elif status is None:
+        recalled_at = copy.ended_at or this_second(device)
+        if believed_now(device) < recalled_at + _IN_TRANSIT:
+            return
     device.vault.drop(OVERTAKEN, copy.envelope.hex())
-
-
-def _give_up_at(copy: SealedCopy, device: Device) -> datetime:
-    return (copy.ended_at or this_second(device)) + _IN_TRANSIT
 
 
 def _withdraw(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:

@@ -83,7 +83,7 @@ def read_prekey(untrusted: bytes) -> SignedPrekey:
 
 def _read_statement(encoded: bytes) -> Prekey:
     kind, key_id, device, epoch, head, made_at, public = as_list(decode(encoded), 7, 7)
-    known = _kind(kind)
+    known = PrekeyKind(as_uint(kind, max(PrekeyKind), min(PrekeyKind)))
     return Prekey(
         kind=known,
         id=as_bytes(key_id, KEY_ID_BYTES),
@@ -93,10 +93,6 @@ def _read_statement(encoded: bytes) -> Prekey:
         made_at=as_time(made_at),
         public=as_bytes(public, _KEY_BYTES[known]),
     )
-
-
-def _kind(value: Any) -> PrekeyKind:
-    return PrekeyKind(as_uint(value, max(PrekeyKind), min(PrekeyKind)))
 
 
 PREFIX: Final = "entrenous:1:"
@@ -137,7 +133,7 @@ def read_invite(untrusted_link: str) -> Invite:
     with named(BadInvite):
         if not untrusted_link.startswith(PREFIX) or len(untrusted_link) > LINK_CHARS_MAX:
             raise BadCbor
-        fields = decode(_decode_link(untrusted_link))
+        fields = decode(decode_code(untrusted_link.removeprefix(PREFIX)))
         version, name, relay_url, mailbox, person, token = as_list(fields, 6, 6)
         as_uint(version, _INVITE_VERSION, _INVITE_VERSION)
         return Invite(
@@ -149,9 +145,10 @@ def read_invite(untrusted_link: str) -> Invite:
         )
 
 
-def _decode_link(untrusted_link: str) -> bytes:
+def decode_code(untrusted_code: str) -> bytes:
+    """Decode base64url; raises BadCbor."""
     try:
-        return from_base64url(untrusted_link.removeprefix(PREFIX))
+        return from_base64url(untrusted_code)
     except NotUnderstood:
         raise BadCbor from None
 
@@ -195,7 +192,7 @@ def read_sheet(untrusted_text: str) -> RecoverySheet:
     if found is None or len(untrusted_text) > _SHEET_CHARS_MAX:
         raise NotASheet
     with named(NotASheet):
-        *fields, check = as_list(decode(_decode_sheet("".join(found[1].split()))), 8, 8)
+        *fields, check = as_list(decode(decode_code("".join(found[1].split()))), 8, 8)
         if as_bytes(check, _CHECK_BYTES) != _checksum(fields):
             raise NotASheet
         return _sheet(fields)
@@ -217,10 +214,3 @@ def _sheet(fields: list[Any]) -> RecoverySheet:
 def _checksum(fields: list[Any]) -> bytes:
     """A checksum against typing errors; it protects against nothing else."""
     return hashlib.sha256(encode(fields)).digest()[:_CHECK_BYTES]
-
-
-def _decode_sheet(untrusted_code: str) -> bytes:
-    try:
-        return from_base64url(untrusted_code)
-    except NotUnderstood:
-        raise NotASheet from None

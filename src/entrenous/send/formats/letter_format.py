@@ -17,9 +17,8 @@ from entrenous.base.limits import (
     WINDOW_FIRST_MAX,
 )
 from entrenous.base.screen_text import acts_on_screen
-from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BadLetter
-from entrenous.send.formats.message_format import as_message, plain_message
+from entrenous.send.formats.message_format import as_hash, as_message, as_secret, plain_message
 from entrenous.send.letter.letter_nouns import (
     Address,
     Body,
@@ -64,15 +63,7 @@ _STEP_MAX: Final = 96
 
 def _hello(value: object) -> Hello:
     card, seed, first, invite_lock = as_list(value, 4, 4)
-    return Hello(_card(card), _secret(seed), _first(first), unless_null(invite_lock, _hash))
-
-
-def _recall(value: object) -> RecallNote:
-    return RecallNote(_message(value))
-
-
-def _card_note(value: object) -> CardNote:
-    return CardNote(_card(value))
+    return Hello(_card(card), as_secret(seed), _first(first), unless_null(invite_lock, as_hash))
 
 
 def _sync(value: object) -> SyncNote:
@@ -97,7 +88,7 @@ def _receipts(value: object) -> Receipts:
 
 def _reaction(value: object) -> Reaction:
     sender, message, text = as_list(value, 3, 3)
-    return Reaction(PersonId(_hash(sender)), _message(message), unless_null(text, _sign))
+    return Reaction(PersonId(as_hash(sender)), _message(message), unless_null(text, _sign))
 
 
 def _step(value: object) -> CompareStep:
@@ -108,16 +99,12 @@ def _step(value: object) -> CompareStep:
 
 def _window(value: object) -> WindowNote:
     seed, first = as_list(value, 2, 2)
-    return WindowNote(_secret(seed), _first(first))
+    return WindowNote(as_secret(seed), _first(first))
 
 
 def _request(value: object) -> RequestNote:
     card, note = as_list(value, 2, 2)
     return RequestNote(_card(card), _shown(as_text(note, REQUEST_CHARS_MAX)))
-
-
-def _link_used(value: object) -> LinkUsed:
-    return LinkUsed(_hash(value))
 
 
 def _receipt(entry: Any) -> Receipt:
@@ -127,8 +114,8 @@ def _receipt(entry: Any) -> Receipt:
         message=_message(message),
         envelope=EnvelopeId(as_bytes(envelope, ID_BYTES)),
         at=as_time(at),
-        marks=_hash(marks),
-        leaf=_hash(leaf),
+        marks=as_hash(marks),
+        leaf=as_hash(leaf),
     )
 
 
@@ -156,14 +143,6 @@ def _message(value: object) -> MessageId:
 def _first(value: object) -> int:
     """Read the first index, limited so that every index of the range can be encoded."""
     return as_uint(value, WINDOW_FIRST_MAX)
-
-
-def _secret(value: object) -> Secret:
-    return Secret(_hash(value))
-
-
-def _hash(value: object) -> bytes:
-    return as_bytes(value, 32)
 
 
 VERSION: Final = 2
@@ -320,15 +299,15 @@ class _Kind(NamedTuple):
 _KINDS: Final[Mapping[int, _Kind]] = {
     1: _Kind(Hello, lambda one: [one.card, one.seed.reveal(), one.first, one.invite_lock], _hello),
     2: _Kind(Manifest, plain_message, as_message),
-    3: _Kind(RecallNote, lambda one: one.message, _recall),
-    4: _Kind(CardNote, lambda one: one.card, _card_note),
+    3: _Kind(RecallNote, lambda one: one.message, lambda value: RecallNote(_message(value))),
+    4: _Kind(CardNote, lambda one: one.card, lambda value: CardNote(_card(value))),
     5: _Kind(SyncNote, lambda one: [int(one.topic), one.data], _sync),
     6: _Kind(Receipts, _plain_receipts, _receipts),
     7: _Kind(Reaction, lambda one: [one.sender, one.message, one.text], _reaction),
     8: _Kind(CompareStep, lambda one: [one.transaction, one.step, one.data], _step),
     9: _Kind(WindowNote, lambda one: [one.seed.reveal(), one.first], _window),
     10: _Kind(RequestNote, lambda one: [one.card, one.note], _request),
-    11: _Kind(LinkUsed, lambda one: one.invite_lock, _link_used),
+    11: _Kind(LinkUsed, lambda one: one.invite_lock, lambda value: LinkUsed(as_hash(value))),
 }
 
 

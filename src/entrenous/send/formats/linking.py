@@ -5,7 +5,6 @@
 from itertools import pairwise
 from typing import Any, Final
 
-from entrenous.base.errors import NotUnderstood
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
 from entrenous.base.limits import DEVICES_MAX, PLAIN_CARD_BYTES_MAX, TOKEN_BYTES
 from entrenous.base.secret import Secret
@@ -25,6 +24,7 @@ from entrenous.send.devices.link_nouns import (
     Offer,
 )
 from entrenous.send.devices.linked_devices import Introduced, Sibling
+from entrenous.send.formats.identity_formats import decode_code
 from entrenous.send.tokens.token_ranges import LentToken
 from entrenous.wire.cbor import (
     BadCbor,
@@ -38,7 +38,7 @@ from entrenous.wire.cbor import (
     unless_null,
     written,
 )
-from entrenous.wire.encodings import from_base64url, to_base64url
+from entrenous.wire.encodings import to_base64url
 from entrenous.wire.text import as_name, as_url
 
 PREFIX: Final = "entrenous-link:2:"
@@ -76,7 +76,8 @@ def read_link_code(untrusted_code: str) -> LinkCode:
     with named(BadLinkCode):
         if not untrusted_code.startswith(PREFIX) or len(untrusted_code) > _CHARS_MAX:
             raise BadCbor
-        version, relay_url, mailbox, token = as_list(decode(_decode_code(untrusted_code)), 4, 4)
+        encoded = decode_code(untrusted_code.removeprefix(PREFIX))
+        version, relay_url, mailbox, token = as_list(decode(encoded), 4, 4)
         as_uint(version, _VERSION, _VERSION)
         return LinkCode(
             relay_url=as_url(relay_url),
@@ -91,12 +92,7 @@ def write_link_message(message: LinkMessage) -> bytes:
     Raises:
         ValueError: a field is not what the specification allows.
     """
-    encoded = encode(_plain(message))
-    try:
-        read_link_message(encoded)
-    except BadLink:
-        raise ValueError("a field of this message is not what the specification allows") from None
-    return encoded
+    return written(_plain(message), read_link_message)
 
 
 def read_link_message(untrusted: bytes) -> LinkMessage:
@@ -183,13 +179,6 @@ def _stop(fields: list[Any]) -> LinkStop:
 
 
 _READ: Final = (_ask, _answer, _show, _grant, _stop)
-
-
-def _decode_code(untrusted_code: str) -> bytes:
-    try:
-        return from_base64url(untrusted_code.removeprefix(PREFIX))
-    except NotUnderstood:
-        raise BadCbor from None
 
 
 _MASTER_BYTES: Final = 64

@@ -36,6 +36,7 @@ from entrenous.wire.cbor import (
     named,
     seconds,
     unless_null,
+    written,
 )
 from entrenous.wire.receipt import write_commitments
 from entrenous.wire.text import as_media_type, as_name, as_url
@@ -91,10 +92,10 @@ def as_message(value: object) -> Manifest:
         expires_at=unless_null(fields[3], as_time),
         opens=unless_null(fields[4], _opens),
         audience=audience,
-        secret=_secret(fields[6]),
+        secret=as_secret(fields[6]),
         blobs=blobs,
-        fetch_token=_secret(fields[8]),
-        open_token=_secret(fields[9]),
+        fetch_token=as_secret(fields[8]),
+        open_token=as_secret(fields[9]),
         relay_url=as_url(fields[10]),
         heads=_heads(fields[11], audience),
         marks=_marks(fields[12], len(blobs) - 1),
@@ -105,17 +106,17 @@ def as_message(value: object) -> Manifest:
 
 
 def _marks(value: object, files: int) -> tuple[bytes | None, ...]:
-    return tuple(unless_null(one, _hash) for one in as_list(value, files, files))
+    return tuple(unless_null(one, as_hash) for one in as_list(value, files, files))
 
 
 def _reply(value: object) -> ReplyTo:
     sender, message = as_list(value, 2, 2)
-    return ReplyTo(PersonId(_hash(sender)), MessageId(_id(message)))
+    return ReplyTo(PersonId(as_hash(sender)), MessageId(_id(message)))
 
 
 def _blob(entry: Any) -> BlobRef:
     blob, size, sha256 = as_list(entry, 3, 3)
-    return BlobRef(BlobId(_id(blob)), as_uint(size, least=1), _hash(sha256))
+    return BlobRef(BlobId(_id(blob)), as_uint(size, least=1), as_hash(sha256))
 
 
 def _opens(value: object) -> int:
@@ -127,11 +128,13 @@ def _may_export(value: object, opens: object) -> bool:
     return bool(as_uint(value, 0 if opens is None else 1))
 
 
-def _secret(value: object) -> Secret:
-    return Secret(_hash(value))
+def as_secret(value: object) -> Secret:
+    """Read a secret of 32 bytes."""
+    return Secret(as_hash(value))
 
 
-def _hash(value: object) -> bytes:
+def as_hash(value: object) -> bytes:
+    """Read 32 bytes."""
     return as_bytes(value, 32)
 
 
@@ -187,13 +190,8 @@ def write_frame(frame: Frame) -> bytes:
             text that is too long or has control characters.
     """
     files = [[file.media_type, file.size, int(file.role)] for file in frame.files]
-    encoded = encode({1: VERSION, 2: files, 3: frame.text})
-    padded = _padded(len(encoded).to_bytes(_LENGTH_BYTES, "big") + encoded)
-    try:
-        read_frame(padded)
-    except BadContent:
-        raise ValueError("this content is not what the specification allows") from None
-    return padded
+    encoded = written({1: VERSION, 2: files, 3: frame.text}, _frame)
+    return _padded(len(encoded).to_bytes(_LENGTH_BYTES, "big") + encoded)
 
 
 def read_frame(untrusted_padded: bytes) -> Frame:
@@ -203,13 +201,17 @@ def read_frame(untrusted_padded: bytes) -> Frame:
         BadContent: not a frame of this version, or not padded exactly as specified.
     """
     with named(BadContent):
-        fields = as_map(decode(_unpadded(untrusted_padded)), 3)
-        as_uint(fields[1], VERSION, VERSION)
-        files = tuple(_file(entry) for entry in as_list(fields[2], 0, PICTURES_MAX))
-        text = unless_null(fields[3], _text)
-        if not files and text is None:
-            raise BadCbor
-        return Frame(files, text)
+        return _frame(_unpadded(untrusted_padded))
+
+
+def _frame(encoded: bytes) -> Frame:
+    fields = as_map(decode(encoded), 3)
+    as_uint(fields[1], VERSION, VERSION)
+    files = tuple(_file(entry) for entry in as_list(fields[2], 0, PICTURES_MAX))
+    text = unless_null(fields[3], _text)
+    if not files and text is None:
+        raise BadCbor
+    return Frame(files, text)
 
 
 def pad_file(data: bytes) -> bytes:

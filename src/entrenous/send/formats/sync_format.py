@@ -34,6 +34,7 @@ from entrenous.wire.cbor import (
     named,
     seconds,
     unless_null,
+    written,
 )
 from entrenous.wire.text import as_name, as_url
 
@@ -119,12 +120,9 @@ def write_sync(shared: Shared) -> SyncNote:
     Raises:
         ValueError: a field is not what the specification allows.
     """
-    note = SyncNote(_TOPICS[type(shared)], encode(_plain(shared)))
-    try:
-        read_sync(note)
-    except BadSync:
-        raise ValueError("a field of this note is not what the specification allows") from None
-    return note
+    topic = _TOPICS[type(shared)]
+    data = written(_plain(shared), lambda encoded: read_sync(SyncNote(topic, encoded)))
+    return SyncNote(topic, data)
 
 
 def read_sync(untrusted: SyncNote) -> Shared:
@@ -166,11 +164,11 @@ def _plain(shared: Shared) -> list[object]:
         case SharedBlock():
             return [shared.person, seconds(shared.at), int(shared.blocked)]
         case SharedHomes():
-            return [shared.device, seconds(shared.at), [*map(_plain_home, shared.homes)]]
-
-
-def _plain_home(home: SiblingHome) -> list[object]:
-    return [home.relay_url, home.mailbox, home.close.reveal(), int(home.what)]
+            homes = [
+                [home.relay_url, home.mailbox, home.close.reveal(), int(home.what)]
+                for home in shared.homes
+            ]
+            return [shared.device, seconds(shared.at), homes]
 
 
 def _contact(value: Any) -> SharedContact:

@@ -169,50 +169,33 @@ def _on_message(manifest: Manifest, letter: Letter, waiting: Waiting, device: De
     keep_name(received, device)
 
 
-def _on_recall(note: RecallNote, letter: Letter, _waiting: Waiting, device: Device) -> None:
-    apply_recall(note, letter.header.from_person, device)
-
-
-def _on_compare_step(step: CompareStep, letter: Letter, _waiting: Waiting, device: Device) -> None:
-    take_step(step, letter.header, sender_of(letter, device), device)
-
-
 def _on_more_tokens(note: WindowNote, letter: Letter, _waiting: Waiting, device: Device) -> None:
     sender_of(letter, device)
     take_window(letter.header, note.seed, note.first, device)
 
 
-def _on_receipts(several: Receipts, letter: Letter, _waiting: Waiting, device: Device) -> None:
-    take_receipts(several, letter.header, sender_of(letter, device), device)
-
-
-def _on_reaction(reaction: Reaction, letter: Letter, _waiting: Waiting, device: Device) -> None:
-    take_reaction(reaction, sender_of(letter, device).person.id, device)
-
-
-def _on_card(note: CardNote, letter: Letter, _waiting: Waiting, device: Device) -> None:
-    card_comes(note, letter.header, sender_of(letter, device), device)
-
-
-def _on_link_used(note: LinkUsed, letter: Letter, _waiting: Waiting, device: Device) -> None:
-    come_too_late(note, sender_of(letter, device), device)
-
-
-def _on_sync(note: SyncNote, letter: Letter, _waiting: Waiting, device: Device) -> None:
-    sibling_tells(note, letter.header, device)
-
-
+#: What each kind of body does.
 ARRIVALS: Final[Mapping[type[Any], Handler]] = {
     Hello: _on_hello,
     Manifest: _on_message,
-    RecallNote: _on_recall,
-    CompareStep: _on_compare_step,
+    RecallNote: lambda note, letter, _, device: apply_recall(note, letter.person.id, device),
+    CompareStep: lambda step, letter, _, device: take_step(
+        step, letter.header, sender_of(letter, device), device
+    ),
     WindowNote: _on_more_tokens,
-    Receipts: _on_receipts,
-    Reaction: _on_reaction,
-    CardNote: _on_card,
-    SyncNote: _on_sync,
-    LinkUsed: _on_link_used,
+    Receipts: lambda several, letter, _, device: take_receipts(
+        several, letter.header, sender_of(letter, device), device
+    ),
+    Reaction: lambda reaction, letter, _, device: take_reaction(
+        reaction, sender_of(letter, device).person.id, device
+    ),
+    CardNote: lambda note, letter, _, device: card_comes(
+        note, letter.header, sender_of(letter, device), device
+    ),
+    SyncNote: lambda note, letter, _, device: sibling_tells(note, letter.header, device),
+    LinkUsed: lambda note, letter, _, device: come_too_late(
+        note, sender_of(letter, device), device
+    ),
 }
 _REMEMBERED_S: Final = int(LONGEST_ON_ITS_WAY.total_seconds())
 

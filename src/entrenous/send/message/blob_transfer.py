@@ -148,8 +148,9 @@ def download(
         NoSuchBlob, RelayUnreachable, DiskFull.
     """
     counted = Counted(Stage.FETCHING, sum(ref.size for ref in manifest.blobs), watch)
+    message_key = inbox_key(received.sender, received.id)
     return tuple(
-        _download_blob(ref, part_key(received, place), manifest, device, counted)
+        _download_blob(ref, f"{message_key} {place:04d}", manifest, device, counted)
         for place, ref in enumerate(manifest.blobs)
     )
 
@@ -161,11 +162,6 @@ def forget_parts(received: Received, vault: Vault, *, files: bool = True) -> Non
         if part is not None and files:
             vault.forget(part.kept)
         vault.drop(DOWNLOAD, key)
-
-
-def part_key(received: Received, place: int) -> str:
-    """The key of blob number ``place`` of a message in the table of downloads."""
-    return f"{inbox_key(received.sender, received.id)} {place:04d}"
 
 
 def _download_blob(

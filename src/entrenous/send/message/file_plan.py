@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from entrenous.base.audio_video import FramesUnknown, NoFrames
 from entrenous.base.copies import Copy
@@ -14,17 +14,11 @@ from entrenous.base.picture import Medium, OnlyPicturesHaveASize
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import SentClip, SentPicture, SentSound
 from entrenous.media.file_kind import medium_of
-from entrenous.send.copies.picture_copies import (
-    MadeCopy,
-    Original,
-    keep_looks,
-    new_seed,
-    prepare_original,
-    remember,
-    write_each,
-)
 from entrenous.send.letter.letter_nouns import FileRole
 from entrenous.send.message.transfer_progress import Counted, Reached
+
+if TYPE_CHECKING:
+    from entrenous.send.copies.picture_copies import MadeCopy
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,55 +64,6 @@ class Part(Protocol):
     def keep_looks(self, message: MessageId, device: Device) -> None:
         """Store the fingerprints of a recorded message's pictures."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    places: tuple[int, ...]
-    originals: tuple[Original, ...]
-
-    @property
-    def shapes(self) -> tuple[Shape, ...]:
-        formats = (original.picture.encoding.format for original in self.originals)
-        return tuple(Shape(one.written.media_type, FileRole.PICTURE) for one in formats)
-
-    def copies(
-        self, people: int, device: Device, marking: Counted
-    ) -> Generator[tuple[MadeCopy, ...], None, None]:
-        marking.more(0)  # shows the progress bar before the first is done
-        seeds = [tuple(new_seed(device) for _ in self.originals) for _ in range(people)]
-        return write_each(self.originals, seeds, lambda one: marking.more(len(one.source)))
-
-    def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> Remembered:
-        kept = [device.vault.keep(original.source) for original in self.originals]
-        by_part = map(remember, self.originals, kept, copies)
-        numbered = zip(by_part, self.places, strict=True)
-        return Remembered(tuple(replace(one, place=place + 1) for one, place in numbered))
-
-    def keep_looks(self, message: MessageId, device: Device) -> None:
-        keep_looks(message, self.originals, device)
-
-
-def pictures_of(
-    files: Sequence[tuple[int, bytes]], size_px: int | None, device: Device, preparing: Counted
-) -> Pictures:
-    """Prepare pictures by their places in the message; ``preparing`` counts their bytes.
-
-    Raises:
-        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
-    """
-    places = tuple(place for place, _ in files)
-    return Pictures(places, tuple(_original(*file, size_px, device, preparing) for file in files))
-
-
-def _original(
-    place: int, untrusted_data: bytes, size_px: int | None, device: Device, preparing: Counted
-) -> Original:
-    reached = preparing.piece(len(untrusted_data))
-    with of_file(place):
-        original = prepare_original(untrusted_data, size_px, device, sparing=True)
-    reached(1.0)
-    return original
 
 
 T = TypeVar("T")
@@ -180,7 +125,7 @@ def plan_of(
 
     Raises:
         OnlyPicturesHaveASize: a size was given, but there is no picture.
-        What :func:`pictures_of`, ``clip_of`` and ``voice_of`` raise.
+        What ``pictures_of``, ``clip_of`` and ``voice_of`` raise.
     """
     by_kind: dict[Medium, list[tuple[int, bytes]]] = {medium: [] for medium in Medium}
     for place, data in enumerate(files):
@@ -190,8 +135,8 @@ def plan_of(
         raise OnlyPicturesHaveASize
     parts: list[Part] = []
     if pictures:
-        pictures_of = _import_on_demand("entrenous.send.message.file_plan:pictures_of")
-        parts.append(pictures_of(pictures, size_px, device, preparing))
+        prepare = _import_on_demand("entrenous.send.message.picture_parts:pictures_of")
+        parts.append(prepare(pictures, size_px, device, preparing))
     for place, data in by_kind[Medium.CLIP]:
         parts.append(_clip(place, data, device, preparing.piece(len(data))))
     for place, data in by_kind[Medium.SOUND]:
