@@ -58,7 +58,7 @@ def newest(who: Person) -> Received:
 
 
 @pytest.mark.parametrize("state", ENDED)
-def test_what_has_ended_has_no_keys_and_no_files(ben: Person, state: InboxState) -> None:
+def test_an_ended_message_has_no_keys_and_no_files(ben: Person, state: InboxState) -> None:
     opened = newest(ben)
     assert len(opened.kept) == 2  # the frame, and the file
     assert set(opened.kept) <= set(ben.vault._files)
@@ -79,7 +79,7 @@ def test_what_has_ended_has_no_keys_and_no_files(ben: Person, state: InboxState)
         (InboxState.USED_UP, UsedUp),
     ],
 )
-def test_what_has_ended_never_opens_whatever_the_relay_says(
+def test_an_ended_message_never_opens_whatever_the_relay_says(
     ben: Person, state: InboxState, error: type[Exception]
 ) -> None:
     store_message_state(newest(ben), state, ben.device)
@@ -89,9 +89,7 @@ def test_what_has_ended_never_opens_whatever_the_relay_says(
     assert ben.courier.calls == before
 
 
-def test_an_opened_message_ends_when_its_time_has_come_also_without_a_relay(
-    friends: Room, ben: Person
-) -> None:
+def test_an_opened_message_expires_without_its_relay(friends: Room, ben: Person) -> None:
     opened, name = newest(ben), newest(ben).name
     friends.silence(HERE)
     friends.clock.wind(days=1, hours=23)
@@ -134,9 +132,7 @@ def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Room) ->
     assert [talk.message for talk in talks] == newest_ids
 
 
-def test_a_recall_by_somebody_who_did_not_send_it_changes_nothing(
-    friends: Room, ben: Person
-) -> None:
+def test_a_recall_by_another_person_changes_nothing(friends: Room, ben: Person) -> None:
     """Caro's program sends a note about Ana's message."""
     caro = friends.settles("caro")
     caro.adds(ben)
@@ -147,7 +143,9 @@ def test_a_recall_by_somebody_who_did_not_send_it_changes_nothing(
     assert newest(ben).state is InboxState.TAKEN_BACK
 
 
-def test_nobody_can_take_the_place_of_anothers_message(friends: Room, ben: Person) -> None:
+def test_a_reused_message_id_does_not_replace_another_senders_message(
+    friends: Room, ben: Person
+) -> None:
     """Two senders may use one message id; a co-recipient knows it and may be faster."""
     first = newest(ben)
     waiting = replace(first, state=InboxState.WAITING)
@@ -156,7 +154,7 @@ def test_nobody_can_take_the_place_of_anothers_message(friends: Room, ben: Perso
     assert {one.name for one in received_messages(ben.device)} == {first.name, "9-quiet-heron"}
 
 
-def test_the_relay_lets_go_as_soon_as_it_answers_again(friends: Room) -> None:
+def test_an_unreachable_relay_is_told_later_that_an_opening_is_complete(friends: Room) -> None:
     """A relay that fell silent after giving the share out is told of it later."""
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben, opens=1)
@@ -173,7 +171,7 @@ def test_the_relay_lets_go_as_soon_as_it_answers_again(friends: Room) -> None:
         fetched(ben.device.courier, HERE, blob, token)
 
 
-def test_a_message_that_the_relay_has_lost_waits_until_it_ends(friends: Room) -> None:
+def test_a_message_lost_by_its_relay_waits_until_it_expires(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     lost = failing(NoSuchEnvelope())
@@ -192,7 +190,7 @@ def key_and_vault(who: Person) -> tuple[str, Vault]:
     return inbox_key(newest(who).sender, newest(who).id), who.device.vault
 
 
-def test_what_a_relay_lost_with_its_last_minutes_opens_once_it_is_posted_again(
+def test_a_message_lost_by_its_relay_opens_once_posted_again(
     friends: Room,
 ) -> None:
     """Its letter has been read here already; the post that comes again is of the same envelope."""
@@ -238,7 +236,7 @@ def test_recall_reaches_every_relay_that_answers(room: Room) -> None:
 
 
 @pytest.mark.parametrize("elsewhere", [THERE, "https://tracker.example"])
-def test_a_message_whose_files_lie_elsewhere_is_not_taken_in(
+def test_a_message_with_files_at_another_server_is_refused(
     friends: Room, monkeypatch: pytest.MonkeyPatch, elsewhere: str
 ) -> None:
     """A sender who names a server of his own would learn where and when it is opened."""
@@ -265,7 +263,7 @@ def test_a_message_whose_files_lie_elsewhere_is_not_taken_in(
     ],
     ids=["one missing", "one twice", "in another order"],
 )
-def test_the_files_of_a_message_are_those_of_its_frame(
+def test_a_messages_files_must_match_its_frame(
     friends: Room, change: Any, error: type[Exception]
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
@@ -283,7 +281,7 @@ def test_when_in_words() -> None:
     assert when_in_words(None) == "an earlier day"
 
 
-def test_a_frame_that_never_ends_is_not_held_in_memory() -> None:
+def test_an_endless_frame_is_not_kept_in_memory() -> None:
     held = opening._FrameBuffer()
     held.write(bytes(256 * 1024))
     with pytest.raises(BadContent):

@@ -29,7 +29,7 @@ def sweeps(room: Room) -> None:
         asyncio.run(expire_due(room.relays[HERE]))
 
 
-def test_one_sweep_by_a_wrong_clock_costs_nothing(swept: Room) -> None:
+def test_one_relay_sweep_with_a_wrong_clock_loses_nothing(swept: Room) -> None:
     ana, ben, right = swept["ana"], swept["ben"], swept.clock.moment
     ana.sends(SMALL, ben)
     swept.clock.moment = right + timedelta(days=400)
@@ -43,7 +43,7 @@ def test_one_sweep_by_a_wrong_clock_costs_nothing(swept: Room) -> None:
     assert (ana.received(), ben.received()) == (1, 2)
 
 
-def test_what_is_sent_or_opened_meanwhile_waits(swept: Room) -> None:
+def test_messages_wait_while_the_relays_clock_is_wrong(swept: Room) -> None:
     """By the people's clocks, which are right: neither device takes the relay's for the truth."""
     ana, ben, right = swept["ana"], swept["ben"], swept.clock.moment
     ana.sends(SMALL, ben)

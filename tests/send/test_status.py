@@ -38,7 +38,7 @@ def state(ana: Person) -> EnvelopeState:
     return copy.state
 
 
-def test_a_copy_that_was_opened_is_asked_about_until_its_end(friends: Room) -> None:
+def test_status_of_an_opened_copy_is_asked_until_it_expires(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     ben.opens_newest()
@@ -48,7 +48,7 @@ def test_a_copy_that_was_opened_is_asked_about_until_its_end(friends: Room) -> N
     assert state(ana) is EnvelopeState.OPENED
 
 
-def test_a_copy_that_nobody_opened_is_asked_about_until_it_is_known_to_be_over(
+def test_status_of_an_unopened_copy_is_asked_until_it_is_known_to_have_ended(
     friends: Room,
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
@@ -58,7 +58,7 @@ def test_a_copy_that_nobody_opened_is_asked_about_until_it_is_known_to_be_over(
     assert state(ana) is EnvelopeState.EXPIRED
 
 
-def test_a_relay_that_is_gone_is_asked_no_more_when_it_could_know_nothing(friends: Room) -> None:
+def test_a_lost_relay_is_no_longer_asked_once_it_must_have_forgotten_a_copy(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     with ana.courier.playing(state=failing(RelayUnreachable(host="x"))):
@@ -75,13 +75,13 @@ def test_a_relay_that_is_gone_is_asked_no_more_when_it_could_know_nothing(friend
     assert state(ana) is EnvelopeState.EXPIRED
 
 
-def test_what_was_taken_back_is_asked_about_no_more(friends: Room) -> None:
+def test_a_recalled_copy_is_no_longer_asked_about(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     recall_message(ana.sends(SMALL, ben).name, ana.device)
     assert asked(ana) == 0
 
 
-def test_many_messages_are_read_once_and_the_living_alone_are_asked_about(
+def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]

@@ -71,7 +71,7 @@ def test_a_revoked_device_is_revoked_again() -> None:
     fetch_messages(ana.device)
 
 
-def test_a_clock_that_is_ahead_when_it_is_put_back_keeps_nothing_from_being_repeated() -> None:
+def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> None:
     """That it was put back is heard of once."""
     town = Restored()
     ana, ben = town.room.settles("ana"), town.room.settles("ben")
@@ -87,7 +87,7 @@ def test_a_clock_that_is_ahead_when_it_is_put_back_keeps_nothing_from_being_repe
     assert ana.courier.calls["withdraw"] == before + 1
 
 
-def test_it_is_forgotten_in_time() -> None:
+def test_old_recalls_are_not_repeated_after_a_restore() -> None:
     town = Restored()
     ana = town.room.settles("ana")
     phone = links(town.room, ana, "phone", "phone")
@@ -127,7 +127,7 @@ def apart() -> tuple[Room, Person, Person]:
     return town, ana, eve
 
 
-def test_the_relay_of_somebody_else_does_not_hear_daily_of_us(
+def test_other_peoples_relays_are_not_asked_daily_about_restores(
     apart: tuple[Room, Person, Person],
 ) -> None:
     town, ana, eve = apart
@@ -137,7 +137,7 @@ def test_the_relay_of_somebody_else_does_not_hear_daily_of_us(
     assert asked(town, ana) == []
 
 
-def test_where_something_was_taken_back_is_asked_as_long_as_it_may_be_repeated(
+def test_relays_with_recent_recalls_are_asked_about_restores(
     apart: tuple[Room, Person, Person],
 ) -> None:
     """Also of somebody who is blocked: a picture that was taken back must stay so."""
@@ -150,7 +150,7 @@ def test_where_something_was_taken_back_is_asked_as_long_as_it_may_be_repeated(
     assert ana.device.vault.keys(RESTORED) == (HERE,)
 
 
-def test_what_a_relay_calls_taken_back_is_no_reason_to_call_there(
+def test_a_recall_claimed_by_a_relay_alone_does_not_make_us_ask_it(
     apart: tuple[Room, Person, Person],
 ) -> None:
     town, ana, eve = apart
@@ -161,7 +161,9 @@ def test_what_a_relay_calls_taken_back_is_no_reason_to_call_there(
     assert asked(town, ana) == []
 
 
-def test_what_never_left_is_no_reason_to_call_there(apart: tuple[Room, Person, Person]) -> None:
+def test_a_recalled_copy_that_never_left_does_not_make_us_ask_its_relay(
+    apart: tuple[Room, Person, Person],
+) -> None:
     town, ana, eve = apart
     town.silence(THERE)
     with pytest.raises(WaitsInOutbox) as waits:
@@ -173,7 +175,7 @@ def test_what_never_left_is_no_reason_to_call_there(apart: tuple[Room, Person, P
     assert asked(town, ana) == []
 
 
-def test_a_relay_that_is_silent_is_asked_again_an_hour_later(
+def test_an_unresponsive_relay_is_asked_about_restores_an_hour_later(
     apart: tuple[Room, Person, Person],
 ) -> None:
     town, ana, eve = apart

@@ -74,7 +74,7 @@ def sizes(ben: Person) -> int:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_what_came_is_not_asked_for_again(ben: Person, line: Line, share: float) -> None:
+def test_downloaded_bytes_are_not_requested_again(ben: Person, line: Line, share: float) -> None:
     total, name = sizes(ben), newest(ben).name
     line.cut_after = int(share * total)
     with pytest.raises(RelayUnreachable):
@@ -85,9 +85,7 @@ def test_what_came_is_not_asked_for_again(ben: Person, line: Line, share: float)
     assert ben.courier.calls["open_share"] == 1
 
 
-def test_a_part_that_the_disk_lost_the_middle_of_is_fetched_once_more(
-    ben: Person, line: Line
-) -> None:
+def test_a_partly_lost_download_starts_over(ben: Person, line: Line) -> None:
     line.cut_after = 6000
     with pytest.raises(RelayUnreachable):
         open_message(newest(ben).name, ben.device)
@@ -99,7 +97,7 @@ def test_a_part_that_the_disk_lost_the_middle_of_is_fetched_once_more(
     assert line.starts[-2:] == [1000, 0]
 
 
-def test_more_than_was_sent_is_not_kept(ben: Person, line: Line) -> None:
+def test_a_blob_with_extra_bytes_is_not_kept(ben: Person, line: Line) -> None:
     def endless(
         _url: str, _blob: BlobId, _token: Secret, writer: BinaryIO, _start: int = 0
     ) -> None:
@@ -115,7 +113,9 @@ def test_more_than_was_sent_is_not_kept(ben: Person, line: Line) -> None:
     assert open_message(name, ben.device).files
 
 
-def test_parts_go_with_their_message(friends: Room, ben: Person, line: Line) -> None:
+def test_partial_downloads_are_deleted_with_their_message(
+    friends: Room, ben: Person, line: Line
+) -> None:
     before = dict(ben.vault._files)
     line.cut_after = 6000
     with pytest.raises(RelayUnreachable):
@@ -128,7 +128,7 @@ def test_parts_go_with_their_message(friends: Room, ben: Person, line: Line) -> 
     assert ben.vault.keys(DOWNLOAD) == ()
 
 
-def test_who_watches_sees_bytes(ben: Person, line: Line) -> None:
+def test_download_progress_reports_bytes(ben: Person, line: Line) -> None:
     seen = list[tuple[Stage, int, int]]()
 
     def show(_number: int, _file: FrameFile, fill: Fill) -> None:

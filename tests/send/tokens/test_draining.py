@@ -27,7 +27,7 @@ def claimed(room: Room, of: Person, token: Secret, key: DeviceId) -> Iterator[Pr
 
 
 @pytest.mark.threat("prekey-depletion")
-def test_with_every_key_drained_by_a_friend_messages_still_flow(friends: Room) -> None:
+def test_messages_arrive_after_a_friend_claimed_all_one_time_keys(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     (held,) = load_records(HeldWindow, WINDOW_OUT, ana.device.vault)
     key = contact_named("ben", ana.device).person.devices[0].device

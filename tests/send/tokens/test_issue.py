@@ -75,7 +75,7 @@ def told_batches() -> tuple[list[TokenBatch], Any]:
     return told, trick
 
 
-def test_each_letter_shows_the_next_token_and_says_which(friends: Room) -> None:
+def test_each_letter_uses_the_next_token_and_names_its_index(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     shown, trick = posted()
     with ana.courier.playing(post=trick):
@@ -92,7 +92,7 @@ def test_each_letter_shows_the_next_token_and_says_which(friends: Room) -> None:
             friends.honest.card(*ben.home[:2], token)
 
 
-def test_who_has_few_left_is_told_of_more_so_that_nobody_ever_waits(friends: Room) -> None:
+def test_ranges_are_extended_before_they_run_out(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     told, trick = told_batches()
     with ben.courier.playing(change_tokens=trick):
@@ -107,7 +107,7 @@ def test_who_has_few_left_is_told_of_more_so_that_nobody_ever_waits(friends: Roo
     assert given(ben).told - given(ben).unseen >= WINDOW_LOW
 
 
-def test_who_has_none_left_waits_until_the_other_has_looked(friends: Room) -> None:
+def test_a_sender_without_tokens_waits_until_the_recipient_fetches(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     for _ in range(WINDOW_TOKENS):
         writes(ana, "ben")
@@ -122,7 +122,7 @@ def test_who_has_none_left_waits_until_the_other_has_looked(friends: Room) -> No
     assert len(received_messages(ben.device)) == WINDOW_TOKENS + 2
 
 
-def test_a_window_is_replaced_after_its_days_and_holds_for_a_week_more(friends: Room) -> None:
+def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     before = held(ana)
     assert before.seed is not None
@@ -146,7 +146,7 @@ def test_a_window_is_replaced_after_its_days_and_holds_for_a_week_more(friends: 
 
 
 @pytest.mark.parametrize("ahead", [timedelta(), timedelta(days=400)])
-def test_what_waited_while_its_window_ended_leaves_with_a_token_of_the_new_one(
+def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
     friends: Room, ahead: timedelta
 ) -> None:
     """Also where the clock was far ahead when that one was noted."""
@@ -174,7 +174,7 @@ def test_what_waited_while_its_window_ended_leaves_with_a_token_of_the_new_one(
 
 
 @pytest.mark.threat("forgotten-writes-on")
-def test_added_again_after_being_forgotten_one_writes_by_the_new_invite(friends: Room) -> None:
+def test_a_person_added_again_is_written_to_by_the_new_invite(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
     flush(ben.device)
@@ -186,7 +186,7 @@ def test_added_again_after_being_forgotten_one_writes_by_the_new_invite(friends:
     assert (ana.received(), ben.received()) == (1, 1)
 
 
-def test_a_batch_whose_answer_was_lost_goes_again_in_the_same_bytes(room: Room) -> None:
+def test_an_unacknowledged_batch_is_sent_again_unchanged(room: Room) -> None:
     """Of two that differ in their padding only, the padding could be told."""
     ana, ben = room["ana"], room["ben"]
     told: list[TokenBatch] = []
@@ -207,7 +207,7 @@ def test_a_batch_whose_answer_was_lost_goes_again_in_the_same_bytes(room: Room) 
     assert fetch_messages(ben.device).came >= 1
 
 
-def test_a_first_window_is_registered_together_with_tokens_for_others(friends: Room) -> None:
+def test_a_first_range_is_registered_together_with_tokens_for_others(friends: Room) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     before = given(ben)
     told, trick = told_batches()
@@ -221,7 +221,7 @@ def test_a_first_window_is_registered_together_with_tokens_for_others(friends: R
     assert ana.id != caro.id
 
 
-def test_what_is_registered_ahead_does_not_grow_without_end(friends: Room) -> None:
+def test_tokens_registered_in_advance_are_limited(friends: Room) -> None:
     ben = friends["ben"]
     (whose,) = ben.device.vault.keys(WINDOW_IN)
     for number in range(60):
@@ -233,7 +233,7 @@ def test_what_is_registered_ahead_does_not_grow_without_end(friends: Room) -> No
     assert whose in ben.device.vault.keys(WINDOW_IN)
 
 
-def test_an_index_that_was_never_given_says_nothing(friends: Room) -> None:
+def test_an_unissued_index_has_no_effect(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     key = contact_named("ana", ben.device).person.devices[0].device
     for index in (None, WINDOW_TOKENS, 2**63, -1):
@@ -244,7 +244,7 @@ def test_an_index_that_was_never_given_says_nothing(friends: Room) -> None:
     assert given(ben).unseen == 6
 
 
-def test_a_token_that_was_lent_is_used_once_and_by_its_borrower(friends: Room) -> None:
+def test_a_lent_token_is_used_once_and_only_by_its_borrower(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     contact = contact_named("ben", ana.device)
     key = contact.person.devices[0].device
@@ -257,7 +257,7 @@ def test_a_token_that_was_lent_is_used_once_and_by_its_borrower(friends: Room) -
     friends.honest.card(*ben.home[:2], lent[1].token)
 
 
-def test_nobody_begins_a_window_where_no_letter_can_follow(friends: Room) -> None:
+def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Room) -> None:
     """Each fetch tells her of a window when lists change: none may end at a letter to her."""
     ana, eve = friends["ana"], friends["ben"]
     catch_up(eve, ana, eve)

@@ -69,7 +69,7 @@ def told_batches() -> tuple[list[TokenBatch], Any]:
 
 
 @pytest.mark.threat("tokens-used-up")
-def test_who_skips_tokens_has_no_more_registered_than_who_uses_them(friends: Room) -> None:
+def test_skipping_tokens_does_not_increase_registrations(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     seed = given(ben).seed
     told, trick = told_batches()
@@ -90,7 +90,7 @@ def test_who_skips_tokens_has_no_more_registered_than_who_uses_them(friends: Roo
     assert len(window.skipped) == WINDOW_SKIPPED_MAX
 
 
-def test_only_tokens_that_no_letter_came_with_are_dropped_for_being_skipped(friends: Room) -> None:
+def test_only_unused_skipped_tokens_are_withdrawn(friends: Room) -> None:
     """What is dropped together is seen together: letters of one sender must not be joined so."""
     ana, ben = friends["ana"], friends["ben"]
     key = contact_named("ana", ben.device).person.devices[0].device
@@ -109,7 +109,7 @@ def taken(who: Person) -> list[tuple[int, int]]:
     return [(one.first, one.until) for one in load_records(Withdrawal, WITHDRAW, who.device.vault)]
 
 
-def test_a_window_that_was_much_used_is_replaced(friends: Room) -> None:
+def test_a_long_token_range_is_replaced(friends: Room) -> None:
     ben = friends["ben"]
     (whose,) = ben.device.vault.keys(WINDOW_IN)
     before, end = given(ben), WINDOW_SPAN
@@ -121,7 +121,7 @@ def test_a_window_that_was_much_used_is_replaced(friends: Room) -> None:
 
 
 @pytest.mark.threat("tokens-used-up")
-def test_where_there_is_no_room_a_blocked_persons_tokens_are_taken_back_all_the_same(
+def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
@@ -144,7 +144,7 @@ def test_where_there_is_no_room_a_blocked_persons_tokens_are_taken_back_all_the_
     assert not any(holds(seed, index, ben, friends) for index in range(until))
 
 
-def test_what_was_refused_goes_again_with_the_same_padding_and_withdrawals_first(
+def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two batches that differ in their padding only, the padding could be told."""
@@ -176,7 +176,7 @@ def given_to(who: Person, by: Person) -> GivenWindow:
     return window
 
 
-def test_a_batch_that_lay_here_for_too_long_goes_with_a_later_end(friends: Room) -> None:
+def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with ben.courier.playing(change_tokens=failing(RelayUnreachable(host="x"))):
         for _ in range(WINDOW_TOKENS - 1):
@@ -196,7 +196,7 @@ def test_a_batch_that_lay_here_for_too_long_goes_with_a_later_end(friends: Room)
     assert caro.received() == 1
 
 
-def test_every_batch_of_one_day_holds_until_the_same_moment(friends: Room) -> None:
+def test_all_batches_of_a_day_expire_at_the_same_time(friends: Room) -> None:
     ben = friends["ben"]
     told, trick = told_batches()
     with ben.courier.playing(change_tokens=trick):

@@ -58,7 +58,7 @@ def tells_of_a_window(giver: Person, to: Person) -> Secret:
     return window.seed
 
 
-def test_a_window_of_who_moved_waits_for_the_news_of_it(town: Room) -> None:
+def test_a_range_from_a_moved_device_waits_for_its_list(town: Room) -> None:
     ana, ben = town["ana"], town["ben"]
     before = held(ana, ben)
     with kept_back(ben) as late:
@@ -76,7 +76,7 @@ def test_a_window_of_who_moved_waits_for_the_news_of_it(town: Room) -> None:
     assert ben.received() == 1
 
 
-def test_a_window_of_ones_own_device_waits_too(town: Room) -> None:
+def test_a_range_from_an_own_device_waits_for_its_list(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     before = held(phone, ana)
     gets_ready(ana, phone)
