@@ -1,5 +1,5 @@
-"""A device whose clock is far ahead for one command: nothing is ended, given up or forgotten for
-good by that, and nothing that it noted then stays as it is for as long as the clock was ahead.
+"""A device whose clock is far ahead for one command. It ends, gives up and deletes nothing for
+good, and nothing that it records stays in the future.
 """
 
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ YEAR = timedelta(days=400)
 
 @contextmanager
 def ahead(room: Room, who: Person, by: timedelta = YEAR) -> Iterator[None]:
-    """Only her clock is, and that of nobody else, nor of a relay."""
+    """Set only her clock ahead."""
     right = who.device
     who.device = replace(right, clock=WoundClock(room.clock.moment + by))
     yield
@@ -79,14 +79,14 @@ def ahead(room: Room, who: Person, by: timedelta = YEAR) -> Iterator[None]:
 
 
 def looks_ahead(room: Room, who: Person) -> None:
-    """She looks for letters with her clock ahead, then with it set right."""
+    """Fetch with her clock ahead, then set it right."""
     with ahead(room, who), suppress(EntrenousError):
         fetch_messages(who.device)
     fetch_messages(who.device)
 
 
 def is_believed(room: Room, who: Person) -> None:
-    """Her clock is ahead for more than an hour, and is believed."""
+    """Keep her clock ahead for more than an hour, so that it is trusted."""
     with ahead(room, who):
         fetch_messages(who.device)
     with ahead(room, who, YEAR + timedelta(minutes=90)):
@@ -99,7 +99,7 @@ def state(ana: Person) -> EnvelopeState:
 
 
 def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Room) -> None:
-    """It looks for no letters first."""
+    """It does not fetch first."""
     ana, ben = friends["ana"], friends["ben"]
     names = [ana.sends(SMALL, ben).name for _ in range(2)]
     fetch_messages(ben.device)
@@ -114,7 +114,7 @@ def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Room) -
 
 
 def test_messages_expire_even_if_every_fetch_is_forty_days_apart(friends: Room) -> None:
-    """Each time the clock is odd; what was over the time before has ended."""
+    """The clock is implausible each time; what had expired at the time before has ended."""
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     fetch_messages(ben.device)
@@ -126,7 +126,7 @@ def test_messages_expire_even_if_every_fetch_is_forty_days_apart(friends: Room) 
 
 
 def test_a_copy_is_not_marked_expired_by_the_clock_alone(friends: Room) -> None:
-    """She never looked for letters: the clock of her set-up is known."""
+    """She has never fetched: only the clock of her set-up is known."""
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     with ahead(friends, ana):
@@ -175,7 +175,7 @@ def test_an_old_mailbox_survives_a_clock_that_was_ahead(friends: Room, *, silent
         fetch_messages(ana.device)
     (old,) = old_homes(ana.device)
     assert old.until < friends.clock.moment + timedelta(days=31)
-    assert homes_to_ask(ana.device) == (old,)  # and not only when that clock comes true
+    assert homes_to_ask(ana.device) == (old,)  # not only once that date has come
 
 
 def test_a_replaced_prekey_survives_a_clock_that_was_ahead(room: Room) -> None:
@@ -228,7 +228,7 @@ def test_a_token_range_with_a_future_date_is_replaced(friends: Room) -> None:
     assert window(ben, ana).made_at <= friends.clock.moment
     fetch_messages(ana.device)
     seed = window(ben, ana).seed
-    assert held(ana, ben).seed == seed  # she has heard of the last one
+    assert held(ana, ben).seed == seed  # she knows the last one
     fetch_messages(ben.device)
     assert window(ben, ana).seed == seed
 

@@ -1,4 +1,4 @@
-"""A clock that is wrong, and messages that say they are from another time."""
+"""A wrong clock, and messages dated at another time."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -65,7 +65,7 @@ def test_the_clock_is_trusted_an_hour_after_a_month_of_absence(friends: Room) ->
 
 
 def test_a_clock_that_was_ahead_from_the_start_is_trusted(friends: Room) -> None:
-    """And so is one that is set back: then nothing is over."""
+    """So is one that is set back: then nothing has expired."""
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     friends.clock.wind(days=-10)
@@ -81,7 +81,7 @@ def test_a_clock_that_was_ahead_from_the_start_is_trusted(friends: Room) -> None
 def test_a_message_dated_in_the_far_future_expires_normally(
     friends: Room, end: datetime | None
 ) -> None:
-    """A changed program's: its end would be after the last day that there is."""
+    """A modified program sent it: its expiry would be after the last representable day."""
     ana, ben = friends["ana"], friends["ben"]
     knows = contact_named("ben", ana.device)
     (to,) = with_sessions(addressees(knows, ana.device), ana.device)

@@ -1,4 +1,4 @@
-"""Every kind of picture: marked, leaked as a JPEG of quality 70, traced to the right copy."""
+"""Every picture format: marked, leaked as a JPEG of quality 70, traced to the right copy."""
 
 import io
 from collections.abc import Callable

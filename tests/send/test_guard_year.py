@@ -1,6 +1,5 @@
-"""The guard is silent on nearly all of a person's messages, and misses no slip (bench/guard).
-
-Half as many talks in ``make test``; three whole years in ``make nightly``.
+"""The guard is silent on nearly all of a person's messages and misses no slip (bench/guard). Half
+as many conversations in ``make test``; three whole years in ``make nightly``.
 """
 
 import pytest

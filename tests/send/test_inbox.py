@@ -1,4 +1,4 @@
-"""The inbox: what came, and how a message there ends: keys and files gone, for good."""
+"""The inbox: received messages, and how they end, with keys and files deleted for good."""
 
 from dataclasses import replace
 from typing import Any
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def ben(friends: Room) -> Person:
-    """With one message from Ana that he has opened."""
+    """Ben, with one opened message from Ana."""
     friends["ana"].sends(SMALL, friends["ben"], days=2)
     friends["ben"].opens_newest()
     return friends["ben"]
@@ -115,7 +115,7 @@ def test_messages_are_listed_oldest_first_and_found_by_name(friends: Room, ben: 
 
 
 def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Room) -> None:
-    """Random message ids are the keys of the records, so eight of them are hardly ever sorted."""
+    """Records are keyed by random ids, so eight of them are almost never in order by chance."""
     ana, ben = friends["ana"], friends["ben"]
     sent = list[str]()
     for number in range(8):
@@ -146,7 +146,7 @@ def test_a_recall_by_another_person_changes_nothing(friends: Room, ben: Person) 
 def test_a_reused_message_id_does_not_replace_another_senders_message(
     friends: Room, ben: Person
 ) -> None:
-    """Two senders may use one message id; a co-recipient knows it and may be faster."""
+    """Two senders may use one message id; another recipient knows it and may be faster."""
     first = newest(ben)
     waiting = replace(first, state=InboxState.WAITING)
     other = replace(waiting, sender=friends["ben"].id, name="9-quiet-heron")
@@ -155,7 +155,7 @@ def test_a_reused_message_id_does_not_replace_another_senders_message(
 
 
 def test_an_unreachable_relay_is_told_later_that_an_opening_is_complete(friends: Room) -> None:
-    """A relay that fell silent after giving the share out is told of it later."""
+    """The relay stopped answering after giving out the share."""
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben, opens=1)
     fetch_messages(ben.device)
@@ -193,7 +193,7 @@ def key_and_vault(who: Person) -> tuple[str, Vault]:
 def test_a_message_lost_by_its_relay_opens_once_posted_again(
     friends: Room,
 ) -> None:
-    """Its letter has been read here already; the post that comes again is of the same envelope."""
+    """Its letter has already been read here; the repeated post has the same envelope."""
     ana, ben = friends["ana"], friends["ben"]
     rows = friends.relays[HERE].mail._desk  # type: ignore[attr-defined]
     on_disk: dict[Any, dict[Any, Any]] = {}
@@ -239,7 +239,7 @@ def test_recall_reaches_every_relay_that_answers(room: Room) -> None:
 def test_a_message_with_files_at_another_server_is_refused(
     friends: Room, monkeypatch: pytest.MonkeyPatch, elsewhere: str
 ) -> None:
-    """A sender who names a server of his own would learn where and when it is opened."""
+    """A sender who names their own server would learn where and when it is opened."""
     ana, ben = friends["ana"], friends["ben"]
     real = make._manifest
 
@@ -290,7 +290,7 @@ def test_an_endless_frame_is_not_kept_in_memory() -> None:
 
 @pytest.mark.parametrize("opened", [False, True])
 def test_a_recipient_can_remove_a_message(friends: Room, *, opened: bool) -> None:
-    """Keys and files are gone; nobody is told, and its sender can take it back all the same."""
+    """Keys and files are deleted, nobody is notified, and its sender can still recall it."""
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     fetch_messages(ben.device)

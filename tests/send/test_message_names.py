@@ -1,4 +1,4 @@
-"""Names of messages: new ones are new, and a stranger's is used only if it is a name."""
+"""New message names are unique, and a received name is used only if it is well-formed."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -46,9 +46,7 @@ def test_a_new_message_name_is_unused(friends: Room) -> None:
 
 
 def agrees(device: Device) -> bool:
-    """Whether what is indexed here is what a look at every message says: of each name that is
-    taken the next number that is not is given.
-    """
+    """Whether the index agrees with all messages: each taken name leads to its next free number."""
     sent = [message.name for message in device.ledger.messages()]
     came = [received.name for received in load_records(Received, INBOX, device.vault)]
     indexed = [
@@ -69,7 +67,7 @@ def agrees(device: Device) -> bool:
 
 
 def calls_off(ana: Person) -> None:
-    """Ana writes, and changes her mind before it leaves."""
+    """Ana writes a message and cancels it before it leaves."""
 
     def changes_her_mind(_until: datetime) -> None:
         raise KeyboardInterrupt
@@ -80,7 +78,7 @@ def calls_off(ana: Person) -> None:
 
 
 def is_cut_off(ana: Person) -> None:
-    """Her relay is away; then she takes back what has not left."""
+    """Her relay is unreachable; she recalls the message before it leaves."""
     with (
         ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
         suppress(WaitsInOutbox),
@@ -91,7 +89,7 @@ def is_cut_off(ana: Person) -> None:
 
 
 def marks_half(ana: Person) -> None:
-    """Marked for somebody, and stopped before anybody had it."""
+    """Marked for another channel and interrupted before anybody got a copy."""
     copies = mark_copies(SMALL, [RecipientId("x"), RecipientId("y")], None, ana.device)
     next(copies)
     copies.close()

@@ -1,4 +1,4 @@
-"""The outbox: in order, nothing lost, and nobody held up by somebody else's trouble."""
+"""The outbox keeps the order, loses nothing, and lets nobody wait for another person's trouble."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ def three(friends: Room) -> Room:
 
 @pytest.fixture
 def apart(room: Room) -> Room:
-    """Ana and Ben here, Caro there; Ana knows both."""
+    """Ana and Ben at this relay, Caro at another; both are contacts of Ana."""
     room.settles("caro", THERE)
     for name in ("ben", "caro"):
         room["ana"].adds(room[name])
@@ -77,7 +77,7 @@ def test_a_refused_item_never_blocks_later_ones(three: Room, error: EntrenousErr
         ana.sends(SMALL, ben, caro)
     assert (ben.received(), caro.received()) == (0, 1)
     assert waiting(ana) == 0
-    assert flush(ana.device) == Flushed(0, {}, ())  # it was told once
+    assert flush(ana.device) == Flushed(0, {}, ())  # reported once
     ana.sends(SMALL, ben)
     assert ben.received() == 1
 
@@ -87,7 +87,7 @@ def departures(who: Person) -> list[Departure]:
 
 
 def test_a_partly_refused_message_reports_who_has_it(three: Room) -> None:
-    """Ben's relay takes nothing from Ana any more; Caro has the picture."""
+    """Ben's relay accepts nothing from Ana any more; Caro has the picture."""
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     with (
         ana.courier.playing(post=failing(WrongToken(), times=1)),
@@ -126,7 +126,7 @@ def test_a_later_refusal_names_the_message_and_the_person(friends: Room) -> None
 def test_a_refusal_by_one_relay_does_not_affect_other_messages(
     apart: Room, error: EntrenousError
 ) -> None:
-    """Caro's relay refuses one posting; later ones to Ben leave, and fetching goes on."""
+    """Caro's relay refuses one item; later ones to Ben leave, and fetching continues."""
     ana, ben, caro = (apart[name] for name in ("ana", "ben", "caro"))
     with ana.courier.playing(bring_blob=refusing_at(THERE, error)):
         with pytest.raises(WaitsInOutbox):
@@ -152,7 +152,7 @@ def refusing_at(url: str, error: EntrenousError) -> Trick:
 def test_a_request_not_understood_blocks_only_its_mailbox(
     three: Room, error: EntrenousError
 ) -> None:
-    """A later letter to the same person must not overtake it, nor even be tried."""
+    """A later letter to the same person must neither overtake it nor be tried."""
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     mailbox, tried = who_am_i(ben.device).home.mailbox, list[bytes]()
 
@@ -187,7 +187,7 @@ def test_a_copy_without_an_answer_is_reported_as_neither_sent_nor_unsent(friends
 
 
 def test_a_repeated_post_of_an_opened_message_is_not_refused(friends: Room) -> None:
-    """Blobs and token are used up by then; its sender would send it a second time."""
+    """Its blobs and token are used up; a refusal would make the sender send it again."""
     ana, ben = friends["ana"], friends["ben"]
 
     def mute(honest: Honest, *arguments: Any) -> None:
@@ -205,7 +205,7 @@ def test_a_repeated_post_of_an_opened_message_is_not_refused(friends: Room) -> N
 
 @pytest.mark.parametrize("answered", [False, True])
 def test_blobs_that_the_relay_dropped_are_uploaded_again(friends: Room, *, answered: bool) -> None:
-    """As of a machine that slept between the two, or whose letter never came there."""
+    """As when the machine slept in between, or the letter never arrived."""
     ana, ben = friends["ana"], friends["ben"]
     slept = list[bool]()
 
@@ -249,7 +249,7 @@ def test_an_unresponsive_relay_delays_nothing_for_other_relays(apart: Room) -> N
     with pytest.raises(WaitsInOutbox, match="7002"):
         ana.sends(SMALL, caro, ben)
     assert ben.received() == 1
-    ana.sends(SMALL, ben)  # no news about this one, so nothing is raised
+    ana.sends(SMALL, ben)  # does not concern this message, so nothing is raised
     assert ben.received() == 2
     ben.sends(SMALL, ana)
     assert ana.received() == 1

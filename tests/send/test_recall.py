@@ -1,4 +1,4 @@
-"""Taking back: what is said of a copy is what is known of it."""
+"""Recalls report exactly what is known of each copy."""
 
 from typing import Any
 
@@ -79,7 +79,7 @@ def test_a_copy_that_never_arrived_is_reported_unopened(
     with ana.courier.playing(**{call: lost}), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
     (sent,) = sent_messages(ana.device)
-    # Should the post that had no answer come yet, its relay takes it in no more.
+    # If the unanswered post still arrives, its relay refuses it.
     assert recall_message(sent.message.name, ana.device) == (
         Recall("ben", opened=False, asked=asked),
     )
@@ -89,7 +89,7 @@ def test_a_copy_that_never_arrived_is_reported_unopened(
 def test_a_copy_its_relay_may_have_forgotten_is_not_reported_unopened(
     friends: Room, days: int
 ) -> None:
-    """Its sender heard no answer, and does not know that it came."""
+    """Its sender got no answer and does not know that it arrived."""
     ana, ben = friends["ana"], friends["ben"]
     with (
         ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
@@ -103,7 +103,7 @@ def test_a_copy_its_relay_may_have_forgotten_is_not_reported_unopened(
 
 
 def test_a_copy_that_arrives_after_its_recall_never_opens(friends: Room) -> None:
-    """It is still on its way to a relay that does not know it yet."""
+    """It is still in transit to a relay that does not know it yet."""
     ana, ben = friends["ana"], friends["ben"]
     late: list[tuple[Honest, tuple[Any, ...]]] = []
 
@@ -126,8 +126,8 @@ def test_a_copy_that_arrives_after_its_recall_never_opens(friends: Room) -> None
 def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
     friends: Room, minutes: int
 ) -> None:
-    """At a relay that does not refuse it from the first: a program that ignores the note finds it
-    closed after the sender's next look.
+    """The relay did not refuse it in advance: a program that ignores the note finds it closed after
+    the sender's next fetch.
     """
     ana, ben = friends["ana"], friends["ben"]
     late: list[tuple[Honest, tuple[Any, ...]]] = []
@@ -142,7 +142,7 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
     with ana.courier.playing(withdraw=GONE):
         assert recall_message(sent.message.name, ana.device)[0].opened is None
         friends.clock.wind(minutes=minutes)
-        fetch_messages(ana.device)  # it has not come yet: it is asked about again, for an hour
+        fetch_messages(ana.device)  # not arrived yet: asked about again for an hour
     (honest, arguments), *_ = late
     honest(*arguments)
     fetch_messages(ana.device)
@@ -197,7 +197,7 @@ def test_a_recall_is_repeated_at_an_unreachable_relay(friends: Room) -> None:
     with ana.courier.playing(withdraw=away):
         with pytest.raises(NotTakenBackYet):
             recall_message(name, ana.device)
-        fetch_messages(ana.device)  # it is away still
+        fetch_messages(ana.device)  # still unreachable
         assert ana.device.vault.keys(OVERTAKEN)
     fetch_messages(ana.device)
     assert sent_messages(ana.device)[0].copies[0].fate == "taken back"
@@ -213,13 +213,13 @@ def test_a_recall_is_not_repeated_once_the_relay_must_have_forgotten_it(friends:
             recall_message(name, ana.device)
         friends.clock.wind(days=60)
         fetch_messages(ana.device)
-        friends.clock.wind(hours=1)  # until then her clock is odd
+        friends.clock.wind(hours=1)  # her clock counts as implausible until then
         fetch_messages(ana.device)
     assert not ana.device.vault.keys(OVERTAKEN)
 
 
 def sent_unheard(ana: Person) -> str:
-    """The relay takes it, and its answer is lost."""
+    """The relay accepts it, and its answer is lost."""
 
     def lost(honest: Honest, *arguments: Any) -> None:
         honest(*arguments)
@@ -319,7 +319,7 @@ def test_recall_notes_of_messages_that_never_arrive_are_deleted(friends: Room) -
     assert kept[-1].endswith(MessageId((LETTERS_WAITING_MAX + 4).to_bytes(16)).hex())
     friends.clock.wind(days=32)
     fetch_messages(ben.device)
-    friends.clock.wind(hours=1)  # until then his clock is odd
+    friends.clock.wind(hours=1)  # his clock counts as implausible until then
     takes_back(0)
     assert len(ben.device.vault.keys(RECALLED)) == 1
     block_contact("ana", ben.device)

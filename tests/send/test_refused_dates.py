@@ -1,4 +1,4 @@
-"""A relay refuses a date: this device's clock is wrong, or it keeps nothing for so long."""
+"""A relay refuses a date because this device's clock is wrong or its own limit is shorter."""
 
 from collections import Counter
 from dataclasses import replace
@@ -49,14 +49,14 @@ WRONG = [timedelta(days=2), timedelta(days=400), timedelta(days=-40)]
 
 
 def off(who: Person, room: Room, by: timedelta) -> WoundClock:
-    """Give somebody a clock of her own, which is wrong by so much."""
+    """Give a person a clock of their own that is wrong by this much."""
     clock = WoundClock(room.clock.moment + by)
     who.device = replace(who.device, clock=clock)
     return clock
 
 
 def keeping(room: Room, days: int) -> Room:
-    """The relay here, whose operator keeps nothing for longer."""
+    """This relay, with a shorter limit on expiry."""
     room.apps[HERE] = relay_app(replace(room.relays[HERE], limits=Limits(keep_days=days)))
     return room
 
@@ -74,7 +74,7 @@ def noted(tried: list[Envelope]) -> Trick:
 
 
 def draft(who: Person, days: int) -> Draft:
-    """A text to Ben, to be opened for so many days, as the command line would ask for it."""
+    """A text to Ben with this many days, as the command line would make it."""
     policy = Policy(open_until(days, who.device))
     names = (RecipientId("ben"),)
     return Draft((), names, policy, text="hello", confirmed=frozenset({"ben"}))
@@ -100,7 +100,7 @@ def test_a_hello_refused_for_its_date_waits_until_the_clock_is_right(
 def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
     friends: Room, by: timedelta
 ) -> None:
-    """It is the look that would tell Ben of further tokens."""
+    """It is the fetch that would send Ben further tokens."""
     ana, ben = friends["ana"], friends["ben"]
     clock = off(ana, friends, timedelta(0))
     while _unused(ana) > WINDOW_LOW + 1:
@@ -176,7 +176,7 @@ def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(ro
 
 
 def test_an_item_refused_for_its_date_delays_no_other(room: Room) -> None:
-    """What ends sooner is taken, and is for another mailbox."""
+    """The other one has an earlier expiry and is for another mailbox."""
     ana, ben = room["ana"], room["ben"]
     ana.adds(ben)
     caro = room.settles("caro")
@@ -188,7 +188,7 @@ def test_an_item_refused_for_its_date_delays_no_other(room: Room) -> None:
 
 
 def recall_that_waits(ana: Person, ben: Person) -> None:
-    """A letter without content, whose relay was away when it was written."""
+    """A letter without content, written while its relay was unreachable."""
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
     with ana.courier.playing(post=failing(RelayUnreachable(host="x"))):
@@ -230,7 +230,7 @@ def test_a_relay_with_a_short_limit_accepts_all_letters(room: Room, days: int) -
 
 
 def test_an_old_letter_is_redated_to_a_relays_short_limit(friends: Room) -> None:
-    """First it is over, and then, dated by our own rule, too far ahead."""
+    """Its date is expired first and then, after our own rule, too far ahead."""
     ana, ben = friends["ana"], friends["ben"]
     recall_that_waits(ana, ben)
     friends.clock.wind(days=40)

@@ -1,4 +1,4 @@
-"""Sending: what no message may be has a name, and who stops it has stopped it."""
+"""Sending: invalid drafts are refused by name, and an interrupted message is really stopped."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Setting up a device: whole, or finished by the next command."""
+"""A device's set-up is complete, or completed by the next command."""
 
 import pytest
 

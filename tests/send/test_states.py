@@ -1,4 +1,6 @@
-"""The tables of a message's states at both ends: complete, drawn, and with no way back."""
+"""The state tables of a message at both ends are complete, match the diagrams, and have no way
+back.
+"""
 
 import itertools
 from collections.abc import Mapping
@@ -29,7 +31,7 @@ Refused = Mapping[tuple[StrEnum, StrEnum], type[EntrenousError]]
 
 
 def drawn(begin: str, following: Next, refused: Refused, states: type, events: type) -> str:
-    """One table as docs/machines/message.md has it."""
+    """One table in the format of docs/machines/message.md."""
     arrows = [
         f"    {state.name.lower()} --> {'[*]' if after is None else after.name.lower()}: {event}"
         for (state, event), after in following.items()

@@ -1,4 +1,4 @@
-"""What ``sent`` asks relays about: not what can change no more, and it reads each copy once."""
+"""``sent`` does not ask relays about copies that can no longer change, and reads each copy once."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,7 +27,7 @@ ENDED = tuple(state for state in EnvelopeState if state not in LIVING)
 
 
 def asked(ana: Person) -> int:
-    """How many copies a look asks about."""
+    """How many copies a status check asks about."""
     before = ana.courier.calls["state"]
     sent_messages(ana.device)
     return ana.courier.calls["state"] - before
@@ -69,7 +69,7 @@ def test_a_lost_relay_is_no_longer_asked_once_it_must_have_forgotten_a_copy(frie
         assert state(ana) is EnvelopeState.WAITING
         friends.clock.wind(days=1)
         fetch_messages(ana.device)
-        assert asked(ana) == 1  # her clock is odd, since she has not looked for so long
+        assert asked(ana) == 1  # her clock counts as implausible after so long an absence
         friends.clock.wind(hours=1)
         assert asked(ana) == 0
     assert state(ana) is EnvelopeState.EXPIRED
@@ -104,8 +104,8 @@ def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
 
 
 def another(ana: Person, name: MessageName, number: int) -> None:
-    """One more message like that: every hundredth still lives, others ended, or were opened and
-    their time is over.
+    """One more such message: every hundredth can still change, the others have ended or were opened
+    and have expired.
     """
     like = ana.device.ledger.find(name)
     (copy,) = (one for one in load_records(SealedCopy, SEALED, ana.vault) if one.message == like.id)

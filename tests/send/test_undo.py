@@ -1,4 +1,4 @@
-"""The undo window: nothing leaves before its end, whatever happens; undone, it never was."""
+"""The undo window: nothing leaves before its end, and an undone message leaves no trace."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -76,12 +76,12 @@ def test_an_undone_message_leaves_no_trace(friends: Room, ana: Person) -> None:
     def changes_her_mind(_until: datetime) -> NoReturn:
         raise KeyboardInterrupt
 
-    new_name(ana.device)  # what stays is that names are indexed, as from the first on
+    new_name(ana.device)  # only the flag of the name index stays
     before = records(ana)
     with pytest.raises(Undone):
         send_message(held(ana), ana.device, TransferWatch(wait=changes_her_mind))
     after = records(ana)
-    # What moves on is never turned back: the ratchet with the keys that it makes, and the token.
+    # The ratchet with its keys, and the token, are never moved back.
     moves = {PEER, OWN_KEY, WINDOW_OUT}
     assert {drawer for drawer in before | after if before.get(drawer) != after.get(drawer)} <= {
         *moves,
@@ -106,7 +106,7 @@ def test_an_undone_message_leaves_no_trace(friends: Room, ana: Person) -> None:
 def test_a_second_interrupt_still_undoes_the_message(
     friends: Room, ana: Person, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second Ctrl-C comes while the first one's undoing is under way."""
+    """The second Ctrl-C arrives during the undoing after the first."""
     real, asked = getattr(send, step), list[object]()
 
     def interrupted(*arguments: object) -> None:
@@ -144,7 +144,7 @@ def test_an_undo_window_nobody_waits_for_ends_with_a_later_command(
 def test_after_a_crash_no_message_leaves_before_its_undo_window_ends(
     friends: Room, ana: Person
 ) -> None:
-    """Each crash is in a row with the others; a message that was sealed leaves once, in time."""
+    """Crashes accumulate; a sealed message leaves once, in time."""
     moments, lived = 0, False
     while not lived:
         before = friends["ben"].received()
@@ -173,7 +173,7 @@ def _sealed(ana: Person, device: object) -> None:
 def test_a_clock_set_back_does_not_extend_an_undo_window(
     friends: Room, ana: Person, days: int
 ) -> None:
-    """It was ahead when the message was written, or was set wrong afterwards."""
+    """The clock was ahead when the message was written, or was set wrong later."""
     right = friends.clock.moment
     friends.clock.moment = right + timedelta(days=max(days, 0))
     with pytest.raises(WaitsInOutbox):

@@ -1,4 +1,4 @@
-"""When a message ends, as a relay sees it."""
+"""A message's expiry, as its relay sees it."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Codes and messages of a linking, and what siblings tell: one form each, strictly read."""
+"""Link codes, link messages and sync notes have one encoding each and are read strictly."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Recovery sheets: they come back, and a slip of the pen is found."""
+"""Recovery sheets are read back, and a typing error is detected."""
 
 import pytest
 from hypothesis import given

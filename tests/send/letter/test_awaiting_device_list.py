@@ -1,4 +1,4 @@
-"""A letter that is written to a newer list of ours than we know waits here until we know it."""
+"""A letter written under a list of ours that we do not know yet is kept until we know it."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def town() -> Room:
-    """Ana's laptop revoked her tablet, and has no token left for her phone; Ben has heard of the
-    new list, so the phone hears of it from him: first by the window that he gives it anew.
+    """Ana's laptop has revoked her tablet, and has no token for her phone. Ben knows the new list,
+    so the phone first learns of it from the new token range that he sends.
     """
     room = town_of_three()
     ana, ben = room["ana"], room["ben"]
@@ -124,11 +124,11 @@ def test_limit_of_awaiting_letters_is_per_sender(
     ben.sends(SMALL, town["ana"])
     with shows_no_list(phone):
         fetch_messages(phone.device)
-        assert kept(phone) == 2  # of each of them the first, which tells of a window
+        assert kept(phone) == 2  # the first letter of each, which brings a token range
 
 
 def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
-    """Ben's relay was silent when Ana's laptop wanted to tell him of her new device."""
+    """Ben's relay did not answer when Ana's laptop wanted to announce her new device."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben", THERE)
     ana.adds(ben)
@@ -149,7 +149,7 @@ def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
 
 
 def test_unproven_device_list_claims_have_no_effect(town: Room) -> None:
-    """A stranger, or a thief of a revoked device, says that they are a new device of Ben's."""
+    """A stranger, or the thief of a revoked device, claims to be a new device of Ben's."""
     ben, phone = town["ben"], town["phone"]
     known = contact_named("ben", phone.device).person
     named = Head(known.epoch + 7, bytes(32))

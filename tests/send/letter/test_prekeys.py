@@ -1,4 +1,4 @@
-"""Prekeys: enough of them, renewed in time, and none lost that somebody may have been given."""
+"""Prekeys do not run out, are rotated in time, and are kept while somebody may still use them."""
 
 from dataclasses import replace
 from typing import Any
@@ -85,7 +85,7 @@ def test_a_top_up_keeps_the_lasting_keys_under_a_new_signature(
     assert len({one.batch.root for one in batches if one}) == 3
     assert held(ben) == ONE_TIME_KEYS
     lengths = {len(one) for several in sets for one in (*several.one_time, several.fallback)}
-    assert len(lengths) == 1  # which does not tell which of the set it is
+    assert len(lengths) == 1  # which does not reveal its place in the set
 
 
 @pytest.mark.threat("prekey-depletion")
@@ -124,7 +124,7 @@ def test_after_a_long_absence_the_old_key_rotates_and_is_kept_for_a_fortnight(ro
 def test_a_letter_to_a_key_claimed_just_before_rotation_opens(
     room: Room,
 ) -> None:
-    """Caro's relay was away for a fortnight: what she sealed then goes to a key of before."""
+    """Caro's relay was unreachable for a fortnight, so her letter uses an old key."""
     ben, caro = room["ben"], room.settles("caro", THERE)
     link = make_invite(ben.device)
     room.clock.wind(days=6)
@@ -153,7 +153,7 @@ def test_a_session_begun_before_a_rotation_is_read_after_it(room: Room, begins: 
 
 @pytest.mark.parametrize("error", [RelayFull(), RelayUnreachable(host="x")], ids=type)
 def test_a_refused_prekey_set_is_published_again(room: Room, error: Exception) -> None:
-    """The fallback key that the relay goes on handing out is not forgotten here meanwhile."""
+    """The fallback key that the relay still hands out is not deleted here."""
     ana, ben = room["ana"], room["ben"]
     link = make_invite(ben.device, people=2)
     for _ in range(4):
@@ -189,7 +189,7 @@ def test_a_prekey_set_without_acknowledgement_is_published_again(room: Room) -> 
 
 
 def test_prekeys_are_topped_up_before_letters_are_posted() -> None:
-    """So that one pause lies between them, and not two (relay.md section 14)."""
+    """So one pause separates them, not two (relay.md section 14)."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")
     add_person(make_invite(ben.device), "ben", ana.device)

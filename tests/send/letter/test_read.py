@@ -1,7 +1,7 @@
-"""Every binding of a letter, swapped one at a time by somebody who holds the sender's own keys.
+"""Every binding of a letter, changed one at a time by an attacker with the sender's own keys.
 
-The letters are sealed as the sender's program would, but for one wrong field, so nothing but the
-check of that field can refuse them. Afterwards the honest letter opens: a refusal moves nothing.
+Each letter is sealed as the sender's program would, except for one wrong field, so that only the
+check of that field can refuse it. Afterwards the correct letter opens: a refusal moves no state.
 """
 
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def same(noun: Any) -> Any:
 
 @dataclass
 class Forge:
-    """Writes letters from one person to another, with what is asked for changed."""
+    """Writes letters from one person to another with the given changes."""
 
     sender: Person
     reader: Person
@@ -78,7 +78,7 @@ class Forge:
         body: Body | None = None,
         sent_body: Body | None = None,
     ) -> Waiting:
-        """A letter whose header and address are changed before it is sealed around them."""
+        """A letter with a changed header and address, sealed around them."""
         outer = plain_outer(self.sender.device)
         encoded = write_body(body or RecallNote(MessageId(bytes(16))))
         named = _header(encoded, self.peer, self.to, outer, self.me, self.next_key)
@@ -91,13 +91,13 @@ class Forge:
             write_header(header(named)),
             inside,
         )
-        # The next letter is the session's next, so that Olm alone would let it through.
+        # The next letter follows in the session, so Olm alone would accept it.
         self.peer = replace(self.peer, sessions=(session, *self.peer.sessions[1:]))
         sealed = write_sealed(self.peer.seal_to.id, around)
         return Waiting(outer.envelope, 1, sealed, outer.expires_at)
 
     def read(self, waiting: Waiting) -> Letter:
-        """As fetching does it: all of its effect, or none."""
+        """Read it as fetching does: with all of its effect, or none."""
         device = self.reader.device
         with device.vault.together():
             return read_letter(waiting, who_am_i(device), device)
@@ -113,7 +113,7 @@ class Forge:
 
 @pytest.fixture(params=["first letter", "later letter"])
 def forge(request: pytest.FixtureRequest, friends: Room) -> Forge:
-    """Caro's first letter to Ben, after he knows her; or one of a long acquaintance."""
+    """Caro's first letter to Ben, or a later one."""
     caro, ben = friends.settles("caro"), friends["ben"]
     caro.adds(ben)
     if request.param == "later letter":
@@ -122,7 +122,7 @@ def forge(request: pytest.FixtureRequest, friends: Room) -> Forge:
         ben.sends(SMALL, caro)
         assert caro.received() == 1
         return Forge(caro, ben)
-    # A session that begins anew, as when Caro's device lost hers; Ben still knows her card.
+    # A new session, as when Caro's device lost hers; Ben still knows her card.
     contact = contact_named("ben", caro.device)
     forget_contact("ben", caro.device)
     keep_contact(contact, caro.device)
@@ -206,7 +206,7 @@ def test_a_repeated_message_id_is_refused(forge: Forge) -> None:
 def test_a_letter_under_a_former_list_opens_and_under_an_unknown_one_does_not(
     forge: Forge,
 ) -> None:
-    """Her other device may have changed the list, and this one not have heard of it yet."""
+    """Her other device may have changed the list without this one knowing it yet."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     keep_contact(replace(contact, person=replace(contact.person, epoch=2)), reader)
@@ -217,7 +217,7 @@ def test_a_letter_under_a_former_list_opens_and_under_an_unknown_one_does_not(
 
 
 def test_letters_from_a_removed_device_are_refused(forge: Forge) -> None:
-    """Also with the card on which it still is."""
+    """Even with an old card that still lists it."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     gone = replace(contact.person, epoch=2, head=b"n" * 32, devices=())
@@ -230,7 +230,7 @@ def test_letters_from_a_removed_device_are_refused(forge: Forge) -> None:
 
 @pytest.mark.threat("server-adds-device")
 def test_a_sender_with_two_conflicting_lists_is_detected(forge: Forge) -> None:
-    """As when a relay shows Ben one list of hers, and she writes under another."""
+    """As when a relay shows Ben one list of hers and she writes under another."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     newer = replace(contact.person, epoch=2, head=b"n" * 32)

@@ -1,4 +1,4 @@
-"""Receipts: to people whose keys were compared, a while later, signed, and for one copy only."""
+"""Receipts go to people with compared keys, after a delay, signed, and each for one copy only."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -95,7 +95,7 @@ def test_receipts_for_one_device_share_one_letter(both: Room) -> None:
     "who", ["not compared", "blocked", "two lists", "turned off", "forgets herself"]
 )
 def test_people_without_the_right_to_receipts_get_no_reply(friends: Room, who: str) -> None:
-    """Whatever she sends, and however often: nothing leaves Ben's device because of it."""
+    """Whatever she sends, and however often, nothing leaves Ben's device in response."""
     ana, ben = friends["ana"], friends["ben"]
     if who != "not compared":
         verify_contact("ana", ben.device)
@@ -121,7 +121,7 @@ def test_people_without_the_right_to_receipts_get_no_reply(friends: Room, who: s
 
 
 def unverify(who: Person) -> None:
-    """As when somebody's list changed and what was known of it could not be followed."""
+    """As when a person's device list changed in a way that could not be verified."""
     contact = contact_named("ana", who.device)
     store_record(
         replace(contact, trust=Trust.UNKNOWN),
@@ -132,7 +132,7 @@ def unverify(who: Person) -> None:
 
 
 def changed_receipt(**fields: Any) -> Any:
-    """A receipt of Ben's that says something else than what it signs."""
+    """A receipt of Ben's whose fields differ from what he signed."""
     honest = receipt_batches._signed
 
     def lying(*arguments: Any) -> Any:
@@ -193,7 +193,7 @@ def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ign
 
 
 def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(both: Room) -> None:
-    """The sender changed afterwards what she says she had sent."""
+    """The sender later changes her record of what she sent."""
     ana, ben = both["ana"], both["ben"]
     writes(ana, "ben")
     (key,) = ana.device.vault.keys(COVERED)
@@ -224,7 +224,7 @@ def test_receipts_count_under_the_list_of_their_letter_though_a_newer_one_is_kno
 
 
 def learns_of_newest_list(who: Person, of: Person) -> None:
-    """As when she looks at his relay before his letters are read."""
+    """As when she asks his relay before reading his letters."""
     with who.device.vault.together():
         take_list(contact_named(of.name, who.device), who_am_i(of.device).card, who.device)
 
@@ -247,7 +247,7 @@ def test_a_recalled_copy_is_shown_as_recalled(both: Room) -> None:
 def test_who_gets_receipts_by_trust_and_consent(
     friends: Room, trust: Trust, *, said: bool | None
 ) -> None:
-    """To compared people; to those known by link if that was the answer; to nobody unknown."""
+    """People with compared keys; people known by link, with consent; never unknown people."""
     ana, ben = friends["ana"], friends["ben"]
     known = replace(contact_named("ana", ben.device), trust=trust, receipts=said)
     keep_contact(known, ben.device)

@@ -1,4 +1,4 @@
-"""A relay is put back from a backup: what its people ended since is ended once more, by them."""
+"""A relay is restored from a backup: its users repeat what they ended since."""
 
 import copy
 from dataclasses import replace
@@ -31,7 +31,7 @@ from tests.village.world import LoadedDice, WoundClock
 
 
 class Restored:
-    """A room whose relay can be put back to how it was."""
+    """A room whose relay can be restored to an earlier state."""
 
     def __init__(self) -> None:
         self.room = Room()
@@ -60,19 +60,19 @@ def test_a_revoked_device_is_revoked_again() -> None:
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     url, mailbox, owner = phone.home
     town.is_put_back()
-    assert phone.device.courier.waiting(url, mailbox, owner, 0) == []  # it is there again
+    assert phone.device.courier.waiting(url, mailbox, owner, 0) == []  # the envelope is back
     fetch_messages(ana.device)
     assert overview(ana.device).to_close == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
         phone.device.courier.waiting(url, mailbox, owner, 0)
-    with pytest.raises(WrongToken):  # what the thief knew deletes nothing
+    with pytest.raises(WrongToken):  # the token that the thief knew deletes nothing
         phone.device.courier.close_mailbox(url, ana.home[1], known)
     town.room.clock.wind(hours=7)
     fetch_messages(ana.device)
 
 
 def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> None:
-    """That it was put back is heard of once."""
+    """A restore is noticed only once."""
     town = Restored()
     ana, ben = town.room.settles("ana"), town.room.settles("ben")
     ana.adds(ben)
@@ -102,7 +102,7 @@ def test_old_recalls_are_not_repeated_after_a_restore() -> None:
 
 
 def asked(town: Room, who: Person, days: int = 2) -> list[str]:
-    """The relays whose status she asked for meanwhile; her home aside."""
+    """The relays whose status she asked for meanwhile, except her own."""
     urls = list[str]()
 
     def note(honest: Honest, url: str) -> object:
@@ -119,7 +119,7 @@ def asked(town: Room, who: Person, days: int = 2) -> list[str]:
 
 @pytest.fixture
 def apart() -> tuple[Room, Person, Person]:
-    """Ana, and Eve who runs her own relay; they know each other."""
+    """Ana, and Eve with a relay of her own; they are contacts."""
     town = Room()
     ana, eve = town.settles("ana"), town.settles("eve", THERE)
     ana.adds(eve)
@@ -140,7 +140,7 @@ def test_other_peoples_relays_are_not_asked_daily_about_restores(
 def test_relays_with_recent_recalls_are_asked_about_restores(
     apart: tuple[Room, Person, Person],
 ) -> None:
-    """Also of somebody who is blocked: a picture that was taken back must stay so."""
+    """Also for a blocked recipient: a recalled picture must stay recalled."""
     town, ana, eve = apart
     recall_message(ana.sends(SMALL, eve).name, ana.device)
     block_contact("eve", ana.device)

@@ -1,4 +1,4 @@
-"""Beginning anew with somebody, waiting for a letter, and relays that were restored."""
+"""Repairing sessions, waiting for a letter, and restored relays."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -37,7 +37,7 @@ from tests.village.malicious_relay import Honest, failing
 
 
 def loses_its_ratchet(who: Person) -> None:
-    """As after her vault went back to a state before these letters: her sessions are other ones."""
+    """As after her vault was restored to an earlier state, with other sessions."""
     for key in who.device.vault.keys(PEER):
         (peer,) = load_records(Peer, PEER, who.device.vault)
         store_record(replace(peer, sessions=peer.sessions[:0]), PEER, key, who.device.vault)
@@ -133,7 +133,7 @@ def _look(copy: SealedCopy) -> tuple[Any, ...]:
 
 
 def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
-    """Its backup is of before Caro was forgotten, and of before Ana was given hers."""
+    """Its backup predates both the removal of Caro and Ana's tokens."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     caro.adds(ben)
     (of_caro,) = load_records(HeldWindow, WINDOW_OUT, caro.device.vault)
@@ -169,7 +169,7 @@ def _token(windows: dict[str, GivenWindow], of: Person) -> Any:
 
 
 def _put(room: Room, who: Person, window: GivenWindow, *, there: bool) -> None:
-    """Have the relay hold a window's tokens again, or lack them."""
+    """Make the relay store a range's tokens, or lack them."""
     locks = tuple(lock_of(send_token(window.seed, at)) for at in range(window.first, window.until))
     until = room.clock.now() + timedelta(days=90)
     batch = TokenBatch(locks, (), until) if there else TokenBatch((), locks, until)

@@ -1,4 +1,4 @@
-"""Letters that could not be opened: told once, never kept, and never without end."""
+"""Letters that could not be decrypted are reported once, not kept, and limited in number."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def test_the_count_of_undecryptable_letters_is_limited(
 
 
 def fails_on_recalls(friends: Room, why: EntrenousError, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ana writes Ben a recall, which fails as it arrives, and a message behind it."""
+    """Ana sends Ben a recall, which fails on arrival, followed by a message."""
     ana, ben = friends["ana"], friends["ben"]
 
     def failing(*_: Any) -> None:

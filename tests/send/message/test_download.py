@@ -1,4 +1,4 @@
-"""Downloads go on where they were broken off, and nothing is kept that was not sent."""
+"""Downloads resume where they stopped, and bytes that were not sent are not kept."""
 
 import io
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from tests.send.send_device import SMALL, Person, Room
 
 @dataclass
 class Line:
-    """The way of blobs from the relay: what passes is counted, and it may be cut."""
+    """The connection for downloads: it counts bytes and can be cut."""
 
     courier: Any
     cut_after: int | None = None
@@ -49,7 +49,7 @@ class Line:
 
 @pytest.fixture
 def ben(friends: Room) -> Person:
-    """With a message of one picture from Ana, which he has not opened."""
+    """Ben, with an unopened message of one picture from Ana."""
     friends["ana"].sends(SMALL, friends["ben"])
     fetch_messages(friends["ben"].device)
     return friends["ben"]
@@ -91,7 +91,7 @@ def test_a_partly_lost_download_starts_over(ben: Person, line: Line) -> None:
         open_message(newest(ben).name, ben.device)
     line.cut_after = None
     for name, data in ben.vault._files.items():
-        if len(data) == 1000:  # the frame is whole, and has more
+        if len(data) == 1000:  # the frame is complete, with extra bytes
             ben.vault._files[name] = bytes(1000)
     assert open_message(newest(ben).name, ben.device).files
     assert line.starts[-2:] == [1000, 0]

@@ -1,4 +1,4 @@
-"""Every kind of message from end to end: to each a copy of their own, and trace names whose."""
+"""Every kind of message from end to end: each recipient gets an own copy, and trace identifies it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -33,7 +33,7 @@ Opened = Mapping[str, Content]
 
 
 def sent(room: Room, *files: bytes, **said: object) -> tuple[Message, Opened]:
-    """What the ledger says of a message to both, and what each of them opened."""
+    """The ledger's record of a message to both, and what each of them opened."""
     ana = room["ana"]
     send_message(to_friends(ana, *files, **said), ana.device)
     message = list(ana.device.ledger.messages())[-1]

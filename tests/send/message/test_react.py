@@ -1,4 +1,4 @@
-"""Reactions: everybody of the conversation sees them, nobody else's has an effect."""
+"""Reactions reach everybody in the conversation; other people's reactions have no effect."""
 
 import pytest
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def three(friends: Room) -> Room:
-    """Ana knows Ben and Caro, and has sent both a picture; Ben and Caro have not met."""
+    """Ana has Ben and Caro as contacts and has sent both a picture; they are not contacts."""
     ana = friends["ana"]
     ana.adds(friends.settles("caro"))
     ana.sends(SMALL, friends["ben"], friends["caro"])

@@ -1,4 +1,4 @@
-"""What is sealed for one device: padded, encrypted as it comes, known by its size and hash."""
+"""The sealed content of one device: padded, encrypted as a stream, identified by size and hash."""
 
 import io
 from datetime import timedelta
@@ -29,7 +29,7 @@ from entrenous.send.message.make import OwnFile, Sealed, Sending, seal_content
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import Person, Room
 
-LARGE = bytes(range(256)) * 68_000  # more than is encrypted in one piece
+LARGE = bytes(range(256)) * 68_000  # larger than one encrypted chunk
 
 
 def sealed(ana: Person, *files: bytes) -> tuple[Sealed, MessageId]:

@@ -1,4 +1,4 @@
-"""Windows of send tokens: each token once, more in time, replaced and taken back."""
+"""Ranges of send tokens: each token is used once; ranges are extended, replaced and withdrawn."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -43,19 +43,19 @@ pytestmark = pytest.mark.slow
 
 
 def given(who: Person) -> GivenWindow:
-    """What the one device that she knows may write to her with."""
+    """The token range that she issued to the only device that she knows."""
     (window,) = load_records(GivenWindow, WINDOW_IN, who.device.vault)
     return window
 
 
 def held(who: Person) -> HeldWindow:
-    """What she may write to the one device that she knows with."""
+    """The tokens that she has for the only device that she knows."""
     (window,) = load_records(HeldWindow, WINDOW_OUT, who.device.vault)
     return window
 
 
 def posted() -> tuple[list[Secret], Any]:
-    """The tokens that her letters show, from now on, and the trick that hears of them."""
+    """The tokens that her letters use from now on, and the hook that records them."""
     shown: list[Secret] = []
 
     def trick(honest: Honest, url: str, token: Secret, envelope: Any) -> Any:
@@ -149,7 +149,7 @@ def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: R
 def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
     friends: Room, ahead: timedelta
 ) -> None:
-    """Also where the clock was far ahead when that one was noted."""
+    """Also if the clock was far ahead when the new range was recorded."""
     ana, ben = friends["ana"], friends["ben"]
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(post=away), pytest.raises(WaitsInOutbox):
@@ -187,7 +187,7 @@ def test_a_person_added_again_is_written_to_by_the_new_invite(friends: Room) -> 
 
 
 def test_an_unacknowledged_batch_is_sent_again_unchanged(room: Room) -> None:
-    """Of two that differ in their padding only, the padding could be told."""
+    """Two batches that differ only in padding would reveal the padding."""
     ana, ben = room["ana"], room["ben"]
     told: list[TokenBatch] = []
 
@@ -258,7 +258,9 @@ def test_a_lent_token_is_used_once_and_only_by_its_borrower(friends: Room) -> No
 
 
 def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Room) -> None:
-    """Each fetch tells her of a window when lists change: none may end at a letter to her."""
+    """Each fetch brings her a range when lists change; none may end beyond what a letter can
+    encode.
+    """
     ana, eve = friends["ana"], friends["ben"]
     catch_up(eve, ana, eve)
     (to,) = addressees(contact_named("ana", eve.device), eve.device)

@@ -1,4 +1,4 @@
-"""Batches that a relay refuses, or is brought to refuse: what was taken back is heard anyway."""
+"""Batches that a relay refuses, or is made to refuse: withdrawals still get through."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -36,13 +36,13 @@ from tests.village.malicious_relay import Honest, failing
 
 
 def given(who: Person) -> GivenWindow:
-    """What the one device that she knows may write to her with."""
+    """The token range that she issued to the only device that she knows."""
     (window,) = load_records(GivenWindow, WINDOW_IN, who.device.vault)
     return window
 
 
 def skips_to_the_last(who: Person) -> None:
-    """The next letter shows the last token that she was told of."""
+    """The next letter uses the last token that she was given."""
     (key,) = who.device.vault.keys(WINDOW_OUT)
     held = load_record(HeldWindow, WINDOW_OUT, key, who.device.vault)
     assert held is not None
@@ -50,7 +50,7 @@ def skips_to_the_last(who: Person) -> None:
 
 
 def holds(seed: Secret, index: int, at: Person, room: Room) -> bool:
-    """Whether the relay still takes this token."""
+    """Whether the relay still accepts this token."""
     try:
         room.honest.card(*at.home[:2], send_token(seed, index))
     except WrongToken:
@@ -91,7 +91,7 @@ def test_skipping_tokens_does_not_increase_registrations(friends: Room) -> None:
 
 
 def test_only_unused_skipped_tokens_are_withdrawn(friends: Room) -> None:
-    """What is dropped together is seen together: letters of one sender must not be joined so."""
+    """Tokens withdrawn together can be linked, so one sender's letters must not be."""
     ana, ben = friends["ana"], friends["ben"]
     key = contact_named("ana", ben.device).person.devices[0].device
     (whose,) = ben.device.vault.keys(WINDOW_IN)
@@ -147,7 +147,7 @@ def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
 def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two batches that differ in their padding only, the padding could be told."""
+    """Two batches that differ only in padding would reveal the padding."""
     ben, caro = friends["ben"], friends.settles("caro")
     caro.adds(ben)
     fetch_messages(ben.device)

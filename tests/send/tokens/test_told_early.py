@@ -1,4 +1,4 @@
-"""Windows that a device tells of under a list which we do not know yet wait for it."""
+"""Token ranges given under a device list that we do not know yet wait for it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ def town() -> Room:
 
 @contextmanager
 def kept_back(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
-    """What she posts meanwhile seems to be taken, and is not there yet."""
+    """Her letters seem to be accepted but do not arrive yet."""
     kept: list[tuple[str, Secret, Envelope]] = []
 
     def trick(_: Honest, *posted: object) -> None:
@@ -46,7 +46,7 @@ def kept_back(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
 
 
 def tells_of_a_window(giver: Person, to: Person) -> Secret:
-    """A new one, by a letter of its own; its seed."""
+    """Send a new range in a letter of its own; return its seed."""
     found = addressee_of(*ids(to), giver.device)
     assert found is not None
     with giver.device.vault.together():

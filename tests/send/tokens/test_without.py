@@ -1,4 +1,4 @@
-"""Letters that are written when there is no token for a device: they wait, and stop no other."""
+"""Letters written without a token for a device wait, and delay no others."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -42,7 +42,7 @@ def town() -> Room:
 
 
 def loses_its_tokens(writer: Person, to: Person) -> HeldWindow:
-    """As on a device that was linked when the one that linked it had none to lend."""
+    """As on a device that was linked when the linking device had none to lend."""
     had = held(writer, to)
     store_record(HeldWindow(), WINDOW_OUT, peer_key(*ids(to)), writer.device.vault)
     return had
@@ -69,7 +69,7 @@ def waiting(who: Person) -> int:
 
 
 def shown(to: list[tuple[str, Secret]]) -> Any:
-    """A trick that notes which token is shown where."""
+    """A hook that records which token is used where."""
 
     def trick(honest: Honest, url: str, token: Secret, envelope: Any) -> Any:
         to.append((url, token))
@@ -124,7 +124,7 @@ def test_a_new_invite_is_not_delayed_by_a_message_without_a_token(town: Room) ->
 
 
 def test_the_last_lent_token_is_reserved_for_the_hello() -> None:
-    """Ben's relay was silent when the new device heard of him; then she sends at once."""
+    """Ben's relay did not answer when the new device learned of him; then she sends at once."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben", THERE)
     ana.adds(ben)
@@ -147,7 +147,7 @@ def test_the_last_lent_token_is_reserved_for_the_hello() -> None:
 
 @pytest.mark.parametrize("count", [64, 70])
 def test_waiting_messages_do_not_use_up_a_range(town: Room, count: int) -> None:
-    """Its giver does not see how many of its tokens were used by letters that name none."""
+    """Its issuer cannot count tokens that were used by letters without an index."""
     tablet, ben = town["tablet"], town["ben"]
     had = loses_its_tokens(tablet, ben)
     for _ in range(count):
@@ -164,7 +164,7 @@ def test_waiting_messages_do_not_use_up_a_range(town: Room, count: int) -> None:
 
 
 def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(town: Room) -> None:
-    """They moved meanwhile: the old relay sees no token of the new one."""
+    """They have moved: the old relay must not see a token of the new one."""
     ana, tablet, ben = town["ana"], town["tablet"], town["ben"]
     loses_its_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
@@ -182,7 +182,7 @@ def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(town: Room) -> 
 
 
 def test_an_expired_lent_token_loses_no_message(town: Room) -> None:
-    """Who lent it was lost meanwhile."""
+    """The device that lent it has been lost."""
     ana, tablet, ben = town["ana"], town["tablet"], town["ben"]
     had = loses_its_tokens(tablet, ben)
     lends(ana, tablet, ben)
@@ -225,7 +225,7 @@ def test_an_expired_letter_without_a_token_reports_it(town: Room) -> None:
 
 
 def test_one_wrong_clock_reading_expires_no_waiting_letter(town: Room) -> None:
-    """Nobody asks a relay, so the clock alone would say that its time is over."""
+    """No relay is asked, so the clock alone would expire it."""
     tablet, ben = town["tablet"], town["ben"]
     fetch_messages(tablet.device)
     had = loses_its_tokens(tablet, ben)
