@@ -22,16 +22,16 @@ def this_second(device: Device) -> datetime:
 def plain_until(device: Device, keep_days: int = EXPIRY_DAYS_MAX) -> datetime:
     """The expiry for a letter without content at a relay that keeps letters for ``keep_days`` days.
 
-    It is a day, or half of ``keep_days`` if that is shorter, before the limit, so that a clock that
-    is off by a few hours does not matter.
+    It is before the relay's limit, by one day or by half of ``keep_days`` if that is shorter, so
+    that a clock that is off by a few hours does not matter.
     """
     taken = timedelta(days=keep_days)
     return this_second(device) + taken - min(timedelta(days=1), taken / 2)
 
 
 def open_until(days: int, device: Device) -> datetime:
-    """The time ``days`` from now, rounded up to a whole hour, or down if up would exceed the
-    relay's limit.
+    """The expiry ``days`` from now, rounded up to a whole hour, or down if up exceeds the relay's
+    limit.
 
     The relay sees this time on every copy. A time in seconds would reveal which copies belong to
     the same message; many messages share the same hour.

@@ -130,8 +130,8 @@ def _blocked_by(
 
 
 def _can_be_undone(until: datetime, device: Device) -> bool:
-    """Whether ``until`` is still ahead. An undo window is at most an hour, so a later time was
-    recorded by a clock that has since been set back, and is over.
+    """Whether the undo window that ends at ``until`` is still open. A window is at most an hour: a
+    later end was recorded by a clock that has since been set back, and counts as past.
     """
     now = device.clock.now()
     return now < until <= now + _UNDO_MAX

@@ -97,7 +97,6 @@ def store_message_state(received: Received, state: InboxState, device: Device) -
 
 
 def inbox_names(device: Device) -> frozenset[MessageName]:
-    """The names of the received messages."""
     return frozenset(received.name for received in load_records(Received, INBOX, device.vault))
 
 

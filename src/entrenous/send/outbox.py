@@ -149,7 +149,6 @@ def drop_outbox_item(item: OutboxItem, device: Device) -> None:
 
 
 def outbox_key(item: OutboxItem) -> str:
-    """The key of an item in the outbox, which sorts by order."""
     return f"{item.order:012d}"
 
 

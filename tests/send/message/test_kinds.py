@@ -1,4 +1,4 @@
-"""Every kind of message from end to end: each recipient gets an own copy, and trace identifies it."""
+"""Every kind of message from end to end: each recipient gets a copy that trace identifies."""
 
 from collections.abc import Mapping
 from dataclasses import replace

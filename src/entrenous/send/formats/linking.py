@@ -254,7 +254,6 @@ def read_grant(untrusted: bytes) -> Grant:
 
 
 def plain_lent(lent: tuple[LentToken, ...]) -> list[object]:
-    """The CBOR value of lent tokens."""
     return [[one.index, one.token.reveal()] for one in lent]
 
 

@@ -57,7 +57,6 @@ def write_marks(manifest: Manifest) -> bytes:
 
 
 def plain_message(body: Manifest) -> dict[int, object]:
-    """The CBOR value of a message body."""
     return {
         1: body.name,
         2: seconds(body.sent_at),

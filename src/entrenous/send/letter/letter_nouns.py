@@ -299,8 +299,8 @@ class NobodyToAnswer(NotFound):
 
 
 class NeedsUpdate(Malformed):
-    """Something arrived that this version of Entrenous cannot read; it was put aside and cannot be
-    shown later. Update it: {update}. Then ask the person who wrote to you to send it again.
+    """Something arrived that this version of Entrenous cannot read, so it was discarded. Update it:
+    {update}. Then ask the person who wrote to you to send it again.
     """
 
 

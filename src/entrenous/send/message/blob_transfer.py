@@ -76,7 +76,7 @@ class _Upload:
                         raise
                     start, idle = 0, idle + 1  # the relay lost what it had
                 else:
-                    return counted.finish(self.deposit.size)
+                    return counted.report(self.deposit.size)
                 if idle > _IDLE_TRIES_MAX:
                     # A relay that claims progress without making any is not asked again; from here
                     # on the courier's own timeout ends the upload.
@@ -106,11 +106,8 @@ class _CountedReader(io.BufferedIOBase):
 
     def starting_at(self, start: int, *, once: bool) -> BinaryIO:
         self._seeks_left = 1 if once else None
-        self._report(start)
+        self.report(start)
         return cast("BinaryIO", self)
-
-    def finish(self, size: int) -> None:
-        self._report(size)
 
     def readable(self) -> bool:
         return True
@@ -120,7 +117,7 @@ class _CountedReader(io.BufferedIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         data = self._file.read(-1 if size is None else size)
-        self._report(self._file.tell())
+        self.report(self._file.tell())
         return data
 
     def seek(self, place: int, whence: int = io.SEEK_SET, /) -> int:
@@ -132,7 +129,7 @@ class _CountedReader(io.BufferedIOBase):
     def tell(self) -> int:
         return self._file.tell()
 
-    def _report(self, place: int) -> None:
+    def report(self, place: int) -> None:
         if place > self._reported:
             self._on_sent(place - self._reported)
             self._reported = place

@@ -17,15 +17,6 @@ class Stage(StrEnum):
     FETCHING = "Fetching"
 
 
-def _ignore_step(_stage: Stage, _done: int, _total: int) -> None:
-    """Ignore progress."""
-
-
-def _do_not_wait(_until: datetime) -> bool:
-    """Do not wait: delayed letters leave with a later command."""
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class TransferWatch:
     """Callbacks of whoever watches a transfer.
@@ -34,8 +25,8 @@ class TransferWatch:
     lets the person cancel until then (KeyboardInterrupt); False: it did not wait.
     """
 
-    step: Callable[[Stage, int, int], None] = _ignore_step
-    wait: Callable[[datetime], bool] = _do_not_wait
+    step: Callable[[Stage, int, int], None] = lambda _stage, _done, _total: None
+    wait: Callable[[datetime], bool] = lambda _until: False
 
 
 UNWATCHED: Final = TransferWatch()

@@ -138,7 +138,6 @@ def take_tokens_back(person: PersonId, device: Device) -> tuple[bytes, ...]:
 
 
 def withdraw_range(peer_id: str, device: Device) -> None:
-    """Withdraw the tokens issued to one device."""
     issued = load_record(GivenWindow, WINDOW_IN, peer_id, device.vault)
     if issued is not None:
         _withdraw(issued.seed, range(issued.first, issued.until), device)

@@ -54,7 +54,6 @@ def first_token_for(contact: Contact, to: DeviceId, device: Device) -> Secret:
 
 
 def keep_first_token(person: PersonId, of: DeviceId, token: Secret, device: Device) -> None:
-    """Store the first token for writing to a device."""
     device.vault.put(FIRST_TOKEN, peer_key(person, of), token.reveal())
 
 
@@ -166,7 +165,6 @@ def take_invite(person: PersonId, key: DeviceId, token: Secret, device: Device) 
 
 
 def forget_tokens_of(person: PersonId, device: Device) -> None:
-    """Forget all tokens for writing to a person."""
     for table in (WINDOW_OUT, WINDOW_TOLD, FIRST_TOKEN):
         for key in device.vault.keys(table, person.hex()):
             device.vault.drop(table, key)
