@@ -81,7 +81,7 @@ def drop_outbox_items(envelopes: Collection[EnvelopeId], device: Device) -> None
             drop_outbox_item(item, device)
 
 
-def refuse_outbox_items(whose: str, device: Device, *, but_recalls: bool = False) -> None:
+def refuse_outbox_items(peer_prefix: str, device: Device, *, but_recalls: bool = False) -> None:
     """Drop the items for a device, given its ``peer_key``, or for a person, given the start of that
     key.
 
@@ -90,7 +90,7 @@ def refuse_outbox_items(whose: str, device: Device, *, but_recalls: bool = False
     """
     for item in outbox_items(device):
         stays = but_recalls and item.recalls
-        if item.peer is not None and item.peer.startswith(whose) and not stays:
+        if item.peer is not None and item.peer.startswith(peer_prefix) and not stays:
             if not _may_have_left(item, device):
                 mark_copy(item, CopyEvent.REFUSE, device)
             drop_outbox_item(item, device)

@@ -91,7 +91,7 @@ def keys_changed(contact: Contact, context: DraftContext) -> Iterator[str]:
     if {key.device for key in contact.person.devices} - last.devices:
         yield f"{contact.name} has a device that you have not sent anything to"
     if last.trust is Trust.COMPARED and not contact.compared:
-        yield f"{contact.name}'s keys do not count as compared any more"
+        yield f"{contact.name}'s keys no longer count as compared"
 
 
 _STALE: Final = timedelta(days=STALE_DAYS)
@@ -108,7 +108,7 @@ def not_heard_of(contact: Contact, context: DraftContext) -> Iterator[str]:
             ask_prekey_date(contact, key, context.device)
     silent = longest_silence(contact, context.talks_with(contact), context.now, context.device)
     if silent is not None:
-        yield f"a device of {contact.name} was not heard of for {silent.days} days"
+        yield f"a device of {contact.name} has been silent for {silent.days} days"
 
 
 def longest_silence(
@@ -204,7 +204,7 @@ def put_there_by_its_sender(contact: Contact, context: DraftContext) -> Iterator
     sender = next(
         (one.name for one in context.known if one.person.id == within.told_by), "its sender"
     )
-    yield f"this goes to {shown} too, who as {sender} says got {within.message}"
+    yield f"this also goes to {shown}, who got {within.message} according to {sender}"
 
 
 def told_of(draft: Draft, to: Sequence[Contact], device: Device) -> tuple[Contact, ...]:

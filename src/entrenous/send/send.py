@@ -191,8 +191,8 @@ def _undo_message(message: MessageId, device: Device) -> None:
     with device.vault.together():
         drop_outbox_items({copy.envelope for copy in copies}, device)
         for copy in copies:
-            for drawer in (SEALED, COVERED):
-                device.vault.drop(drawer, copy.envelope.hex())
+            for table in (SEALED, COVERED):
+                device.vault.drop(table, copy.envelope.hex())
         device.ledger.forget(message)
         forget_sent(message, device)
         for kept in _ledger_blobs(sent):

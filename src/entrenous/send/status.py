@@ -89,9 +89,9 @@ def _check_statuses(
     messages: tuple[Message, ...], copies: Mapping[MessageId, list[SealedCopy]], device: Device
 ) -> _StatusCheck:
     check, due, now = _StatusCheck(), list[SealedCopy](), believed_now(device)
-    tried_again = _to_be_reposted(copies, device)
+    to_be_reposted = _to_be_reposted(copies, device)
     for message in messages:
-        rest = [copy for copy in copies[message.id] if copy.envelope not in tried_again]
+        rest = [copy for copy in copies[message.id] if copy.envelope not in to_be_reposted]
         for copy in _changeable(message, rest, device):
             if message.expires_at is not None and now >= message.expires_at + _RELAY_FORGETS_AFTER:
                 check.changed[copy.envelope] = _record_status(copy, None, device)
@@ -112,7 +112,7 @@ def _to_be_reposted(
     every = (copy for some in copies.values() for copy in some)
     if not any(copy.departure is Departure.TRIED for copy in every):
         return frozenset()  # the usual case needs no look at the outbox
-    return frozenset(posting.envelope.id for posting in outbox_items(device))
+    return frozenset(item.envelope.id for item in outbox_items(device))
 
 
 def _changeable(message: Message, copies: list[SealedCopy], device: Device) -> Iterator[SealedCopy]:
