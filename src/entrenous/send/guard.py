@@ -124,8 +124,8 @@ def _context(draft: Draft, device: Device) -> DraftContext:
         known=known,
         circles=circles_of(draft.circles, device.vault),
         talks={one.person.id: messages_sent_to(one.person.id, device) for one in recipients},
-        named=named_who_had_it(draft, recipients, known, device),
-        told=told_of(draft, recipients, device),
+        named_in_text=named_who_had_it(draft, recipients, known, device),
+        claimed=told_of(draft, recipients, device),
         now=device.clock.now(),
         device=device,
     )

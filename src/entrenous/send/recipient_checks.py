@@ -33,8 +33,8 @@ class DraftContext:
     """A draft and what its checks need to know.
 
     ``known`` are all contacts; ``talks`` the latest messages to each recipient, oldest first;
-    ``named`` people outside the draft whom its text names and who got one of its pictures; ``told``
-    recipients who have the message being answered only according to its sender.
+    ``named_in_text`` people outside the draft whom its text names and who got one of its pictures;
+    ``claimed`` recipients who have the message being answered only according to its sender.
     """
 
     draft: Draft
@@ -42,8 +42,8 @@ class DraftContext:
     known: tuple[Contact, ...]
     circles: tuple[Circle, ...]
     talks: Mapping[PersonId, tuple[Talk, ...]]
-    named: tuple[Contact, ...]
-    told: tuple[Contact, ...]
+    named_in_text: tuple[Contact, ...]
+    claimed: tuple[Contact, ...]
     now: datetime
     device: Device
 
@@ -198,9 +198,9 @@ def not_in_it(contact: Contact, context: DraftContext) -> Iterator[str]:
 def put_there_by_its_sender(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield one doubt for all people who are in the conversation only by its sender's word."""
     within = context.draft.within
-    if within is None or not context.told or context.told[0] is not contact:
+    if within is None or not context.claimed or context.claimed[0] is not contact:
         return
-    shown = several([one.name for one in context.told])
+    shown = several([one.name for one in context.claimed])
     sender = next(
         (one.name for one in context.known if one.person.id == within.told_by), "its sender"
     )
@@ -230,7 +230,7 @@ def meant_for_another(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield a doubt if the text names a person who got this picture, and it now goes to somebody
     else.
     """
-    for other in context.named:
+    for other in context.named_in_text:
         yield f"the words name {other.name}, who got this picture; this goes to {contact.name}"
 
 

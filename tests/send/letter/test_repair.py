@@ -165,7 +165,7 @@ def _windows(who: Person) -> list[tuple[str, GivenWindow]]:
 
 def _token(windows: dict[str, GivenWindow], of: Person) -> Any:
     key = next(key for key in windows if key.startswith(of.id.hex()))
-    return send_token(windows[key].seed, windows[key].unseen)
+    return send_token(windows[key].seed, windows[key].next_unused)
 
 
 def _put(room: Room, who: Person, window: GivenWindow, *, there: bool) -> None:

@@ -1,4 +1,4 @@
-"""A device that has been silent for three weeks, as has its relay about it."""
+"""A device without a sign of life for three weeks, neither from it nor at its relay."""
 
 from entrenous.base.errors import RelayUnreachable
 from entrenous.send.fetch import fetch_messages

@@ -84,9 +84,9 @@ def test_each_letter_uses_the_next_token_and_names_its_index(friends: Room) -> N
     seed = held(ana).seed
     assert seed is not None
     assert shown == [send_token(seed, index) for index in range(3)]
-    assert (held(ana).next, given(ben).unseen) == (3, 0)
+    assert (held(ana).next, given(ben).next_unused) == (3, 0)
     fetch_messages(ben.device)
-    assert given(ben).unseen == 3
+    assert given(ben).next_unused == 3
     for token in shown:
         with pytest.raises(WrongToken):  # once, and never again
             friends.honest.card(*ben.home[:2], token)
@@ -104,7 +104,7 @@ def test_ranges_are_extended_before_they_run_out(friends: Room) -> None:
     assert len(received_messages(ben.device)) == 3 * (WINDOW_TOKENS - 1)
     assert len(told) == 3
     assert {len(batch.add) for batch in told} == {128}  # of one person, so it could be of two
-    assert given(ben).told - given(ben).unseen >= WINDOW_LOW
+    assert given(ben).handed_out - given(ben).next_unused >= WINDOW_LOW
 
 
 def test_a_sender_without_tokens_waits_until_the_recipient_fetches(friends: Room) -> None:
@@ -229,7 +229,7 @@ def test_tokens_registered_in_advance_are_limited(friends: Room) -> None:
             given(ben), range(10_000, 10_001), PersonId(bytes([number] * 32)), ben.device
         )
         register_tokens(ben.device)
-    assert given(ben).until - given(ben).unseen == WINDOW_AHEAD_MAX
+    assert given(ben).until - given(ben).next_unused == WINDOW_AHEAD_MAX
     assert whose in ben.device.vault.keys(WINDOW_IN)
 
 
@@ -238,10 +238,10 @@ def test_an_unissued_index_has_no_effect(friends: Room) -> None:
     key = contact_named("ana", ben.device).person.devices[0].device
     for index in (None, WINDOW_TOKENS, 2**63, -1):
         note_token_used(ana.id, key, index, ben.device)
-    assert given(ben).unseen == 0
+    assert given(ben).next_unused == 0
     note_token_used(ana.id, key, 5, ben.device)
     note_token_used(ana.id, key, 3, ben.device)  # late, or called off
-    assert given(ben).unseen == 6
+    assert given(ben).next_unused == 6
 
 
 def test_a_lent_token_is_used_once_and_only_by_its_borrower(friends: Room) -> None:

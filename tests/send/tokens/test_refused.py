@@ -85,7 +85,7 @@ def test_skipping_tokens_does_not_increase_registrations(friends: Room) -> None:
         assert len([batch for batch in told if batch.add]) <= 3
     window = given(ben)
     still = [index for index in range(window.until) if holds(seed, index, ben, friends)]
-    assert len(still) <= WINDOW_SKIPPED_MAX + window.until - window.unseen
+    assert len(still) <= WINDOW_SKIPPED_MAX + window.until - window.next_unused
     assert set(window.skipped) <= set(still)
     assert len(window.skipped) == WINDOW_SKIPPED_MAX
 
@@ -95,12 +95,12 @@ def test_only_unused_skipped_tokens_are_withdrawn(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     key = contact_named("ana", ben.device).person.devices[0].device
     (whose,) = ben.device.vault.keys(WINDOW_IN)
-    store_record(replace(given(ben), told=400, until=400), WINDOW_IN, whose, ben.device.vault)
+    store_record(replace(given(ben), handed_out=400, until=400), WINDOW_IN, whose, ben.device.vault)
     for index in (3, 5, 1, 200, 150, 2**63, -1):
         note_token_used(ana.id, key, index, ben.device)
-    assert given(ben).unseen == 201
+    assert given(ben).next_unused == 201
     assert given(ben).skipped == tuple(index for index in range(136, 200) if index != 150)
-    assert given(ben).came == 5
+    assert given(ben).used_count == 5
     dropped = {index for one in taken(ben) for index in range(one[0], one[1])}
     assert dropped == {0, 2, 4, *range(6, 136)}
 
@@ -113,7 +113,7 @@ def test_a_long_token_range_is_replaced(friends: Room) -> None:
     ben = friends["ben"]
     (whose,) = ben.device.vault.keys(WINDOW_IN)
     before, end = given(ben), WINDOW_SPAN
-    used = replace(before, unseen=end, told=end, until=end)
+    used = replace(before, next_unused=end, handed_out=end, until=end)
     store_record(used, WINDOW_IN, whose, ben.device.vault)
     top_up_ranges(ben.device)
     assert given(ben).seed != before.seed

@@ -171,5 +171,5 @@ def _repeat_at_home(device: Device) -> None:
                 device.vault.put(WITHDRAW, key, device.vault.get(WITHDRAWN, key) or b"")
         for peer_id, issued in list(issued_ranges(device)):
             person = PersonId(bytes.fromhex(peer_id.split()[0]))
-            queue_registration(issued, range(issued.unseen, issued.until), person, device)
+            queue_registration(issued, range(issued.next_unused, issued.until), person, device)
     publish_prekeys(device)

@@ -167,7 +167,7 @@ def _task_for(issued: GivenWindow, to: Addressee, device: Device) -> RangeTask |
     too_long = issued.until - issued.first >= WINDOW_SPAN
     if too_old or too_long or heads != (issued.theirs, issued.ours):
         return _replace_range
-    is_low = issued.told - issued.unseen < WINDOW_LOW
+    is_low = issued.handed_out - issued.next_unused < WINDOW_LOW
     return _extend_range if is_low and _is_top_up_earned(issued, device) else None
 
 
@@ -185,7 +185,7 @@ def _is_top_up_earned(issued: GivenWindow, device: Device) -> bool:
     device that skips tokens would make us register more and more, with padding each time.
     """
     told_at = issued.told_at or issued.made_at
-    return issued.came >= WINDOW_LOW or not is_lately(told_at, _TOP_UP_WAIT, device)
+    return issued.used_count >= WINDOW_LOW or not is_lately(told_at, _TOP_UP_WAIT, device)
 
 
 def _replace_range(issued: GivenWindow, _: str, to: Addressee, device: Device) -> None:
@@ -193,12 +193,15 @@ def _replace_range(issued: GivenWindow, _: str, to: Addressee, device: Device) -
 
 
 def _extend_range(issued: GivenWindow, peer_id: str, to: Addressee, device: Device) -> None:
-    end = issued.unseen + WINDOW_TOKENS
+    end = issued.next_unused + WINDOW_TOKENS
     extended = replace(
-        extend_range(issued, peer_id, end, device), told=end, came=0, told_at=this_second(device)
+        extend_range(issued, peer_id, end, device),
+        handed_out=end,
+        used_count=0,
+        told_at=this_second(device),
     )
     store_record(extended, WINDOW_IN, peer_id, device.vault)
-    _send_tokens(extended, issued.unseen, to, device)
+    _send_tokens(extended, issued.next_unused, to, device)
 
 
 def _send_tokens(issued: GivenWindow, first: int, to: Addressee, device: Device) -> None:

@@ -94,7 +94,7 @@ def queue_registration(
 
 def needed(issued: GivenWindow) -> bytes:
     """The lock of the last token that a letter about this range hands out."""
-    return lock_of(send_token(issued.seed, issued.told - 1))
+    return lock_of(send_token(issued.seed, issued.handed_out - 1))
 
 
 def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: Device) -> None:
@@ -106,18 +106,23 @@ def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: 
     """
     peer_id = peer_key(person, key)
     issued = load_record(GivenWindow, WINDOW_IN, peer_id, device.vault)
-    if issued is None or index is None or not issued.first <= index < issued.told:
+    if issued is None or index is None or not issued.first <= index < issued.handed_out:
         return
-    if index < issued.unseen:
+    if index < issued.next_unused:
         skipped = tuple(one for one in issued.skipped if one != index)
-        used = issued.came + len(issued.skipped) - len(skipped)
-        store_record(replace(issued, skipped=skipped, came=used), WINDOW_IN, peer_id, device.vault)
+        used = issued.used_count + len(issued.skipped) - len(skipped)
+        store_record(
+            replace(issued, skipped=skipped, used_count=used), WINDOW_IN, peer_id, device.vault
+        )
         return
-    skipped = (*issued.skipped, *range(issued.unseen, index))
+    skipped = (*issued.skipped, *range(issued.next_unused, index))
     for run in _runs(skipped[:-WINDOW_SKIPPED_MAX]):
         _queue_withdrawal(issued.seed, run, device)
     noted = replace(
-        issued, unseen=index + 1, came=issued.came + 1, skipped=skipped[-WINDOW_SKIPPED_MAX:]
+        issued,
+        next_unused=index + 1,
+        used_count=issued.used_count + 1,
+        skipped=skipped[-WINDOW_SKIPPED_MAX:],
     )
     store_record(noted, WINDOW_IN, peer_id, device.vault)
 
@@ -173,7 +178,7 @@ def forget_given(device: Device) -> None:
             device.vault.drop(table, key)
     for key, issued in list(issued_ranges(device)):
         end = issued.until
-        ended = replace(issued, first=end, unseen=end, told=end, skipped=())
+        ended = replace(issued, first=end, next_unused=end, handed_out=end, skipped=())
         store_record(ended, WINDOW_IN, key, device.vault)
 
 
@@ -380,10 +385,10 @@ def _add_cover_registrations(people: set[PersonId], device: Device) -> None:
     others = [
         one for one in issued_ranges(device) if bytes.fromhex(one[0].split()[0]) not in people
     ]
-    others.sort(key=lambda one: one[1].until - one[1].unseen)
+    others.sort(key=lambda one: one[1].until - one[1].next_unused)
     for key, issued in others[:_COVER_PEOPLE]:
-        until = max(issued.until + _COVER_TOKENS, issued.unseen + WINDOW_TOKENS)
-        extend_range(issued, key, min(until, issued.unseen + WINDOW_AHEAD_MAX), device)
+        until = max(issued.until + _COVER_TOKENS, issued.next_unused + WINDOW_TOKENS)
+        extend_range(issued, key, min(until, issued.next_unused + WINDOW_AHEAD_MAX), device)
 
 
 def _padded(tokens: Iterable[Tokens], further: int, device: Device) -> tuple[bytes, ...]:
