@@ -15,11 +15,11 @@ class GivenWindow:
     """A token range issued to one device of another person.
 
     Tokens from index ``first`` to below ``until`` are registered, or will be before a letter hands
-    them out; the device was given those below ``handed_out``. ``next_unused`` is one above the highest index
-    that a letter arrived with. ``theirs`` and ``ours`` are the list heads of both people at the
-    time of issue: when either changes, the range is replaced. ``skipped`` are still valid indexes
-    below ``next_unused`` without a letter, in order; ``used_count`` counts the letters since ``told_at``, the
-    last top-up (None: ``made_at``).
+    them out; those below ``handed_out`` were. ``next_unused`` is one above the highest index that a
+    letter arrived with. ``theirs`` and ``ours`` are the list heads of both people at the time of
+    issue: when either changes, the range is replaced. ``skipped`` are still valid indexes below
+    ``next_unused`` without a letter, in order; ``used_count`` counts the letters since ``told_at``,
+    the last top-up (None: ``made_at``).
     """
 
     seed: Secret
