@@ -44,7 +44,7 @@ _KEEP_AT_RELAY: Final = (RolledBack, OfflineDevice)
 class Fetched:
     """The number of letters received, and why outgoing letters could not leave meanwhile."""
 
-    count: int
+    came: int
     problems: tuple[EntrenousError, ...]
 
 
