@@ -386,5 +386,5 @@ def test_the_guard_asks_about_a_silent_device_after_a_clock_error(friends: Room)
     store_record(replace(talk, asked_at=then), TALK, key, ana.device.vault)
     friends.clock.wind(days=22)
     claims = ana.courier.calls["claim_prekeys"]
-    assert "not heard of" in doubts(ana, "ben")["ben"]
+    assert "has been silent" in doubts(ana, "ben")["ben"]
     assert ana.courier.calls["claim_prekeys"] == claims + 1

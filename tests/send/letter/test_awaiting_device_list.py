@@ -102,11 +102,11 @@ def test_letter_awaiting_a_list_for_a_week_counts_as_undecryptable(town: Room) -
     assert phone.received() == 0
 
 
-@pytest.mark.parametrize("most", ["_LATE_MAX", "_OF_ONE_MAX"])
+@pytest.mark.parametrize("most", ["_KEPT_MAX", "_KEPT_PER_SENDER_MAX"])
 def test_letters_awaiting_lists_are_limited_in_number(
     town: Room, monkeypatch: pytest.MonkeyPatch, most: str
 ) -> None:
-    monkeypatch.setattr(f"entrenous.send.letter.late.{most}", 1)
+    monkeypatch.setattr(f"entrenous.send.letter.arrivals.{most}", 1)
     ben, phone = town["ben"], town["phone"]
     ben.sends(SMALL, town["ana"])
     ben.sends(SMALL, town["ana"])
