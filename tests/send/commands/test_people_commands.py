@@ -109,7 +109,7 @@ def test_two_compare_seven_pictures(street: Street) -> None:
     assert (shown["trust"], shown["receipts"]) == ("compared", True)
     assert street.types("ben", *compare, "ana", "--differs").status == 2
     nothing = street.types("ben", *compare, "ana", "--sas", "--differs")
-    assert (nothing.status, "nothing of ana's to compare" in nothing.err) == (4, True)
+    assert (nothing.status, "nothing to compare with ana" in nothing.err) == (4, True)
 
 
 def test_an_invite_as_a_picture_and_on_the_terminal(street: Street) -> None:
