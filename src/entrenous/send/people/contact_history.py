@@ -1,4 +1,4 @@
-"""The history of each contact: when they were last heard from, recent messages to them, key changes.
+"""Each contact's history: when they were last heard from, recent messages to them, key changes.
 
 The guard learns from it what is usual. A key change is recorded when seen, and reported once
 (docs/spec/people.md, section 4).
@@ -38,9 +38,9 @@ from entrenous.send.tokens.use import token_for, token_route_to
 class Talk:
     """One message that we sent to one person.
 
-    ``devices`` got it, and ``trust`` is the contact's trust at the time. ``media`` says whether this
-    message, or an earlier one at the same trust, had a picture, clip or voice note. ``asked_at``
-    is when the guard last asked about a device of theirs that had not been heard from.
+    ``devices`` got it, and ``trust`` is the contact's trust at the time. ``media`` says whether
+    this message, or an earlier one at the same trust, had a picture, clip or voice note.
+    ``asked_at`` is when the guard last asked about a device of theirs that had not been heard from.
     """
 
     at: datetime
