@@ -35,7 +35,6 @@ _OF_ONE: Final = {
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
     archive = typer.Typer(help="Take what is yours to another device.", no_args_is_help=True)
     archive.command("export")(export)
     archive.command("import")(import_)
@@ -50,8 +49,8 @@ def export(
 ) -> None:
     """Write whom you know, what you sent and opened, and your cases into a folder.
 
-    Two age files under a passphrase of their own. Anybody who gets the folder can try passphrases
-    without end, so choose a long one. Your keys stay here.
+    The result is two age files under a passphrase of their own. Anybody who gets the folder can try
+    passphrases without limit, so choose a long one. Your keys stay here.
     """
     with device_of(context) as device:
         passphrase = another_passphrase(descriptor, "--archive-passphrase-fd")
@@ -122,7 +121,7 @@ def import_(
 
 
 def _person_label(person: PersonId, known: str | None) -> str:
-    """As far as this device can tell; on a new one, its owner is a new person too."""
+    """Describe a person as far as this device can; on a new device, its owner is unknown too."""
     number = person.hex()[:16]
     spaced = " ".join(number[start : start + 4] for start in range(0, len(number), 4))
     return f"{known or 'somebody this device does not know'} (person {spaced})"
@@ -141,7 +140,7 @@ def _counts(taken: TakenIn) -> dict[str, object]:
 
 
 def counted(name: str, count: int) -> str:
-    """So many of what is called so in the answer for scripts, in words."""
+    """Return a count in words, given its name in the JSON answer."""
     return f"1 {_OF_ONE.get(name, name)}" if count == 1 else f"{count:,} {name}"
 
 

@@ -25,13 +25,11 @@ from entrenous.send.inbox import new_name
 from entrenous.watermark.audio_location import contour
 from entrenous.watermark.audio_mark import PreparedSound, embed, prepare, stream_bytes
 
-_PIXELS_PER_SAMPLE: Final = 2  # a copy of a sound in work takes as much memory as so many pixels
+_PIXELS_PER_SAMPLE: Final = 2  # a sample in progress takes as much memory as this many pixels
 
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """One recipient's copy, finished."""
-
     to: RecipientId
     seed: Secret
     data: bytes
@@ -40,10 +38,10 @@ class _Made:
 def mark_sound_copies(
     untrusted_data: bytes, to: Sequence[RecipientId], device: Device
 ) -> Generator[tuple[MessageName, MarkedFile], None, None]:
-    """One marked copy after the other; the ledger has each before it is handed over.
+    """Yield one marked copy per recipient; each is in the ledger before it is yielded.
 
-    Whoever stops early can trace the copies that were handed over, and the ledger names no others;
-    nor the last one, where NotWritten is thrown in.
+    If the caller stops early, the ledger has the copies that were yielded and no others; throwing
+    NotWritten in removes the last one too.
 
     Raises:
         NotASound, SoundUnknown, SoundTooLong, SoundBroken, SoundTooShortToMark, TooQuietToMark.
@@ -65,8 +63,8 @@ def mark_sound_copies(
         return _Made(*job, write_copy(sound, prepared, job[1]))
 
     suffix = written_as(sound.encoding).suffix
-    with closing(in_order(make, jobs, workers)) as crew:
-        for made in crew:
+    with closing(in_order(make, jobs, workers)) as finished:
+        for made in finished:
             marking.add(made, device)
             try:
                 yield marking.name, MarkedFile(made.to, made.data, suffix)
@@ -77,12 +75,12 @@ def mark_sound_copies(
 
 
 def sound_pool_size(sound: Sound) -> int:
-    """How many may work at once on copies of this sound."""
+    """Return how many workers may make copies of this sound at once."""
     return pool_size(_PIXELS_PER_SAMPLE * len(sound) * sound.channels)
 
 
 def write_copy(sound: Sound, prepared: PreparedSound, seed: Secret) -> bytes:
-    """One marked copy as a file: no metadata, the original's codec and about its bit rate."""
+    """Return one marked copy as a file: no metadata, the original's codec, about its bit rate."""
     size = stream_bytes(len(sound), sound.rate_hz)
     return write_sound(sound, embed(prepared, stream(seed, SOUND_CONTEXT, size)))
 
@@ -100,7 +98,7 @@ class _Marking:
     made: int = 0
 
     def add(self, made: _Made, device: Device) -> None:
-        """Put one more copy into the ledger, the original with the first."""
+        """Add one copy to the ledger, and the original with the first."""
         copy = Copy(made.to, made.seed, sha256(made.data))
         with device.vault.together():
             if not self.made:
