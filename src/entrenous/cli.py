@@ -36,12 +36,11 @@ COMMANDS: Final = {
     ),
     "react": Listed(
         "entrenous.send.commands.recall",
-        "Answer a message in a sign; everybody of its conversation whom you know sees it.",
+        "React to a message with an emoji; everybody in its conversation whom you know sees it.",
     ),
     "inbox": Listed(
         "entrenous.send.commands.inbox",
-        "Fetch what waits at the relay, and list what you were sent: what waits to be opened, "
-        "and the newest.",
+        "Fetch new messages from the relay, and list those that wait to be opened, and the newest.",
     ),
     "open": Listed(
         "entrenous.send.commands.inbox",
@@ -50,8 +49,8 @@ COMMANDS: Final = {
     "recall": Listed("entrenous.send.commands.recall", "Take a message back from everybody."),
     "sent": Listed(
         "entrenous.send.commands.recall",
-        "What you sent, what became of each copy, and when: what waits to be opened, and the "
-        "newest. Nothing is sent by looking.",
+        "List what you sent, and what became of each copy: what waits to be opened, and the "
+        "newest. This sends nothing.",
     ),
     "mark": Listed(
         "entrenous.send.commands.mark",
@@ -85,7 +84,9 @@ COMMANDS: Final = {
         "One photo sent, leaked, stopped, traced, and a case opened: all on this machine.",
     ),
     "person": Listed("entrenous.send.commands.people", "The people you write to."),
-    "circle": Listed("entrenous.send.commands.people", "People whom you send to together."),
+    "circle": Listed(
+        "entrenous.send.commands.people", "Groups of people that you send to together."
+    ),
     "verdict": Listed("entrenous.trace.report.commands", "Verdicts: let others check them."),
     "case": Listed(
         "entrenous.respond.commands.case", "A file about one leak: what was seen, kept, asked."

@@ -64,7 +64,7 @@ by_every_way = pytest.mark.parametrize("words", WAYS, ids=lambda words: words[0]
 @by_every_way
 @pytest.mark.parametrize(
     ("given", "why"),
-    [("", "gives nothing"), ("\n", "gives nothing"), ("x" * (2 << 20), "gives too much")],
+    [("", "is empty"), ("\n", "is empty"), ("x" * (2 << 20), "is too long")],
     ids=["nothing", "an empty line", "too much"],
 )
 def test_what_is_nothing_or_has_no_end_is_said(
@@ -84,7 +84,7 @@ def test_what_is_no_text_is_said(
 ) -> None:
     given = io.TextIOWrapper(io.BytesIO(b"\xff\xfe"), encoding="utf-8")
     assert types(monkeypatch, given, *words) == USAGE
-    assert "no text" in capsys.readouterr().err
+    assert "not text" in capsys.readouterr().err
 
 
 @by_every_way

@@ -12,8 +12,8 @@ from entrenous.base.identifiers import PersonId
 from entrenous.device.commands import another_passphrase, archive_passphrase, device_of
 from entrenous.terminal.output import hint, put_json, rfc3339_utc, say
 from entrenous.terminal.progress_bars import bar
+from entrenous.terminal.typed_input import Json
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 Descriptor = Annotated[
     int | None,
     typer.Option(

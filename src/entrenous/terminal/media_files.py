@@ -35,11 +35,12 @@ def tell_of_stills(files: Iterable[tuple[Path, bytes]]) -> list[str]:
     Returns: their paths as typed, for ``first_picture_only`` of ``--json``.
     """
     stills = [str(path) for path, data in files if is_animated(data)]
-    for still in stills:
+    for path in stills:
         hint(
-            f"{single_line(still)} moves; only its first picture is sent. To send it moving, save it"
+            f"{single_line(path)} moves; only its first picture is sent. To send it moving, save it"
             " as MP4."
         )
+    return stills
     return stills
 
 

@@ -1,4 +1,4 @@
-"""The session that every command gets, and the exit statuses that scripts rely on (docs/start.md)."""
+"""Every command's session, and the exit statuses that scripts rely on (docs/start.md)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -19,6 +19,7 @@ from entrenous.terminal.session import Session
 STDIN_MARK: Final = "-"
 #: Precedes an option's own help.
 SAFER: Final = "- reads it from standard input, unseen by others on this machine."
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 _LINE_MAX: Final = 8192  # characters; a link or a code has at most 4096
 _TEXT_MAX: Final = 1 << 20  # characters; the sender refuses what is too long for a message
 

@@ -255,7 +255,7 @@ def test_what_is_used_up_is_over_to_a_script(street: Street) -> None:
 def test_forgetting_says_what_it_does_and_does_it(street: Street) -> None:
     said = street.types("ben", "person", "forget", "ANA")
     assert said.status == 0
-    assert "ana is forgotten here; from now on, your relay takes nothing from them" in said.out
+    assert "ana is forgotten here; from now on, your relay accepts nothing from them" in said.out
     assert "link" in said.out
     assert street.types("ana", *SEND).status == 3
     down = failing(TooMany(retry_after_s=9))
