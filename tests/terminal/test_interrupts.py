@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from entrenous.terminal.interrupts import checked_interrupts, interrupt_once
+from entrenous.terminal.interrupts import checked_interrupts
 
 
 class _Deaf:
@@ -31,7 +31,7 @@ def test_an_interrupt_is_raised_at_once_where_it_can_be() -> None:
 
 def test_what_undoes_is_left_alone_by_a_second_one() -> None:
     undone = []
-    with interrupt_once() as check:
+    with checked_interrupts(once=True) as check:
         try:
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:

@@ -47,8 +47,8 @@ from entrenous.device.device import Device
 from entrenous.device.identities import as_seen, contacts
 from entrenous.device.vault_tables import CIRCLE, CONTACT, LIST, store_record, unpack
 from entrenous.send.devices.sync_records import date_changes
-from entrenous.send.people.circles import Circle, circles, keep_circle
-from entrenous.send.people.keep_contacts import contact_of, free_name
+from entrenous.send.people.circles import Circle, keep_circle
+from entrenous.send.people.keep_contacts import contact_of, free_name, taken_names
 from entrenous.wire.text import is_name
 
 
@@ -93,7 +93,7 @@ def _take_people(items: Sequence[Item], device: Device) -> int:
     """Store new people, with the proven history of their lists, against rollback by a relay."""
     known = {contact.person.id for contact in contacts(device)} | {whose(device)}
     fresh = [item.noun for item in within(CONTACTS, items) if item.noun.person.id not in known]
-    taken = _names(device)
+    taken = taken_names(device)
     for contact in fresh:
         name = _as_name(contact.name)
         if as_seen(name) in taken:
@@ -123,12 +123,6 @@ def _take_circles(items: Sequence[Item], device: Device) -> int:
 def _as_name(untrusted: str) -> str:
     """Return a name that can be displayed and typed."""
     return untrusted if is_name(untrusted) else NOBODY
-
-
-def _names(device: Device) -> set[str]:
-    """Return the names, normalized for comparison, of all people and circles."""
-    people = {as_seen(contact.name) for contact in contacts(device)}
-    return people | {as_seen(circle.name) for circle in circles(device.vault)}
 
 
 def _take_protections(items: Sequence[Item], device: Device) -> int:

@@ -38,27 +38,13 @@ def _stop(*_: object) -> None:
 
 
 @contextmanager
-def interrupt_once() -> Iterator[Callable[[], None]]:
-    """Like :func:`checked_interrupts`, but ignore Ctrl-C after the first, so that undoing the work
-    is not itself interrupted.
-    """
-    with _noting_interrupts(once=True) as check:
-        yield check
-
-
-@contextmanager
-def checked_interrupts() -> Iterator[Callable[[], None]]:
+def checked_interrupts(*, once: bool = False) -> Iterator[Callable[[], None]]:
     """Yield a check for long loops; it raises KeyboardInterrupt if an earlier one got lost.
 
     Python raises KeyboardInterrupt wherever the main thread happens to be. In a finalizer or a C
-    library's callback it is printed and dropped, and the loop would go on.
+    library's callback it is printed and dropped, and the loop would go on. If ``once``, Ctrl-C
+    after the first is ignored, so that undoing the work is not itself interrupted.
     """
-    with _noting_interrupts(once=False) as check:
-        yield check
-
-
-@contextmanager
-def _noting_interrupts(*, once: bool) -> Iterator[Callable[[], None]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None  # only the main thread is interrupted
         return

@@ -61,7 +61,7 @@ def test_who_is_left_out_of_a_circle_is_named(street: Street) -> None:
     )
     assert (sent.status, "caro is in it too, but you blocked them" in sent.err) == (0, True)
     gone = street.types("ana", "person", "forget", "caro")
-    assert "They are in your circle all friends no more." in gone.out
+    assert "They are no longer in your circle all friends." in gone.out
 
 
 def test_a_link_says_what_it_is_good_for_and_its_last_use_is_told(
@@ -133,7 +133,7 @@ def test_a_stranger_who_used_the_link_first_is_told_of_and_so_is_who_came_after(
         assert "ben is added, and known by link" in added
     said = street.types("ben", "inbox").err
     joined, refused = said.splitlines()
-    assert joined.startswith('Somebody who calls themselves "mallory" came in by the link that')
+    assert joined.startswith('Somebody who calls themselves "mallory" joined by the link that')
     assert "you made for dora on " in joined
     assert "UTC, with a device set up on " in joined
     assert "You call them dora, and know them by link only" in joined

@@ -110,7 +110,7 @@ def _devices(count: int, what: str) -> str:
 _TIME: Final = "%d %B %Y, %H:%M UTC"
 _LINKS: Final = {
     LinkEvent.JOINED: (
-        'Somebody who calls themselves "{called}" came in by {link} on {at}, with {device}. You '
+        'Somebody who calls themselves "{called}" joined by {link} on {at}, with {device}. You '
         "call them {name}, and know them by link only: others may have read it on its way. "
         "Compare keys: entrenous person verify {name}"
     ),

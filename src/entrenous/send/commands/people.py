@@ -156,7 +156,10 @@ def list_people(context: typer.Context, as_json: Json = False) -> None:
         known = contacts(device)
         speak = {contact.name: _speaks(contact, device) for contact in known}
     if as_json:
-        people = [_shown(contact) | _protocol(speak[contact.name]) for contact in known]
+        people = [
+            _shown(contact) | ({"protocol": note} if (note := speak[contact.name]) else {})
+            for contact in known
+        ]
         put_json({"schema": "entrenous/people/1", "people": people})
         return
     for contact in known:
@@ -274,10 +277,6 @@ def _speaks(contact: Contact, device: Device) -> str:
             return "newer"
         case TheyAreTooOld():
             return "older"
-
-
-def _protocol(speaks: str) -> dict[str, object]:
-    return {"protocol": speaks} if speaks else {}
 
 
 def _keys(contact: Contact) -> str:

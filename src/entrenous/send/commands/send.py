@@ -26,7 +26,7 @@ from entrenous.send.message.transfer_progress import Counted, Stage, TransferWat
 from entrenous.send.outbox import waiting_bytes
 from entrenous.send.people.circle_members import recipients
 from entrenous.send.send import Posted, send_message
-from entrenous.terminal.interrupts import interrupt_once
+from entrenous.terminal.interrupts import checked_interrupts
 from entrenous.terminal.media_files import naming, read_media, tell_of_stills
 from entrenous.terminal.output import hint, hint_at, put_json, say, unwrapped
 from entrenous.terminal.progress_bars import Bars, bars
@@ -124,7 +124,7 @@ def send(
         draft = _add_recipients(written, to or [], within, reply, policy, device)
         stills = tell_of_stills(zip(files or (), written.files, strict=True))
         draft = _ask(replace(draft, confirmed=frozenset(confirm or ())), device)
-        with interrupt_once() as check, bars() as shown:
+        with checked_interrupts(once=True) as check, bars() as shown:
             sent = send_message(draft, device, _watch(shown, check, device))
     _tell(sent, draft, stills, as_json=as_json)
 

@@ -261,9 +261,7 @@ def _tell(name: str, *, answered: bool, as_json: bool) -> None:
     if answered:
         say(f"Linked: {name}. It receives what people send you from now on; they are told.")
     else:
-        say(
-            f"{name} is on your list, but it has not answered. If it does not within a while,"
-        )
+        say(f"{name} is on your list, but it has not answered. If it does not within a while,")
         say("remove it: entrenous device revoke NAME")
     say("All of your devices: entrenous device list")
 

@@ -156,9 +156,9 @@ def write_clips(
 
 def _add(original: ClipOriginal, copy: _Copy, shots: Sequence[_Shot]) -> None:
     for shot in shots:
-        luma = _marked(original, copy.seed, copy.patterns, shot)
-        frame = shot.frame
-        copy.writer.add(luma, _chroma(frame), frame.at_s, frame.coded)
+        luma, frame = _marked(original, copy.seed, copy.patterns, shot), shot.frame
+        chroma = np.frombuffer(frame.planes, np.uint8)[frame.width_px * frame.height_px :]
+        copy.writer.add(luma, chroma, frame.at_s, frame.coded)
 
 
 def _wait_for(work: Iterable[Future[None]]) -> None:
@@ -210,10 +210,6 @@ def _update_patterns(
             patterns[node] = original.stage.pattern(own, pilot)
     for node in set(patterns).difference(nodes):
         del patterns[node]
-
-
-def _chroma(frame: Frame) -> NDArray[np.uint8]:
-    return np.frombuffer(frame.planes, np.uint8)[frame.width_px * frame.height_px :]
 
 
 def _with_quality(original: ClipOriginal, device: Device, reached: Reached) -> ClipOriginal:

@@ -50,10 +50,6 @@ _NOT_KEPT: Final = BlobId(b"")  # nothing is stored until the first copy is made
 _BATCH_PIXELS: Final = 8_000_000  # pixels per frame over all encoders: each takes 105 bytes a pixel
 
 
-def _ignore_passes(_copies: int) -> Reached:
-    return unseen
-
-
 def mark_clip_copies(
     untrusted_data: bytes, to: Sequence[RecipientId], device: Device
 ) -> Generator[tuple[MessageName, MarkedFile], None, None]:
@@ -125,7 +121,7 @@ def clip_copies(  # noqa: PLR0913, PLR0917 - copies of a clip, and who watches t
     people: int,
     device: Device,
     room_bytes: int = _BATCH_BYTES,
-    begun: Callable[[int], Reached] = _ignore_passes,
+    begun: Callable[[int], Reached] = lambda _copies: unseen,
 ) -> Generator[MadeCopy, None, None]:
     """Yield ``people`` copies, holding one batch in memory, of about ``room_bytes``.
 

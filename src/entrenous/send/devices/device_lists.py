@@ -3,7 +3,7 @@
 A person whose lists contradict each other is frozen; devices that left a list are forgotten.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -233,7 +233,9 @@ def list_with(
     devices = (*card.newest.said.devices, listed)
     if len(devices) > DEVICES_MAX:
         raise TooManyDevices
-    following = replace(card.newest.said, devices=_sorted(devices))
+    following = replace(
+        card.newest.said, devices=tuple(sorted(devices, key=lambda one: one.device))
+    )
     return _signed(master, card, following, (*card.certificates, signed), device)
 
 
@@ -364,21 +366,13 @@ def _signed(
         following,
         epoch=card.newest.said.epoch + 1,
         previous=head_of(card.newest.statement),
-        issued_at=_not_before(card.newest.said.issued_at, device),
+        issued_at=max(card.newest.said.issued_at, this_second(device)),
     )
     statement = read_device_list(write_device_list(said))
     return signed_card(master, (*card.lists, statement), certificates)
-
-
-def _not_before(last: datetime, device: Device) -> datetime:
-    return max(last, this_second(device))
 
 
 def _with_room(revoked: tuple[RevokedDevice, ...]) -> tuple[RevokedDevice, ...]:
     """Return the latest revocations that fit in a list, in list order."""
     newest = sorted(revoked, key=lambda one: one.at)[-REVOKED_MAX:]
     return tuple(sorted(newest, key=lambda one: one.device))
-
-
-def _sorted(devices: Sequence[ListedDevice]) -> tuple[ListedDevice, ...]:
-    return tuple(sorted(devices, key=lambda one: one.device))

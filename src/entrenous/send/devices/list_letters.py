@@ -1,6 +1,6 @@
 """Letters about device lists: write them, and process those that arrive."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -40,14 +40,10 @@ def tell_people_of_card(device: Device) -> None:
     Blocked contacts are left out, and those whose lists contradict each other. Devices without a
     session see the list at our relay.
     """
-    for to in _people(device):
-        _tell(to, device)
-
-
-def _people(device: Device) -> Iterator[Addressee]:
     for contact in contacts(device):
         if not (contact.blocked or contact.forked):
-            yield from addressees(contact, device)
+            for to in addressees(contact, device):
+                _tell(to, device)
 
 
 def _tell(to: Addressee, device: Device) -> None:

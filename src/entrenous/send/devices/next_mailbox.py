@@ -229,7 +229,11 @@ def homes_of(device: Device) -> tuple[SiblingHome, ...]:
     left = HomeIs.LEFT if lock_to_follow(device) is None else HomeIs.PRESENT
     every = [
         (here, HomeIs.PRESENT),
-        *((one.home, _what(one)) for one in next_homes(device) if _is_told(one)),
+        *(
+            (one.home, HomeIs.LEADS if one.leads else HomeIs.FOLLOWS)
+            for one in next_homes(device)
+            if one.made and one.hushed_since is None
+        ),
         *((one.home, left) for one in reversed(old_homes(device))),
     ]
     told = (
@@ -282,14 +286,6 @@ def _closing(home: SiblingHome, one: Sibling, device: Device) -> Closing:
         give_up_at = this_second(device) + timedelta(days=OLD_HOME_DAYS)
         return Closing(home.relay_url, home.mailbox, home.close, give_up_at=give_up_at)
     return Closing(home.relay_url, home.mailbox, home.close, name=one.name)
-
-
-def _is_told(new: NewHome) -> bool:
-    return new.made and new.hushed_since is None
-
-
-def _what(new: NewHome) -> HomeIs:
-    return HomeIs.LEADS if new.leads else HomeIs.FOLLOWS
 
 
 def _prepare(url: str, device: Device, *, leads: bool) -> NewHome:

@@ -44,8 +44,11 @@ def recipients(names: list[str], device: Device) -> Recipients:
     people, named = list[Contact](), list[Circle]()
     for name in names:
         circle = _found(name, device)
-        people.extend(contacts_named([name], device) if circle is None else _in(circle, device))
-        named.extend([] if circle is None else [circle])
+        if circle is None:
+            people.extend(contacts_named([name], device))
+        else:
+            people.extend(one for one in people_in(circle, device) if not one.blocked)
+            named.append(circle)
     if named and not people:
         raise NobodyInReach(name=named[0].name)
     each = dict.fromkeys(RecipientId(contact.name) for contact in people)
@@ -95,7 +98,7 @@ def add_to_circle(name: str, people: list[str], device: Device) -> Circle:
     Raises:
         BadName, NameTaken, UnknownPerson, CircleFull, EmptyCircle.
     """
-    added = _ids(people, device)
+    added = tuple(sorted({one.person.id for one in contacts_named(people, device)}))
     known = _found(name, device)
     if known is None:
         _refuse_taken(name, device)
@@ -139,14 +142,6 @@ def _without(circle: Circle, people: list[str], device: Device) -> Circle:
 def _found(name: str, device: Device) -> Circle | None:
     every = circles(device.vault)
     return next((one for one in every if as_seen(one.name) == as_seen(name)), None)
-
-
-def _in(circle: Circle, device: Device) -> list[Contact]:
-    return [one for one in people_in(circle, device) if not one.blocked]
-
-
-def _ids(names: list[str], device: Device) -> tuple[PersonId, ...]:
-    return tuple(sorted({one.person.id for one in contacts_named(names, device)}))
 
 
 def _refuse_taken(name: str, device: Device) -> None:

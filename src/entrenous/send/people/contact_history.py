@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from entrenous.base.copies import Copy
 from entrenous.base.errors import EntrenousError
@@ -182,7 +182,8 @@ def _key_of(person: PersonId) -> str:
     return f"{person.hex()} "
 
 
-_UNTOLD_MAX: Final = 1000  # senders must not be able to fill the vault
+Notice = TypeVar("Notice")
+_UNREPORTED_MAX: Final = 1000  # neither senders nor holders of a link may fill the vault
 
 
 def note_change(before: Contact, after: Contact, device: Device) -> Contact:
@@ -224,15 +225,25 @@ def note_moving(relay_url: str, moving: Moving, device: Device) -> None:
 
 def take_changes(device: Device) -> tuple[Changed, ...]:
     """Return the changes not reported yet, oldest first, and remove them."""
-    with device.vault.together():
-        changes = tuple(load_records(Changed, CHANGED, device.vault))
-        for key in device.vault.keys(CHANGED):
-            device.vault.drop(CHANGED, key)
-    return changes
+    return take_notices(Changed, CHANGED, device)
 
 
 def _note(changed: Changed, device: Device) -> None:
-    unreported = device.vault.keys(CHANGED)
-    if len(unreported) < _UNTOLD_MAX:
+    add_notice(changed, CHANGED, device)
+
+
+def add_notice(notice: object, table: str, device: Device) -> None:
+    """Store a notice until it is shown, unless there are too many."""
+    unreported = device.vault.keys(table)
+    if len(unreported) < _UNREPORTED_MAX:
         number = int(unreported[-1]) + 1 if unreported else 0
-        store_record(changed, CHANGED, f"{number:012d}", device.vault)
+        store_record(notice, table, f"{number:012d}", device.vault)
+
+
+def take_notices(kind: type[Notice], table: str, device: Device) -> tuple[Notice, ...]:
+    """Return a table's notices, oldest first, and remove them."""
+    with device.vault.together():
+        notices = tuple(load_records(kind, table, device.vault))
+        for key in device.vault.keys(table):
+            device.vault.drop(table, key)
+    return notices

@@ -42,6 +42,7 @@ from entrenous.send.formats.identity_formats import read_invite, write_invite
 from entrenous.send.letter.letter_nouns import Header, Hello, LinkUsed
 from entrenous.send.letter.sessions import replace_session, with_sessions
 from entrenous.send.letter.write import Addressee, addressees, plain_outer, write_letter
+from entrenous.send.people.contact_history import add_notice, take_notices
 from entrenous.send.people.keep_contacts import (
     contact_of,
     forget_contact,
@@ -253,7 +254,6 @@ def _person_of(untrusted_card: bytes, invite: Invite, device: Device) -> Person:
 
 
 _ON_ITS_WAY: Final = timedelta(days=EXPIRY_DAYS_MAX)  # how long a relay keeps a letter
-_UNTOLD_MAX: Final = 1000  # holders of a link must not be able to fill the vault
 _REFUSED_MAX: Final = 64  # per link; an honest relay admits only a few letters
 
 
@@ -279,7 +279,7 @@ def note_joined(made: MadeLink, contact: Contact, by: DeviceId, device: Device) 
     before = _names_of(made, device)
     keep_link(replace(made, used_by=(*made.used_by, contact.person.id)), device)
     notice = _about(LinkEvent.JOINED, contact.name, contact.person, by, device)
-    note_link(replace(notice, meant_for=made.name, before=before), device)
+    add_notice(replace(notice, meant_for=made.name, before=before), LINK_NOTICE, device)
 
 
 def turn_away(made: MadeLink, hello: Hello, person: Person, header: Header, device: Device) -> None:
@@ -296,7 +296,7 @@ def turn_away(made: MadeLink, hello: Hello, person: Person, header: Header, devi
         _doubt(made.used_by[0], device)
     notice = _about(LinkEvent.REFUSED, person.name, person, header.from_device, device)
     notice = replace(notice, meant_for=made.name, before=_names_of(made, device), alike=())
-    note_link(replace(notice, for_one=made.uses == 1), device)
+    add_notice(replace(notice, for_one=made.uses == 1), LINK_NOTICE, device)
     with suppress(OnThisMachine):
         refuse_local_address(person.relay_url, device)
         _tell_refused(hello, person, header, device)
@@ -313,7 +313,7 @@ def come_too_late(note: LinkUsed, contact: Contact, device: Device) -> None:
     if knows_us or not equal_in_constant_time(note.invite_lock, lock_of(contact.send_token)):
         return
     now, own_name = this_second(device), contact.person.name
-    note_link(LinkNotice(LinkEvent.TOO_LATE, now, contact.name, own_name), device)
+    add_notice(LinkNotice(LinkEvent.TOO_LATE, now, contact.name, own_name), LINK_NOTICE, device)
     forget_contact(contact.name, device)
 
 
@@ -321,7 +321,7 @@ def note_elsewhere(contact: Contact, device: Device) -> None:
     """Record a notice that another device of ours knows a person by a link."""
     first = min(contact.person.devices, key=lambda key: key.created_at)
     notice = _about(LinkEvent.ELSEWHERE, contact.name, contact.person, first.device, device)
-    note_link(notice, device)
+    add_notice(notice, LINK_NOTICE, device)
 
 
 def names_alike(name: str, person: PersonId, device: Device) -> tuple[str, ...]:
@@ -330,21 +330,9 @@ def names_alike(name: str, person: PersonId, device: Device) -> tuple[str, ...]:
     return tuple(other for other in others if resembles(name, other))
 
 
-def note_link(notice: LinkNotice, device: Device) -> None:
-    """Store a notice until it is shown."""
-    unreported = device.vault.keys(LINK_NOTICE)
-    if len(unreported) < _UNTOLD_MAX:
-        number = int(unreported[-1]) + 1 if unreported else 0
-        store_record(notice, LINK_NOTICE, f"{number:012d}", device.vault)
-
-
 def take_link_notices(device: Device) -> tuple[LinkNotice, ...]:
     """Return the notices not shown yet, oldest first, and remove them."""
-    with device.vault.together():
-        notices = tuple(load_records(LinkNotice, LINK_NOTICE, device.vault))
-        for key in device.vault.keys(LINK_NOTICE):
-            device.vault.drop(LINK_NOTICE, key)
-    return notices
+    return take_notices(LinkNotice, LINK_NOTICE, device)
 
 
 def _about(event: LinkEvent, name: str, person: Person, by: DeviceId, device: Device) -> LinkNotice:

@@ -113,7 +113,7 @@ def keep_contact(contact: Contact, device: Device) -> None:
     person = contact.person.id
     known = load_record(Contact, CONTACT, person.hex(), device.vault)
     renamed = known is None or as_seen(known.name) != as_seen(contact.name)
-    if renamed and as_seen(contact.name) in _taken(person, device):
+    if renamed and as_seen(contact.name) in taken_names(device, but=person):
         raise NameTaken(name=contact.name)
     store_record(contact, CONTACT, person.hex(), device.vault)
 
@@ -125,7 +125,7 @@ def free_name(wanted: str, device: Device, of: bytes | None = None) -> str:
     shortened. Leading dashes, which a command would take for an option, are dropped; a name with
     nothing visible becomes "nameless".
     """
-    taken, wanted = _taken(of, device), wanted.lstrip("-").strip()
+    taken, wanted = taken_names(device, but=of), wanted.lstrip("-").strip()
     wanted = wanted if as_seen(wanted) else NAMELESS
     name, number = wanted, 2
     while as_seen(name) in taken:
@@ -133,10 +133,10 @@ def free_name(wanted: str, device: Device, of: bytes | None = None) -> str:
     return name
 
 
-def _taken(of: bytes | None, device: Device) -> set[str]:
-    """Return the names, normalized for comparison, of all people and circles except ``of``."""
-    people = {as_seen(one.name) for one in contacts(device) if one.person.id != of}
-    return people | {as_seen(one.name) for one in circles(device.vault) if one.id != of}
+def taken_names(device: Device, but: bytes | None = None) -> set[str]:
+    """Return the names, normalized for comparison, of all people and circles except ``but``."""
+    people = {as_seen(one.name) for one in contacts(device) if one.person.id != but}
+    return people | {as_seen(one.name) for one in circles(device.vault) if one.id != but}
 
 
 def newest_card(shown: Card, known: Contact, device: Device) -> Standing:
