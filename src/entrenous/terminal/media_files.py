@@ -41,7 +41,6 @@ def tell_of_stills(files: Iterable[tuple[Path, bytes]]) -> list[str]:
             " as MP4."
         )
     return stills
-    return stills
 
 
 @contextmanager

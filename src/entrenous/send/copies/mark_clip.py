@@ -18,7 +18,7 @@ from entrenous.base.audio_video import (
     TooQuietToMark,
 )
 from entrenous.base.copies import Copy
-from entrenous.base.identifiers import ID_BYTES, BlobId, MessageId, MessageName, RecipientId
+from entrenous.base.identifiers import BlobId, MessageId, MessageName, RecipientId
 from entrenous.base.limits import CLIP_LENGTH_S_MAX, SOUND_CONTEXT, SOUND_LENGTH_S_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
@@ -34,9 +34,8 @@ from entrenous.send.copies.clip_copies import (
     shown_in,
     write_clips,
 )
-from entrenous.send.copies.mark_file import MarkedFile, NotWritten, forget_unwritten
+from entrenous.send.copies.mark_file import MarkedFile, Recording
 from entrenous.send.copies.picture_copies import MadeCopy, new_seed
-from entrenous.send.inbox import new_name
 from entrenous.send.message.transfer_progress import Reached, unseen, within
 from entrenous.watermark.audio_location import contour
 from entrenous.watermark.audio_mark import PreparedSound, embed, prepare, stream_bytes
@@ -65,15 +64,11 @@ def mark_clip_copies(
         SoundUnknown, SoundBroken: its sound track cannot be read.
     """
     original, sound = prepare_with_sound(untrusted_data, device)
-    marking = _new_marking(original, sound, device)
+    recording = _recording(original, sound, device)
     with closing(clip_copies(original, sound, len(to), device)) as copies:
         for person, made in zip(to, copies, strict=True):
-            marking.add(Copy(person, made.seed, made.sha256), device)
-            try:
-                yield marking.name, MarkedFile(person, made.data, SUFFIX)
-            except NotWritten:
-                marking.drop_last(device)
-                raise
+            copy = Copy(person, made.seed, made.sha256)
+            yield from recording.hand_over(copy, MarkedFile(person, made.data, SUFFIX))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,59 +149,22 @@ def sent_clip(original: ClipOriginal) -> SentClip:
     )
 
 
-@dataclass(slots=True)
-class _Marking:
-    """A message whose copies are being made; ``made`` of them are in the ledger."""
+def _recording(original: ClipOriginal, sound: ClipSound | None, device: Device) -> Recording:
+    marked_sound = sound if sound is not None and sound.contour else None
 
-    id: MessageId
-    name: MessageName
-    at: datetime
-    clip: SentClip
-    source: bytes
-    survey: bytes
-    sound: ClipSound | None
-    made: int = 0
-
-    def add(self, copy: Copy, device: Device) -> None:
-        """Add one copy to the ledger, and the original with the first."""
-        with device.vault.together():
-            if not self.made:
-                self._begin(device)
-            device.ledger.add_copies(self.id, _FRAMES, self.made, (copy,))
-            if self._is_heard:
-                device.ledger.add_copies(self.id, _SOUND, self.made, (copy,))
-        self.made += 1
-
-    def drop_last(self, device: Device) -> None:
-        """Remove the last copy from the ledger, since it was not written."""
-        self.made -= 1
-        positions = (_FRAMES, _SOUND) if self._is_heard else (_FRAMES,)
-        forget_unwritten(self.id, positions, self.made, device)
-
-    def _begin(self, device: Device) -> None:
-        original, survey = device.vault.keep(self.source), device.vault.keep(self.survey)
-        clip = replace(self.clip, original=original, survey=survey)
+    def begin(id_: MessageId, name: MessageName, at: datetime) -> Message:
+        source, survey = (
+            device.vault.keep(original.source),
+            device.vault.keep(pack(original.survey)),
+        )
+        clip = replace(sent_clip(original), original=source, survey=survey)
         sounds: tuple[SentSound, ...] = ()
-        if self.sound is not None and self._is_heard:  # to trace the sound without its picture
-            contour = device.vault.keep(self.sound.contour)
-            sounds = (SentSound(original, contour, self.sound.sound.length_s, ()),)
-        device.ledger.record(Message(self.id, self.name, self.at, (), clips=(clip,), sounds=sounds))
+        if marked_sound is not None:  # to trace the sound without its picture
+            kept = device.vault.keep(marked_sound.contour)
+            sounds = (SentSound(source, kept, marked_sound.sound.length_s, ()),)
+        return Message(id_, name, at, (), clips=(clip,), sounds=sounds)
 
-    @property
-    def _is_heard(self) -> bool:
-        return self.sound is not None and bool(self.sound.contour)
-
-
-def _new_marking(original: ClipOriginal, sound: ClipSound | None, device: Device) -> _Marking:
-    return _Marking(
-        MessageId(device.dice.token(ID_BYTES)),
-        new_name(device),
-        device.clock.now(),
-        sent_clip(original),
-        original.source,
-        pack(original.survey),
-        sound,
-    )
+    return Recording(device, (_FRAMES,) if marked_sound is None else (_FRAMES, _SOUND), begin)
 
 
 def _batch_size(original: ClipOriginal, room_bytes: int) -> int:

@@ -167,20 +167,49 @@ class NotWritten(Exception):
     """Thrown into a generator of marked copies: the copy it yielded last was not written."""
 
 
-def forget_unwritten(
-    message: MessageId, positions: Sequence[int], number: int, device: Device
-) -> None:
-    """Remove copy ``number`` (from 0), a batch of its own, from the ledger at these positions of
-    the message; for the first copy, remove the message.
+class Recording:
+    """A new message whose copies enter the ledger one by one, each at the same ``positions``.
+
+    ``begin`` stores the originals and makes the message, once the first copy is there.
     """
-    with device.vault.together():
-        if number > 0:
-            for position in positions:
-                device.ledger.add_copies(message, position, number, ())
-            return
-        sent = device.ledger.read(message)
-        device.ledger.forget(message)
-        clips = {blob for one in sent.clips for blob in (one.original, one.survey)}
-        sounds = {blob for one in sent.sounds for blob in (one.original, one.contour)}
-        for blob in clips | sounds:
-            device.vault.forget(blob)
+
+    def __init__(
+        self,
+        device: Device,
+        positions: Sequence[int],
+        begin: Callable[[MessageId, MessageName, datetime], Message],
+    ) -> None:
+        self._device, self._positions, self._begin = device, positions, begin
+        self._id = MessageId(device.dice.token(ID_BYTES))
+        self._name, self._at = new_name(device), device.clock.now()
+        self._made = 0
+
+    def hand_over(self, copy: Copy, file: MarkedFile) -> Marked:
+        """Add a copy to the ledger and yield its file; NotWritten removes it from the ledger."""
+        with self._device.vault.together():
+            if not self._made:
+                self._device.ledger.record(self._begin(self._id, self._name, self._at))
+            for position in self._positions:
+                self._device.ledger.add_copies(self._id, position, self._made, (copy,))
+        self._made += 1
+        try:
+            yield self._name, file
+        except NotWritten:
+            self._drop_last()
+            raise
+
+    def _drop_last(self) -> None:
+        """Remove the last copy from the ledger; if it was the only one, the message too."""
+        self._made -= 1
+        ledger, vault = self._device.ledger, self._device.vault
+        with vault.together():
+            if self._made:
+                for position in self._positions:
+                    ledger.add_copies(self._id, position, self._made, ())
+                return
+            sent = ledger.read(self._id)
+            ledger.forget(self._id)
+            clips = {blob for one in sent.clips for blob in (one.original, one.survey)}
+            sounds = {blob for one in sent.sounds for blob in (one.original, one.contour)}
+            for blob in clips | sounds:
+                vault.forget(blob)
