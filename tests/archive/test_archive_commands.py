@@ -52,7 +52,7 @@ def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "archive"
 
 
-def test_from_one_home_to_another(
+def test_export_and_import_between_two_homes(
     exported: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -70,7 +70,7 @@ def test_from_one_home_to_another(
     assert "Nothing in it is new here." in capsys.readouterr().out
 
 
-def test_a_crash_on_the_way_leaves_the_vault_as_it_was(
+def test_crash_during_import_leaves_the_vault_unchanged(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk fills while the last file comes; what was written of it has no row, and goes."""
@@ -91,7 +91,7 @@ def test_a_crash_on_the_way_leaves_the_vault_as_it_was(
     assert len(list(files.iterdir())) == 1
 
 
-def test_what_is_no_archive_changes_nothing(
+def test_importing_a_non_archive_changes_nothing(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home(tmp_path, "anew", monkeypatch)
@@ -107,7 +107,7 @@ def test_what_is_no_archive_changes_nothing(
     assert list((tmp_path / "anew" / "files").iterdir()) == []
 
 
-def test_an_export_writes_over_nothing(exported: Path) -> None:
+def test_export_overwrites_nothing(exported: Path) -> None:
     before = {file.name: file.read_bytes() for file in exported.iterdir()}
     assert set(before) == {KEY, TAR}
     assert archive("export", "--out", str(exported)) == BY_FAMILY["refused"]
@@ -120,12 +120,12 @@ def test_an_export_writes_over_nothing(exported: Path) -> None:
     ("name", "count", "said"),
     [("people", 1, "1 person"), ("traces", 1, "1 trace"), ("traces", 2, "2 traces")],
 )
-def test_one_is_one(name: str, count: int, said: str) -> None:
+def test_counts_of_one_are_singular(name: str, count: int, said: str) -> None:
     assert counted(name, count) == said
 
 
 @pytest.mark.usefixtures("exported")
-def test_of_a_case_of_somebody_under_18_it_says_what_stayed_and_what_stays_away(
+def test_export_and_import_report_what_is_left_out_of_cases_under_18(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

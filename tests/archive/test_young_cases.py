@@ -42,7 +42,7 @@ def files(room: Room) -> set[BlobId]:
     return {BlobId(blob) for blob in room.vault._files}
 
 
-def test_its_pictures_stay_and_what_was_said_travels(room: Room) -> None:
+def test_cases_under_18_export_words_but_no_pictures(room: Room) -> None:
     case, anew = young(kept(room), room), Room()
     statement, picture = case.evidence
     written = write_archive(io.BytesIO(), room.device, nobody_watches)
@@ -58,14 +58,14 @@ def test_its_pictures_stay_and_what_was_said_travels(room: Room) -> None:
         add_file(anew.opens().name, PICTURE, "a screenshot", anew.device)
 
 
-def test_all_files_of_other_cases_travel(room: Room) -> None:
+def test_all_files_of_adult_cases_are_exported(room: Room) -> None:
     anew = Room()
     kept(room)
     assert imported(exported(room.device), anew.device).erased_cases == ()
     assert files(anew) == files(room)
 
 
-def test_pictures_of_an_older_versions_archive_are_passed_over(
+def test_pictures_of_cases_under_18_are_skipped_on_import(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that took every file of a case along."""
@@ -81,7 +81,7 @@ def test_pictures_of_an_older_versions_archive_are_passed_over(
     assert files(anew) == {case.evidence[0].blob}
 
 
-def test_what_was_erased_does_not_come_back_from_an_archive_made_before(room: Room) -> None:
+def test_erased_case_under_18_is_not_restored_by_an_older_archive(room: Room) -> None:
     case = kept(room)
     before = exported(room.device)
     young(case, room)
@@ -95,7 +95,7 @@ def test_what_was_erased_does_not_come_back_from_an_archive_made_before(room: Ro
     assert record == b""
 
 
-def test_an_erased_case_of_adults_comes_back(room: Room) -> None:
+def test_erased_adult_case_is_restored(room: Room) -> None:
     """It may have been erased by mistake; what was erased, an archive still has."""
     case = kept(room)
     tar = exported(room.device)

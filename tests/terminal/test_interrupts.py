@@ -29,7 +29,7 @@ def test_an_interrupt_is_raised_at_once_where_it_can_be() -> None:
         signal.raise_signal(signal.SIGINT)
 
 
-def test_what_undoes_is_left_alone_by_a_second_one() -> None:
+def test_second_interrupt_does_not_stop_the_undoing() -> None:
     undone = []
     with checked_interrupts(once=True) as check:
         try:
@@ -42,14 +42,14 @@ def test_what_undoes_is_left_alone_by_a_second_one() -> None:
     assert undone == ["whole"]
 
 
-def test_what_was_there_before_is_there_again() -> None:
+def test_previous_handler_is_restored() -> None:
     before = signal.getsignal(signal.SIGINT)
     with checked_interrupts():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_another_thread_is_left_alone() -> None:
+def test_other_threads_are_not_interrupted() -> None:
     before = signal.getsignal(signal.SIGINT)
     seen = []
 

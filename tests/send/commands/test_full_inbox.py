@@ -134,9 +134,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return read
 
 
-def test_each_message_costs_a_few_reads_whatever_else_is_there(
-    street: Street, reads: list[str]
-) -> None:
+def test_inbox_reads_per_message_are_constant(street: Street, reads: list[str]) -> None:
     """Nor do they grow with the people that it went to."""
     counts, shown = list[int](), list[Any]()
     for _ in range(3):
@@ -151,9 +149,7 @@ def test_each_message_costs_a_few_reads_whatever_else_is_there(
     assert max(more) <= 6 * 30, more
 
 
-def test_of_what_was_sent_each_message_costs_a_few_reads_too(
-    street: Street, reads: list[str]
-) -> None:
+def test_sent_reads_per_message_are_constant(street: Street, reads: list[str]) -> None:
     counts = list[int]()
     for _ in range(3):
         grow_sent(street, 30)
@@ -170,7 +166,7 @@ def names_in(said: str) -> list[str]:
     return [line.split()[0] for line in said.splitlines() if "-" in line.split(" ")[0]]
 
 
-def test_people_see_what_waits_and_the_newest_and_scripts_see_all(street: Street) -> None:
+def test_inbox_shows_people_waiting_and_newest_and_scripts_all(street: Street) -> None:
     waits = street.does("ana", "send", "--text", "see?", "--to", "ben", "--confirm", "ben")
     street.does("ben", "inbox")
     grow(street, 40)
@@ -191,7 +187,7 @@ def test_people_see_what_waits_and_the_newest_and_scripts_see_all(street: Street
     assert street.types("ben", "inbox", "--last", "0").status == USAGE
 
 
-def test_of_what_was_sent_they_do_too(street: Street) -> None:
+def test_sent_shows_people_waiting_and_newest_and_scripts_all(street: Street) -> None:
     first = street.does("ana", "sent")["messages"][0]["message"]
     waits = street.does("ana", "send", "--text", "see?", "--to", "ben", "--confirm", "ben")
     grow_sent(street, 40)
@@ -206,7 +202,7 @@ def test_of_what_was_sent_they_do_too(street: Street) -> None:
     assert street.types("ana", "sent", "--last", "3", "--all").status == USAGE
 
 
-def test_who_sent_it_can_be_asked_for_by_the_names_of_people_and_circles(street: Street) -> None:
+def test_inbox_is_filtered_by_people_and_circles(street: Street) -> None:
     street.settles("caro")
     street.adds("caro", "ben")
     hers = street.does("caro", "send", "--text", "hi", "--to", "ben", "--confirm", "ben")
@@ -232,7 +228,7 @@ def test_who_sent_it_can_be_asked_for_by_the_names_of_people_and_circles(street:
     assert "5 older: entrenous inbox --from caro --all" in said.splitlines()
 
 
-def test_whom_it_went_to_can_be_asked_for_too(street: Street) -> None:
+def test_sent_is_filtered_by_people_and_circles(street: Street) -> None:
     street.settles("caro")
     street.adds("ana", "caro")
     both = ("--to", "ben", "--to", "caro", "--confirm", "ben", "--confirm", "caro")

@@ -9,7 +9,7 @@ from tests.send.commands.test_letters import Street
 pytestmark = pytest.mark.slow
 
 
-def test_a_circle_is_made_sent_to_and_let_go(street: Street) -> None:
+def test_circle_is_created_used_and_deleted(street: Street) -> None:
     made = street.does("ana", "circle", "add", "family", "--person", "ben")
     assert made == {"schema": "entrenous/circle/1", "name": "family", "people": ["ben"]}
     sending = ("send", "beach.jpg", "--to", "family")
@@ -30,7 +30,7 @@ def test_a_circle_is_made_sent_to_and_let_go(street: Street) -> None:
     assert (unknown.status, "no circle family" in unknown.err) == (4, True)
 
 
-def test_somebody_is_renamed_blocked_and_let_in_again(street: Street) -> None:
+def test_person_is_renamed_blocked_and_unblocked(street: Street) -> None:
     assert street.types("ana", "person", "rename", "ben", "Ben Okri").status == 0
     assert "blocked" in street.types("ana", "person", "block", "ben okri").out
     (shown,) = street.does("ana", "person", "list")["people"]
@@ -50,7 +50,7 @@ def test_somebody_is_renamed_blocked_and_let_in_again(street: Street) -> None:
     assert street.does("ana", "send", "beach.jpg", "--to", "Ben Okri", "--confirm", "Ben")
 
 
-def test_who_is_left_out_of_a_circle_is_named(street: Street) -> None:
+def test_blocked_circle_member_is_named(street: Street) -> None:
     street.settles("caro")
     street.adds("ana", "caro")
     street.does("ana", "circle", "add", "all friends", "--person", "ben", "--person", "caro")
@@ -64,7 +64,7 @@ def test_who_is_left_out_of_a_circle_is_named(street: Street) -> None:
     assert "They are no longer in your circle all friends." in gone.out
 
 
-def test_a_link_says_what_it_is_good_for_and_its_last_use_is_told(
+def test_invite_states_its_limits_and_last_use_is_reported(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = street.types("ben", "invite").out
@@ -84,7 +84,7 @@ def test_a_link_says_what_it_is_good_for_and_its_last_use_is_told(
         assert ("That was the last letter that this link lets in" in added.err) is last
 
 
-def test_a_set_up_that_is_refused_leaves_nothing(street: Street) -> None:
+def test_refused_setup_leaves_nothing(street: Street) -> None:
     setup = ("setup", "--name", "-x", "--offline")
     assert street.types("dora", *setup).status == 3
     assert not (street.folder / "dora").exists()
@@ -94,7 +94,7 @@ def test_a_set_up_that_is_refused_leaves_nothing(street: Street) -> None:
     assert [one.name for one in (street.folder / "dora").iterdir()] == ["mine"]
 
 
-def test_two_compare_seven_pictures(street: Street) -> None:
+def test_two_people_compare_seven_pictures(street: Street) -> None:
     compare = ("person", "verify")
     assert "Asked." in street.types("ana", *compare, "ben", "--sas").out
     assert "Answered." in street.types("ben", *compare, "ana", "--sas").out
@@ -112,7 +112,7 @@ def test_two_compare_seven_pictures(street: Street) -> None:
     assert (nothing.status, "nothing to compare with ana" in nothing.err) == (4, True)
 
 
-def test_an_invite_as_a_picture_and_on_the_terminal(street: Street) -> None:
+def test_invite_is_shown_as_qr_picture_and_text(street: Street) -> None:
     link = street.does("ana", "invite", "--qr", "invite.png")["link"]
     picture = cv2.imread(str(street.folder / "invite.png"), cv2.IMREAD_GRAYSCALE)
     assert picture is not None
@@ -150,7 +150,7 @@ def test_a_stranger_who_used_the_link_first_is_told_of_and_so_is_who_came_after(
     assert (stopped.status, "dora's keys are unknown" in stopped.err) == (3, True)
 
 
-def test_two_compare_face_to_face(street: Street) -> None:
+def test_two_people_compare_face_to_face(street: Street) -> None:
     """Each shows a code and photographs the other's; here the photo is the picture itself."""
     assert street.types("ana", "person", "verify", "ben", "--qr", "anas.png").status == 0
     assert street.types("ben", "person", "verify", "ana", "--qr", "bens.png").status == 0

@@ -132,7 +132,7 @@ def town(
             yield town
 
 
-def test_a_silent_relay_costs_one_wait_and_keeps_no_other_copy(town: Town) -> None:
+def test_unreachable_relay_delays_recall_once_and_blocks_no_other_copy(town: Town) -> None:
     name = town.sends_to_all()
     assert town.there is not None
     town.there.silent = True
@@ -154,7 +154,7 @@ def test_a_silent_relay_costs_one_wait_and_keeps_no_other_copy(town: Town) -> No
     assert town.shares() == 0
 
 
-def test_copies_are_told_by_the_names_that_people_have_now(town: Town) -> None:
+def test_recall_lists_current_names(town: Town) -> None:
     name = town.sends_to_all()
     town.types("ana", "person", "rename", "ben", "benjamin")
     town.types("ana", "person", "rename", "caro", "ben")

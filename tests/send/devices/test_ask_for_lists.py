@@ -81,7 +81,7 @@ def test_a_card_of_his_second_self_stops_no_fetch(three: Room) -> None:
     assert asked_in_vain(ben, ana) == 2
 
 
-def test_the_relay_of_somebody_blocked_is_asked_only_once_they_are_not(three: Room) -> None:
+def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Room) -> None:
     """Cleo's message to both names a newer list of Ben's, whose relay would tell him of a call."""
     ana, ben, cleo = three["ana"], three["ben"], three["cleo"]
     fetch_messages(ana.device)

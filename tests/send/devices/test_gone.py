@@ -15,7 +15,7 @@ from tests.village.households import catch_up, links
 from tests.village.malicious_relay import failing
 
 
-def test_a_copy_that_waits_for_a_lost_device_does_not_leave() -> None:
+def test_queued_copy_for_a_lost_device_is_not_sent() -> None:
     """Nobody deleted its mailbox yet, so its thief would open it. It was tried, and no answer came,
     so nobody says that it was refused.
     """

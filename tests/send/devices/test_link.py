@@ -110,7 +110,7 @@ def both(old: Device, new: Device) -> tuple[OldSide, NewSide]:
     return look_old(here, old), there
 
 
-def test_both_show_the_same_and_the_new_device_is_on_the_list(ana: Person, phone: Person) -> None:
+def test_both_devices_show_the_same_and_the_new_one_is_listed(ana: Person, phone: Person) -> None:
     link(ana.device, phone.device, "phone")
     assert devices_of(ana) == devices_of(phone) == 2
     assert who_am_i(phone.device).person == who_am_i(ana.device).person
@@ -118,12 +118,12 @@ def test_both_show_the_same_and_the_new_device_is_on_the_list(ana: Person, phone
     assert who_am_i(phone.device).home.mailbox != who_am_i(ana.device).home.mailbox
 
 
-def test_what_was_cut_short_is_not_called_a_device_without_a_relay(phone: Person) -> None:
+def test_interrupted_linking_is_not_called_a_device_without_a_relay(phone: Person) -> None:
     with pytest.raises(NobodysDevice, match="cut short"):
         who_am_i(phone.device)
 
 
-def test_nothing_to_look_at_changes_nothing(ana: Person, phone: Person) -> None:
+def test_no_message_changes_no_state(ana: Person, phone: Person) -> None:
     here = offer_link(None, ana.device)
     assert look_old(here, ana.device) == here
     there = ask_to_link(here.code, None, phone.device)
@@ -254,7 +254,7 @@ def test_who_says_no_on_the_new_device_first_keeps_the_list_as_it_is(
     assert devices_of(ana) == 1
 
 
-def test_a_new_device_that_stops_is_not_waited_for(ana: Person, phone: Person) -> None:
+def test_old_device_does_not_wait_for_a_stopped_new_one(ana: Person, phone: Person) -> None:
     here = offer_link(None, ana.device)
     there = ask_to_link(here.code, None, phone.device)
     here = look_old(here, ana.device)
@@ -264,7 +264,9 @@ def test_a_new_device_that_stops_is_not_waited_for(ana: Person, phone: Person) -
 
 
 @pytest.mark.parametrize("said", ["yes", "nothing"])
-def test_an_old_device_that_ends_is_not_waited_for(ana: Person, phone: Person, said: str) -> None:
+def test_new_device_does_not_wait_for_an_ended_old_one(
+    ana: Person, phone: Person, said: str
+) -> None:
     here, there = both(ana.device, phone.device)
     there = same_here(there) if said == "yes" else there
     with pytest.raises(LinkDiffers):
@@ -274,9 +276,7 @@ def test_an_old_device_that_ends_is_not_waited_for(ana: Person, phone: Person, s
     assert is_empty(phone)
 
 
-def test_a_list_is_not_signed_while_it_cannot_be_known_whether_it_ended(
-    ana: Person, phone: Person
-) -> None:
+def test_list_is_not_signed_while_the_relay_is_unreachable(ana: Person, phone: Person) -> None:
     here, _ = both(ana.device, phone.device)
 
     def away(*_: object) -> None:
@@ -414,7 +414,7 @@ def test_a_grant_sent_on_to_another_device_is_refused(
     assert look_new(same_here(there), phone.device).state is LinkState.LINKED
 
 
-def test_nothing_is_taken_before_the_person_said_yes(ana: Person, phone: Person) -> None:
+def test_grant_is_refused_before_the_user_confirms(ana: Person, phone: Person) -> None:
     here, there = both(ana.device, phone.device)
     same_on_both(here, ana.device)
     with pytest.raises(LinkOver):
@@ -422,7 +422,7 @@ def test_nothing_is_taken_before_the_person_said_yes(ana: Person, phone: Person)
     assert is_empty(phone)
 
 
-def test_a_message_that_comes_twice_ends_it(ana: Person, phone: Person) -> None:
+def test_repeated_message_ends_the_linking(ana: Person, phone: Person) -> None:
     here = offer_link(None, ana.device)
     there = ask_to_link(here.code, None, phone.device)
     page = ana.device.courier.waiting(here.box.relay_url, here.box.mailbox, here.box.owner, 0)
@@ -433,7 +433,7 @@ def test_a_message_that_comes_twice_ends_it(ana: Person, phone: Person) -> None:
         look_new(there, phone.device)
 
 
-def test_a_promise_hides_what_is_promised() -> None:
+def test_commitment_hides_its_content() -> None:
     account = new_account()
     keys = (signing_key(account), identity_key(account))
     promises = {link_promise(key, b"offer") for key in keys}
@@ -443,7 +443,7 @@ def test_a_promise_hides_what_is_promised() -> None:
 @pytest.mark.parametrize(
     "code", ["", "entrenous:1:AAAA", "entrenous-link:2:", "entrenous-link:2:AA"]
 )
-def test_what_is_no_code_is_refused(phone: Person, code: str) -> None:
+def test_invalid_link_code_is_refused(phone: Person, code: str) -> None:
     with pytest.raises(BadLinkCode):
         ask_to_link(code, None, phone.device)
 
@@ -458,7 +458,7 @@ def sheet_of(who: Person) -> RecoverySheet:
     )
 
 
-def test_with_the_master_key_on_a_sheet_it_is_asked_for_and_not_handed_on(
+def test_master_key_on_a_sheet_is_required_and_not_passed_on(
     room: Room, ana: Person, phone: Person
 ) -> None:
     sheet, others = sheet_of(ana), sheet_of(room["ben"])

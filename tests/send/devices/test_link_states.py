@@ -56,7 +56,7 @@ def test_only_the_right_order_links(begin: LinkState, events: list[LinkEvent]) -
         assert not in_turn  # once it is granted, nothing but a revocation undoes it
 
 
-def test_every_order_that_is_right_links() -> None:
+def test_every_valid_order_links() -> None:
     for begin, turn in IN_TURN.items():
         state = begin
         for event in turn:

@@ -69,9 +69,7 @@ Add = Callable[[Person, Person], None]
 @pytest.mark.parametrize("add", [his_link, her_link])
 @pytest.mark.parametrize("by", ["ana", "phone"])
 @pytest.mark.parametrize("who", ["she", "he", "nobody"])
-def test_who_is_added_again_is_in_touch_with_both_devices(
-    home: Room, who: str, by: str, add: Add
-) -> None:
+def test_person_added_again_reaches_both_devices(home: Room, who: str, by: str, add: Add) -> None:
     """Whoever forgot the other before, and wherever it was said."""
     if who == "she":
         forget_contact("ben", home["ana"].device)
@@ -86,7 +84,7 @@ def test_who_is_added_again_is_in_touch_with_both_devices(
     assert all_write(home)
 
 
-def test_who_was_forgotten_on_one_and_changed_later_on_the_other_is_known_to_both(
+def test_person_forgotten_then_changed_elsewhere_is_known_to_both(
     home: Room,
 ) -> None:
     forget_contact("ben", home["ana"].device)
@@ -99,7 +97,7 @@ def test_who_was_forgotten_on_one_and_changed_later_on_the_other_is_known_to_bot
     assert in_touch(home["phone"], home["ben"])
 
 
-def test_a_window_that_still_holds_outranks_what_is_lent(home: Room) -> None:
+def test_valid_token_range_outranks_lent_tokens(home: Room) -> None:
     """Another device of ours met him anew, and he had forgotten nobody."""
     phone, ben = home["phone"], home["ben"]
     asked, refused = list[bool](), list[bool]()

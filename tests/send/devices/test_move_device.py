@@ -94,7 +94,7 @@ def test_everybody_writes_to_the_new_relay_from_then_on(town: Room) -> None:
     assert all_is_well(ana, ben, cleo)
 
 
-def test_what_waits_at_the_old_relay_opens_and_can_be_taken_back(town: Room) -> None:
+def test_messages_at_the_old_relay_open_and_can_be_recalled(town: Room) -> None:
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
     kept = ben.sends(SMALL, ana).name
     gone = ben.sends(SMALL, ana).name
@@ -112,7 +112,7 @@ def test_what_waits_at_the_old_relay_opens_and_can_be_taken_back(town: Room) -> 
     assert [one.state for one in received_messages(cleo.device)] == [InboxState.TAKEN_BACK]
 
 
-def test_who_has_not_heard_yet_reaches_the_old_mailbox_for_thirty_days(town: Room) -> None:
+def test_uninformed_contacts_reach_the_old_mailbox_for_thirty_days(town: Room) -> None:
     ana, ben = town["ana"], town["ben"]
     before = home_of(ana)
     moves(ana)
@@ -136,7 +136,7 @@ def test_who_has_not_heard_yet_reaches_the_old_mailbox_for_thirty_days(town: Roo
     assert all_is_well(ana, ben)
 
 
-def test_what_was_written_before_waits_for_the_old_relay_and_keeps_its_token(town: Room) -> None:
+def test_queued_letters_go_to_the_old_relay_with_their_tokens(town: Room) -> None:
     ana, cleo = town["ana"], town["cleo"]
     town.silence(HERE)
     with pytest.raises(WaitsInOutbox):
@@ -155,7 +155,7 @@ def test_what_was_written_before_waits_for_the_old_relay_and_keeps_its_token(tow
     assert all_is_well(ana, cleo)
 
 
-def test_an_old_relay_that_lies_holds_nobody_back(town: Room) -> None:
+def test_lying_old_relay_delays_nobody(town: Room) -> None:
     """It shows the old card to whoever asks, and says that nothing has come."""
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
     shown = ana.device.courier.card(*ana.home)
@@ -181,7 +181,7 @@ def test_an_old_relay_that_lies_holds_nobody_back(town: Room) -> None:
     assert all_is_well(ana, ben, cleo)
 
 
-def test_a_link_from_before_leads_through_the_old_relay(town: Room) -> None:
+def test_earlier_link_works_through_the_old_relay(town: Room) -> None:
     ana, dora = town["ana"], town.settles("dora", THERE)
     link = make_invite(ana.device)
     moves(ana)
@@ -195,7 +195,7 @@ def test_a_link_from_before_leads_through_the_old_relay(town: Room) -> None:
     assert ana.opens_newest().files
 
 
-def test_who_blocked_her_while_she_moved_and_lets_her_in_again_in_time_is_told(town: Room) -> None:
+def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Room) -> None:
     """Her hello showed a token that was taken back; his comes to the mailbox that she left."""
     ana, ben = town["ana"], town["ben"]
     block_contact("ana", ben.device)
@@ -216,7 +216,7 @@ def test_who_blocked_her_while_she_moved_and_lets_her_in_again_in_time_is_told(t
     assert [one.lists for one in take_changes(ben.device)] == []
 
 
-def test_who_was_not_told_is_told_again_once_a_day_while_she_writes(town: Room) -> None:
+def test_uninformed_contact_is_told_again_once_a_day(town: Room) -> None:
     """A letter of hers may have been on its way while that which told her was."""
     ana, cleo = town["ana"], town["cleo"]
     with ana.courier.playing(post=failing(WrongToken())):
@@ -235,7 +235,7 @@ def test_who_was_not_told_is_told_again_once_a_day_while_she_writes(town: Room) 
     assert contact_named("ana", cleo.device).person.relay_url == THERE
 
 
-def test_a_hello_that_had_not_left_is_said_again_with_its_invite(town: Room) -> None:
+def test_queued_hello_is_repeated_with_its_invite(town: Room) -> None:
     ana, dora = town["ana"], town.settles("dora", THERE)
     link = make_invite(dora.device)
     silent = failing(RelayUnreachable(relay=THERE))
@@ -249,7 +249,7 @@ def test_a_hello_that_had_not_left_is_said_again_with_its_invite(town: Room) -> 
     assert all_is_well(ana, dora)
 
 
-def test_nothing_of_the_old_tokens_is_told_to_the_new_relay(town: Room) -> None:
+def test_old_tokens_are_not_registered_at_the_new_relay(town: Room) -> None:
     ana, cleo = town["ana"], town["cleo"]
     old = dict(issued_ranges(ana.device))
     told = list[TokenBatch]()
@@ -278,7 +278,7 @@ def _locks(seed: Secret, first: int, until: int) -> set[bytes]:
     return {lock_of(send_token(seed, index)) for index in range(first, until)}
 
 
-def test_a_window_that_comes_late_by_the_old_mailbox_is_over(town: Room) -> None:
+def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
     """Cleo replaced her window twice: Ana hears of the second one first."""
     ana, cleo = town["ana"], town["cleo"]
     peer = peer_key(ana.id, who_am_i(ana.device).key.device)
@@ -302,7 +302,7 @@ def test_a_window_that_comes_late_by_the_old_mailbox_is_over(town: Room) -> None
     assert all_is_well(ana, cleo)
 
 
-def test_a_new_relay_that_is_silent_changes_nothing(town: Room) -> None:
+def test_unreachable_new_relay_changes_nothing(town: Room) -> None:
     ana, ben = town["ana"], town["ben"]
     before = home_of(ana), who_am_i(ana.device).person
     town.silence(THERE)
@@ -331,7 +331,7 @@ def test_moving_there_and_back_again(town: Room) -> None:
     assert all_is_well(ana, ben, cleo)
 
 
-def test_what_is_no_move(town: Room) -> None:
+def test_invalid_moves_are_refused(town: Room) -> None:
     ana = town["ana"]
     with pytest.raises(AlreadyThere):
         move_device(f"{HERE}/", None, ana.device)
@@ -345,7 +345,7 @@ def test_what_is_no_move(town: Room) -> None:
     assert move_device(THERE, None, ana.device).before == HERE  # once more says the same
 
 
-def test_a_relay_that_is_gone_for_good_is_left_by_the_sheet(town: Room) -> None:
+def test_sheet_moves_away_from_a_vanished_relay(town: Room) -> None:
     """The vault was opened without it, so this state is confirmed by the new relay."""
     ana, cleo = town["ana"], town["cleo"]
     sheet = sheet_of(ana)
@@ -360,7 +360,7 @@ def test_a_relay_that_is_gone_for_good_is_left_by_the_sheet(town: Room) -> None:
     assert ana.opens_newest().files
 
 
-def test_a_silent_old_relay_is_asked_once_an_hour(town: Room) -> None:
+def test_unreachable_old_relay_is_asked_once_an_hour(town: Room) -> None:
     ana = town["ana"]
     moves(ana)
     lock_followed(ana.device)
@@ -408,7 +408,7 @@ def test_no_copy_from_before_goes_on_at_the_old_relay(town: Room) -> None:
             )
 
 
-def test_the_old_mailbox_stays_while_the_vault_opens_by_it(town: Room) -> None:
+def test_old_mailbox_is_kept_while_the_vault_unlocks_through_it(town: Room) -> None:
     ana = town["ana"]
     old = home_of(ana)
     move_device(THERE, None, ana.device)
@@ -421,7 +421,7 @@ def test_the_old_mailbox_stays_while_the_vault_opens_by_it(town: Room) -> None:
         ana.device.courier.waiting(HERE, old.mailbox, old.owner, 0)
 
 
-def test_the_lock_at_the_new_relay_is_the_one_to_follow(town: Room) -> None:
+def test_vault_lock_moves_to_the_new_relay(town: Room) -> None:
     ana = town["ana"]
     move_device(THERE, None, ana.device)
     lock = lock_to_follow(ana.device)

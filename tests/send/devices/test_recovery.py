@@ -39,7 +39,7 @@ def test_a_sheet_that_is_written_after_a_loss_shuts_the_device() -> None:
         fetch_messages(ana.device)
 
 
-def test_no_sheet_joins_the_new_relay_with_the_lock_of_the_old_one(ana: Person) -> None:
+def test_sheet_never_mixes_the_new_relay_with_the_old_lock(ana: Person) -> None:
     move_device(THERE, None, ana.device)
     with pytest.raises(LockNotMovedYet):
         sheet_of(OUTPUT, None, ana.device)

@@ -183,7 +183,7 @@ def test_without_scripts_it_is_shown_all_the_same(
     assert "used up" in street.types("ben", "inbox").out
 
 
-def test_the_search_finds_what_is_written_out(street: Street) -> None:
+def test_leftover_search_finds_exported_files(street: Street) -> None:
     """Else the tests above would find nothing, whatever is there."""
     name = once(street, "--allow-export")
     assert left(street.folder, Path(tempfile.gettempdir())) == []
@@ -215,7 +215,7 @@ def test_the_relay_is_not_asked_before_show_is_pressed(street: Street) -> None:
     assert (said.status, asked) == (3, [name])
 
 
-def test_who_never_presses_show_has_opened_nothing(street: Street) -> None:
+def test_message_stays_unopened_without_pressing_show(street: Street) -> None:
     name = once(street)
 
     def leaves(address: str) -> None:
@@ -228,7 +228,7 @@ def test_who_never_presses_show_has_opened_nothing(street: Street) -> None:
     assert "waiting, opens once" in street.types("ben", "inbox").out
 
 
-def test_what_did_not_load_may_be_looked_at_again(
+def test_view_that_did_not_load_may_be_repeated(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(view_once, "_LOAD_S", 0.1)
@@ -282,7 +282,7 @@ def test_strangers_get_nothing_from_the_address(street: Street) -> None:
         late.connect(("127.0.0.1", urlsplit(address[0]).port))
 
 
-def test_a_file_that_no_sender_of_ours_makes_is_not_shown(street: Street) -> None:
+def test_unsupported_file_is_not_shown(street: Street) -> None:
     name = seals(street, [("image/jpeg", b"\xff\xd8\xff\xe0" + SHELL + HTML)], "--once")
 
     def looks(address: str) -> None:
@@ -308,7 +308,7 @@ def test_nothing_is_written_that_was_not_allowed(street: Street, typed: tuple[st
     assert "waiting, opens once" in street.types("ben", "inbox").out
 
 
-def test_what_is_allowed_is_said_to_go_with_once(street: Street) -> None:
+def test_allow_export_without_once_is_refused(street: Street) -> None:
     assert street.types("ana", "send", "--text", "x", *TO_BEN, "--allow-export").status == 2
 
 

@@ -62,7 +62,7 @@ def test_one_protocol_in_common_is_enough(friends: Room, said: Speaks) -> None:
     assert friends["ben"].received() == 1
 
 
-def test_a_reaction_passes_over_who_could_not_read_it(friends: Room) -> None:
+def test_reaction_skips_contacts_without_a_common_protocol(friends: Room) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     ana.adds(caro)
     both = ana.sends(SMALL, ben, caro).name

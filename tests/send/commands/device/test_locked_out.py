@@ -32,7 +32,7 @@ def another_device(town: Town) -> None:
     town.types("ben", "device", "recovery", "--out", str(town.folder / "bens.txt"))
 
 
-def test_who_is_locked_out_reads_what_to_do_also_if_it_was_somebody_else(town: Town) -> None:
+def test_lockout_message_explains_what_to_do(town: Town) -> None:
     said = guess(town, "ana")
     assert "entrenous device unlock --recovery FILE" in said
     assert "If those tries were not yours" in said
@@ -52,7 +52,7 @@ def test_guesses_that_locked_a_device_are_told_once_it_opens(town: Town) -> None
     assert "tries" not in town.types("ana", "sent")
 
 
-def test_the_sheet_of_another_device_frees_nothing_and_says_so(town: Town) -> None:
+def test_another_devices_sheet_unlocks_nothing(town: Town) -> None:
     another_device(town)
     guess(town, "ana")
     for shut in (False, True):
@@ -71,7 +71,7 @@ def test_the_relay_is_not_asked_about_another_device(town: Town) -> None:
     assert "Ten wrong passphrases" in guess(town, "ben", 1)
 
 
-def test_a_sheet_that_was_replaced_frees_nothing_and_says_so(town: Town) -> None:
+def test_replaced_sheet_unlocks_nothing(town: Town) -> None:
     """As when another device of hers was lost since."""
     town.replaces_close_token("ana")
     guess(town, "ana")
@@ -80,7 +80,7 @@ def test_a_sheet_that_was_replaced_frees_nothing_and_says_so(town: Town) -> None
     assert "invite" not in said
 
 
-def test_where_no_device_is_a_sheet_frees_its_own_or_tells_that_it_is_gone(town: Town) -> None:
+def test_sheet_without_a_local_device_unlocks_its_own_or_reports_it_gone(town: Town) -> None:
     guess(town, "ana")
     freed = town.nowhere(*unlock(town)[1:])
     assert "for the device that this sheet was written on" in freed
