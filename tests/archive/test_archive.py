@@ -1,6 +1,6 @@
-"""What an archive takes along, what it leaves, and what a device makes of one.
+"""What an archive holds, what it leaves out, and what a device imports from one.
 
-All tests look at one evening, whose archive was made once; none changes what that archive holds.
+All tests share one evening, whose archive is made once; none changes what that archive holds.
 """
 
 import io
@@ -71,7 +71,7 @@ from tests.village.world import WoundClock
 
 @dataclass(frozen=True)
 class Told:
-    """Ana sent to Ben and marked for others; of Ben's messages she opened one for good and one that
+    """Ana sent to Ben and marked for others. Of Ben's messages she opened one for good and one that
     may be opened twice, lost one that he took back, and one waits. She has a circle.
     """
 
@@ -113,7 +113,9 @@ def told() -> Told:
 
 
 def secrets_of(device: Device) -> Iterator[bytes]:
-    """What would let somebody pose as a device's owner, or read what is on its way."""
+    """Return the secrets that would let somebody pose as the device's owner, or read queued
+    messages.
+    """
     identity = load_record(Identity, SELF, IDENTITY, device.vault)
     assert identity is not None
     assert identity.home is not None
@@ -147,7 +149,7 @@ def test_import_restores_everything_on_a_new_device(told: Told) -> None:
 
 
 def test_import_into_a_vault_on_disk_restores_the_files(told: Told, tmp_path: Path) -> None:
-    """Where what is sealed already and what is not lie in files of different kinds."""
+    """Encrypted and plain files are stored in different ways."""
     with closing(SqlcipherVault(tmp_path, Secret(bytes(32)))) as vault:
         anew = replace(told.anew, vault=vault, ledger=VaultLedger(vault))
         imported(told.tar, anew)
@@ -173,7 +175,7 @@ def test_archive_holds_no_identity_keys(told: Told) -> None:
     assert len(every) > 6
     assert [secret for secret in every if secret in told.tar] == []
     withdraws = [copy.withdraw_token for one in sent_messages(told.ana) for copy in one.copies]
-    assert withdraws[0].reveal() in told.tar  # what it does hold is found so
+    assert withdraws[0].reveal() in told.tar  # the same search finds what the archive does hold
 
 
 def test_unopened_messages_are_not_archived(told: Told) -> None:
@@ -238,9 +240,12 @@ def test_imported_people_keep_their_keys_and_need_a_new_link(told: Told) -> None
     was = contact_named("ben", new.device)
     new.adds(ben)
     now = contact_named("ben", new.device)
-    assert (now.since, now.person) == (was.since, was.person)  # he is known, and not added anew
+    assert (now.since, now.person) == (
+        was.since,
+        was.person,
+    )  # he is known already, and not added again
     name = new.sends(SMALL, ben).name
-    fetch_messages(ben.device)  # to him other tests have given messages of the same second
+    fetch_messages(ben.device)  # other tests have given him messages in the same second
     assert open_message(name, ben.device).files
 
 
@@ -319,7 +324,7 @@ def test_tampered_archive_changes_nothing(told: Told) -> None:
             refused += 1
             assert everything(anew) == before, at
         else:
-            assert everything(anew) == whole, at  # it was in the zeros between two files
+            assert everything(anew) == whole, at  # the change was in the padding between two files
     assert refused > len(places) * 0.8
 
 
@@ -336,7 +341,7 @@ def test_incomplete_archive_is_refused(told: Told) -> None:
 
 
 def test_import_overwrites_no_local_file(told: Told) -> None:
-    """A stranger's archive that names a file of ours gets nothing written under that name."""
+    """A stranger's archive that names a file of ours writes nothing under that name."""
     anew = told.anew
     blob = next(iter(told.ana.ledger.messages())).pictures[0].original
     assert isinstance(anew.vault, MemoryVault)
@@ -357,14 +362,14 @@ def test_export_refuses_what_could_not_be_imported(
 
 
 def _changed(told: Told) -> Device:
-    """Ana's device, as somebody would change it who makes an archive for others."""
+    """Return Ana's device as changed by somebody who makes a malicious archive."""
     anew = told.anew
     imported(told.tar, anew)
     return anew
 
 
 def test_invalid_names_are_replaced_on_import(told: Told) -> None:
-    """Files are called after messages, and names are shown: both are others' to choose here."""
+    """File names come from message names, and names are displayed: others choose both here."""
     evil, anew = _changed(told), told.anew
     received = find_received(told.kept, evil)
     key = inbox_key(received.sender, received.id)
@@ -417,7 +422,7 @@ def test_archive_tables_match_other_verbs_table_names() -> None:
 
 
 def test_later_archive_adds_what_the_earlier_one_lacked() -> None:
-    """What takes a copy back is in none that was made before the copy left."""
+    """An archive made before a copy left lacks what takes the copy back."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben", THERE)
     ana.adds(ben)

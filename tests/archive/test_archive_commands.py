@@ -22,7 +22,7 @@ WORDS, ARCHIVES = "four or five unrelated words", "words of the archive"
 
 
 def home(folder: Path, name: str, patch: pytest.MonkeyPatch) -> None:
-    """From here on, commands are another device's."""
+    """Set ENTRENOUS_HOME; the commands that follow use another device."""
     patch.setenv("ENTRENOUS_HOME", str(folder / name))
     patch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
     if not (folder / name).exists():
@@ -30,7 +30,7 @@ def home(folder: Path, name: str, patch: pytest.MonkeyPatch) -> None:
 
 
 def archive(*arguments: str, words: str = ARCHIVES) -> int:
-    """One command, with its passphrase on a pipe."""
+    """Run one archive command, with its passphrase on a pipe."""
     source, sink = os.pipe()
     os.write(sink, words.encode() + b"\n")
     os.close(sink)
@@ -42,7 +42,7 @@ def archive(*arguments: str, words: str = ARCHIVES) -> int:
 
 @pytest.fixture
 def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The archive of a device that marked a picture; its key is cheap to try passphrases on."""
+    """Export a device that marked a picture, with a cheap key derivation."""
     monkeypatch.setattr("entrenous.archive.archive_format.PRICE", 1)
     home(tmp_path, "ana", monkeypatch)
     (tmp_path / "beach.jpg").write_bytes(photo(width_px=160))
@@ -73,7 +73,9 @@ def test_export_and_import_between_two_homes(
 def test_crash_during_import_leaves_the_vault_unchanged(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk fills while the last file comes; what was written of it has no row, and goes."""
+    """The disk fills while the last file is written; the partial file has no record, and is
+    removed.
+    """
     home(tmp_path, "anew", monkeypatch)
     files = tmp_path / "anew" / "files"
     real = SqlcipherVault.keep_as

@@ -1,5 +1,5 @@
-"""An archive between verbs: what was sent is traced, and cases hold, on another device; and a
-device that dies while it takes one in is as it was.
+"""Archives across verbs: sent pictures are traced and cases verify on another device, and a device
+that crashes during an import is unchanged.
 """
 
 import io
@@ -47,12 +47,12 @@ class Home:
 
 
 def opens_all(device: Device) -> Device:
-    """Tests decode in their own process."""
+    """A file checker that decodes in the test's own process."""
     return replace(device, read_clip=read_clip, read_sound=read_sound)
 
 
 def marked(source: bytes, device: Device) -> bytes:
-    """Caro's copy."""
+    """Return Caro's copy."""
     return {file.to: file.data for _, file in mark_file(source, PEOPLE, None, device)}[PEOPLE[1]]
 
 
@@ -121,7 +121,7 @@ def test_more_advanced_case_replaces_its_earlier_state(home: Home) -> None:
     assert verify_case(home.case, behind) == find_case(home.case, ahead)
     assert read_evidence(home.case, 2, "to look", behind) == b"another screenshot"
     before = everything(behind)
-    assert imported(home.tar, behind).nothing  # what is here is further on
+    assert imported(home.tar, behind).nothing  # the local case is more advanced
     assert everything(behind) == before
 
 

@@ -120,7 +120,7 @@ def test_identity_files_match_the_age_format() -> None:
 
 
 def cheaply(text: bytes, words: bytes) -> bytes:
-    """As ours, at the lowest price."""
+    """Encrypt like production, at the lowest cost."""
     return seal_under(Secret(words), text, bytes(range(48)), price=1)
 
 

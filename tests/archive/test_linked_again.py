@@ -1,4 +1,4 @@
-"""What lies on one device alone comes along when it is revoked and linked anew."""
+"""What is on one device alone is kept by an archive when the device is revoked and linked again."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The tar and the index of an archive: ours are read by tar, and tar's by ours."""
+"""The tar and the index of an archive: tarfile reads ours, and we read tarfile's."""
 
 import io
 import tarfile

@@ -1,4 +1,4 @@
-"""How every command ends and speaks: statuses, one JSON object, secrets that stay secret."""
+"""How commands end and answer: exit statuses, one JSON object, secrets that stay secret."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def device(home: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 
 @pytest.fixture
 def pipe() -> Iterator[Callable[[str], str]]:
-    """File descriptors that a passphrase can be read from."""
+    """Make file descriptors from which a passphrase can be read."""
     opened: list[int] = []
 
     def with_words(words: str) -> str:

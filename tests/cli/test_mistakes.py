@@ -1,6 +1,5 @@
-"""Ordinary mistakes with folders and addresses have a name, a reason and a way on: never status 70.
-
-A relay's and a gate's are here too, because they are served from the same command line.
+"""Common mistakes with folders and addresses get an error with a reason and a next step, never exit
+status 70. Those of the relay and the gate are here too, since the same command line serves them.
 """
 
 from pathlib import Path

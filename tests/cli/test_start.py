@@ -1,4 +1,4 @@
-"""What a command loads before it does anything: everybody waits for it each time."""
+"""What a command imports before it does anything, which everybody waits for each time."""
 
 import subprocess
 import sys
@@ -68,7 +68,7 @@ def test_no_command_imports_decoders_early(command: str) -> None:
 
 
 def loaded_by(*arguments: str) -> set[str]:
-    """Packages that the program has loaded when it ends."""
+    """Return the packages that the program has imported when it ends."""
     told = (
         "import atexit, sys; from entrenous.__main__ import main;"
         "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main()"

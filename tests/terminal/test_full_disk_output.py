@@ -1,4 +1,4 @@
-"""An answer that goes to a full disk: no fault of ours, and never "nothing was done"."""
+"""An answer written to a full disk is not a bug, and never reported as "nothing was done"."""
 
 import os
 import subprocess
@@ -57,7 +57,7 @@ def test_program_exits_with_the_full_disk_status(tmp_path: Path, command: tuple[
         )
     assert (done.returncode, "fault in Entrenous" in done.stderr) == (6, False)
     assert "disk" in done.stderr
-    assert "Exception" not in done.stderr  # nor does the interpreter fail over it as it ends
+    assert "Exception" not in done.stderr  # nor does the interpreter fail at exit
 
 
 @pytest.mark.real

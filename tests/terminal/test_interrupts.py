@@ -1,4 +1,4 @@
-"""Ctrl-C is heeded even when it comes where Python drops it."""
+"""Ctrl-C works even when it comes where Python drops it."""
 
 import signal
 import threading
@@ -9,7 +9,7 @@ from entrenous.terminal.interrupts import checked_interrupts
 
 
 class _Deaf:
-    """Interrupted while it is being thrown away."""
+    """An object whose finalizer is interrupted."""
 
     def __del__(self) -> None:
         signal.raise_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""What commands write and read: new files only, never over somebody's own; files that end."""
+"""Commands write new files only, never over others, and read only files that end."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What stands as ``-`` on the command line comes by standard input, and help says so first."""
+"""Input for ``-`` comes from standard input, and help says so first."""
 
 import getpass
 import io
@@ -18,7 +18,7 @@ CHAT = "the football group, not the large one"
 
 
 class Terminal(io.StringIO):
-    """A keyboard with somebody at it."""
+    """A keyboard with a user."""
 
     def isatty(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""Texts, answers, signs and undoing at the command line."""
+"""Texts, replies, reactions and undoing at the command line."""
 
 import signal
 import threading
@@ -94,13 +94,13 @@ def test_interrupting_the_undo_window_sends_nothing(street: Street) -> None:
 
 
 def _outbox(street: Street) -> list[str]:
-    """Sealed files of a message: its frame and its picture."""
+    """Return the encrypted files of a message: its frame and its picture."""
     files = list((street.folder / "ana" / "files").glob("*.age"))
     return [file.name for file in files] if len(files) >= 2 else []
 
 
 class _Seconds:
-    """Counts what is slept; ``moment`` is a clock beside it, which may be set."""
+    """A sleep counter; ``moment`` is a clock beside it, which may be set."""
 
     def __init__(self, step: timedelta = timedelta(0)) -> None:
         self.slept_s, self.moment, self._step = 0.0, datetime(2026, 11, 25, tzinfo=UTC), step
@@ -135,7 +135,7 @@ def test_undo_window_ignores_clock_changes(hours: int) -> None:
 
 
 def test_undo_window_is_at_most_an_hour() -> None:
-    """The clock was set back between the sealing and this."""
+    """The clock is set back after the message was sealed."""
     seconds = _Seconds()
     assert seconds.wait(seconds.moment + timedelta(days=365))
     assert seconds.slept_s == pytest.approx(3600)

@@ -1,4 +1,4 @@
-"""``entrenous inbox`` and ``sent`` of people who keep what they get and send for years."""
+"""``entrenous inbox`` and ``sent`` with years of stored messages."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -40,7 +40,7 @@ OTHERS = 8  # people who got each message too
 
 @pytest.fixture
 def street(street: Street, monkeypatch: pytest.MonkeyPatch) -> Street:
-    """Where nothing waits to be undone, and Ben has one message, which is opened."""
+    """Ana and Ben, with no undo window; Ben has one message, which is opened."""
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     name = street.does("ana", "send", "--text", "hello", "--to", "ben", "--confirm", "ben")
     street.does("ben", "open", name["message"])
@@ -48,8 +48,8 @@ def street(street: Street, monkeypatch: pytest.MonkeyPatch) -> Street:
 
 
 def grow(street: Street, many: int, *, like: str | None = None) -> None:
-    """Lay so many more messages into Ben's inbox, opened ones like his newest or the one of that
-    name; each answers the one before it, and went to several people whom he does not know.
+    """Add this many opened messages to Ben's inbox, like his newest or the one with that name. Each
+    replies to the one before it, and went to several people that he does not know.
     """
     home = street.folder / "ben"
     opened = open_device(Settings(home=home, pause_s=0), lambda: Secret(WORDS.encode()))
@@ -58,7 +58,7 @@ def grow(street: Street, many: int, *, like: str | None = None) -> None:
 
 
 def grow_sent(street: Street, many: int, *, to: str = "ben") -> None:
-    """As :func:`grow`, in Ana's ledger: as often as that she sent what she sent Ben, opened."""
+    """Add this many messages like the one she sent Ben, opened, to Ana's ledger."""
     home = street.folder / "ana"
     opened = open_device(Settings(home=home, pause_s=0), lambda: Secret(WORDS.encode()))
     with opened as device, device.vault.together():
@@ -111,7 +111,7 @@ def _more(last: Received, many: int) -> Iterator[Received]:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A drawer for each record that any vault gave out, and for each look at its keys."""
+    """Record the table name of each vault read."""
     read = list[str]()
     get, items, keys = SqlcipherVault.get, SqlcipherVault.items, SqlcipherVault.keys
 
@@ -135,7 +135,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_inbox_reads_per_message_are_constant(street: Street, reads: list[str]) -> None:
-    """Nor do they grow with the people that it went to."""
+    """Reads do not grow with the number of recipients either."""
     counts, shown = list[int](), list[Any]()
     for _ in range(3):
         grow(street, 30)
@@ -162,7 +162,7 @@ def test_sent_reads_per_message_are_constant(street: Street, reads: list[str]) -
 
 
 def names_in(said: str) -> list[str]:
-    """Of each message that is listed its name, in the order of the list."""
+    """Return the names of the listed messages, in order."""
     return [line.split()[0] for line in said.splitlines() if "-" in line.split(" ")[0]]
 
 
@@ -221,7 +221,7 @@ def test_inbox_is_filtered_by_people_and_circles(street: Street) -> None:
     street.types("ben", "person", "block", "ana")
     assert of("ana") == of("choir") == [by["ana"]]
     street.types("ben", "person", "forget", "caro")
-    assert of("caro") == [by["caro"]]  # as the list goes on calling her
+    assert of("caro") == [by["caro"]]  # the name that the list still uses
     assert street.types("ben", "inbox", "--from", "ana", "--last", "5").out.startswith(of("ana")[0])
     grow(street, 25, like=hers["message"])
     said = street.types("ben", "inbox", "--from", "caro").out
@@ -242,7 +242,7 @@ def test_sent_is_filtered_by_people_and_circles(street: Street) -> None:
 
     assert to("ben") == [first, second]
     assert to("caro") == [second]
-    assert to("dora") == [marked]  # who is known by that copy alone
+    assert to("dora") == [marked]  # somebody known by that copy alone
     assert to("caro", "dora") == [second, marked]
     street.types("ana", "circle", "add", "our choir", "--person", "caro")
     assert to("our choir") == [second]

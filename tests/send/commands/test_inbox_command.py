@@ -1,4 +1,4 @@
-"""``entrenous inbox`` and ``entrenous open``: what is shown of a message, and what is kept."""
+"""``entrenous inbox`` and ``entrenous open``: what is shown of a message, and what is stored."""
 
 import hashlib
 from pathlib import Path
@@ -18,7 +18,7 @@ ONCE = ("--once", "--allow-export")
 
 @pytest.fixture
 def street(street: Street, monkeypatch: pytest.MonkeyPatch) -> Street:
-    """Where nothing waits to be undone."""
+    """Ana and Ben, with no undo window."""
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     return street
 
@@ -72,7 +72,7 @@ def test_view_once_message_is_exported_once_and_not_kept(street: Street) -> None
 
 @pytest.mark.parametrize("name", ["../7-lunar-otter", "/tmp/x", "a/b"])
 def test_no_file_is_written_outside_the_folder(name: str, tmp_path: Path) -> None:
-    """No message gets such a name; were there one, its files would stay where they are."""
+    """No message gets such a name; if one did, its files would not leave the folder."""
     assert file_path("7-lunar-otter", 1, "image/png", tmp_path) == tmp_path / "7-lunar-otter-1.png"
     with pytest.raises(UnknownMessage):
         file_path(name, 1, "image/png", tmp_path)
@@ -181,7 +181,7 @@ def test_message_can_be_removed_unopened(street: Street) -> None:
 
 
 def test_renamed_sender_is_shown_by_the_current_name(street: Street) -> None:
-    """Two who are called alike are told apart by another name, and then one name is free."""
+    """Two people with one name are told apart by a number, and then one name becomes free."""
     name = street.does("ana", "send", "--text", "hello", *TO_BEN)["message"]
     street.does("ben", "inbox")
     assert street.types("ben", "person", "rename", "ana", "anna").status == 0

@@ -1,5 +1,5 @@
-"""Two people at the command line: what is said when a relay refuses, somebody stops, or a guest
-writes to the screen.
+"""Two people at the command line: what is reported when a relay refuses, somebody stops, or a
+sender writes control characters.
 """
 
 import io
@@ -38,7 +38,7 @@ WORDS = "four or five unrelated words"
 
 
 class SameProcess(CopyChecker):
-    """Checks what was received in the process of the test."""
+    """A file checker that decodes in the test's own process."""
 
     def check(self, media_type: str, size: int, fill: Callable[[BinaryIO], None]) -> None:
         file = io.BytesIO()
@@ -50,7 +50,7 @@ class SameProcess(CopyChecker):
 
 @dataclass
 class Said:
-    """What a command answered."""
+    """The output of a command."""
 
     status: int
     out: str
@@ -122,7 +122,7 @@ SEND = ("send", "beach.jpg", "--to", "ben", "--confirm", "ben")
 
 @pytest.mark.parametrize("error", [NotUnderstood(), TooMany(retry_after_s=9)], ids=type)
 def test_refusal_by_another_relay_is_only_a_hint(street: Street, error: Exception) -> None:
-    """Something to Caro waits because of her relay; Ana writes to Ben, and reads on."""
+    """Something for Caro waits because of her relay; Ana writes to Ben, and reads on."""
 
     def at_caros(honest: Honest, url: str, *arguments: Any) -> Any:
         if url == THERE:
@@ -184,7 +184,7 @@ def test_interrupted_send_sends_nothing_later(street: Street) -> None:
         }
     ]
     assert f"Take it back with: entrenous recall {message['message']}" in said.err
-    assert street.does("ben", "inbox")["messages"] == []  # looking at "sent" has sent nothing
+    assert street.does("ben", "inbox")["messages"] == []  # listing "sent" has sent nothing
 
 
 def test_undo_reports_that_nothing_was_sent(street: Street) -> None:

@@ -154,7 +154,7 @@ def test_mark_failure_without_copies_records_nothing(
 
 @pytest.mark.real
 def test_an_interruption_leaves_what_is_there_traceable(shell: Shell, tmp_path: Path) -> None:
-    """Ctrl-C: every file is whole and recorded, nothing else is, and it can be begun anew."""
+    """After Ctrl-C every file is whole and recorded, nothing else is, and it can be repeated."""
     (tmp_path / "many.txt").write_text("\n".join(f"person {number}" for number in range(5000)))
     out = tmp_path / "out"
     arguments = ("mark", str(tmp_path / "beach.jpg"), "--out", str(out))

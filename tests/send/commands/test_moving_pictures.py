@@ -1,4 +1,4 @@
-"""Of a picture that moves only the first is sent, and that is said before it goes."""
+"""Only the first frame of an animated picture is sent, and that is reported before it goes."""
 
 import json
 
@@ -15,7 +15,7 @@ TOLD = "anim.gif moves; only its first picture is sent. To send it moving, save 
 
 @pytest.fixture
 def street(street: Street) -> Street:
-    """And a GIF of two pictures."""
+    """The street, with a GIF of two frames."""
     with Image.open(street.folder / "beach.jpg") as beach:
         turned = beach.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         beach.save(street.folder / "anim.gif", save_all=True, append_images=[turned])

@@ -1,4 +1,4 @@
-"""A file that is refused is called by its name, and nothing is denied that was not looked for."""
+"""Errors name the refused file, and claim nothing that was not checked."""
 
 import pytest
 
@@ -20,7 +20,7 @@ DAMAGED = {
 
 @pytest.fixture
 def street(street: Street) -> Street:
-    """And a folder of files."""
+    """The street, with a folder of files."""
     (street.folder / "in").mkdir()
     beach = (street.folder / "beach.jpg").read_bytes()
     files = {**NOTHING, **DAMAGED, "cut.jpg": beach[: len(beach) // 2], "empty.jpg": b""}
@@ -64,7 +64,7 @@ def test_truncated_file_is_named(street: Street) -> None:
 
 
 def test_guard_names_the_unsupported_file(street: Street) -> None:
-    """Words that name somebody else let it look at the pictures before anything else does."""
+    """If the text names somebody else, the guard looks at the pictures first."""
     street.settles("caro")
     street.adds("ana", "caro")
     said = street.types("ana", "send", "in/text.jpg", *TO_BEN, "--caption", "for you, caro")

@@ -1,6 +1,6 @@
-"""``entrenous open`` writes what it was sent only if our own program could have sent it.
+"""``entrenous open`` writes files only if our own program could have sent them.
 
-The sender is changed: she seals what she likes. Real children check it.
+The sender is malicious and seals any bytes. Real decoder processes check them.
 """
 
 import os
@@ -31,7 +31,7 @@ def jail() -> Iterator[CopyChecker]:
 
 @pytest.fixture
 def street(street: Street, jail: CopyChecker, monkeypatch: pytest.MonkeyPatch) -> Street:
-    """Whose devices share the processes that check, which a command else starts for itself."""
+    """The street, with shared checking processes, which each command would otherwise start."""
     monkeypatch.setattr(wiring, "CopyJail", lambda: _kept_open(jail))
     return street
 

@@ -113,7 +113,7 @@ def test_differing_existing_file_removes_the_written_ones(street: Street) -> Non
 
 
 def test_files_of_a_used_up_message_are_never_removed(street: Street) -> None:
-    """Ctrl-C while the relay hears that it is over: what was shown is all there is left."""
+    """Ctrl-C while the relay is told that the message is over: the files are all that is left."""
 
     def stopped(*_: Any) -> None:
         raise KeyboardInterrupt

@@ -176,7 +176,7 @@ def test_two_people_compare_face_to_face(street: Street) -> None:
 def test_who_is_known_by_link_gets_receipts_after_a_question_that_is_asked_once(
     street: Street,
 ) -> None:
-    """Here nobody is at a terminal: the question is how to say yes, and the answer no."""
+    """Without a terminal, the question becomes a hint how to say yes, and the answer is no."""
     said = list[str]()
     for number in range(2):
         sent = street.does("ana", "send", "--text", "Hello", "--to", "ben", "--confirm", "ben")

@@ -1,6 +1,6 @@
-"""QR codes of invites, read by ZXing, as telephones do.
+"""QR codes of invites, read by ZXing as phones do.
 
-OpenCV's reader misses seven in a hundred of these codes, whoever drew them.
+OpenCV's reader misses seven in a hundred of these codes, whichever program drew them.
 """
 
 from base64 import b32encode
@@ -62,7 +62,7 @@ CODES = [f"ENTRENOUS:KEYS:1:{b32encode(bytes([seed]) * 32).decode().rstrip('=')}
 
 
 def photographed(code: str, seed: int) -> bytes:
-    """A code on a screen as somebody photographs it: turned, from the side, blurred, with noise."""
+    """Return a code on a screen as photographed: turned, from the side, blurred, with noise."""
     rng = np.random.default_rng(seed)
     drawn = cv2.imdecode(np.frombuffer(qr_picture(code), np.uint8), cv2.IMREAD_COLOR)
     assert drawn is not None

@@ -1,4 +1,4 @@
-"""``entrenous sent``: what is said of a copy's fate."""
+"""``entrenous sent``: how a copy's fate is described."""
 
 from datetime import UTC, datetime
 

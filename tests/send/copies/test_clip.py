@@ -1,4 +1,4 @@
-"""Copies of a clip: its frames and what is heard in it go together, and are forgotten together."""
+"""Copies of a clip: its frames and its sound are recorded and removed together."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -39,7 +39,7 @@ def test_unwritten_copy_is_removed_from_the_ledger(whole: int) -> None:
 
 @pytest.fixture
 def a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that a sound may last."""
+    """Lower the maximum length of a sound to a second."""
     monkeypatch.setattr("entrenous.media.sound_reader.SOUND_LENGTH_S_MAX", 1.0)
 
 
@@ -62,7 +62,9 @@ def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
             ask()
     assert [cut.stop_s for cut in walked] == [0.0, 0.0]
     assert list(device.ledger.messages()) == []
-    next(mark_clip_copies(written(wander(seconds=2.0)), PEOPLE, device))  # silent, so it may
+    next(
+        mark_clip_copies(written(wander(seconds=2.0)), PEOPLE, device)
+    )  # silent, so it may be longer
 
 
 @pytest.mark.usefixtures("a_second")

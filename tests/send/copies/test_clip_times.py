@@ -1,4 +1,4 @@
-"""Picture and sound of a marked clip lie as they lie in its original (docs/spec/clip.md, 5)."""
+"""Picture and sound of a marked clip keep the original's timing (docs/spec/clip.md, 5)."""
 
 import io
 
@@ -65,13 +65,13 @@ def test_ordinary_clip_starts_at_zero(name: str) -> None:
 
 @pytest.mark.parametrize("name", ORDINARY)
 def test_ordinary_clip_gets_no_silence(name: str) -> None:
-    """Priming, the ticks of containers and the jitter of recorders are no gaps."""
+    """Encoder priming, container ticks and recorder jitter do not count as gaps."""
     assert read_sound(ORDINARY[name]).timing == Timing()
 
 
 @pytest.mark.parametrize("name", APART)
 def test_only_the_samples_are_marked_and_traced(name: str) -> None:
-    """Copies that were made without silences are traced by these very samples."""
+    """Copies made without silences are traced by these very samples."""
     with av.open(io.BytesIO(APART[name])) as clip:
         parts = [frame.to_ndarray()[0] for frame in clip.decode(audio=0)]
     sound = read_sound(APART[name])

@@ -32,7 +32,7 @@ from tests.send.send_device import Room
 from tests.send.test_guard import draft
 from tests.village.world import photo
 
-SMALL = photo(width_px=160)  # a square: sizes and looks are judged here
+SMALL = photo(width_px=160)  # a square: this file tests sizes and appearance
 
 
 def samples(data: bytes) -> np.ndarray:
@@ -59,7 +59,7 @@ def test_the_same_seed_gives_the_same_copy_so_that_it_can_be_made_again(room: Ro
 
 
 def test_trial_copy_is_made_once() -> None:
-    """By the first who has a canvas; nobody else waits for it before the number is needed."""
+    """The first worker with a canvas makes it; the others wait only when they need the number."""
     begun, go_on = Event(), Event()
     judged: list[Canvas] = []
 

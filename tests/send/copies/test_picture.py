@@ -1,4 +1,4 @@
-"""Copies for other channels: made one by one, and in the ledger before they are handed over."""
+"""Copies for other channels are made one by one, and recorded before they are yielded."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from entrenous.watermark.embed import embed, prepare
 from tests.send.send_device import Room
 from tests.village.world import photo
 
-SMALL = photo(width_px=160)  # a square: sizes and looks are judged here
+SMALL = photo(width_px=160)  # a square: this file tests sizes and appearance
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +44,7 @@ def test_every_yielded_copy_is_in_the_ledger(room: Room) -> None:
 
 @pytest.mark.parametrize("taken", [1, 2])
 def test_copies_yielded_before_a_stop_can_be_traced(room: Room, taken: int) -> None:
-    """Somebody stops the program; the copies that she has on disk are in the ledger."""
+    """When the user stops the program, the copies on disk are in the ledger."""
     ana = room["ana"]
     made = mark_copies(SMALL, TO, None, ana.device)
     copies = [next(made)[1] for _ in range(taken)]
@@ -73,7 +73,7 @@ def test_every_message_gets_its_own_name(room: Room) -> None:
 
 
 def test_many_copies_keep_order_and_are_recorded_in_batches(room: Room) -> None:
-    """A hundred: none twice, none left out, and the message is not written anew for each."""
+    """A hundred copies: none twice, none left out, and the message is written once."""
     ana = room["ana"]
     to = [RecipientId(f"person {number}") for number in range(100)]
     written: list[str] = []
@@ -126,7 +126,7 @@ def test_stop_before_the_first_copy_leaves_nothing(room: Room) -> None:
 
 
 def test_copies_can_be_made_again_bit_for_bit(room: Room) -> None:
-    """From the kept original and the secrets alone, as an expert does who checks a verdict."""
+    """An expert who checks a verdict has the stored original and the secrets only."""
     ana = room["ana"]
     made = [copy.data for _, copy in mark_copies(SMALL, TO * 4, 120, ana.device)]
     (message,) = ana.device.ledger.messages()
@@ -135,7 +135,7 @@ def test_copies_can_be_made_again_bit_for_bit(room: Room) -> None:
     prepared = prepare(np.asarray(picture))
     size = (picture.width_px, picture.height_px)
     dither = stream(sent.dither, DITHER_CONTEXT, dither_bytes(*size))
-    assert sent.finer > 0  # a JPEG that was made smaller
+    assert sent.finer > 0  # a JPEG that was reduced
     for copy, data in zip(sent.copies, made, strict=True):
         marked = embed(prepared, stream(copy.seed, COPY_CONTEXT, stream_bytes(*size)), dither)
         assert write_picture(picture, marked, finer=sent.finer) == data

@@ -1,4 +1,4 @@
-"""Copies of a voice note: in the ledger before they are handed over, each its own."""
+"""Copies of a voice note are recorded before they are yielded, and differ."""
 
 import numpy as np
 import pytest

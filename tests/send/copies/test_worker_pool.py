@@ -1,4 +1,4 @@
-"""A crew keeps the order, works ahead only a little, and stops when nobody asks any more."""
+"""The pool keeps the order, works only a little ahead, and stops when its caller does."""
 
 import threading
 import time

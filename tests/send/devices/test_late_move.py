@@ -1,4 +1,4 @@
-"""Devices that come along late, or never: each of these left somebody behind once, in a review."""
+"""Devices that follow a move late or never: each case once left somebody behind, in a review."""
 
 from dataclasses import replace
 
@@ -62,7 +62,7 @@ def all_is_well(*people: Person) -> bool:
 
 
 def test_two_contacts_move_at_once(town: Room) -> None:
-    """Each late device hears of its own list and of the other person's in one fetch."""
+    """Each late device learns of its own list and of the other person's in one fetch."""
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     tablet = links(town, ben, "tablet", "tablet")
     some_days(ben, tablet, ana, phone)
@@ -77,7 +77,7 @@ def test_two_contacts_move_at_once(town: Room) -> None:
 
 
 def test_device_without_tokens_learns_of_a_move_from_the_contact() -> None:
-    """The phone has used up what it was lent, while Ben was away."""
+    """The phone has used up its lent tokens while Ben was away."""
     town = town_of_three()
     ana, ben = town["ana"], town["ben"]
     catch_up(ana, ben, ana)
@@ -135,8 +135,8 @@ def test_linking_waits_until_all_devices_have_moved(town: Room) -> None:
 
 
 def test_linking_fails_if_we_moved_meanwhile(town: Room) -> None:
-    """The phone moves them while the pictures are compared beside the laptop, which looks into the
-    inbox before it signs anything.
+    """The phone moves them while the pictures are compared beside the laptop, which fetches before
+    it signs anything.
     """
     ana, phone, tablet = town["ana"], town["phone"], bare(town, "tablet")
     gets_ready(phone, ana)
@@ -223,7 +223,7 @@ def test_a_lost_device_deletes_no_mailbox_that_another_one_left(town: Room) -> N
 
 
 def test_abandoned_move_makes_devices_unready(town: Room) -> None:
-    """She changes her mind twice: nothing is signed by what was told before the move."""
+    """She changes her mind twice: mailboxes announced before the move are not used in a list."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone, url=ELSEWHERE)
     gets_ready(ana, phone)
@@ -238,7 +238,7 @@ def test_abandoned_move_makes_devices_unready(town: Room) -> None:
 
 @pytest.mark.parametrize("offline", [False, True])
 def test_mailboxes_announced_before_a_loss_do_not_count(town: Room, *, offline: bool) -> None:
-    """The phone's word comes after the laptop revoked the tablet, and was written before it."""
+    """The phone's announcement was written before the laptop revoked the tablet, and arrives later."""
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")
     some_days(phone, ana, tablet, rounds=2)
@@ -263,7 +263,7 @@ def test_mailboxes_announced_before_a_loss_do_not_count(town: Room, *, offline: 
 
 
 def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(town: Room) -> None:
-    """The phone's lid closes before it has told that it is not ready any more."""
+    """The phone is closed before it has announced that it is no longer ready."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     cancel_move(ana.device)
@@ -306,7 +306,7 @@ def test_late_device_that_unblocks_somebody_reaches_them(town: Room) -> None:
 
 
 def test_tokens_lent_after_a_move_are_valid(town: Room) -> None:
-    """The phone lacked tokens for Ben's tablet when it heard that Ben had moved."""
+    """The phone lacked tokens for Ben's tablet when it learned that Ben had moved."""
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     tablet = links(town, ben, "tablet", "tablet")
     some_days(ben, tablet, ana)
@@ -323,7 +323,7 @@ def test_tokens_lent_after_a_move_are_valid(town: Room) -> None:
 
 
 def test_unreachable_contact_does_not_delay_a_move(town: Room) -> None:
-    """As an archive brings somebody: without a right to write to her."""
+    """A contact that an archive brought comes without tokens."""
     ana, phone = town["ana"], town["phone"]
     known = contact_named("ben", ana.device)
     forget_tokens_of(known.person.id, ana.device)
@@ -336,7 +336,7 @@ def test_unreachable_contact_does_not_delay_a_move(town: Room) -> None:
 
 @pytest.mark.threat("stolen-device")
 def test_what_a_relay_had_not_heard_before_the_move_it_hears_after_it(town: Room) -> None:
-    """The token that deletes the old mailbox, after a loss."""
+    """After a loss, that is the token that deletes the old mailbox."""
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")
     some_days(phone, ana, tablet, rounds=2)
@@ -353,7 +353,7 @@ def test_what_a_relay_had_not_heard_before_the_move_it_hears_after_it(town: Room
 
 
 def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mallory's second list was there, her third is not; a letter of hers names the second."""
+    """Mallory's second list was published, her third is not; a letter of hers names the second."""
     room = Room()
     for url in ("https://a.example", "https://m.example", "https://n.example"):
         room.apps[url] = relay_app(village_relay(url, room.clock, LoadedDice(url))[0])
@@ -378,6 +378,4 @@ def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPa
     flush(mallory.device)
     catch_up(ana)
     assert held(ana, mallory).place is None
-    assert (
-        take_undecryptable(ana.device) == 0
-    )  # it is passed over in silence, as such an address is
+    assert take_undecryptable(ana.device) == 0  # it is ignored silently, like any such address

@@ -1,4 +1,4 @@
-"""Ana moves with several devices: each comes along, and nobody is lost on the way."""
+"""Ana moves with several devices: each follows, and no contact is lost on the way."""
 
 from collections.abc import Sequence
 
@@ -44,7 +44,7 @@ def town() -> Room:
 
 
 def moves(ana: Person, *others: Person, url: str = THERE) -> None:
-    """All of it, with the locks following as each vault's door would have them."""
+    """Move completely, with the locks following as each vault's unlocking would have them."""
     gets_ready(ana, *others, url=url)
     move_device(url, None, ana.device)
     catch_up(*others, ana, *others)
@@ -123,7 +123,7 @@ def test_late_device_gets_what_was_sent_meanwhile(town: Room) -> None:
     gets_ready(ana, phone)
     move_device(THERE, None, ana.device)
     catch_up(ben, cleo, ana)
-    ben.sends(SMALL, ana)  # the sender is not told that it waits, since one of hers has it
+    ben.sends(SMALL, ana)  # the sender is not told that it waits, since one of her devices has it
     gone = cleo.sends(SMALL, ana).name
     assert ana.received() == 2
     assert recall_message(gone, cleo.device)
@@ -176,14 +176,14 @@ def test_move_can_be_cancelled(town: Room) -> None:
     for home in made:
         with pytest.raises(NoSuchMailbox):
             ana.device.courier.waiting(THERE, home.mailbox, home.owner, 0)
-    gets_ready(ana, phone)  # and begun anew
+    gets_ready(ana, phone)  # and started again
     move_device(THERE, None, ana.device)
     catch_up(phone)
     assert phone.home[0] == THERE
 
 
 def test_move_is_cancelled_on_one_device_while_another_moves(town: Room) -> None:
-    """Both lead; the phone's list is under way when the laptop changes its mind."""
+    """Both lead a move; the phone's list is on its way when the laptop cancels."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     take_changes(ana.device)
@@ -221,7 +221,7 @@ def test_previously_lost_device_knows_no_new_close_token(town: Room) -> None:
     gets_ready(ana, phone, tablet)
     known = {new.home.mailbox for one in (ana, tablet) for new in next_homes(one.device)}
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    with pytest.raises(WaitsForDevices, match="tablet"):  # what it made before does not count
+    with pytest.raises(WaitsForDevices, match="tablet"):  # what it prepared before does not count
         move_device(THERE, None, ana.device)
     catch_up(tablet, ana)
     move_device(THERE, None, ana.device)
@@ -254,7 +254,7 @@ def test_unreachable_new_relay_only_delays_the_move(town: Room) -> None:
     catch_up(phone, ana)
     move_device(THERE, None, ana.device)
     town.silence(THERE)
-    with pytest.raises(RelayUnreachable):  # it is the phone's own by then
+    with pytest.raises(RelayUnreachable):  # the phone has its own by then
         catch_up(phone)
     assert phone.home[0] == THERE
     town.back(THERE)

@@ -1,4 +1,4 @@
-"""Ana moves to another relay: nobody is lost, whatever the old one does."""
+"""Ana moves to another relay: no contact is lost, whatever the old relay does."""
 
 from collections.abc import Callable
 from typing import Any
@@ -56,7 +56,7 @@ def town() -> Room:
 
 
 def moves(who: Person, url: str = THERE) -> Moved:
-    """Move, and have the vault's lock follow as its door would (device/relay_lock_client.py)."""
+    """Move, and let the vault's lock follow as unlocking would (device/relay_lock_client.py)."""
     moved = move_device(url, None, who.device)
     lock_followed(who.device)
     return moved
@@ -116,7 +116,7 @@ def test_uninformed_contacts_reach_the_old_mailbox_for_thirty_days(town: Room) -
     ana, ben = town["ana"], town["ben"]
     before = home_of(ana)
     moves(ana)
-    with ben.courier.playing(waiting=lambda *_: []):  # his relay keeps his letters back
+    with ben.courier.playing(waiting=lambda *_: []):  # his relay withholds his letters
         for day in range(3):
             ben.sends(SMALL, ana)
             assert ana.received() == day + 1
@@ -143,7 +143,7 @@ def test_queued_letters_go_to_the_old_relay_with_their_tokens(town: Room) -> Non
         cleo.sends(SMALL, ana, days=20)
     moves(ana)
     catch_up(cleo, ana, cleo)
-    cleo.sends(SMALL, ana)  # what is written now does not wait for it
+    cleo.sends(SMALL, ana)  # later letters do not wait for it
     assert ana.opens_newest().files
     town.clock.wind(days=OLD_WINDOW_DAYS + 1)
     town.back(HERE)
@@ -156,7 +156,7 @@ def test_queued_letters_go_to_the_old_relay_with_their_tokens(town: Room) -> Non
 
 
 def test_lying_old_relay_delays_nobody(town: Room) -> None:
-    """It shows the old card to whoever asks, and says that nothing has come."""
+    """It shows the old key bundle to whoever asks, and says that nothing has arrived."""
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
     shown = ana.device.courier.card(*ana.home)
     ana_before = home_of(ana)
@@ -196,7 +196,7 @@ def test_earlier_link_works_through_the_old_relay(town: Room) -> None:
 
 
 def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Room) -> None:
-    """Her hello showed a token that was taken back; his comes to the mailbox that she left."""
+    """Her hello used a revoked token; his letter comes to the mailbox that she left."""
     ana, ben = town["ana"], town["ben"]
     block_contact("ana", ben.device)
     catch_up(ben, ana)
@@ -217,7 +217,7 @@ def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Room) -> None:
 
 
 def test_uninformed_contact_is_told_again_once_a_day(town: Room) -> None:
-    """A letter of hers may have been on its way while that which told her was."""
+    """A letter of hers may have crossed the one that told her."""
     ana, cleo = town["ana"], town["cleo"]
     with ana.courier.playing(post=failing(WrongToken())):
         moves(ana)
@@ -259,7 +259,7 @@ def test_old_tokens_are_not_registered_at_the_new_relay(town: Room) -> None:
         return honest(*rest)
 
     with ana.courier.playing(change_tokens=failing(RelayUnreachable(relay=HERE))):
-        block_contact("ben", ana.device)  # what he had is to be withdrawn, and not told
+        block_contact("ben", ana.device)  # his tokens are to be withdrawn, and not announced
         catch_up(ana)
     with ana.courier.playing(change_tokens=heard):
         moves(ana)
@@ -270,7 +270,7 @@ def test_old_tokens_are_not_registered_at_the_new_relay(town: Room) -> None:
     known = {lock for one in old.values() for lock in _locks(one.seed, 0, one.until)}
     assert not known & {lock for batch in told for lock in (*batch.add, *batch.drop)}
     whose = peer_key(cleo.id, who_am_i(cleo.device).key.device)
-    assert now.first == old[whose].until  # no two windows have an index in common
+    assert now.first == old[whose].until  # no two token ranges have an index in common
     assert contact_named("ana", town["ben"].device).person.relay_url == HERE
 
 
@@ -279,7 +279,7 @@ def _locks(seed: Secret, first: int, until: int) -> set[bytes]:
 
 
 def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
-    """Cleo replaced her window twice: Ana hears of the second one first."""
+    """Cleo replaced her token range twice: Ana learns of the second one first."""
     ana, cleo = town["ana"], town["cleo"]
     peer = peer_key(ana.id, who_am_i(ana.device).key.device)
     theirs = peer_key(cleo.id, who_am_i(cleo.device).key.device)
@@ -342,11 +342,11 @@ def test_invalid_moves_are_refused(town: Room) -> None:
     with pytest.raises(MasterAway):
         move_device(THERE, None, ana.device)
     assert move_device(THERE, sheet, ana.device).relay_url == THERE
-    assert move_device(THERE, None, ana.device).before == HERE  # once more says the same
+    assert move_device(THERE, None, ana.device).before == HERE  # a repetition says the same
 
 
 def test_sheet_moves_away_from_a_vanished_relay(town: Room) -> None:
-    """The vault was opened without it, so this state is confirmed by the new relay."""
+    """The vault was unlocked without the old relay, so the new relay confirms this state."""
     ana, cleo = town["ana"], town["cleo"]
     sheet = sheet_of(ana)
     town.silence(HERE)
@@ -378,7 +378,7 @@ def test_unreachable_old_relay_is_asked_once_an_hour(town: Room) -> None:
         assert asked.count(HERE) == 2
         town.clock.wind(days=2 * OLD_HOME_DAYS)
         catch_up(ana, ana)
-        town.clock.wind(hours=1)  # until then her clock is odd
+        town.clock.wind(hours=1)  # until then her clock is implausible
         catch_up(ana, ana)
         assert old_homes(ana.device) == ()  # it will not come back
         asked.clear()
@@ -396,7 +396,9 @@ def test_no_copy_from_before_goes_on_at_the_old_relay(town: Room) -> None:
     ana.device.courier.note_opened(HERE, old.mailbox, old.owner, Opening(1, bytes(16)))
     move_device(THERE, None, ana.device)
     catch_up(ana)
-    assert [one.overtaken for one in old_homes(ana.device)] == [False]  # it still opens by it
+    assert [one.overtaken for one in old_homes(ana.device)] == [
+        False
+    ]  # the vault still unlocks through it
     assert lock_to_follow(ana.device) is not None
     lock_followed(ana.device)
     catch_up(ana)

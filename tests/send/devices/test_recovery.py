@@ -1,4 +1,4 @@
-"""A recovery sheet holds what shuts and opens its device, not what is about to be replaced."""
+"""A recovery sheet holds the current tokens of its device, not ones about to be replaced."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def ana() -> Person:
 
 @pytest.mark.threat("stolen-device")
 def test_a_sheet_that_is_written_after_a_loss_shuts_the_device() -> None:
-    """It is not written before the relay has heard what does."""
+    """The sheet is not written before the relay has the new close token."""
     room = Room()
     ana = room.settles("ana")
     links(room, ana, "phone", "phone")

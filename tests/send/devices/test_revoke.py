@@ -1,4 +1,4 @@
-"""A device is revoked: what its thief has is of no use, and everybody hears of it."""
+"""A device is revoked: what a thief has is useless, and all contacts learn of it."""
 
 from dataclasses import replace
 
@@ -140,7 +140,7 @@ def test_reported_vault_state_is_true(home: Room) -> None:
 
 @pytest.mark.threat("database-changed")
 def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None:
-    """It serves another database for a while; with the first one the lost device opens again."""
+    """It runs on another database for a while; with the first one the lost device unlocks again."""
     ana, phone = home["ana"], home["phone"]
     with ana.device.courier.playing(close_mailbox=failing(NoSuchMailbox())):
         told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
@@ -156,7 +156,7 @@ def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None
 
 @pytest.mark.threat("stolen-device")
 def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(home: Room) -> None:
-    """The watch was lost before it told the laptop what deletes its mailbox."""
+    """The watch was lost before it told the laptop its close token."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
     watch = bare(home, "watch")
     link(phone.device, watch.device, "watch")
@@ -167,7 +167,7 @@ def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(ho
     assert still_to_close(ana.device) == ()
     catch_up(tablet)
     mail = who_am_i(watch.device).home
-    watch.device.courier.waiting(HERE, mail.mailbox, mail.owner, 0)  # it is there still
+    watch.device.courier.waiting(HERE, mail.mailbox, mail.owner, 0)  # it is still there
     catch_up(phone)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         watch.device.courier.waiting(HERE, mail.mailbox, mail.owner, 0)
@@ -185,7 +185,7 @@ def test_lost_devices_own_sheet_shuts_it(home: Room) -> None:
 
 @pytest.mark.threat("stolen-device")
 def test_who_is_lost_after_its_first_command_since_another_loss_is_shut(home: Room) -> None:
-    """That command changes what deletes its mailbox, and is the last one typed there."""
+    """That command changes its close token, and is the last one typed there."""
     ana, phone = home["ana"], home["phone"]
     revoke_device("tablet", lost=True, sheet=None, device=ana.device)
     known = {one.name: one.close for one in siblings(ana.device)}
@@ -215,7 +215,7 @@ def test_either_valid_close_token_shuts_the_device(home: Room, newer: str) -> No
 
 @pytest.mark.threat("stolen-device")
 def test_what_the_relay_does_not_take_is_said_and_asked_again(home: Room) -> None:
-    """What deletes the phone's mailbox is another token since, and nobody was told."""
+    """The phone's close token has been replaced since, and nobody was told."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
     (known,) = (one for one in siblings(ana.device) if one.name == "phone")
     for one in (ana, tablet):
@@ -229,14 +229,16 @@ def test_what_the_relay_does_not_take_is_said_and_asked_again(home: Room) -> Non
     assert fetch_messages(tablet.device).problems == (), "it was told"
     mail = who_am_i(phone.device).home
     assert mail.close is not None
-    phone.device.courier.close_mailbox(HERE, mail.mailbox, mail.close)  # as the sheet alone does
+    phone.device.courier.close_mailbox(
+        HERE, mail.mailbox, mail.close
+    )  # the sheet alone does the same
     home.clock.wind(hours=2)
     catch_up(ana, tablet)
     assert overview(ana.device).to_close == overview(tablet.device).to_close == ()
 
 
 def test_every_other_device_can_shut_one_that_was_linked_last(home: Room) -> None:
-    """The phone links it; the laptop and the tablet hear from itself what deletes its mailbox."""
+    """The phone links it; the laptop and the tablet get its close token from itself."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
     watch = links(home, phone, "watch", "watch")
     for _ in range(2):

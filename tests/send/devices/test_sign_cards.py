@@ -1,4 +1,4 @@
-"""A card at the relay has one of a few lengths, whatever is in it, and is read as it was."""
+"""A published key bundle has one of a few lengths, whatever its content."""
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ KEY = Secret(WHO)
 
 
 def inside(card: bytes) -> int:
-    """How many bytes are sealed; what age adds to them has a part of random length."""
+    """Return the number of bytes sealed; age adds a part of random length."""
     return len(unseal_file(KEY, shown_card(card, WHO, WHERE), WHERE))
 
 
@@ -36,7 +36,7 @@ def test_published_bundle_is_padded_and_read_back(size: int) -> None:
 
 @pytest.mark.threat("hostile-network")
 def test_neither_a_name_nor_a_second_device_shows(room: Room) -> None:
-    """Not until there are so many, or so many changes, that the next length is needed."""
+    """The next length is needed only with many devices or changes."""
     people = [room.settles(name) for name in ("Al", "Maximiliane von und zu Ravensburg", "caro")]
     links(room, people[-1], "phone", "phone")
     cards = [who_am_i(one.device).card for one in people]

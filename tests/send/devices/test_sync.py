@@ -1,4 +1,4 @@
-"""What one device learns, the others of the same person know after their next look."""
+"""What one device learns, a person's other devices know after their next fetch."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -53,7 +53,7 @@ def home() -> Room:
 
 
 def talk(*people: Person) -> None:
-    """Until nobody has anything to tell any more."""
+    """Sync until no device has anything to send."""
     for _ in range(3):
         catch_up(*people)
 
@@ -116,7 +116,7 @@ def test_concurrent_changes_converge(home: Room) -> None:
 def test_frozen_contact_is_not_verified_by_another_device(
     home: Room,
 ) -> None:
-    """Which has heard of no second list, and changes something else about her."""
+    """The other device does not know the second list, and changes something else about her."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     freeze(fork_of(ben.id, Head(1, bytes(32))), ana.device)
     catch_up(ana)
@@ -178,7 +178,7 @@ def test_three_devices_know_each_other(home: Room) -> None:
 def test_earlier_block_holds_on_a_new_device(
     held_back: int | None,
 ) -> None:
-    """Also when the letter that tells of the block comes later than the one about the person."""
+    """Even if the letter about the block arrives after the one about the person."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")
     ana.adds(ben)
@@ -212,7 +212,7 @@ def test_earlier_block_holds_on_a_new_device(
 
 
 def test_block_reaches_a_new_device_before_its_contact(home: Room) -> None:
-    """Its relay hands out one letter at each look."""
+    """Its relay hands out one letter per fetch."""
     ana = home["ana"]
     block_contact("ben", ana.device)
     tablet = bare(home, "tablet")
@@ -233,7 +233,7 @@ def test_block_reaches_a_new_device_before_its_contact(home: Room) -> None:
 
 
 def test_unencodable_record_blocks_no_other(home: Room) -> None:
-    """A name that is too long for a note: it stays here, and every command goes on."""
+    """A name that is too long for a record stays here, and every command goes on."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     known = contact_named("ben", ana.device)
     store_record(replace(known, name="b" * 65), CONTACT, ben.id.hex(), ana.device.vault)
@@ -254,7 +254,7 @@ def test_strangers_with_the_longest_name_are_synced(home: Room) -> None:
 
 
 def test_names_are_unique_on_all_devices(home: Room) -> None:
-    """Ana calls Caro "Kim" on the one and Dan "Kim" on the other: the lower id keeps the name."""
+    """Ana calls Caro "Kim" on one device and Dan "Kim" on the other: the lower id keeps it."""
     ana, phone = home["ana"], home["phone"]
     caro, dan = home["caro"], home.settles("dan")
     ana.adds(caro)
@@ -308,7 +308,9 @@ def of_family(who: Person) -> list[str]:
 
 
 def test_earlier_change_sent_late_undoes_nothing(home: Room) -> None:
-    """On Monday on the laptop, which is then closed; on Wednesday on the phone; told on Friday."""
+    """Changed on Monday on the laptop, which is then closed; on Wednesday on the phone; synced on
+    Friday.
+    """
     ana, phone = home["ana"], home["phone"]
     for name in ("cleo", "dan"):
         ana.adds(home.settles(name, THERE))
@@ -402,7 +404,9 @@ def test_changes_by_letters_are_dated_even_if_the_relay_fails(home: Room) -> Non
 
 
 def test_a_circle_never_gets_the_name_of_a_person(home: Room) -> None:
-    """It has hers on one device, and she has its on the other; letters arrive all the same."""
+    """The circle has her name on one device, and she has the circle's on the other; letters still
+    arrive.
+    """
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     add_to_circle("Family", ["ben"], phone.device)
     rename_contact("ben", "Family", ana.device)

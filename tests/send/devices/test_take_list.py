@@ -1,4 +1,4 @@
-"""A card that somebody shows cannot get round what is known of her lists."""
+"""A published key bundle cannot circumvent what is known of its person's lists."""
 
 from dataclasses import replace
 
@@ -44,15 +44,15 @@ def newest(household: Person) -> Card:
 
 
 def signed(by: Person, said: ListStatement, card: Card) -> bytes:
-    """A card with one list alone, signed by whoever has the master key."""
+    """Return a key bundle with one list alone, signed with the master key."""
     master = identity_of(by).master
     assert master is not None
     return write_card(signed_card(master, (said,), card.certificates))
 
 
 def test_fork_is_found_without_its_history(friends: Room) -> None:
-    """The thief of a device that had the master key begins behind what everybody knows, and lists
-    itself again.
+    """The thief of a device with the master key starts from a list that everybody knows, and lists
+    that device again.
     """
     ana, ben = friends["ana"], friends["ben"]
     phone = links(friends, ana, "phone", "phone")
@@ -75,7 +75,7 @@ def test_fork_is_found_without_its_history(friends: Room) -> None:
 
 @pytest.mark.threat("stolen-device")
 def test_nobody_takes_the_place_of_a_listed_device(friends: Room) -> None:
-    """Who has Ben's master key lists a device of hers under his device's number: with every list
+    """An attacker with Ben's master key lists her device under his device's id: with every list
     before it, with none but this one, and as if there had been others between.
     """
     ana, ben = friends["ana"], friends["ben"]
@@ -117,7 +117,7 @@ def test_direct_successor_list_needs_no_history(friends: Room) -> None:
 
 
 def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our own relay is elsewhere, so hers is not here."""
+    """Our own relay is elsewhere, so hers cannot be here."""
     monkeypatch.setattr("tests.send.send_device.HERE", FAR)
     room = Room()
     ana, ben = room.settles("ana", FAR), room.settles("ben", FAR)
@@ -135,7 +135,7 @@ def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_another_persons_key_bundle_is_refused(friends: Room) -> None:
-    """Nor looked at, where her lists contradict each other."""
+    """For a frozen contact it is not even examined."""
     ben = friends["ben"]
     known = contact_named("ana", ben.device)
     for one in (known, replace(known, forked=True)):
@@ -157,6 +157,6 @@ def test_only_comparison_letters_go_to_a_frozen_contact(friends: Room) -> None:
         react(received.name, "+", ben.device)
     issue_card(ben)
     tell_people_of_card(ben.device)
-    friends.clock.wind(days=100)  # every window of hers is due to be replaced
+    friends.clock.wind(days=100)  # all of her token ranges are due to be replaced
     fetch_messages(ben.device)
     assert ben.device.vault.keys(OUTBOX) == ()

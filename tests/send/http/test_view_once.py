@@ -1,4 +1,4 @@
-"""A message that opens once is looked at in a real browser, and leaves nothing anywhere."""
+"""A view-once message is viewed in a real browser, and leaves nothing on the disk."""
 
 import base64
 import io
@@ -48,17 +48,17 @@ MIDDLE = (
 def street(
     street: Street, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Street:
-    """Where programs have a folder for temporary files that nobody else uses."""
+    """The street, with a folder for temporary files that no other program uses."""
     temporary = tmp_path_factory.mktemp("temporary")
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    monkeypatch.setattr(view_once, "_PRESS_S", 60)  # a test that fails shall not wait for long
+    monkeypatch.setattr(view_once, "_PRESS_S", 60)  # a failing test should not wait for long
     monkeypatch.setattr(view_once, "VIEW_S", 60)
     return street
 
 
 class Looking:
-    """Ben's command, which waits for his browser; what is done meanwhile runs in a thread."""
+    """Ben's command, waiting for his browser in a thread."""
 
     def __init__(self, street: Street, name: str) -> None:
         self._street, self._name = street, name
@@ -67,7 +67,7 @@ class Looking:
         street.monkeypatch.setattr(webbrowser, "open", self._addresses.put)
 
     def meanwhile(self, does: Callable[[str], object]) -> Said:
-        """What the command said; ``does`` is given the address that was opened."""
+        """Run ``does`` with the opened address; returns the command's output."""
         done: Future[object] = Future()
 
         def run() -> None:
@@ -90,7 +90,7 @@ def once(street: Street, *more: str) -> str:
 
 
 def needles() -> list[bytes]:
-    """Pieces of what was sent, in every form in which a program could have put it down."""
+    """Return pieces of the message, in every form in which a program could have stored them."""
     found = [TEXT.encode(), TEXT.encode("utf-16-le"), json.dumps(TEXT).encode()]
     for kind in KINDS:
         data = honest()[kind]
@@ -106,7 +106,7 @@ def needles() -> list[bytes]:
 
 
 def left(*folders: Path) -> list[Path]:
-    """The files in which anything of the message is."""
+    """Return the files that contain any part of the message."""
     pieces = needles()
     every = [path for folder in folders for path in folder.rglob("*")]
     return [
@@ -184,7 +184,7 @@ def test_without_scripts_it_is_shown_all_the_same(
 
 
 def test_leftover_search_finds_exported_files(street: Street) -> None:
-    """Else the tests above would find nothing, whatever is there."""
+    """Otherwise the tests above would pass whatever is there."""
     name = once(street, "--allow-export")
     assert left(street.folder, Path(tempfile.gettempdir())) == []
     files = street.does("ben", "open", name, "--export", "--out", "kept")["files"]
@@ -313,12 +313,12 @@ def test_allow_export_without_once_is_refused(street: Street) -> None:
 
 
 def _show(cover: httpx.Response) -> str:
-    """Where the page's button leads."""
+    """Return the target of the page's button."""
     return cover.text.split('action="')[2].split('"')[0]
 
 
 def _shown(address: str, files: int) -> None:
-    """Press Show, and load so many of the files; then leave, if that was all of them."""
+    """Press Show, and load this many files; then leave, if these were all."""
     with httpx.Client() as client:
         show = _show(client.get(address))
         client.post(httpx.URL(address).join(show))
@@ -329,7 +329,7 @@ def _shown(address: str, files: int) -> None:
 
 
 def _as_nobody(port: int, path: str) -> int | None:
-    """What another user of this machine is answered; None where nobody can become one."""
+    """Request as another user of this machine; None where that is impossible."""
     if os.getuid():
         return None
     asks = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"

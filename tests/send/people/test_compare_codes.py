@@ -1,4 +1,4 @@
-"""Codes that two devices show each other: each reads whether both know the same two keys."""
+"""Codes that two devices show each other, to check that both know the same two keys."""
 
 import base64
 from dataclasses import replace
@@ -62,7 +62,7 @@ def test_unrelated_qr_code_is_refused(by_link: Room, text: str) -> None:
 def test_a_code_of_other_keys_never_compares_and_makes_who_is_known_by_link_unknown(
     by_link: Room, before: Trust
 ) -> None:
-    """Mallory stands in between: to Ana she is Ben, and Ben shows what he knows."""
+    """Mallory is in the middle: to Ana she is Ben, and Ben shows what he knows."""
     ana, mallory = by_link["ana"], by_link.settles("mallory")
     add_person(make_invite(ana.device), "ana", mallory.device)
     shown = code_for("ana", mallory.device)

@@ -1,4 +1,4 @@
-"""Two people compare seven signs, and whoever stands in between is seen."""
+"""Two people compare seven pictures, and an attacker in the middle is detected."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ def stage(of: Person, name: str) -> Stage:
 
 
 def compared(ana: Person, ben: Person, theirs: str = "ben", ours: str = "ana") -> None:
-    """Both have run the command until there is something to compare."""
+    """Both run the command until the string is shown."""
     assert stage(ana, theirs) is Stage.BEGUN
     looks(ben)
     assert stage(ben, ours) is Stage.ANSWERED
@@ -85,7 +85,7 @@ def test_no_string_before_both_keys_are_known(friends: Room) -> None:
 
 @pytest.mark.threat("receipt-probing")
 def test_who_does_not_answer_sends_nothing(friends: Room) -> None:
-    """That a request arrived is no answer: nobody learns when Ben looks into his inbox."""
+    """Receiving a request is not an answer, so nobody learns when Ben reads his inbox."""
     ana, ben = friends["ana"], friends["ben"]
     stage(ana, "ben")
     looks(ben)
@@ -94,7 +94,7 @@ def test_who_does_not_answer_sends_nothing(friends: Room) -> None:
 
 @pytest.mark.threat("identity-misbinding")
 def test_whoever_stands_in_between_is_seen(room: Room) -> None:
-    """Mallory is "ben" to Ana and "ana" to Ben, and passes every step on."""
+    """Mallory is "ben" to Ana and "ana" to Ben, and relays every step."""
     ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory")
     for one, name in ((ana, "ben"), (ben, "ana")):
         one.adds(mallory)
@@ -111,7 +111,7 @@ def test_whoever_stands_in_between_is_seen(room: Room) -> None:
 
 
 def says(who: Person, name: str, step: CompareStep) -> None:
-    """Their device writes a step that their program would not."""
+    """Let their device write a step that their program would not."""
     (to,) = addressees(contact_named(name, who.device), who.device)
     have_session(to, who.device)
     write_letter(step, to, plain_outer(who.device), who.device)
@@ -119,7 +119,7 @@ def says(who: Person, name: str, step: CompareStep) -> None:
 
 
 def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Room) -> None:
-    """Else whoever begins could try keys until the signs fit."""
+    """Otherwise whoever begins could try keys until the pictures match."""
     ana, ben = friends["ana"], friends["ben"]
     stage(ana, "ben")
     looks(ben)
@@ -133,7 +133,9 @@ def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Room) -> No
 
 @pytest.mark.threat("identity-misbinding")
 def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Room) -> None:
-    """Who begins has promised her key, and would choose her list until the signs fit."""
+    """The one who begins has committed to her key, but could choose her list to make the pictures
+    match.
+    """
     ana, ben = friends["ana"], friends["ben"]
     stage(ana, "ben")
     looks(ben)

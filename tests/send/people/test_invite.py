@@ -1,4 +1,4 @@
-"""Invites: whoever is added by one is who the link names, or nobody is added."""
+"""Invites add the person that the link names, or nobody."""
 
 import base64
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def link_of(data: bytes) -> str:
 
 
 def showing(of: Person, change: Callable[[bytes], bytes]) -> Trick:
-    """A relay that has an invite too, and so can open her card and seal another in its place."""
+    """Simulate a relay that has an invite too, and so can open her key bundle and seal another."""
     mailbox = who_am_i(of.device).home.mailbox
     return changed(
         lambda shown: shown_card(change(seen_card(shown, of.id, mailbox)), of.id, mailbox)
@@ -137,7 +137,7 @@ def test_a_name_that_is_taken_is_refused_and_the_first_keeps_it(friends: Room, n
 
 @pytest.mark.threat("server-adds-device")
 def test_a_relay_that_swaps_the_card_is_found_out(room: Room) -> None:
-    """Somebody who stands in between shows their own, perfectly valid card."""
+    """An attacker in the middle shows her own, perfectly valid key bundle."""
     ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory")
     hers = who_am_i(mallory.device).card
     with ana.courier.playing(card=showing(ben, lambda _: hers)), pytest.raises(NotTheirKeys):
@@ -200,7 +200,7 @@ def test_an_invite_admits_only_so_many_letters(room: Room, monkeypatch: pytest.M
 def test_person_added_again_keeps_valid_tokens(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And uses up no place of a stranger's."""
+    """And it uses up no place of a stranger's."""
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES", 1)
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     link = make_invite(ben.device)
@@ -234,7 +234,7 @@ def test_last_user_of_an_invite_can_write_once_greeted(
     of_caro = add_person(link, "ben", caro.device)
     assert not may_write_now(of_caro, caro.device)
     with caro.courier.playing(card=failing(RelayUnreachable(host="relay"))):
-        assert may_write_now(of_caro, caro.device)  # nobody knows
+        assert may_write_now(of_caro, caro.device)  # nobody knows her
     fetch_messages(ben.device)
     fetch_messages(caro.device)
     assert may_write_now(of_caro, caro.device)
@@ -319,13 +319,13 @@ def test_somebody_forgotten_can_no_longer_reach_the_inbox(friends: Room) -> None
     assert ben.received() == 0
     caro = friends.settles("caro")
     caro.adds(ben)
-    caro.sends(SMALL, ben)  # what lies aside stops nobody
+    caro.sends(SMALL, ben)  # what is set aside blocks nobody
     assert ben.received() == 1
 
 
 @pytest.mark.threat("forgotten-writes-on")
 def test_who_was_forgotten_is_not_known_again_by_greeting(friends: Room) -> None:
-    """A greeting of a new session, which his relay lets through: without an invite, no."""
+    """A greeting in a new session, which his relay lets through, needs an invite."""
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
     of_ben = contact_named("ben", ana.device)
@@ -336,7 +336,7 @@ def test_who_was_forgotten_is_not_known_again_by_greeting(friends: Room) -> None
     with ben.courier.playing(withdraw_token=lambda *_: None):
         assert fetch_messages(ben.device).came == 1
     assert contacts(ben.device) == ()
-    assert take_undecryptable(ben.device) == 0  # nothing was lost on Ben
+    assert take_undecryptable(ben.device) == 0  # nothing of Ben's was lost
     link = make_invite(ben.device)
     add_person(link, "ben", ana.device)
     fetch_messages(ben.device)
@@ -347,7 +347,7 @@ LOOPBACK = ["http://127.0.0.1:7002", "https://localhost", "https://127.1:22", "h
 
 
 def moves_to(url: str, who: Person) -> None:
-    """Somebody whose own relay is at another address than she set up with."""
+    """Simulate a person whose relay is at another address than she set up with."""
     identity = identity_of(who)
     assert identity.home is not None
     assert identity.person is not None
@@ -358,7 +358,7 @@ def moves_to(url: str, who: Person) -> None:
 @pytest.mark.threat("own-machine")
 @pytest.mark.parametrize("url", LOOPBACK)
 def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(room: Room, url: str) -> None:
-    """Mallory's card says that her relay is a program beside Ben's."""
+    """Mallory's key bundle says that her relay is a program on Ben's machine."""
     ben, mallory = room["ben"], room.settles("mallory")
     far = "https://relay.example"
     room.apps[far] = room.apps[HERE]
@@ -438,7 +438,7 @@ def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Room) -> Non
 
 
 def freeze_ben(friends: Room) -> None:
-    """Ana heard of another list of Ben's than the one that she knows."""
+    """Ana learned of another list of Ben's than the one that she knows."""
     ana, ben = friends["ana"], friends["ben"]
     freeze(fork_of(ben.id, Head(1, bytes(32))), ana.device)
     take_changes(ana.device)
@@ -446,7 +446,7 @@ def freeze_ben(friends: Room) -> None:
 
 @pytest.mark.threat("server-adds-device")
 def test_no_link_leads_to_another_list_of_whose_lists_contradict_each_other(friends: Room) -> None:
-    """Until they compared, or she is forgotten; nor is her name changed by it."""
+    """Until they compared, or she is forgotten; nor does it change her name."""
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     link = make_invite(ben.device)
@@ -476,7 +476,7 @@ def test_nor_is_she_greeted_when_she_uses_a_link_of_ours_before_they_agree(frien
 
 
 def test_hello_with_an_old_key_bundle_changes_nothing(friends: Room) -> None:
-    """As from a device that is no longer on the newest card."""
+    """It may come from a device that is no longer on the newest list."""
     ana, ben = friends["ana"], friends["ben"]
     first = identity_of(ben)
     issue_card(ben)
@@ -509,12 +509,12 @@ def test_guest_with_an_unreachable_relay_delays_nobody(room: Room) -> None:
 
 
 def with_a_way_to(key: DeviceId, of: Person, who: Person) -> None:
-    """As if another device of who writes had been given a token for this one."""
+    """As if another device of the sender had been given a token for this one."""
     keep_first_token(of.id, key, Secret(bytes(range(32))), who.device)
 
 
 def test_guest_with_a_missing_relay_is_greeted_later(room: Room) -> None:
-    """Her card names a device that can only be written to with the help of a relay that is away."""
+    """Her key bundle names a device that can only be reached through an unreachable relay."""
     ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory", THERE)
     issue_card(mallory, same_epoch=True, further=(another_device(mallory),))
     add_person(make_invite(ben.device), "ben", mallory.device)
@@ -580,14 +580,16 @@ def test_offline_device_cannot_invite(room: Room) -> None:
 
 
 def test_expired_invite_admits_nobody(friends: Room) -> None:
-    """A relay refuses its own token by then; one that a contact lends comes through."""
+    """The relay refuses the invite's own token by then, but a token lent by a contact comes
+    through.
+    """
     ana, ben, eve = friends["ana"], friends["ben"], friends.settles("eve", THERE)
     catch_up(ben, ana, ben)
     old, lock = make_invite(ana.device), ana.device.vault.keys(INVITE)
     catch_up(ana)
     friends.clock.wind(days=INVITE_DAYS + EXPIRY_DAYS_MAX + 1)
     catch_up(ana, ben, ana, ben)
-    friends.clock.wind(hours=1)  # until then her clock is odd
+    friends.clock.wind(hours=1)  # until then her clock is implausible
     lent, home = iter(lend_tokens(ana.id, who_am_i(ana.device).key.device, 4, ben.device)), ana.home
     token = next(lent).token
 

@@ -1,7 +1,7 @@
-"""Links that get into other hands: whoever comes by one is announced and never counts as compared.
+"""Links that get into other hands: whoever joins by one is reported, and never counts as compared.
 
-The stranger is Mallory: she has seen a link that Ana made for Ben, or puts one of her own in the
-place of Ben's.
+The stranger is Mallory: she has seen a link that Ana made for Ben, or replaces Ben's by one of her
+own.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,14 +49,14 @@ class Party:
         return self.room["ana"]
 
     def comes(self, name: str, link: str) -> Person:
-        """Somebody adds Ana by a link; her device has not seen it yet."""
+        """Let somebody add Ana by a link; her device has not fetched yet."""
         guest = self.guests.get(name) or self.room.settles(name)
         self.guests[name] = guest
         add_person(link, "ana", guest.device)
         return guest
 
     def hears(self) -> list[LinkNotice]:
-        """What Ana is told now."""
+        """Return the notices that Ana gets now."""
         fetch_messages(self.ana.device)
         return list(take_link_notices(self.ana.device))
 
@@ -74,7 +74,7 @@ def draft(to: str, who: Person, confirmed: Sequence[str] = ()) -> Draft:
 
 
 def guard_speaks(to: str, who: Person) -> str:
-    """Why the guard stops a picture to this person; empty if it does not."""
+    """Return why the guard stops a picture to this person; empty if it does not."""
     return "; ".join(doubt.why for doubt in warn_about(draft(to, who), who.device))
 
 
@@ -150,7 +150,7 @@ def test_guard_asks_once_about_a_singly_used_link(
 @pytest.mark.parametrize("people", [2, 3])
 @pytest.mark.parametrize("place", [0, 1, 2, 3])
 def test_link_for_several_admits_and_reports_each(party: Party, people: int, place: int) -> None:
-    """The stranger comes as the first, among them, or after the last."""
+    """The stranger comes first, among them, or last."""
     link = make_invite(party.ana.device, people=people)
     guests = [f"guest{number}" for number in range(people)]
     guests.insert(place, "mallory")
@@ -222,8 +222,8 @@ def test_newly_linked_device_does_not_report_old_contacts(party: Party) -> None:
 
 
 def swapped(party: Party) -> tuple[Person, Person]:
-    """Ben's link is on its way to Ana; whoever carries it puts another one in its place, and uses
-    Ben's: so Mallory is Ben to Ana, and Ana to Ben. Returns Ben and Mallory.
+    """Replace Ben's link on its way to Ana, and use it: so Mallory is Ben to Ana, and Ana to Ben.
+    Returns Ben and Mallory.
     """
     ben, mallory = party.room.settles("ben"), party.room.settles("ben")
     bens = make_invite(ben.device, name="ana")
@@ -269,7 +269,7 @@ def test_every_way_of_comparing_finds_a_swapped_link(party: Party) -> None:
 
 @pytest.mark.parametrize("from_", ["relay", "stranger"])
 def test_late_notice_about_another_link_forgets_nobody(party: Party, from_: str) -> None:
-    """Whoever can write to somebody cannot make her forget a third, nor herself once greeted."""
+    """A contact cannot make her forget a third person, nor himself once greeted."""
     link = make_invite(party.ana.device)
     ben = party.comes("ben", link)
     party.hears()
@@ -296,7 +296,7 @@ def test_repeated_refused_stranger_is_reported_once(party: Party) -> None:
 
 
 def test_forgotten_person_cannot_reuse_the_link(party: Party) -> None:
-    """Ana found the stranger out, and makes a new link, by which Ben comes in."""
+    """Ana found the stranger out, and makes a new link, by which Ben joins."""
     link = make_invite(party.ana.device, name="ben")
     mallory = party.comes("mallory", link)
     ben = party.comes("ben", link)

@@ -187,7 +187,7 @@ def test_who_is_new_in_a_circle_still_is_when_a_message_was_called_off(friends: 
 
 
 def not_told(who: Person, name: str) -> None:
-    """As on a device that was told of the circle, and not of somebody in it yet."""
+    """Simulate a device that knows the circle, but not yet somebody in it."""
     person = contact_named(name, who.device).person.id
     who.device.vault.drop(CONTACT, person.hex())
 

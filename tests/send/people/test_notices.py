@@ -1,4 +1,4 @@
-"""That keys changed is noted once, with the moment, and told once."""
+"""A key change is recorded once, with its time, and reported once."""
 
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ def test_unchanged_key_bundle_is_not_reported(friends: Room) -> None:
 
 
 def test_other_keys_under_one_device_id_are_a_new_device(friends: Room) -> None:
-    """One that only moved is the same."""
+    """A device that only moved is not new."""
     ana = friends["ana"]
     before = contact_named("ben", ana.device)
     (key,) = before.person.devices

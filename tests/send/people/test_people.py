@@ -1,4 +1,4 @@
-"""Who is known: by names that are told apart as people tell them apart."""
+"""Contacts, and names that are distinguished as people distinguish them."""
 
 from dataclasses import replace
 
@@ -62,7 +62,7 @@ def test_people_are_found_by_name_ignoring_case_and_by_id(friends: Room) -> None
 
 
 def test_mistyped_name_lists_similar_names_first(friends: Room) -> None:
-    """Not everybody she knows: it ends up in logs, and in pictures of screens."""
+    """Not every known name: the message ends up in logs and screenshots."""
     ana = friends["ana"].device
     ben = contact_named("ben", ana)
     for name in ("Ada", "Dora", "Emil", "Ben Okri", "Fanny", "Gil"):
@@ -116,7 +116,7 @@ def test_own_name_counts_as_free(friends: Room) -> None:
 
 
 def test_contact_with_an_unchanged_name_is_stored_despite_a_duplicate(friends: Room) -> None:
-    """As an earlier version may have left them: her letters are not to fail for it."""
+    """Such duplicates must not make her letters fail."""
     ana, caro = friends["ana"], friends.settles("caro")
     ana.adds(caro)
     known = contact_named("caro", ana.device)
@@ -161,7 +161,7 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
 
 
 def window_of(who: Person) -> HeldWindow:
-    """What somebody may write to the one device that she knows with."""
+    """Return the send tokens of somebody for the one device that she knows."""
     (held,) = load_records(HeldWindow, WINDOW_OUT, who.device.vault)
     return held
 
@@ -170,7 +170,7 @@ def window_of(who: Person) -> HeldWindow:
 def test_who_is_forgotten_can_write_no_more_however_often_they_were_greeted(
     friends: Room,
 ) -> None:
-    """Also with tokens of an earlier greeting; and nobody else loses theirs."""
+    """Even with tokens of an earlier greeting; and nobody else loses theirs."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     caro.adds(ben)
     first = window_of(ana)

@@ -1,4 +1,4 @@
-"""The safety number: one for each pair of people, whoever looks."""
+"""The safety number: one per pair of people, the same for both."""
 
 import re
 from dataclasses import replace

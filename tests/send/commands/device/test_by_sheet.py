@@ -1,4 +1,4 @@
-"""A person's only device is lost: its recovery sheet shuts it, on a machine that is not hers."""
+"""A person's only device is lost: its recovery sheet shuts it from somebody else's machine."""
 
 import json
 import sqlite3
@@ -61,7 +61,7 @@ def test_unreachable_relay_has_to_be_retried_by_the_user(town: Town) -> None:
 
 
 def test_unknown_mailbox_is_not_reported_as_shut(town: Town) -> None:
-    """As thirty days after it was shut; or while the relay runs with another database."""
+    """It was shut more than thirty days ago, or the relay runs with another database."""
     (town.folder / "other").mkdir()
     sheet = read_sheet(town.sheet.read_text())
     with (
@@ -100,7 +100,7 @@ def test_own_sheet_does_not_shut_this_device_itself(town: Town) -> None:
 
 
 def test_outdated_sheet_shuts_nothing_and_is_reported(town: Town) -> None:
-    """As when another device of hers was lost: that one may have known the token."""
+    """When another device of hers was lost, that one may have known the token."""
     town.replaces_close_token("ana")
     assert "is not shut" in town.nowhere(*town.by_sheet, status=BY_FAMILY["unproven"])
     town.types("ana", "inbox")

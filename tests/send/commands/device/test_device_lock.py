@@ -35,7 +35,7 @@ LOCK = RelayLock("https://relay.test", MailboxId(bytes(16)), Secret(b"u" * 32))
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Ana's device at a relay; a guess at its passphrase costs little."""
+    """Set up Ana's device at a relay, with cheap key derivation."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", FIRST)
@@ -47,7 +47,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def answer(capsys: pytest.CaptureFixture[str]) -> Any:
-    """The JSON that a command answers, which must succeed."""
+    """Run a command that must succeed; returns its JSON answer."""
 
     def typed(*words: str) -> Any:
         capsys.readouterr()
@@ -90,7 +90,7 @@ def test_sheet_is_written_and_unlocks_the_device(
 def test_sheet_is_written_only_once_the_relay_has_its_token(
     home: Path, answer: Any, tmp_path: Path
 ) -> None:
-    """What follows a loss is brought there first; that relay did not answer the command before."""
+    """The relay must get the new token after a loss first; it did not answer the command before."""
     following, sheet = Secret(b"f" * TOKEN_BYTES), tmp_path / "sheet.txt"
     with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST.encode())) as device:
         device.vault.put(SELF, NEXT_CLOSE, following.reveal())

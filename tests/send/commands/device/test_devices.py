@@ -37,7 +37,7 @@ Said = Callable[..., str]
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Ana's laptop at a relay; a guess at its passphrase costs little."""
+    """Set up Ana's laptop at a relay, with cheap key derivation."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
@@ -49,7 +49,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    """What a command says, and how it ends."""
+    """Run a command; returns its output and exit status."""
 
     def typed(*words: str, status: int = YES) -> str:
         capsys.readouterr()
@@ -141,7 +141,7 @@ def test_linking_killed_before_the_grant_blocks_no_other(
     words, place = Secret(WORDS.encode()), Settings(home / "../phone", 0.0, pause_s=0)
 
     def killed(laptop: Device) -> None:
-        """A process that is killed tidies nothing up."""
+        """Simulate a killed process, which cleans nothing up."""
         with (
             monkeypatch.context() as patch,
             create_to_link(place, lambda: words) as (phone, lock),

@@ -1,4 +1,4 @@
-"""``entrenous device add`` after its person said yes: what it says of the new device is so."""
+"""``entrenous device add`` after the user said yes: what it reports of the new device is true."""
 
 import io
 import json
@@ -26,7 +26,7 @@ def room() -> Room:
 
 
 class Beside:
-    """The new device, whose person looks at it whenever the old one waits, and never says yes."""
+    """The new device, which looks whenever the old one waits, and whose user never says yes."""
 
     def __init__(self, phone: Person, then: BaseException) -> None:
         self.phone = phone
@@ -73,7 +73,7 @@ def test_stopping_after_the_grant_says_that_the_device_is_listed(
 
 
 def test_new_vault_gets_its_lock_before_the_device_is_listed(room: Room) -> None:
-    """When the relay makes no lock nothing was granted, and the other device sees that it ended."""
+    """If the relay makes no lock, nothing is granted, and the other device sees the end."""
     ana, phone = room["ana"], bare(room, "phone")
     here = offer_link(None, ana.device)
 

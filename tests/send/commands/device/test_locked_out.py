@@ -1,4 +1,4 @@
-"""Ten wrong passphrases locked a device: what its person reads, with the right sheet or another."""
+"""Ten wrong passphrases locked a device: what the user reads, with the right sheet or another."""
 
 import json
 
@@ -13,7 +13,7 @@ REFUSED, UNPROVEN = BY_FAMILY["refused"], BY_FAMILY["unproven"]
 
 
 def guess(town: Town, who: str, times: int = 10) -> str:
-    """Somebody types other passphrases at this folder; what the last one was told."""
+    """Try wrong passphrases on this folder; returns the last answer."""
     said = ""
     with town.monkeypatch.context() as patch:
         for number in range(times):
@@ -27,7 +27,7 @@ def unlock(town: Town, who: str = "ana", sheet: str = "sheet.txt") -> tuple[str,
 
 
 def another_device(town: Town) -> None:
-    """Ben's, with a sheet of its own: to Ana's folder it is any other device."""
+    """Set up Ben's device, with a sheet of its own, which is unrelated to Ana's folder."""
     town.types("ben", "setup", "--name", "Ben", "--relay", town.url)
     town.types("ben", "device", "recovery", "--out", str(town.folder / "bens.txt"))
 
@@ -72,7 +72,7 @@ def test_the_relay_is_not_asked_about_another_device(town: Town) -> None:
 
 
 def test_replaced_sheet_unlocks_nothing(town: Town) -> None:
-    """As when another device of hers was lost since."""
+    """Another device of hers was lost since."""
     town.replaces_close_token("ana")
     guess(town, "ana")
     said = town.types(*unlock(town), status=UNPROVEN)
