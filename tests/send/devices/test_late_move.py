@@ -238,7 +238,7 @@ def test_abandoned_move_makes_devices_unready(town: Room) -> None:
 
 @pytest.mark.parametrize("offline", [False, True])
 def test_mailboxes_announced_before_a_loss_do_not_count(town: Room, *, offline: bool) -> None:
-    """The phone's announcement was written before the laptop revoked the tablet, and arrives later."""
+    """The phone announced it before the laptop revoked the tablet; the letter arrives later."""
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")
     some_days(phone, ana, tablet, rounds=2)
