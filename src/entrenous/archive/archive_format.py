@@ -276,11 +276,7 @@ def write_index(index: Index) -> bytes:
 
 
 def read_index(untrusted_text: bytes) -> Index:
-    """Decode ``index.json``.
-
-    Raises:
-        BadArchive.
-    """
+    """Decode ``index.json``; raises BadArchive."""
     try:
         read = msgspec.json.decode(untrusted_text, type=_Index)
     except (msgspec.MsgspecError, RecursionError, ValueError):

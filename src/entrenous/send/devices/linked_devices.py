@@ -116,11 +116,7 @@ def sibling_of(key: DeviceId, device: Device) -> Sibling | None:
 
 
 def sibling_named(name: str, device: Device) -> Sibling:
-    """Return our other device with this name, ignoring case.
-
-    Raises:
-        UnknownDevice.
-    """
+    """Return our other device with this name, ignoring case; raises UnknownDevice."""
     known = siblings(device)
     for one in known:
         if one.name.casefold() == name.strip().casefold():

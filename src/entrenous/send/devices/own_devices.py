@@ -77,11 +77,7 @@ class Overview:
 
 
 def overview(device: Device) -> Overview:
-    """Return the state of our devices.
-
-    Raises:
-        OfflineDevice, RolledBack.
-    """
+    """Return the state of our devices; raises OfflineDevice or RolledBack."""
     me, identity = who_am_i(device), load_record(Identity, SELF, IDENTITY, device.vault)
     others = list[OwnDevice]()
     for key in me.person.devices:

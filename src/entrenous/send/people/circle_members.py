@@ -58,11 +58,7 @@ def recipients(names: list[str], device: Device) -> Recipients:
 
 
 def circle_named(name: str, device: Device) -> Circle:
-    """Return the circle with this name, ignoring case.
-
-    Raises:
-        UnknownCircle.
-    """
+    """Return the circle with this name, ignoring case; raises UnknownCircle."""
     circle = _found(name, device)
     if circle is None:
         known = ", ".join(one.name for one in circles(device.vault))

@@ -62,11 +62,7 @@ def drop_comparing(person: PersonId, device: Device) -> None:
 
 
 def string_of(comparing: Comparing, person: PersonId, device: Device) -> ShortString:
-    """Return the short authentication string that both people should see.
-
-    Raises:
-        BadKey.
-    """
+    """Return the short authentication string that both people should see; raises BadKey."""
     return short_string(
         comparing.private, _theirs(comparing), _transcript(comparing, person, device)
     )

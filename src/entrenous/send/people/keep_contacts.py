@@ -55,20 +55,12 @@ NAMELESS: Final = "nameless"
 
 
 def contact_named(name: str, device: Device) -> Contact:
-    """Return the contact called ``name``, ignoring case.
-
-    Raises:
-        UnknownPerson.
-    """
+    """Return the contact called ``name``, ignoring case; raises UnknownPerson."""
     return contacts_named([name], device)[0]
 
 
 def contacts_named(names: Sequence[str], device: Device) -> tuple[Contact, ...]:
-    """Return the contacts with these names, in the same order.
-
-    Raises:
-        UnknownPerson.
-    """
+    """Return the contacts with these names, in the same order; raises UnknownPerson."""
     return pick(names, contacts(device))
 
 
