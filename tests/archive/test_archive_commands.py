@@ -149,4 +149,4 @@ def test_export_and_import_report_what_is_left_out_of_cases_under_18(
         assert json.loads(capsys.readouterr().out)["erased_cases"] == [name]
     home(tmp_path, "anew", monkeypatch)
     assert archive("import", str(tmp_path / "after")) == YES
-    assert "Taken in: 1 sent, 1 case." in capsys.readouterr().out
+    assert "Imported: 1 sent, 1 case." in capsys.readouterr().out

@@ -47,7 +47,7 @@ def export(
     descriptor: Descriptor = None,
     as_json: Json = False,
 ) -> None:
-    """Write whom you know, what you sent and opened, and your cases into a folder.
+    """Export the people you know, what you sent and opened, and your cases into a folder.
 
     The result is two age files under a passphrase of their own. Anybody who gets the folder can try
     passphrases without limit, so choose a long one. Your keys stay here.
@@ -92,7 +92,7 @@ def import_(
     descriptor: Descriptor = None,
     as_json: Json = False,
 ) -> None:
-    """Take an archive in. What is here already stays; importing it twice adds nothing.
+    """Import an archive. What is here already stays; importing it twice adds nothing.
 
     People you know are known by the same keys as before. To write to them from a device that is
     new to them, add them again by a link of theirs: entrenous person add - --as NAME
@@ -105,14 +105,14 @@ def import_(
         put_json({"schema": "entrenous/archive-import/1", **_counts(taken)})
         return
     if taken.person is not None:
-        say(f"This archive is of {_person_label(taken.person, taken.made_by)}.")
+        say(f"This archive was made by {_person_label(taken.person, taken.made_by)}.")
     if taken.nothing:
         say("Nothing in it is new here.")
     else:
         counts = (counted(name, count) for name, count in _new(taken).items() if count)
-        say(f"Taken in: {', '.join(counts)}.")
+        say(f"Imported: {', '.join(counts)}.")
     for name in taken.other_cases:
-        hint(f"{name} was left out: there is another case of that name here.")
+        hint(f"{name} was left out: a different case of that name is here.")
     for name in taken.erased_cases:
         hint(
             f"{name} was left out: you erased it here, and somebody in it was, or may have been,"

@@ -63,15 +63,12 @@ def write_new(path: Path, data: bytes) -> None:
         DiskFull: nothing was written.
         UnwritableFolder: the folder cannot be created or written to.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        add_private(path, data)
-    except FileExistsError:
-        _refuse_other_content(path, data)
-    except OSError as why:
-        if why.errno in DISK_FULL:
-            raise DiskFull from None
-        raise UnwritableFolder(path=path.parent) from None
+    with _new_file(path):
+        try:
+            add_private(path, data)
+        except FileExistsError:
+            if not _is_copy(path, data):
+                raise
 
 
 def fill_new(path: Path, fill: Callable[[BinaryIO], object]) -> bool:
@@ -82,9 +79,16 @@ def fill_new(path: Path, fill: Callable[[BinaryIO], object]) -> bool:
     Raises:
         AlreadyThere, DiskFull, UnwritableFolder, and the errors of ``fill``: nothing was written.
     """
+    with _new_file(path):
+        return add_filled(path, fill)
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[None]:
+    """Create the folder of a new file, and turn errors of writing the file into ours."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return add_filled(path, fill)
+        yield
     except FileExistsError:
         if path.parent.is_dir():
             raise AlreadyThere(path=path) from None
@@ -95,14 +99,11 @@ def fill_new(path: Path, fill: Callable[[BinaryIO], object]) -> bool:
         raise UnwritableFolder(path=path.parent) from None
 
 
-def _refuse_other_content(path: Path, data: bytes) -> None:
-    """Raise AlreadyThere unless ``path`` is a file, not a link, with content ``data``."""
+def _is_copy(path: Path, data: bytes) -> bool:
+    """Check whether ``path`` is a file, not a link, with content ``data``."""
     with suppress(OSError):
-        if path.is_file() and not path.is_symlink() and path.read_bytes() == data:
-            return
-    if path.parent.is_dir():
-        raise AlreadyThere(path=path)
-    raise UnwritableFolder(path=path.parent)
+        return path.is_file() and not path.is_symlink() and path.read_bytes() == data
+    return False
 
 
 class FileGroup:
