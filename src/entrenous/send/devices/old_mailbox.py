@@ -91,7 +91,7 @@ def homes_to_ask(device: Device) -> tuple[OldHome, ...]:
 
 
 def _is_due(old: OldHome, now: datetime) -> bool:
-    """Check whether it is due. A time more than an hour ahead came from a clock that was wrong."""
+    """Check whether it is due, also by a time over an hour ahead, which is from a wrong clock."""
     return old.ask_after is None or not now < old.ask_after <= now + _ASK_AGAIN
 
 

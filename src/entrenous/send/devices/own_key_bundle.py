@@ -272,7 +272,7 @@ def _closings(device: Device) -> list[Callable[[Device], None]]:
 
 
 def _is_due(one: Closing, now: datetime) -> bool:
-    """Check whether it is due. A time more than an hour ahead came from a clock that was wrong."""
+    """Check whether it is due, also by a time over an hour ahead, which is from a wrong clock."""
     return one.not_before is None or not now < one.not_before <= now + _ASK_AGAIN
 
 

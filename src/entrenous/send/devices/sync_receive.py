@@ -91,7 +91,7 @@ def _id_of(one: Contact | Circle) -> PersonId | CircleId:
 
 
 def _rank(of: PersonId | CircleId) -> tuple[int, bytes]:
-    """Sort people first, whose ids are longer; then by id."""
+    """Sort key: people, whose ids are longer, come first; then by id."""
     return -len(of), of
 
 
@@ -113,7 +113,7 @@ def take_sync(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> N
 
     Raises:
         BadSync.
-        NotBound: it is another device's close token, or about our knowing, forgetting or blocking
+        NotBound: it has another device's close token, or says that we know, forgot or blocked
             ourselves.
     """
     shared = read_sync(note)

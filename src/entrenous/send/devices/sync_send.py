@@ -64,7 +64,7 @@ def mark_for_resync(sibling: DeviceId, person: PersonId, device: Device) -> None
 
 
 def forget_told(sibling: DeviceId, device: Device) -> None:
-    """Forget what a device was told that is no longer ours."""
+    """Forget what was sent to a device that is no longer ours."""
     for key in device.vault.keys(TOLD, sibling.hex()):
         device.vault.drop(TOLD, key)
 
