@@ -46,7 +46,7 @@ from entrenous.crypto.key_derivation import blob_key
 from entrenous.crypto.nouns import DoesNotOpen
 from entrenous.device.device import Device
 from entrenous.device.identities import IDENTITY, Identity
-from entrenous.device.sent_messages import Departure, Message, SealedCopy
+from entrenous.device.sent_messages import Departure, SealedCopy
 from entrenous.device.vault_tables import (
     CIRCLE,
     CONTACT,
@@ -111,22 +111,18 @@ def _people(device: Device) -> Iterator[Record]:
 def _ledger(device: Device) -> Iterator[Record]:
     for message in device.ledger.messages():
         yield f"{LEDGER}/{message.id.hex()}", pack(message)
-        yield from _looks(message, device)
-
-
-def _looks(message: Message, device: Device) -> Iterator[Record]:
-    for place in range(len(message.pictures)):
-        look = device.ledger.look(message.id, place)
-        if look is not None:
-            yield f"{LOOKS}/{message.id.hex()}/{place:04d}", look
+        for position in range(len(message.pictures)):
+            look = device.ledger.look(message.id, position)
+            if look is not None:
+                yield f"{LOOKS}/{message.id.hex()}/{position:04d}", look
 
 
 def _sent(device: Device) -> Iterator[Record]:
     for copy in load_records(SealedCopy, SEALED, device.vault):
         if copy.departure is not Departure.WAITING:
             yield f"{SENT}/{copy.envelope.hex()}", pack(copy)
-    for folder, drawer in PROOFS.items():
-        yield from _as_they_are(folder, drawer, device)
+    for folder, table in PROOFS.items():
+        yield from _as_they_are(folder, table, device)
 
 
 def _traces(device: Device) -> Iterator[Record]:
@@ -162,8 +158,8 @@ def _cases(device: Device) -> Iterator[Record]:
     yield from _as_they_are(CUSTODY, CUSTODY, device)
 
 
-def _as_they_are(folder: str, drawer: str, device: Device) -> Iterator[Record]:
-    items = device.vault.items(drawer)
+def _as_they_are(folder: str, table: str, device: Device) -> Iterator[Record]:
+    items = device.vault.items(table)
     return ((f"{folder}/{key.replace(' ', '/')}", record) for key, record in items)
 
 

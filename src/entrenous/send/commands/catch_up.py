@@ -77,7 +77,7 @@ def words_for_link(notice: LinkNotice) -> str:
         name=notice.name,
         called=notice.called,
         device=_device(notice),
-        link=_link_of(notice),
+        link=f"the link that you made for {notice.meant_for}" if notice.meant_for else "your link",
         before=f", by {several(notice.before)}" if notice.before else "",
     )
     if notice.for_one and notice.before:
@@ -85,10 +85,6 @@ def words_for_link(notice: LinkNotice) -> str:
     if notice.alike:
         said += filled(_ALIKE, name=notice.name, others=several(notice.alike))
     return said
-
-
-def _link_of(notice: LinkNotice) -> str:
-    return f"the link that you made for {notice.meant_for}" if notice.meant_for else "your link"
 
 
 def _device(notice: LinkNotice) -> str:

@@ -72,7 +72,7 @@ def mark(
                 try:
                     write_new(place, copy.data)
                 except EntrenousError as why:
-                    if not _is_there(place, why):
+                    if isinstance(why, AlreadyThere) or not os.path.lexists(place):
                         written.pop()
                         _forget_last(copies)
                     raise
@@ -93,11 +93,6 @@ def mark(
         hint(f"{len(written)} of {len(labels)} copies were written, and no more:")
         raise
     tell(message, written)
-
-
-def _is_there(place: Path, why: EntrenousError) -> bool:
-    """Check whether a copy was written, although a later step failed."""
-    return os.path.lexists(place) and not isinstance(why, AlreadyThere)
 
 
 def _forget_last(copies: Marked) -> None:

@@ -40,7 +40,7 @@ from entrenous.send.message.transfer_progress import Reached, unseen, within
 from entrenous.watermark.audio_location import contour
 from entrenous.watermark.audio_mark import PreparedSound, embed, prepare, stream_bytes
 
-_BATCH_BYTES: Final = 256 * 1024 * 1024  # memory for a batch, each copy counted at the original's size
+_BATCH_BYTES: Final = 256 * 1024 * 1024  # of copies in one batch, at the original's size
 _BATCH_MAX: Final = 12
 _HEARD: Final = 0.05  # the sound's share of preparing a clip
 _FRAMES: Final = 0  # index of the frames among the message's media

@@ -131,7 +131,10 @@ def let_go(old: OldHome, device: Device) -> None:
         return
     home, key = old.home, old.home.mailbox.hex()
     if not old.overtaken:
-        _overtake(home, device)
+        # The highest possible generation locks out copies of this device from before the move. A
+        # mailbox that is unknown right after a fetch has no lock.
+        with suppress(RolledBack, NoLock, NoSuchMailbox):
+            note_opened_at(home, GENERATION_MAX, device)
         store_record(replace(old, ask_after=None, overtaken=True), OLD_HOME, key, device.vault)
     if believed_now(device) >= old.until:
         device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)
@@ -153,14 +156,6 @@ def note_refused(old: OldHome, why: EntrenousError, device: Device) -> Entrenous
         return None
     store_record(replace(old, ask_after=now + _ASK_AGAIN), OLD_HOME, key, device.vault)
     return None if isinstance(why, NoSuchMailbox) else why
-
-
-def _overtake(home: Home, device: Device) -> None:
-    """Tell the relay the highest possible generation, so that no copy of this device from before
-    the move can go on there. A mailbox that is unknown right after a fetch has no lock.
-    """
-    with suppress(RolledBack, NoLock, NoSuchMailbox):
-        note_opened_at(home, GENERATION_MAX, device)
 
 
 def apply_move(before: Me, new: NewHome, device: Device, *, led: bool) -> None:

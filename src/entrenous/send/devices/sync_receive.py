@@ -179,16 +179,10 @@ def _contact(shared: SharedContact, device: Device) -> None:
     if before is not None:
         after = note_change(known, after, device)
     keep_contact(after, device)
-    if before is None and trust is Trust.BY_LINK and _came_since_we_did(shared, device):
+    is_news = shared.since >= who_am_i(device).key.created_at  # not so on a newly linked device
+    if before is None and trust is Trust.BY_LINK and is_news:
         note_elsewhere(after, device)
     _take_lent(shared, device)
-
-
-def _came_since_we_did(shared: SharedContact, device: Device) -> bool:
-    """Check whether they were met after this device was set up: a newly linked device does not
-    report older contacts as news.
-    """
-    return shared.since >= who_am_i(device).key.created_at
 
 
 def _take_lent(shared: SharedContact, device: Device) -> None:

@@ -101,7 +101,8 @@ def _lacked(told: bytes | None, shared: Shared, device: Device) -> list[DeviceId
     if told is None:
         return listed
     noted = told[_STAMP_BYTES:]
-    return [one for one in listed if one in _split(noted)]
+    lacked = {noted[at : at + ID_BYTES] for at in range(0, len(noted), ID_BYTES)}
+    return [one for one in listed if one in lacked]
 
 
 def _was_gone(told: bytes, shared: Shared) -> bool:
@@ -110,10 +111,6 @@ def _was_gone(told: bytes, shared: Shared) -> bool:
         return False
     gone = digest_of(SharedGone(shared.person, shared.at))
     return told[_DIGEST_AT:_STAMP_BYTES] == gone
-
-
-def _split(noted: bytes) -> set[bytes]:
-    return {noted[at : at + ID_BYTES] for at in range(0, len(noted), ID_BYTES)}
 
 
 def _is_encodable(shared: Shared) -> bool:

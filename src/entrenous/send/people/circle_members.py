@@ -97,7 +97,9 @@ def add_to_circle(name: str, people: list[str], device: Device) -> Circle:
     added = tuple(sorted({one.person.id for one in contacts_named(people, device)}))
     known = _found(name, device)
     if known is None:
-        _refuse_taken(name, device)
+        refuse_bad_name(name)
+        if any(as_seen(one.name) == as_seen(name) for one in contacts(device)):
+            raise NameTaken(name=name)
     with device.vault.together():
         circle = (
             Circle(CircleId(device.dice.token(ID_BYTES)), name, added, this_second(device))
@@ -138,9 +140,3 @@ def _without(circle: Circle, people: list[str], device: Device) -> Circle:
 def _found(name: str, device: Device) -> Circle | None:
     every = circles(device.vault)
     return next((one for one in every if as_seen(one.name) == as_seen(name)), None)
-
-
-def _refuse_taken(name: str, device: Device) -> None:
-    refuse_bad_name(name)
-    if any(as_seen(one.name) == as_seen(name) for one in contacts(device)):
-        raise NameTaken(name=name)

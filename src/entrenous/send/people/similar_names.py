@@ -122,13 +122,10 @@ def _slips(seen: str) -> int:
 
     In a name of two syllabic characters, as in Chinese, another character is another name.
     """
-    if len(seen) <= _TWO_SYLLABLES and any(map(_is_syllable, seen)):
+    signs = (unicodedata.name(char, "") for char in seen)
+    if len(seen) <= _TWO_SYLLABLES and any(sign.startswith(_SYLLABLES) for sign in signs):
         return 0
     return 2 if len(seen) >= _LONG else 1
-
-
-def _is_syllable(char: str) -> bool:
-    return unicodedata.name(char, "").startswith(_SYLLABLES)
 
 
 def _is_within(slips: int, a: str, b: str) -> bool:
