@@ -32,7 +32,7 @@ def jail() -> Iterator[CopyChecker]:
 @pytest.fixture
 def street(street: Street, jail: CopyChecker, monkeypatch: pytest.MonkeyPatch) -> Street:
     """The street, with shared checking processes, which each command would otherwise start."""
-    monkeypatch.setattr(wiring, "CopyJail", lambda: _kept_open(jail))
+    monkeypatch.setattr(wiring, "CopyChecker", lambda: _kept_open(jail))
     return street
 
 
@@ -88,7 +88,7 @@ def test_nothing_is_written_without_the_file_check(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.media.copies.copy_checker._SERVER", (os.devnull,))
-    monkeypatch.setattr(wiring, "CopyJail", CopyChecker)
+    monkeypatch.setattr(wiring, "CopyChecker", CopyChecker)
     name = seals(street, [("image/jpeg", honest()["image/jpeg"])])
     said = street.types("ben", "open", name, "--out", "got")
     assert (said.status, written(street)) == (6, [])
