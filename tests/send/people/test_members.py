@@ -106,7 +106,7 @@ def test_a_circle_holds_256_people() -> None:
     Circle(CircleId(bytes(16)), "city", people[:256], NOON)
     with pytest.raises(CircleFull, match="257 people"):
         Circle(CircleId(bytes(16)), "city", people, NOON)
-    with pytest.raises(ValueError, match="ascending"):
+    with pytest.raises(ValueError, match="sorted"):
         Circle(CircleId(bytes(16)), "city", people[1::-1], NOON)
 
 
