@@ -27,7 +27,7 @@ def test_circle_is_created_used_and_deleted(street: Street) -> None:
     assert street.does("ana", "circle", "remove", "family")["people"] == []
     assert "None yet" in street.types("ana", "circle", "list").out
     unknown = street.types("ana", "circle", "remove", "family")
-    assert (unknown.status, "no circle family" in unknown.err) == (4, True)
+    assert (unknown.status, "no circle called family" in unknown.err) == (4, True)
 
 
 def test_person_is_renamed_blocked_and_unblocked(street: Street) -> None:
@@ -69,7 +69,7 @@ def test_invite_states_its_limits_and_last_use_is_reported(
 ) -> None:
     said = street.types("ben", "invite").out
     assert "This link is for one person." in said
-    assert "good for 30 days" in said
+    assert "valid for 30 days" in said
     assert "This link is for eva." in street.types("ben", "invite", "--for", "eva").out
     assert street.types("ben", "invite", "--for", "ana").status == 3
     assert street.types("ben", "invite", "--for", "eva", "--uses", "2").status == 2
