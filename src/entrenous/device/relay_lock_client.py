@@ -1,8 +1,7 @@
-"""The relay's part of this device's lock: ask for its part of the vault's key, and keep that part
-up to date.
+"""The relay's share of this vault's key: fetch it, and keep the lock up to date.
 
-A device's state has a number that the relay keeps, its generation, so that a copy of the state and
-the original never both go on (docs/spec/lock.md, section 5).
+The relay counts a vault's openings (its generation), so that a copy and the original cannot both
+continue (docs/spec/lock.md, section 5).
 """
 
 from collections.abc import Iterator
@@ -79,17 +78,16 @@ from entrenous.wire.relay_nouns import Answered, NoLock, Opening, RelayLock, Rol
 
 
 def when_in_words(moment: datetime | None) -> str:
-    """A moment for a sentence."""
     return "an earlier day" if moment is None else moment.strftime("%d %B %Y, %H:%M UTC")
 
 
 @dataclass(frozen=True, slots=True)
 class OldHome:
-    """Where this device's mail was, and may still come until ``until``.
+    """A former mailbox address, at which mail may still arrive until ``until``.
 
-    Not asked before ``ask_after``, when its relay did not answer. ``overtaken`` tells whether it
-    has heard that no copy of this device may go on there, and ``next_close`` is what is to delete
-    it from now on, since a lost device knew the token before.
+    After its relay did not answer, it is not asked before ``ask_after``. ``overtaken``: the relay
+    knows that no copy of this device may continue there. ``next_close`` is the new token that shall
+    delete the mailbox, since a lost device knew the previous one.
     """
 
     home: Home
@@ -100,31 +98,32 @@ class OldHome:
 
 
 def old_homes(device: Device) -> tuple[OldHome, ...]:
-    """Where this device was, those first that it left first."""
+    """Return the former addresses, the first to expire first."""
     found = load_records(OldHome, OLD_HOME, device.vault)
     return tuple(sorted(found, key=lambda one: one.until))
 
 
 def give_tries_back(device: Device) -> None:
-    """The vault opened through an old relay's part of its lock, which counted a try."""
+    """Report to old relays that the vault opened, since their locks counted a try."""
     for old in old_homes(device):
         with suppress(EntrenousError):
             note_opened_at(old.home, 1, device)
 
 
 def note_opened_at(home: Home, generation: int, device: Device) -> None:
-    """Tell the relay of a mailbox which generation of the vault was opened (docs/spec/lock.md)."""
-    """Tell the relay of a mailbox which generation of the vault was opened (docs/spec/lock.md)."""
+    """Tell a mailbox's relay which generation of the vault was opened (docs/spec/lock.md)."""
     opening = Opening(generation, device.dice.token(OPENING_BYTES))
     device.courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
 
 
-_BRIEFLY_S: Final = 2.0  # in a window, a relay that is not there is not waited for
+_BRIEFLY_S: Final = 2.0  # request timeout in an offline window
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Gets the relay's part of a vault's key: kept here in an offline window, or by asking."""
+    """Gets the relay's share of a vault's key: stored here in an offline window, otherwise by
+    request.
+    """
 
     home: Path
     courier: Courier
@@ -132,12 +131,15 @@ class Asking:
     dice: Dice
 
     def __call__(self, lock: RelayLock, stretched: Secret) -> RelayPart:
-        """The relay's part for a stretched passphrase. A window whose time is over is closed once
-        the relay has answered: this device's clock may be ahead.
+        """Return the relay's share for a stretched passphrase.
+
+        An expired window is closed only once the relay has answered, since this device's clock may
+        be fast.
 
         Raises:
             Locked, DeviceShut, RelayUnreachable, OfflineWindowOver.
-            WrongPassphrase: the relay does not answer, and the window opens to another one.
+            WrongPassphrase: the relay does not answer, and the passphrase does not open the
+                window.
         """
         window = read_window(self.home, stretched)
         if window is not None and self.clock.now() < window[0]:
@@ -162,13 +164,13 @@ class Asking:
 
 
 def ask_relay(lock: RelayLock, stretched: Secret, courier: Courier, dice: Dice) -> RelayPart:
-    """One question, of ten.
+    """Evaluate a stretched passphrase at the relay, which uses up one of ten tries.
 
-    The newest token that the relay knows asks it; one that it does not know costs no try.
+    The newest token that the relay accepts is used; a rejected one costs no try.
 
     Raises:
         Locked, DeviceShut, OutdatedCopy, NotAPoint.
-        RelayUnreachable; MailboxUnknown: as good as that, for it may know better later.
+        RelayUnreachable, MailboxUnknown: the relay may be able to answer later.
     """
     untold, scalar = asked_of_relay(stretched), draw_scalar(dice.token(UNIFORM_BYTES))
     blinded = blind(untold, scalar)
@@ -190,13 +192,13 @@ def _answered(lock: RelayLock, blinded: bytes, courier: Courier) -> Answered:
 
 
 def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> Unlocked:
-    """After the vault opened: give it its lock if it has none yet, and tell the relay, which then
-    gives all tries back. So how many opened nothing is seen here or never.
+    """Finish unlocking: make the vault's lock if it has none, and report the opening to the relay.
 
-    When the relay does not answer, the device opens all the same; what needs the relay says so.
+    The relay then restores all tries, so failed ones are counted here first. If the relay does not
+    answer, the device opens all the same; commands that need the relay say so.
 
     Raises:
-        DeviceShut: the relay has forgotten this device.
+        DeviceShut: the relay has deleted this device's lock.
     """
     unlocked = replace(unlocked, missed=_missed(unlocked, device))
     with suppress(Unreachable):
@@ -209,8 +211,7 @@ def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> U
 
 
 def lock_first(unlocked: Unlocked, mail: Home, device: Device) -> Unlocked:
-    """Give a vault that holds nothing yet its lock, at a mailbox that it made: so nothing that
-    comes into it is ever there without.
+    """Lock an empty vault at a mailbox it has created, before anything is stored in it.
 
     Raises:
         RelayUnreachable.
@@ -223,7 +224,7 @@ def lock_first(unlocked: Unlocked, mail: Home, device: Device) -> Unlocked:
 
 
 def lock_up(unlocked: Unlocked, device: Device) -> Unlocked:
-    """Give a new vault its relay's lock, if it has a relay; may be repeated after a crash.
+    """Lock a new vault at its relay, if it has one; safe to repeat after a crash.
 
     Raises:
         RelayUnreachable.
@@ -242,9 +243,9 @@ def lock_up(unlocked: Unlocked, device: Device) -> Unlocked:
 
 
 def follow_move(unlocked: Unlocked, device: Device) -> Unlocked:
-    """After a move, lock the vault with its new relay's part; may be repeated after a crash.
+    """After a move, lock the vault at its new relay; safe to repeat after a crash.
 
-    An offline window ends, since it keeps the old relay's.
+    An offline window is closed, since it holds the old relay's share.
 
     Raises:
         RelayUnreachable.
@@ -262,11 +263,11 @@ def follow_move(unlocked: Unlocked, device: Device) -> Unlocked:
 
 
 def allow_offline(unlocked: Unlocked, hours: int, clock: Clock) -> datetime:
-    """Let this vault open without its relay for so many hours; until when.
+    """Let this vault open without its relay for ``hours``; returns the end of that time.
 
     Raises:
-        NoRelaysPart: it opens without one anyhow.
-        NotConfirmed: it was opened in such a window, and only the relay may allow another.
+        NoRelaysPart: it needs no relay anyway.
+        NotConfirmed: it was opened in such a window; only the relay may allow another.
     """
     if unlocked.terms.lock is None:
         raise NoRelaysPart
@@ -278,14 +279,15 @@ def allow_offline(unlocked: Unlocked, hours: int, clock: Clock) -> datetime:
 
 
 def forbid_offline(unlocked: Unlocked) -> None:
-    """Close the window, whether or not there is one."""
+    """Close the offline window, if there is one."""
     close_window(unlocked.home)
 
 
 def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlocked:
-    """Encrypt the vault under another passphrase. An offline window ends with the old one, and
-    copies of the folder from before are shut; if the relay does not answer that any more, its part
-    is ``outdated``, and they are shut when the vault opens next.
+    """Encrypt the vault under another passphrase, close its offline window, and shut older copies.
+
+    If the relay stops answering before it shuts them, the returned share is ``outdated``, and they
+    are shut when the vault is next opened.
 
     Raises:
         WeakPassphrase, RelayUnreachable, Locked, DiskFull.
@@ -304,7 +306,7 @@ def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlo
 
 
 def _ask_ourselves(lock: RelayLock, stretched: Secret, device: Device) -> RelayPart:
-    """As :func:`ask_relay`, of a vault that is open: nobody is to be told of that try."""
+    """Like :func:`ask_relay`, from an open vault: the try is not reported as somebody else's."""
     note_asked(device.vault)
     return ask_relay(lock, stretched, device.courier, device.dice)
 
@@ -326,7 +328,7 @@ def _tell(unlocked: Unlocked, device: Device, settings: Settings) -> None:
 
 @contextmanager
 def _asked(unlocked: Unlocked, device: Device, settings: Settings) -> Iterator[Device]:
-    """The device as it asks its relay now: in a window, without patience."""
+    """Yield the device with the courier to use: in an offline window, one with a short timeout."""
     if not unlocked.part.kept_here:
         yield device
         return
@@ -335,8 +337,7 @@ def _asked(unlocked: Unlocked, device: Device, settings: Settings) -> Iterator[D
 
 
 def shut_copies(unlocked: Unlocked, device: Device) -> Unlocked:
-    """Where the relay does not know the newest token yet, tell it: what asks with an earlier one
-    opens nothing any more. May be repeated.
+    """Register the newest unlock token, so that copies with earlier ones stay shut; safe to repeat.
 
     Raises:
         RelayUnreachable.
@@ -349,7 +350,7 @@ def shut_copies(unlocked: Unlocked, device: Device) -> Unlocked:
 
 
 def renewed(lock: RelayLock | None, device: Device) -> RelayLock | None:
-    """With another token, unless its relay is one that the device moves away from."""
+    """Return the lock with a new token, unless it is at a relay that the device is leaving."""
     mail = home_of(device.vault)
     if lock is None or mail is None or not _is_at(lock, mail):
         return lock
@@ -361,9 +362,9 @@ def _is_at(lock: RelayLock, mail: Home) -> bool:
 
 
 _GENERATION: Final = "generation"
-_OPENING: Final = "opening"  # that the relay was told of, and whose answer may be lost
-_ASKED: Final = "asked"  # tries that this vault used up itself since the relay gave all back
-#: What a state that went on elsewhere must not act on any more.
+_OPENING: Final = "opening"  # reported to the relay, whose answer may have been lost
+_ASKED: Final = "asked"  # tries this vault used itself since the relay last restored them
+#: Tables that a rolled-back state must not use.
 _RATCHETS: Final = (
     *(PEER, OWN_KEY, OUTBOX, GREET, FINISH, INVITE, LATE),
     *(CHORE, BATCH, WITHDRAW, WINDOW_IN, WINDOW_OLD, WINDOW_OUT, WINDOW_TOLD),
@@ -371,20 +372,20 @@ _RATCHETS: Final = (
 
 
 def home_of(vault: Vault) -> Home | None:
-    """Where this device's mail is; None if it was set up without a relay."""
+    """Return this device's mailbox address; None if it was set up without a relay."""
     identity = load_record(Identity, SELF, IDENTITY, vault)
     return identity.home if identity else None
 
 
 def home_to_lock(device: Device) -> Home | None:
-    """Where a lock for this device is to be made; None before its mailbox is there, or without."""
+    """Return the address at which to make a lock; None without a mailbox."""
     unfinished = device.vault.get(SELF, UNFINISHED) is not None
     return None if unfinished else home_of(device.vault)
 
 
 def begin_opening(vault: Vault, asked: int = 0) -> None:
-    """From here on, nothing moves a ratchet until the relay has confirmed this state, which
-    opened after so many questions to it.
+    """Stop ratchets from advancing until the relay confirms this opening, which used ``asked``
+    tries.
     """
     with vault.together():
         vault.put(SELF, UNCONFIRMED, b"")
@@ -392,28 +393,27 @@ def begin_opening(vault: Vault, asked: int = 0) -> None:
 
 
 def note_asked(vault: Vault, asked: int = 1) -> None:
-    """Count questions that this very vault asked, so that :func:`tries_of_others` leaves them
-    out.
-    """
+    """Count tries that this vault used itself, so that :func:`tries_of_others` excludes them."""
     vault.put(SELF, _ASKED, (_generation_asked(vault) + asked).to_bytes(4, "big"))
 
 
 def tries_of_others(left: int, asked: int, vault: Vault) -> int:
-    """How many tries opened nothing since the relay last gave all back, by how many it says are
-    ``left`` after this opening, which took ``asked`` of them.
+    """Return how many failed tries somebody else made since the relay last restored them.
+
+    ``left`` is what the relay reports after this opening, which used ``asked`` of them.
     """
     return max(0, UNLOCK_TRIES - left - asked - _generation_asked(vault))
 
 
 def confirm_opening(device: Device) -> None:
-    """Tell the relay that the vault opened in this state. Does nothing if it knows.
+    """Report this opening of the vault to the relay, unless it was confirmed.
 
-    A state that went on elsewhere is marked, and forgets its ratchets; what needs them says
-    RolledBack from then on.
+    If a copy is in use elsewhere, this state is marked as rolled back and its ratchets are deleted;
+    what needs them then raises RolledBack.
 
     Raises:
         DeviceShut: the mailbox was deleted.
-        RelayUnreachable, MailboxUnknown: this state is not confirmed.
+        RelayUnreachable, MailboxUnknown: this opening is not confirmed.
     """
     home = home_of(device.vault)
     if home is None or device.vault.get(SELF, UNCONFIRMED) is None:
@@ -431,10 +431,10 @@ def confirm_opening(device: Device) -> None:
 
 
 def _opening(device: Device) -> Opening:
-    """This opening, on disk before the relay hears of it: its answer may be lost.
+    """Store this opening before it is reported, since the answer may be lost.
 
-    A state that was refused once tells the first generation, which is refused again, so that the
-    number of the copy that goes on is never overtaken; the relay gives back its tries for it.
+    A rolled-back state reports generation 1, which is refused again, so that it never overtakes the
+    copy that continues; the relay still restores its tries.
     """
     number = device.dice.token(OPENING_BYTES)
     if device.vault.get(SELF, ROLLED_BACK) is not None:
@@ -455,7 +455,7 @@ def _confirmed(opening: Opening, vault: Vault) -> None:
 
 
 def _generation(vault: Vault) -> int:
-    """The last one that the relay confirmed to this vault."""
+    """Return the last generation that the relay confirmed."""
     return int.from_bytes(vault.get(SELF, _GENERATION) or b"", "big")
 
 

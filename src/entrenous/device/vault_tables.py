@@ -1,4 +1,4 @@
-"""The tables of the vault, and how nouns are encoded for them, stored and loaded."""
+"""The vault's tables, and the encoding, storing and loading of dataclasses in them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
@@ -72,28 +72,28 @@ TOLD: Final = "told"  # by device and record: what our other devices know
 
 
 def peer_key(person: bytes, device: bytes) -> str:
-    """The key of one person's device in the drawer of peers."""
+    """Return the key of one person's device in tables of peers."""
     return f"{person.hex()} {device.hex()}"
 
 
 def inbox_key(sender: bytes, message: bytes) -> str:
-    """The key of one sender's message in the drawers of the inbox."""
+    """Return the key of one sender's message in the inbox tables."""
     return f"{sender.hex()} {message.hex()}"
 
 
 def load_record(kind: type[Noun], drawer: str, key: str, vault: Vault) -> Noun | None:
-    """The noun under this key, or None."""
+    """Return the object under this key, or None; raises BadRecord."""
     record = vault.get(drawer, key)
     return None if record is None else unpack(kind, record)
 
 
 def load_records(kind: type[Noun], drawer: str, vault: Vault) -> Iterator[Noun]:
-    """Every noun of a drawer, sorted by key."""
+    """Return all objects of a table, sorted by key; raises BadRecord."""
     return (unpack(kind, record) for _, record in vault.items(drawer))
 
 
 def store_record(noun: object, drawer: str, key: str, vault: Vault) -> None:
-    """Store or replace a noun."""
+    """Insert or replace an object."""
     vault.put(drawer, key, pack(noun))
 
 
@@ -102,14 +102,14 @@ _BROKEN: Final = (msgspec.MsgspecError, RecursionError, ValueError, TypeError, O
 
 
 def pack(noun: object) -> bytes:
-    """The bytes of one noun.
+    """Encode a dataclass as MessagePack.
 
     Raises:
-        TypeError: ``noun`` is not a dataclass, or a field holds something that has no byte form.
-        ValueError: a time is not aware UTC, or an integer does not fit 64 bits.
+        TypeError: ``noun`` is not a dataclass, or a field has no encoding.
+        ValueError: a time is not aware UTC, or an integer exceeds 64 bits.
     """
     if not is_dataclass(noun) or isinstance(noun, type):
-        raise TypeError(f"only a noun can be packed, not {type(noun).__name__}")
+        raise TypeError(f"only a dataclass can be packed, not {type(noun).__name__}")
     plain = _plain(noun)
     _refuse_local_times(plain)
     try:
@@ -119,18 +119,18 @@ def pack(noun: object) -> bytes:
 
 
 def unpack(kind: type[Noun], untrusted_data: bytes) -> Noun:
-    """The noun of type ``kind`` that :func:`pack` wrote as ``untrusted_data``.
+    """Decode what :func:`pack` wrote for type ``kind``.
 
     Raises:
-        BadRecord: not a record, not of this kind, values its noun refuses, or fields that ``kind``
-            does not have. The message names the kind and never a value.
+        BadRecord: malformed bytes, invalid values, or fields that ``kind`` lacks. The message
+            names the kind and no value.
     """
     try:
         plain = msgspec.msgpack.decode(untrusted_data)
         noun = msgspec.convert(plain, kind, builtin_types=_NATIVE, dec_hook=_revive)
         again = _plain(noun)
         if msgspec.msgpack.encode(again) == untrusted_data:
-            return noun  # nothing was lost; and a time that was read from MessagePack is in UTC
+            return noun  # nothing was lost, and MessagePack times decode as UTC
         _refuse_local_times(again)
     except _BROKEN:
         raise BadRecord(kind=kind.__name__) from None
@@ -140,7 +140,7 @@ def unpack(kind: type[Noun], untrusted_data: bytes) -> Noun:
 
 
 def _plain(noun: object) -> Any:
-    """Plain values; sets in one order, since equal sets may be walked in different ones."""
+    """Convert to plain values; sets are sorted, since their iteration order may differ."""
     return msgspec.to_builtins(noun, builtin_types=_NATIVE, enc_hook=_reduce, order="deterministic")
 
 
@@ -170,7 +170,7 @@ def _parts(plain: object) -> list[object]:
 
 
 def _survived(read: object, kept: object) -> bool:
-    """Whether everything that was read is still there in what the noun kept."""
+    """Return whether everything that was read is still in ``kept``."""
     rules: dict[type, Callable[[Any, Any], bool]] = {dict: _map_survived, list: _list_survived}
     rule = rules.get(type(read))
     return rule(read, kept) if rule else read == kept

@@ -10,8 +10,8 @@ import pytest
 from entrenous.base.errors import RelayUnreachable
 from entrenous.base.identifiers import BlobId, EnvelopeId, MailboxId
 from entrenous.base.secret import Secret
-from entrenous.device.client.http_courier import HttpCourier, HttpWakes
-from entrenous.device.client.relay_request import Patience
+from entrenous.device.client.http_courier import HttpCourier
+from entrenous.device.client.relay_request import SPOKEN, Patience
 
 
 @dataclass
@@ -205,18 +205,23 @@ def test_a_file_that_a_slow_line_did_not_take_in_time_silences_no_short_question
     assert [path.split("/")[2] for path in asked] == ["blobs", "envelopes"]
 
 
+def waking(answer: httpx.Response, patience_s: float, time: Time) -> HttpCourier:
+    client = httpx.Client(transport=httpx.MockTransport(lambda _: answer))
+    return HttpCourier(client, patience_s, time.now, sleep_s=time.sleep)
+
+
 @pytest.mark.parametrize(("patient_s", "rests"), [(20.0, [20.0]), (5.0, [5.0]), (0.0, [])])
 def test_a_wake_up_that_a_full_relay_answers_early_is_not_asked_for_again_at_once(
     patient_s: float, rests: list[float]
 ) -> None:
     time = Time()
-    wakes = HttpWakes(lambda _url, _what: b"", patient_s, time.now, time.sleep)
+    wakes = waking(httpx.Response(204, headers={SPOKEN: "1"}), patient_s, time)
     assert not wakes.wake("http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20)
     assert time.slept == rests
 
 
 def test_who_is_woken_does_not_rest() -> None:
     time = Time()
-    wakes = HttpWakes(lambda _url, _what: b"{}", 20.0, time.now, time.sleep)
+    wakes = waking(httpx.Response(200, headers={SPOKEN: "1"}, content=b"{}"), 20.0, time)
     assert wakes.wake("http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20)
     assert time.slept == []

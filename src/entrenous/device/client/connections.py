@@ -1,5 +1,5 @@
-"""A connection for each capability, and a limit on how slow a relay may be (docs/spec/relay.md,
-section 14).
+"""Separate connections for each token, and a minimum transfer rate (docs/spec/relay.md, section
+14).
 """
 
 import socket
@@ -21,7 +21,7 @@ from entrenous.base.environment import Proxy
 from entrenous.base.errors import OnionNeedsProxy, ProxySilent
 from entrenous.base.limits import PACE_S
 
-#: Sent with every request; says neither which version asks, nor on which system.
+#: Sent with every request; reveals neither version nor operating system.
 HEADERS: Final = {
     "Accept": "*/*",
     "Accept-Encoding": "identity",
@@ -37,10 +37,10 @@ class _Lane:
 
 
 class Lanes(httpx.BaseTransport):
-    """One transport for each pair of a relay and an ``Authorization``; ``make`` makes it, given the
-    URL of its first request.
+    """A transport for each pair of a relay and an ``Authorization`` header.
 
-    Lanes without a request under way are closed as soon as another one is used.
+    ``make`` creates one from the URL of its first request. Idle transports are closed as soon as
+    another one is used.
     """
 
     def __init__(self, make: Callable[[httpx.URL], httpx.BaseTransport]) -> None:
@@ -49,7 +49,7 @@ class Lanes(httpx.BaseTransport):
         self._lock = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer; its lane is busy until its body was read or given up."""
+        """Send a request; its transport is busy until the response body is read or closed."""
         _put_in_order(request)
         lane = self._enter(_key(request), request.url)
         try:
@@ -65,12 +65,11 @@ class Lanes(httpx.BaseTransport):
         )
 
     def rest(self) -> None:
-        """Close every connection that has no request under way."""
+        """Close all idle connections."""
         with self._lock:
             self._close_idle()
 
     def close(self) -> None:
-        """Close every connection."""
         with self._lock:
             for lane in self._lanes.values():
                 lane.transport.close()
@@ -98,7 +97,7 @@ class Lanes(httpx.BaseTransport):
 
 
 class _Body(httpx.SyncByteStream):
-    """The body of an answer; ``left`` is called once, when it is closed."""
+    """A response body; ``left`` is called once, when it is closed."""
 
     def __init__(self, answer: httpx.Response, left: Callable[[], None]) -> None:
         self._answer = answer
@@ -108,7 +107,6 @@ class _Body(httpx.SyncByteStream):
         yield from cast("Iterable[bytes]", self._answer.stream)
 
     def close(self) -> None:
-        """End the answer, and free its lane."""
         left, self._left = self._left, None
         try:
             self._answer.close()
@@ -118,32 +116,31 @@ class _Body(httpx.SyncByteStream):
 
 
 def no_cookies() -> CookieJar:
-    """A jar into which no cookie goes."""
+    """Return a cookie jar that accepts no cookie."""
     return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 
 def _key(request: httpx.Request) -> object:
-    """What may share a connection; what carries no token shares it with nothing."""
+    """Return what may share a connection; a request without a token shares none."""
     token = request.headers.get("Authorization")
     return object() if token is None else (request.url.scheme, request.url.netloc, token)
 
 
 def _put_in_order(request: httpx.Request) -> None:
-    """The host, then every other header by its name, whoever added it and when."""
+    """Put the host first and sort the other headers, so that their order reveals nothing."""
     request.headers = httpx.Headers(
         sorted(request.headers.raw, key=lambda one: (one[0].lower() != b"host", one[0].lower()))
     )
 
 
-#: Also the longest answer that is neither a page of letters nor a blob: it comes in a minute, or
-#: never.
+#: Limit of an answer that is neither a page of letters nor a blob; it has to arrive in a minute.
 SMALL_BYTES: Final = 256 * 1024
 _PIECE: Final = 64 * 1024  # bytes
-_SILENT_S: Final = 30.0  # httpcore gives what it says to a proxy no time-out
+_SILENT_S: Final = 30.0  # httpcore sets no timeout for talking to a proxy
 
 
 class Pace:
-    """At least so many bytes in every minute, both ways taken together."""
+    """A minimum number of bytes per minute, both directions together."""
 
     def __init__(self, least_bytes: int, now_s: Callable[[], float] = time.monotonic) -> None:
         self._least = least_bytes
@@ -152,13 +149,13 @@ class Pace:
         self._since_s = now_s()
 
     def moved(self, count: int) -> None:
-        """So many more bytes went or came."""
+        """Count ``count`` more bytes."""
         self._moved += count
-        if self._moved >= self._least:  # what is beyond is no credit for a rest
+        if self._moved >= self._least:  # a surplus is not carried over
             self._moved, self._since_s = 0, self._now_s()
 
     def left_s(self) -> float:
-        """How long the next bytes may take; 0 or less when they are late."""
+        """Return how many seconds the next bytes may take; 0 or less if they are late."""
         return self._since_s + PACE_S - self._now_s()
 
 
@@ -168,7 +165,7 @@ _OPENED: Final[ContextVar[list[httpcore.NetworkStream] | None]] = ContextVar("op
 
 @contextmanager
 def keeping(pace: Pace) -> Iterator[None]:
-    """What a client over :class:`PacedTransport` does in here keeps ``pace``, or times out."""
+    """Make requests over :class:`PacedTransport` keep ``pace``, or time out."""
     before = _KEPT.set(pace)
     try:
         yield
@@ -178,7 +175,7 @@ def keeping(pace: Pace) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class ProxyRoute:
-    """A proxy, and the credentials that it is shown; Tor keeps a circuit for each of them."""
+    """A proxy and the credentials for it; Tor uses a separate circuit for each pair of them."""
 
     proxy: Proxy
     name: str
@@ -186,7 +183,7 @@ class ProxyRoute:
 
 
 class PacedTransport(httpx.HTTPTransport):
-    """httpx's own, but for its sockets; they know no pace outside of :func:`keeping`."""
+    """httpx's transport with paced sockets; outside :func:`keeping` without a minimum rate."""
 
     def __init__(self, context: ssl.SSLContext, way: ProxyRoute | None = None) -> None:
         super().__init__(verify=context, trust_env=False)
@@ -200,20 +197,20 @@ class PacedTransport(httpx.HTTPTransport):
             self._pool = httpcore.ConnectionPool(**limits, network_backend=_Network())
             return
         self._pool = httpcore.SOCKSProxy(
-            f"socks5://{way.proxy}",  # as every SOCKSProxy of httpcore, it is told names
+            f"socks5://{way.proxy}",  # httpcore leaves name resolution to it
             proxy_auth=(way.name, way.password),
             **limits,
             network_backend=_Network(way.proxy),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """As httpx does; raises httpx.ProxyError also for a proxy that speaks no SOCKS."""
+        """Like httpx, but also raise httpx.ProxyError if the proxy does not speak SOCKS."""
         opened = list[httpcore.NetworkStream]()
         before = _OPENED.set(opened)
         try:
             return super().handle_request(request)
         except BaseException as why:
-            for stream in opened:  # httpcore leaves open what a proxy did not connect
+            for stream in opened:  # httpcore leaks the socket if the proxy fails to connect
                 stream.close()
             if isinstance(why, (AssertionError, socksio.SOCKSError)):
                 raise httpx.ProxyError("it speaks no SOCKS5", request=request) from None
@@ -223,7 +220,7 @@ class PacedTransport(httpx.HTTPTransport):
 
 
 class _Network(httpcore.NetworkBackend):
-    """Sockets to relays; or to ``proxy`` alone, which looks names up."""
+    """Sockets to relays, or only to ``proxy``, which then resolves names."""
 
     def __init__(self, proxy: Proxy | None = None) -> None:
         self._real = httpcore.SyncBackend()
@@ -237,10 +234,11 @@ class _Network(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """To the first of its addresses that answers; who named the host chose how many it has.
+        """Connect to the first address that answers, all within one timeout: the host chose their
+        number.
 
         Raises:
-            OnionNeedsProxy: nobody may be asked where such a name leads (RFC 7686 section 2).
+            OnionNeedsProxy: such a name must not be looked up (RFC 7686 section 2).
             ProxySilent.
         """
         if host.rstrip(".").lower().endswith(".onion"):
@@ -272,7 +270,7 @@ class _Paced(httpcore.NetworkStream):
         return came
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """In pieces, for the stream below waits anew whenever a part of what it was given went."""
+        """Write in pieces, since the stream below restarts its timeout after each partial write."""
         for at in range(0, len(buffer), _PIECE):
             piece = buffer[at : at + _PIECE]
             self._real.write(piece, _within(timeout, httpcore.WriteTimeout))
@@ -310,7 +308,7 @@ def _addresses(host: str, port: int) -> list[str]:
 
 
 def _within(timeout: float | None, late: type[Exception]) -> float | None:
-    """The client's own timeout, cut short; raises ``late`` when nothing is left of the minute."""
+    """Return the timeout, limited to the rest of the minute; raise ``late`` if nothing is left."""
     pace = _KEPT.get()
     if timeout is None:
         timeout = _SILENT_S

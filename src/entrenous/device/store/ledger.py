@@ -1,4 +1,4 @@
-"""The ledger on any vault: messages, copies and traces as records."""
+"""The ledger: messages, copies and traces, as records in a vault."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 
 _MESSAGES: Final = "message"
 _TRACES: Final = "trace"
-_NEAR_MAX: Final = 32  # distinct pictures that a leak is compared with at most
-_LOOKS: Final = "looks"  # a small record of each picture, by message and place
+_NEAR_MAX: Final = 32  # most distinct pictures that a leak is compared with
+_LOOKS: Final = "looks"  # a picture record of each picture, by message and place
 _NONE: Final = msgspec.msgpack.encode(())
 _parts: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class VaultLedger:
-    """The ``Ledger`` port over the ``Vault`` port."""
+    """Which copy went to whom, and what finds a leaked copy's original."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._looks: Looks | None = None  # read once, when first needed
 
     def record(self, message: Message) -> None:
-        """Store a message, or replace what is stored under its id."""
+        """Insert a message, or replace the one with its id."""
         with self._vault.together():
             if self._vault.get(_MESSAGES, message.id.hex()) is not None:
                 drop_batches(message.id, self._vault)
@@ -54,11 +54,16 @@ class VaultLedger:
     def add_copies(
         self, message: MessageId, place: int, start: int, copies: tuple[Copy, ...]
     ) -> None:
-        """Add copies to a picture of a message, as one record of their own."""
+        """Add copies to file number ``place`` of a recorded message, which has ``start`` of them so
+        far.
+
+        Pictures count first, then clips, then sounds. Copies added before at the same ``start`` are
+        replaced; without copies, they are deleted.
+        """
         put_batch(message, place, start, copies, self._vault)
 
     def forget(self, message: MessageId) -> None:
-        """Remove a message of which no copy has left; it need not exist."""
+        """Delete a message of which no copy has left; a missing one is no error."""
         with self._vault.together():
             drop_batches(message, self._vault)
             for key in self._vault.keys(_LOOKS, message.hex()):
@@ -68,7 +73,7 @@ class VaultLedger:
             drop_name(message, self._vault)
 
     def messages(self) -> Iterator[Message]:
-        """Every message, oldest first."""
+        """Return all messages, oldest first."""
         added = batches(self._vault)
         return _oldest_first(
             with_batches(unpack(Message, record), added)
@@ -76,7 +81,7 @@ class VaultLedger:
         )
 
     def with_clips(self) -> Iterator[Message]:
-        """Every message that has a clip, oldest first; the others are hardly looked at."""
+        """Return all messages with a clip, oldest first; others are not fully decoded."""
         found = (
             unpack(Message, record)
             for _, record in self._vault.items(_MESSAGES)
@@ -87,14 +92,14 @@ class VaultLedger:
         )
 
     def read(self, message: MessageId) -> Message:
-        """One message; raises UnknownMessage."""
+        """Return one message; raises UnknownMessage."""
         record = self._vault.get(_MESSAGES, message.hex())
         if record is None:
             raise UnknownMessage(name=message.hex())
         return with_batches(unpack(Message, record), batches_of(message, self._vault))
 
     def find(self, name: str) -> Message:
-        """The message of that name; raises UnknownMessage."""
+        """Return the message of that name; raises UnknownMessage."""
         written = name.encode()
         for _, record in self._vault.items(_MESSAGES):
             if written in record and (message := unpack(Message, record)).name == name:
@@ -102,27 +107,31 @@ class VaultLedger:
         raise UnknownMessage(name=name)
 
     def names_alike(self, name: str) -> frozenset[MessageName]:
-        """The names of messages that differ from this one in their number at most."""
+        """Return the names of messages that differ from this one in their number at most.
+
+        Called for each letter, so it reads no message.
+        """
         return names_alike(name, _MESSAGES, self._vault)
 
     def learn(self, message: MessageId, place: int, picture: Picture) -> None:
-        """Keep what picture number ``place`` of a message looks like."""
+        """Store the picture record of picture number ``place`` of a message, for ``near``."""
         from entrenous.fingerprint.picture_record import record_of  # noqa: PLC0415 - loads OpenCV
 
         self.keep_look(message, place, record_of(picture))
 
     def keep_look(self, message: MessageId, place: int, look: bytes) -> None:
-        """As :meth:`learn`, with a look that is made already."""
+        """Like :meth:`learn`, with a picture record that exists already."""
         self._vault.put(_LOOKS, _look_key(message, place), look)
         self._looks = None
 
     def look(self, message: MessageId, place: int) -> bytes | None:
-        """What was kept of such a picture; None if nothing was."""
+        """Return the picture record of a picture, or None."""
         return self._vault.get(_LOOKS, _look_key(message, place))
 
     def near(self, found: Picture) -> tuple[Candidate, ...]:
-        """Sent pictures to compare a found one with, the likeliest first: those that look most
-        like it, then all whose looks are not known, by their fingerprints.
+        """Return sent pictures to compare with a found one, the likeliest first.
+
+        Those without a picture record come last, ordered by fingerprint.
         """
         from entrenous.device.store.picture_looks import by_fingerprint  # noqa: PLC0415 - loads OpenCV
 
@@ -132,7 +141,7 @@ class VaultLedger:
         return (*looks.near(found, _NEAR_MAX), *others)
 
     def unlearnt(self) -> tuple[tuple[MessageId, int], ...]:
-        """Sent pictures whose looks are not known: their message, and their place in it."""
+        """Return the message and place of sent pictures without a readable picture record."""
         seen = self._seen()
         known = seen.messages | {message for message, _ in seen.damaged}
         names = (MessageId(bytes.fromhex(name)) for name in self._vault.keys(_MESSAGES))
@@ -155,11 +164,11 @@ class VaultLedger:
         return self.read(message).pictures[place].fingerprint.bits or bytes(PDQ_BYTES)
 
     def note(self, trace: Trace) -> None:
-        """Keep a trace, so that a case can be opened from it."""
+        """Store a trace, so that a case can be opened from it."""
         self._vault.put(_TRACES, f"{trace.number:08d}", pack(trace))
 
     def traces(self) -> tuple[Trace, ...]:
-        """Every trace that was kept, oldest first."""
+        """Return all stored traces, oldest first."""
         return tuple(unpack(Trace, record) for _, record in self._vault.items(_TRACES))
 
 
@@ -171,7 +180,7 @@ def _oldest_first(messages: Iterable[Message]) -> Iterator[Message]:
     return iter(sorted(messages, key=lambda message: message.sent_at))
 
 
-_COPIES: Final = "copies"  # by message, place of the picture, place of the batch's first copy
+_COPIES: Final = "copies"  # by message, place of the file, place of the batch's first copy
 Batches = Mapping[str, tuple[bytes, ...]]
 
 
@@ -185,7 +194,6 @@ class Batch:
 def put_batch(
     message: MessageId, place: int, start: int, copies: tuple[Copy, ...], vault: Vault
 ) -> None:
-    """Store a batch, or replace the one that begins at the same copy; without copies, drop it."""
     key = f"{_picture(message, place)} {start:08d}"
     if copies:
         vault.put(_COPIES, key, pack(Batch(copies)))
@@ -194,13 +202,12 @@ def put_batch(
 
 
 def drop_batches(message: MessageId, vault: Vault) -> None:
-    """Forget every batch of a message."""
     for key in vault.keys(_COPIES, message.hex()):
         vault.drop(_COPIES, key)
 
 
 def batches(vault: Vault) -> Batches:
-    """Every batch, still packed, by picture and in order."""
+    """Return all batches, still packed, by file and in order."""
     found = defaultdict[str, list[bytes]](list)
     for key, record in vault.items(_COPIES):
         found[key.rpartition(" ")[0]].append(record)
@@ -208,7 +215,7 @@ def batches(vault: Vault) -> Batches:
 
 
 def batches_of(message: MessageId, vault: Vault) -> Batches:
-    """One message's batches, still packed, by picture and in order."""
+    """Return one message's batches, still packed, by file and in order."""
     found = defaultdict[str, list[bytes]](list)
     for key in vault.keys(_COPIES, message.hex()):
         record = vault.get(_COPIES, key)
@@ -218,7 +225,7 @@ def batches_of(message: MessageId, vault: Vault) -> Batches:
 
 
 def with_batches(message: Message, added: Batches) -> Message:
-    """A message with the copies that were added to its pictures, clips and sounds."""
+    """Return the message with the copies that were added to its files."""
     parts = (*message.pictures, *message.clips, *message.sounds)
     names = [_picture(message.id, place) for place in range(len(parts))]
     if added.keys().isdisjoint(names):
@@ -244,23 +251,24 @@ def _picture(message: MessageId, place: int) -> str:
 
 
 _NAMES: Final = "message-name"  # by words, number and message
-_INDEXED: Final = ("message-names", "indexed")  # what was recorded before there was this index, too
+_INDEXED: Final = ("message-names", "indexed")  # set once older messages are in the index too
 
 
 def put_name(message: Message, vault: Vault) -> None:
-    """Note what a message is called; call it in the transaction that records it."""
+    """Index a message's name; call it in the transaction that records the message."""
     vault.put(_NAMES, name_index_key(message.name, message.id.hex()), b"")
 
 
 def drop_name(message: MessageId, vault: Vault) -> None:
-    """Forget what a message was called."""
     for place in vault.keys(_NAMES):
         if place.endswith(message.hex()):
             vault.drop(_NAMES, place)
 
 
 def names_alike(name: str, messages: str, vault: Vault) -> frozenset[MessageName]:
-    """The names that have the words of this one; ``messages`` is the drawer of the messages."""
+    """Return the indexed names that have the words of ``name``; ``messages`` is the messages'
+    table.
+    """
     if vault.get(*_INDEXED) is None:
         with vault.together():
             for _, record in vault.items(messages):
