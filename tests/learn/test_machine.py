@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.learn.this_machine import LocalMachine, disk_encrypted, open_to_others
+from entrenous.learn.this_machine import disk_encrypted, inspect_machine, open_to_others
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes are a POSIX matter")
 
@@ -120,7 +120,7 @@ def test_a_table_that_is_none_cannot_be_seen(table: str | None, disk: Disk, home
 
 
 def test_looking_at_this_very_machine_says_only_what_it_sees(home: Path) -> None:
-    facts = LocalMachine(home).look()
+    facts = inspect_machine(home)
     assert facts.system == platform.system()
     assert facts.home == str(home)
     assert facts.disk_encrypted in (True, False, None)

@@ -1,4 +1,4 @@
-"""Lessons of five minutes each, read from learn/lessons/; each ends in one setting changed."""
+"""Five-minute lessons, read from learn/lessons/; each ends in one changed setting."""
 
 import tomllib
 from dataclasses import dataclass
@@ -12,8 +12,6 @@ from entrenous.base.errors import Malformed, NotFound
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """Five minutes; ends in one setting changed."""
-
     title: str
     text: str
     closes: str
@@ -34,19 +32,19 @@ class _Row(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def lesson_names() -> tuple[str, ...]:
-    """The names of the lessons that came with this release, in order."""
+    """Return the names of this release's lessons, sorted."""
     return tuple(sorted(_name(file) for file in _shelf().iterdir() if file.name.endswith(".toml")))
 
 
 def lesson(name: str) -> Lesson:
-    """One lesson by its name; raises NoSuchLesson."""
+    """Return one lesson by name; raises NoSuchLesson."""
     if name not in lesson_names():
         raise NoSuchLesson(name=name)
     return read_lesson(name, _shelf().joinpath(f"{name}.toml").read_bytes())
 
 
 def read_lesson(name: str, data: bytes) -> Lesson:
-    """A lesson from its TOML; raises BadLesson."""
+    """Parse a lesson's TOML; raises BadLesson."""
     try:
         row = msgspec.convert(tomllib.loads(data.decode()), _Row)
     except (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError):

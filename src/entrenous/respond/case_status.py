@@ -1,6 +1,4 @@
-"""The state machines of a notice and of a case: two tables of transitions, and the functions that
-apply them.
-"""
+"""State machines of notices and cases: two transition tables, and the functions that apply them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,7 +23,7 @@ from entrenous.respond.nouns import (
 
 
 class NoticeEvent(StrEnum):
-    """What can happen to a notice."""
+    """Events in the life of a notice."""
 
     SEND = "send"
     RECEIPT = "receipt"
@@ -37,7 +35,7 @@ class NoticeEvent(StrEnum):
 
 
 class CaseEvent(StrEnum):
-    """What can happen to a case."""
+    """Events in the life of a case."""
 
     CLOSE = "close"
     REOPEN = "open again"
@@ -84,12 +82,12 @@ _FIELDS: Final[Mapping[NoticeEvent, tuple[str, ...]]] = {
 def record_notice_event(
     name: str, number: int, event: NoticeEvent, at: datetime, device: Device
 ) -> Case:
-    """Note what happened to a notice, and when (aware UTC); that she sent it starts their clock.
+    """Record an event of a notice and its time (aware UTC); sending it starts the deadlines.
 
     Raises:
         NothingThere: the case has no such notice.
-        NotNow: the event does not fit the notice's state.
-        TimesDoNotFit: ``at`` lies in the future, or before what it follows.
+        NotNow: the event is not possible in the notice's state.
+        TimesDoNotFit: ``at`` is in the future, or before the notice was sent.
     """
     now = device.clock.now()
 
@@ -105,21 +103,21 @@ def record_notice_event(
 
 
 def close_case(name: str, device: Device) -> Case:
-    """Close a case: nothing is deleted, and nothing can be added; raises NoSuchCase, NotNow."""
+    """Close a case, which keeps everything and accepts nothing new; raises NoSuchCase, NotNow."""
     return _transition(name, CaseEvent.CLOSE, device)
 
 
 def reopen_case(name: str, device: Device) -> Case:
-    """Open a closed case again; raises NoSuchCase, NotAllAdults, NotNow."""
+    """Reopen a closed case; raises NoSuchCase, NotAllAdults, NotNow."""
     refuse_unless_adults(find_case(name, device), device.clock.now().date())
     return _transition(name, CaseEvent.REOPEN, device)
 
 
 def erase_case(name: str, device: Device) -> None:
-    """Forget a case for good: its file, its chain and everything it kept, or none of it.
+    """Delete a case, its custody chain and its evidence, all or nothing.
 
-    Of one in which somebody was, or may have been, under 18 it stays known how its chain began, so
-    that no archive brings it back.
+    If somebody in the picture was or may have been under 18, the hash of the chain's first link is
+    kept, so that no archive import restores the case.
 
     Raises:
         NoSuchCase: there is none.
@@ -130,9 +128,7 @@ def erase_case(name: str, device: Device) -> None:
             remember_erased(case.name, device)
         forget_chain(case.name, device)
         device.vault.drop(CASES, case.name)
-        for (
-            item
-        ) in case.evidence:  # in here: once its record is gone, nothing reaches a sealed file
+        for item in case.evidence:  # in the transaction: only the record names the sealed files
             device.vault.forget(item.blob)
 
 
@@ -158,7 +154,7 @@ def _after(notice: Notice, event: NoticeEvent, at: datetime, case: Case) -> Noti
     if state is None:
         raise NotNow(what="notice", state=notice.state.value, event=event.value, name=case.name)
     first = [field for field in _FIELDS.get(event, ()) if getattr(notice, field) is None]
-    stamped = dict.fromkeys(first, at)  # what came later does not undo what was done in time
+    stamped = dict.fromkeys(first, at)  # the first time counts: later events cannot move it
     return replace(notice, state=state, **stamped)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""The one next step of a case, in words: the first open question, in a fixed order."""
+"""A case's one next step in words: the first applicable rule, in a fixed order."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,7 +13,7 @@ _SETTLED: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 
 
 def next_step(case: Case, now: datetime) -> str:
-    """One sentence; every step is optional, and stopping is always possible.
+    """Return one sentence; every step is optional, and stopping is always possible.
 
     Args:
         case: as stored.
@@ -32,7 +32,9 @@ def next_step(case: Case, now: datetime) -> str:
 
 
 def _about_what_is_hers(case: Case, now: datetime) -> str:
-    """The latest of what calls for her: a clock that ran out, a refusal, a question, a draft."""
+    """Return the latest matter that needs her: a missed deadline, a refusal, a
+    question, a draft.
+    """
     calls = [*_nobody_acted(case, now), *_questions(case), *_drafts(case)]
     return max(calls, key=lambda call: call[0])[1] if calls else ""
 
@@ -47,14 +49,14 @@ def _nobody_acted(case: Case, now: datetime) -> Iterator[tuple[datetime, str]]:
 
 
 def _since_when(notice: Notice, clock: Deadline | None) -> datetime | None:
-    """Since when it has been refused, or its time been over; None if it is neither."""
+    """Return when the notice was refused or its deadline passed; None if neither."""
     if notice.state is NoticeState.REFUSED:
         return notice.answered_at
     return clock.due_at if clock and clock.state is DeadlineState.MISSED else None
 
 
 def _most_urgent(case: Case, now: datetime) -> dict[int, Deadline]:
-    """The first clock of every notice that is not settled, the most urgent notice first."""
+    """Return the first deadline of each unsettled notice, the most urgent notice first."""
     settled = {notice.number for notice in case.notices if notice.state in _SETTLED}
     first: dict[int, Deadline] = {}
     for clock in deadlines(case, now):
@@ -64,7 +66,7 @@ def _most_urgent(case: Case, now: datetime) -> dict[int, Deadline]:
 
 
 def _is_led_on(notice: Notice, since: datetime, case: Case) -> bool:
-    """Whether she has taken it further since then, as to the authority of the same law."""
+    """Return whether she has escalated since then under the same law, e.g. to its authority."""
     law = _name(notice)
     return any(
         later.drafted_at >= since
@@ -101,7 +103,9 @@ def _about_draft(draft: Notice, case: Case) -> str:
 
 
 def _about_waiting(case: Case, now: datetime) -> str:
-    """The most urgent clock of what was sent; one without a date only if there is no other."""
+    """Return the most urgent deadline of the sent notices; one without a date only as a last
+    choice.
+    """
     sent = {notice.number for notice in case.notices if notice.sent_at is not None}
     for number, clock in _most_urgent(case, now).items():
         if number in sent and clock.state is not DeadlineState.MISSED:

@@ -12,7 +12,7 @@ from entrenous.watermark.verdict import Trace
 
 
 def case_json(case: Case, device: Device) -> dict[str, object]:
-    """A case without its secrets: no hash of an item, no key, no content."""
+    """A case as JSON, without its secrets: no hash of an item, no key, no content."""
     now = device.clock.now()
     trace, named = _found(case, device)
     return {
@@ -47,7 +47,7 @@ def case_json(case: Case, device: Device) -> dict[str, object]:
 
 
 def answer_case(case: Case, device: Device, *, as_json: bool) -> None:
-    """A case as the answer of a command."""
+    """Print a case as a command's answer."""
     if as_json:
         put_json({"schema": "entrenous/case/1", **case_json(case, device)})
     else:
@@ -55,9 +55,7 @@ def answer_case(case: Case, device: Device, *, as_json: bool) -> None:
 
 
 def tell_case(case: Case, device: Device) -> None:
-    """The ladder: what was found, where it was seen, what is kept, which clock runs, what is
-    next.
-    """
+    """Print findings, sightings, evidence, notices, deadlines and the next step."""
     now = device.clock.now()
     say(f"{case.name}, opened on {case.opened_at:%d %B %Y}, {case.state}")
     _, named = _found(case, device)
@@ -76,7 +74,9 @@ def tell_case(case: Case, device: Device) -> None:
 
 
 def _found(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:
-    """The trace as it is here, and whose copies it names: as the case has it if it is not here."""
+    """Return the trace as stored here, and whose copies it names; without it, as the
+    case has them.
+    """
     here = trace_here(case.trace, device)
     known = here or case.trace
     return here, () if known is None else known.verdict.named
@@ -97,6 +97,6 @@ def _deadline(clock: Deadline) -> dict[str, object]:
 
 
 def how_to_name_a_place(case: Case) -> str:
-    """Laws and helpers depend on the place, and a case can be opened without one."""
+    """Suggest a place, since laws and helpers depend on it and a case can be opened without one."""
     command = f"entrenous case about {as_typed(case.name)} --place GB"
     return f"For the laws and helpers of your place: {command}"

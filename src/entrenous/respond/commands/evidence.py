@@ -8,13 +8,9 @@ from typing import Annotated, BinaryIO, Final
 
 import typer
 
+from entrenous.crypto.rfc3161 import certificate_fingerprints
 from entrenous.device.commands import device_of
-from entrenous.respond.client import (
-    kept_authorities,
-    root_fingerprints,
-    timestamp_authority,
-    trusted_authorities,
-)
+from entrenous.respond.client import check_stamp, timestamp_authority
 from entrenous.respond.evidence import ExportedItem, export_item, stamp_evidence, verify_case
 from entrenous.respond.timestamps import Stamp
 from entrenous.terminal.output import put_json, rfc3339_utc, say
@@ -49,7 +45,7 @@ def stamp(
     trusted = read_file(ca)
     proxy = session_of(context).settings.proxy
     with device_of(context) as device, timestamp_authority(authority, trusted, proxy) as stamper:
-        case = stamp_evidence(name, stamper, device)
+        case = stamp_evidence(name, stamper.stamp, device)
     newest = case.stamps[-1]
     if as_json:
         put_json(
@@ -77,9 +73,8 @@ def verify(
 ) -> None:
     """Check a case again: its custody chain, every item, every stamp."""
     given = None if ca is None else read_file(ca)
-    checker = kept_authorities() if given is None else trusted_authorities(given)
     with device_of(context) as device:
-        case = verify_case(name, device, checker)
+        case = verify_case(name, device, partial(check_stamp, authorities=given))
     if as_json:
         put_json(
             {
@@ -118,10 +113,10 @@ def _proven(stamp: Stamp, given: bytes | None) -> dict[str, object]:
 
 
 def _roots(stamp: Stamp, given: bytes | None) -> tuple[bytes, ...]:
-    return root_fingerprints(stamp.authorities if given is None else given)
+    return certificate_fingerprints(stamp.authorities if given is None else given)
 
 
-# The first bytes of what people keep most, so that a file opens with a click.
+# The first bytes of common file types, so that an exported file opens with a click.
 _SUFFIXES: Final = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"%PDF": ".pdf"}
 
 
@@ -138,8 +133,8 @@ def export(
     ] = "taken out of the vault",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Write an item out, exactly as it was kept, with its stamps and what else proves their time;
-    that this was done is noted in the case.
+    """Write an item to a folder, exactly as it was kept, with its stamps and their proofs; the case
+    notes that this was done.
     """
     written, purpose = FileGroup(), line_typed(purpose, "What for", context)
     with device_of(context) as device, written.unless(lambda: False):
@@ -162,7 +157,7 @@ def export(
 
 
 def _write_out(written: FileGroup, out: Path, name: str, taken: ExportedItem) -> None:
-    """The item first, then its salt, then each stamp's manifest, token and certificates."""
+    """Write the item, then its salt, then each stamp's manifest, token and certificates."""
     item = f"{name}-item-{taken.item.number}"
     files = {item + _suffix(taken.data): taken.data}
     if taken.stamps:
@@ -181,13 +176,13 @@ def _fill(data: bytes, file: BinaryIO) -> None:
 
 
 def _openssl(beside: list[Path]) -> str:
-    """Checks the first stamp; see _write_out for the order of the files."""
+    """Return the command that checks the first stamp; _write_out gives the order of the files."""
     _, manifest, token, ca = map(str, beside[:4])
     return shlex.join(["openssl", "ts", "-verify", "-in", token, "-data", manifest, "-CAfile", ca])
 
 
 def _pem(authorities: bytes) -> bytes:
-    """As openssl wants them; a person may have given one certificate as DER."""
+    """Convert to PEM for openssl; a person may have given one certificate as DER."""
     if b"-----BEGIN" in authorities:
         return authorities
     return DER_cert_to_PEM_cert(authorities).encode()

@@ -26,7 +26,9 @@ def routes(
     name: str,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """The routes that may reach a case, best first, each with its source; and who helps."""
+    """List the routes that may apply to a case, best first, each with its source, and people who
+    help.
+    """
     with device_of(context) as device:
         case = find_case(name, device)
         today = device.clock.now().date()

@@ -1,6 +1,4 @@
-"""Read the shipped tables strictly: laws.toml, wordings.toml and support.toml become routes and
-help lines.
-"""
+"""Strict parsing of the shipped tables: laws.toml, wordings.toml and support.toml."""
 
 import tomllib
 from datetime import date
@@ -102,20 +100,20 @@ class _Support(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def shipped_routes() -> tuple[Route, ...]:
-    """Every version of every legal route that came with this release."""
+    """Return every version of every legal route in this release."""
     return read_routes(_shipped("laws.toml"), _shipped("wordings.toml"))
 
 
 def shipped_help_lines() -> tuple[HelpLine, ...]:
-    """Every help line that came with this release."""
+    """Return all help lines in this release."""
     return read_help_lines(_shipped("support.toml"))
 
 
 def read_routes(laws: bytes, wordings: bytes) -> tuple[Route, ...]:
-    """The routes of a law table, in its order.
+    """Parse the routes of a law table, in its order.
 
     Raises:
-        BadTable: a table is not TOML, a column does not fit, or a reference leads nowhere.
+        BadTable: invalid TOML, an invalid column, or a dangling reference.
     """
     table = _read(_Laws, laws, "laws.toml")
     words = _read(_Wordings, wordings, "wordings.toml").wording
@@ -126,7 +124,7 @@ def read_routes(laws: bytes, wordings: bytes) -> tuple[Route, ...]:
 
 
 def read_help_lines(support: bytes) -> tuple[HelpLine, ...]:
-    """The help lines of a table, in its order; raises BadTable."""
+    """Parse a table of help lines, in its order; raises BadTable."""
     table = _read(_Support, support, "support.toml")
     return tuple(_help_line(id_, row, table.read_on) for id_, row in table.contact.items())
 
@@ -199,7 +197,7 @@ def _elements(row: _RouteRow, table: _Laws) -> tuple[str, ...]:
 
 
 def _leader(texts: tuple[str, ...], table: _Laws) -> str | None:
-    """The route that a column made of one ``as other-id`` points at."""
+    """Return the route that a column refers to with a single ``as other-id``."""
     if len(texts) != 1 or not texts[0].startswith("as "):
         return None
     id_ = texts[0].removeprefix("as ")

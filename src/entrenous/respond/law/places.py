@@ -1,4 +1,4 @@
-"""Places and jurisdictions: from a place that a person names to the jurisdictions of the tables."""
+"""Places that a person names, and the jurisdictions of the tables."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ EU: Final = frozenset(
     [*re.findall("..", "ATBEBGCYCZDEDKEEESFIFRGRHRHUIEITLTLULVMTNLPLPTROSESISK"), "EU"]
 )
 EEA: Final = EU | {"IS", "LI", "NO"}
-COUNTRIES: Final = frozenset(  # ISO 3166-1, and XK for Kosovo, which it leaves to its users
+COUNTRIES: Final = frozenset(  # ISO 3166-1, and the user-assigned XK for Kosovo
     [
         *re.findall(
             "..",
@@ -41,12 +41,12 @@ _CODE: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?|worldwide")
 
 
 def parse_place(typed: str) -> Place:
-    """A place as people type it (``gb``, ``UK``, ``uk-sct``, ``us-ca``), as a code.
+    """Convert a place as people type it (``gb``, ``UK``, ``uk-sct``, ``us-ca``) to a code.
 
     Raises:
-        UnknownPlace: it is neither the two letters of a country that exists nor one of its parts.
+        UnknownPlace: not a country's two letters, nor one of its parts.
 
-    >>> place("uk-sct")
+    >>> parse_place("uk-sct")
     'GB-SCT'
     """
     code = _as_written(typed.strip().upper())
@@ -57,7 +57,7 @@ def parse_place(typed: str) -> Place:
 
 
 def reaches(jurisdiction: str, places: tuple[Place, ...]) -> bool:
-    """Whether law of that jurisdiction may reach a case that touches these places."""
+    """Whether that jurisdiction's law may apply to a case with these places."""
     return jurisdiction == WORLDWIDE or any(_one(jurisdiction, where) for where in places)
 
 

@@ -1,6 +1,4 @@
-"""Choose the legal route to try first: a table of rules, each of which gives its reason, and the
-words beside a route.
-"""
+"""Choose the legal route to try first, with the reason for each route's rank."""
 
 from collections.abc import Callable
 from datetime import date
@@ -33,7 +31,7 @@ _ORDER: Final = (
     RouteKind.POLICE,
     RouteKind.ESCALATION,
 )
-_NO_HOURS: Final = 10**6  # a route without a clock stands behind every one that has a clock
+_NO_HOURS: Final = 10**6  # ranks a route without a deadline behind every one with a deadline
 _BY_THE_DAY_OF_THE_EVENT: Final = frozenset({RouteKind.COURT, RouteKind.POLICE})
 _NONE_VERIFIED: Final = (
     "A help line comes first here, because no route for this case has been checked at its official"
@@ -52,13 +50,13 @@ _NOTHING: Final = (
 def routes_for(
     case: Case, on_date: date, today: date, routes: tuple[Route, ...] | None = None
 ) -> Choice:
-    """Every route that may reach a case, best first, each in the version that counts.
+    """Return every route that may apply to a case, best first, each in the version that counts.
 
     Args:
-        case: its situation and its sightings decide; what is unsaid rules nothing out.
-        on_date: the day of the event, e.g. of the first sighting: its law counts in court.
-        today: the law of this day counts for what somebody has to do when asked.
-        routes: the shipped table when None.
+        case: its situation and sightings decide; unanswered questions exclude nothing.
+        on_date: the day of the event, e.g. of the first sighting: courts apply its law.
+        today: the law of this day decides what somebody must do when asked.
+        routes: the shipped table if None.
     """
     table = shipped_routes() if routes is None else routes
     open_ones = [
@@ -82,10 +80,10 @@ def routes_for(
 def find_route(
     id_: str, case: Case, on_date: date, today: date, routes: tuple[Route, ...] | None = None
 ) -> Route:
-    """The version that counts of the route that a person picked by name; as :func:`routes_for`.
+    """Return a route by name, in the version that counts; arguments as for :func:`routes_for`.
 
     Raises:
-        UnknownRoute: no such route reaches this case today.
+        UnknownRoute: no such route applies to this case today.
     """
     for ranked in routes_for(case, on_date, today, routes).ranked:
         if RouteId(id_) in (ranked.route.id, ranked.route.family):
@@ -94,13 +92,15 @@ def find_route(
 
 
 def day_of_event(case: Case) -> date:
-    """The day whose law counts in court: of the earliest sighting, else of opening the case."""
+    """Return the day whose law counts in court: of the earliest sighting, else of
+    opening the case.
+    """
     days = [sighting.first_seen_at.date() for sighting in case.sightings]
     return min(days, default=case.opened_at.date())
 
 
 def _day_that_counts(route: Route, on_date: date, today: date) -> date:
-    """A duty begins with what is asked today; an offence is judged by the day it was done."""
+    """Return the day whose law applies: duties follow today's law, offences that of the event."""
     return on_date if route.kind in _BY_THE_DAY_OF_THE_EVENT else today
 
 
@@ -144,7 +144,7 @@ _RULES: Final[tuple[Callable[[Route, Case], bool], ...]] = (
 
 
 def _rank_key(route: Route, case: Case) -> tuple[bool, bool, bool, int, int, str]:
-    """Sort key: verified, copyright only if hers, free of open questions, by kind, by hours."""
+    """Sort key: verified, copyright only if hers, no open questions, kind, hours."""
     return (
         not route.verified,
         unsure_copyright(route, case),
@@ -187,7 +187,7 @@ _ABOUT_CHATS: Final = {
 
 
 def reason_for_route(route: Route, case: Case) -> str:
-    """Why this route, and within how many hours they have to remove it if the law says so."""
+    """Return why to take this route, with the hours to removal if the law sets them."""
     if route.kind is RouteKind.COPYRIGHT:
         return (_HERS if case.situation.taken_by is TakenBy.ME else _IF_HERS) + _STUDY
     hours = hours_to_remove(route)
@@ -195,14 +195,16 @@ def reason_for_route(route: Route, case: Case) -> str:
 
 
 def unsure_copyright(route: Route, case: Case) -> bool:
-    """Whether it is a copyright route that may not be hers to take, or that may name her."""
+    """Whether it is a copyright route that she may not be entitled to, or that may
+    reveal her name.
+    """
     said = case.situation
     free = said.taken_by is TakenBy.ME and not said.name_must_stay_hidden
     return route.kind is RouteKind.COPYRIGHT and not free
 
 
 def open_questions(route: Route, case: Case) -> tuple[str, ...]:
-    """What the person has not said yet, and this route depends on."""
+    """Return conditions of this route that the person has not answered yet."""
     said = case.situation
     depends = (
         (
@@ -222,7 +224,7 @@ def open_questions(route: Route, case: Case) -> tuple[str, ...]:
 
 
 def notes(route: Route, case: Case, today: date) -> tuple[str, ...]:
-    """Everything that is said beside a route: not verified, read long ago, open, out of reach."""
+    """Return the notes beside a route: unverified, outdated, open questions, not covering chats."""
     said = [*route.cautions(today), *open_questions(route, case)]
     if route.kind is RouteKind.COPYRIGHT and case.situation.name_must_stay_hidden:
         said.append("your name may reach the uploader, which you want to avoid")
