@@ -1,4 +1,4 @@
-"""What encryption and decryption raise, and a reference to an encrypted blob."""
+"""Errors of encryption and decryption, and the reference to an encrypted blob."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class BlobChanged(Unproven):
 
 @dataclass(frozen=True, slots=True)
 class BlobRef:
-    """A blob at the relay: its name, its size in bytes and its SHA-256, as encrypted."""
+    """A blob at the relay: its name, and the size in bytes and SHA-256 of its ciphertext."""
 
     id: BlobId
     size: int

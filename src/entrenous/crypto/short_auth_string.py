@@ -14,7 +14,7 @@ from entrenous.crypto.nouns import BadKey
 
 
 class Sign(NamedTuple):
-    """An emoji, and what it is called in English."""
+    """An emoji and its English name."""
 
     emoji: str
     name: str
@@ -22,8 +22,8 @@ class Sign(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ShortString:
-    """What both people see if nobody stands between them: seven signs, and three numbers that say
-    nearly as much, for who sees no pictures.
+    """What both people see if nobody intercepts: seven emoji, and three numbers for those who
+    cannot see them.
     """
 
     signs: tuple[Sign, ...]
@@ -36,20 +36,20 @@ _AGREE: Final = b"entrenous/2 sas mac\x00"
 
 
 def public_of(private: Secret) -> bytes:
-    """The public key, 32 bytes, of a private one of 32 random bytes."""
+    """Return the public key, 32 bytes, of a private key of 32 random bytes."""
     return _opened(private).public_key().public_bytes_raw()
 
 
 def commitment_to(public: bytes) -> bytes:
-    """What says, before the other side has shown its own, which key this will be; 32 bytes."""
+    """Return the commitment, 32 bytes, to a key that is revealed after the other side's."""
     return sha256(_COMMIT + public)
 
 
 def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortString:
-    """What both sides compare, after ``transcript`` (send/formats/letter_format.py).
+    """Return what both sides compare, after ``transcript`` (send/formats/letter_format.py).
 
     Raises:
-        BadKey: the other side's key is none.
+        BadKey: the other side's key is invalid.
     """
     info = _STRING + sha256(transcript).hex().encode()
     bits = derive(_shared(private, public), info, 6).reveal()
@@ -60,10 +60,10 @@ def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortStri
 
 
 def agreement(private: Secret, public: bytes, transcript: bytes, by: bytes) -> bytes:
-    """The proof, 32 bytes, that whoever ``by`` names saw this transcript and agreed.
+    """Return the proof, 32 bytes, that the party ``by`` saw this transcript and agreed.
 
     Raises:
-        BadKey: the other side's key is none.
+        BadKey: the other side's key is invalid.
     """
     return derive(_shared(private, public), _AGREE + sha256(transcript) + by).reveal()
 

@@ -1,5 +1,5 @@
-"""``entrenous demo``: run the steps, print one line for each, and leave a summary and a page in a
-fresh folder.
+"""``entrenous demo``: run the steps, print a line for each, and write a summary and a page into a
+new folder.
 """
 
 import json
@@ -15,7 +15,6 @@ import typer
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.picture import UnwritableFolder
 from entrenous.demo import steps
-from entrenous.demo import steps as ending
 from entrenous.demo.result_page import write_page
 from entrenous.demo.sample_photos import main_photo
 from entrenous.demo.stage import Outcome, Stage, Story
@@ -35,14 +34,14 @@ _TOLD: Final = "A demonstration of Entrenous made this folder, and the next one 
 
 
 def fresh_folder(out: Path) -> None:
-    """Make the folder, or empty the one that an earlier demonstration made.
+    """Create the folder, or empty the one that an earlier demonstration made.
 
-    Only a file of our own says that a demonstration made it: names such as "summary.json" or
+    Only a marker file shows that a demonstration made it: names such as "summary.json" or
     "photo.jpg" may be anybody's.
 
     Raises:
-        NotOurs: it holds something, and no demonstration made it; nothing was touched.
-        UnwritableFolder: it cannot be made or emptied.
+        NotOurs: it holds something, and no demonstration made it; nothing was changed.
+        UnwritableFolder: it cannot be created or emptied.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -57,7 +56,7 @@ def fresh_folder(out: Path) -> None:
 
 
 def _remove(place: Path) -> None:
-    """A link is removed, not what it leads to; the marker stays, in case we are interrupted."""
+    """Remove a file, folder or link, but keep the marker in case we are interrupted."""
     if place.name == MARKER:
         return
     if place.is_dir() and not place.is_symlink():
@@ -73,16 +72,14 @@ STEPS: Final[tuple[tuple[str, Callable[[Story], Outcome]], ...]] = (
     ("send", steps.send_photo),
     ("stop", steps.register_photo),
     ("leak", steps.leak_a_copy),
-    ("trace", ending.trace_leak),
-    ("recall", ending.take_back),
-    ("respond", ending.open_demo_case),
+    ("trace", steps.trace_leak),
+    ("recall", steps.take_back),
+    ("respond", steps.open_demo_case),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedStep:
-    """One step that was run."""
-
     step: int
     name: str
     outcome: Outcome
