@@ -127,82 +127,14 @@ def in_turn(rows: Sequence[Iterable[Item]], /) -> Iterator[Item]:
     return chain.from_iterable(rows)
 
 
-class Blobs(Protocol):
-    """Encrypted files at a relay (docs/spec/relay.md section 4), transferred in chunks."""
+class Courier(Protocol):
+    """Relays as a device sees them. ``url`` is the relay's; docs/spec/relay.md has the semantics.
 
-    def bring_blob(
-        self, url: str, token: Secret, deposit: BlobDeposit, data: bytes | BinaryIO, start: int = 0
-    ) -> None:
-        """Upload a blob from byte ``start``; durable on return, and safe to repeat.
+    Every method raises RelayUnreachable without an answer, ProtocolTooOld if the relay requires a
+    newer client, and the relay's own errors (base/errors.py) by name.
+    """
 
-        ``data`` is the whole blob, or a seekable reader of the whole. Raises WrongOffset if the
-        relay has fewer than ``start`` bytes.
-        """
-
-    def how_much_came(
-        self, url: str, mailbox: MailboxId, blob: BlobId, withdraw_token: Secret
-    ) -> int:
-        """Return how many bytes of an upload the relay has; 0 if none."""
-
-    def blob_to(
-        self, url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
-    ) -> None:
-        """Download a blob from byte ``start``; ``writer`` must limit the size.
-
-        After an error, what was written is valid and the download can resume.
-        """
-
-
-class Letters(Protocol):
-    """Envelopes in mailboxes, and their states (docs/spec/relay.md sections 5, 7)."""
-
-    def post(self, url: str, token: Secret, envelope: Envelope) -> None:
-        """Post an envelope; durable on return, and safe to repeat."""
-
-    def waiting(self, url: str, mailbox: MailboxId, owner: Secret, after: int) -> list[Waiting]:
-        """Return up to a page of envelopes with a sequence number above ``after``, oldest first."""
-
-    def acknowledge(
-        self, url: str, mailbox: MailboxId, owner: Secret, envelope: EnvelopeId
-    ) -> None:
-        """Confirm that an envelope is stored here; the relay then deletes its bytes."""
-
-    def withdraw(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
-        """Recall an envelope."""
-
-    def state(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
-        """Return the state of an envelope that this device posted."""
-
-
-class Locks(Protocol):
-    """The relay's share of a vault's key, and closing a mailbox (relay.md section 10, lock.md)."""
-
-    def make_lock(self, lock: RelayLock, owner: Secret) -> None:
-        """Have the relay generate a key for this device; safe to repeat; raises LockExists."""
-
-    def unlock(self, lock: RelayLock, blinded: bytes) -> Answered:
-        """Send one blinded element, which uses up a try. Raises Locked, NoLock, WrongToken,
-        NotAPoint.
-        """
-
-    def note_opened(self, url: str, mailbox: MailboxId, owner: Secret, opening: Opening) -> None:
-        """Report that this generation of the vault was unlocked; raises RolledBack, NoLock."""
-
-    def allow_more_tries(self, url: str, mailbox: MailboxId, close: Secret) -> None:
-        """Restore all of a device's tries; raises NoLock."""
-
-    def renew_lock(self, lock: RelayLock, owner: Secret) -> None:
-        """Accept only this unlock token from now on; safe to repeat; raises NoLock."""
-
-    def set_close_token(self, url: str, mailbox: MailboxId, owner: Secret, close: Secret) -> None:
-        """Make ``close`` the token that deletes this mailbox."""
-
-    def close_mailbox(self, url: str, mailbox: MailboxId, token: Secret) -> None:
-        """Delete a mailbox with its letters, shares, blobs and lock; safe to repeat."""
-
-
-class Mailboxes(Protocol):
-    """Mailboxes, their key bundles and their send tokens (docs/spec/relay.md sections 2, 3)."""
+    # Mailboxes, their key bundles and send tokens (relay.md sections 2, 3).
 
     def create_mailbox(
         self, url: str, mailbox: MailboxId, owner: Secret, close: Secret | None = None
@@ -237,9 +169,50 @@ class Mailboxes(Protocol):
     def withdraw_token(self, url: str, mailbox: MailboxId, owner: Secret, lock: bytes) -> None:
         """Revoke the token with this hash."""
 
+    # Envelopes in mailboxes, and their states (sections 5, 7).
 
-class Shares(Protocol):
-    """The relay's half of content keys, released and counted (docs/spec/relay.md section 6)."""
+    def post(self, url: str, token: Secret, envelope: Envelope) -> None:
+        """Post an envelope; durable on return, and safe to repeat."""
+
+    def waiting(self, url: str, mailbox: MailboxId, owner: Secret, after: int) -> list[Waiting]:
+        """Return up to a page of envelopes with a sequence number above ``after``, oldest first."""
+
+    def acknowledge(
+        self, url: str, mailbox: MailboxId, owner: Secret, envelope: EnvelopeId
+    ) -> None:
+        """Confirm that an envelope is stored here; the relay then deletes its bytes."""
+
+    def withdraw(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
+        """Recall an envelope."""
+
+    def state(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
+        """Return the state of an envelope that this device posted."""
+
+    # Encrypted files, transferred in chunks (section 4).
+
+    def bring_blob(
+        self, url: str, token: Secret, deposit: BlobDeposit, data: bytes | BinaryIO, start: int = 0
+    ) -> None:
+        """Upload a blob from byte ``start``; durable on return, and safe to repeat.
+
+        ``data`` is the whole blob, or a seekable reader of the whole. Raises WrongOffset if the
+        relay has fewer than ``start`` bytes.
+        """
+
+    def how_much_came(
+        self, url: str, mailbox: MailboxId, blob: BlobId, withdraw_token: Secret
+    ) -> int:
+        """Return how many bytes of an upload the relay has; 0 if none."""
+
+    def blob_to(
+        self, url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
+    ) -> None:
+        """Download a blob from byte ``start``; ``writer`` must limit the size.
+
+        After an error, what was written is valid and the download can resume.
+        """
+
+    # The relay's half of content keys, released and counted (section 6).
 
     def open_share(
         self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
@@ -249,9 +222,32 @@ class Shares(Protocol):
     def finish(self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes) -> None:
         """Confirm that the content is stored here."""
 
+    # The relay's share of a vault's key, and closing a mailbox (section 10, lock.md).
 
-class Wakes(Protocol):
-    """Long polling and the relay's status (docs/spec/relay.md sections 1 and 13)."""
+    def make_lock(self, lock: RelayLock, owner: Secret) -> None:
+        """Have the relay generate a key for this device; safe to repeat; raises LockExists."""
+
+    def unlock(self, lock: RelayLock, blinded: bytes) -> Answered:
+        """Send one blinded element, which uses up a try. Raises Locked, NoLock, WrongToken,
+        NotAPoint.
+        """
+
+    def note_opened(self, url: str, mailbox: MailboxId, owner: Secret, opening: Opening) -> None:
+        """Report that this generation of the vault was unlocked; raises RolledBack, NoLock."""
+
+    def allow_more_tries(self, url: str, mailbox: MailboxId, close: Secret) -> None:
+        """Restore all of a device's tries; raises NoLock."""
+
+    def renew_lock(self, lock: RelayLock, owner: Secret) -> None:
+        """Accept only this unlock token from now on; safe to repeat; raises NoLock."""
+
+    def set_close_token(self, url: str, mailbox: MailboxId, owner: Secret, close: Secret) -> None:
+        """Make ``close`` the token that deletes this mailbox."""
+
+    def close_mailbox(self, url: str, mailbox: MailboxId, token: Secret) -> None:
+        """Delete a mailbox with its letters, shares, blobs and lock; safe to repeat."""
+
+    # Long polling and the relay's status (sections 1, 13).
 
     def wake(self, url: str, mailbox: MailboxId, owner: Secret, seconds: int) -> bool:
         """Return whether a letter waits or arrives within ``seconds`` (at most WAKE_ASK_S)."""
@@ -260,14 +256,6 @@ class Wakes(Protocol):
         """Return the protocol versions that a relay speaks, and when it was last restored from a
         backup.
         """
-
-
-class Courier(Mailboxes, Letters, Blobs, Shares, Locks, Wakes, Protocol):
-    """Relays as a device sees them. ``url`` is the relay's; docs/spec/relay.md has the semantics.
-
-    Every method raises RelayUnreachable without an answer, ProtocolTooOld if the relay requires a
-    newer client, and the relay's own errors (base/errors.py) by name.
-    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,14 +144,6 @@ def test_names_with_the_same_words_are_found_without_reading_messages(ledger: Va
     assert ledger.names_alike("7-solar-otter") == set()
 
 
-def test_what_was_recorded_before_names_were_indexed_is_found_too(
-    vault: Vault, ledger: VaultLedger
-) -> None:
-    vault.put("message", sent(1).id.hex(), pack(sent(1)))
-    ledger.record(sent(2))
-    assert ledger.names_alike("2-lunar-otter") == {"1-lunar-otter", "2-lunar-otter"}
-
-
 def test_a_name_whose_message_was_not_recorded_after_all_is_free(
     vault: Vault, ledger: VaultLedger
 ) -> None:

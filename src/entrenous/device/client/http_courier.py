@@ -58,8 +58,8 @@ _CHUNK: Final = 1024 * 1024  # bytes
 _DICE: Final = SystemDice()
 
 
-class _Requests:
-    """Sends requests over one client, as :func:`new_client` makes it.
+class HttpCourier:
+    """A :class:`entrenous.device.device.Courier`, which documents its methods, over one client.
 
     ``patience_s``: how long to retry while a relay does not answer, measured with ``now_s``.
     ``pause_s``: the longest pause between two errands (:class:`PausedRequests`).
@@ -96,8 +96,6 @@ class _Requests:
         with self._apart.during(first[0]):
             converse(self._client, url, each, take, self._of_files, PACE_BYTES_MIN)
 
-
-class HttpMailboxes(_Requests):
     def create_mailbox(
         self, url: str, mailbox: MailboxId, owner: Secret, close: Secret | None = None
     ) -> None:
@@ -141,12 +139,6 @@ class HttpMailboxes(_Requests):
         path = f"mailboxes/{to_base64url(mailbox)}/tokens/{to_base64url(lock)}"
         self._ask(url, Ask("DELETE", path, owner))
 
-
-def _prekeys(mailbox: MailboxId, device: DeviceId) -> str:
-    return f"mailboxes/{to_base64url(mailbox)}/prekeys/{to_base64url(device)}"
-
-
-class HttpLetters(_Requests):
     def post(self, url: str, token: Secret, envelope: Envelope) -> None:
         path = f"mailboxes/{to_base64url(envelope.mailbox)}/envelopes/{to_base64url(envelope.id)}"
         body = about.write_envelope(envelope)
@@ -172,8 +164,6 @@ class HttpLetters(_Requests):
         what = Ask("GET", path, withdraw_token, errand=Errand.LOOK)
         return about.read_look(self._ask(url, what))
 
-
-class HttpShares(_Requests):
     def open_share(
         self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
     ) -> Secret:
@@ -184,8 +174,6 @@ class HttpShares(_Requests):
         body = about.write_attempt(attempt)
         self._ask(url, Ask("POST", f"shares/{to_base64url(envelope)}/finish", open_token, body))
 
-
-class HttpLocks(_Requests):
     def make_lock(self, lock: RelayLock, owner: Secret) -> None:
         body = about.write_unlock_lock(lock_of(lock.unlock_token))
         path = f"mailboxes/{to_base64url(lock.mailbox)}/lock"
@@ -215,8 +203,6 @@ class HttpLocks(_Requests):
     def close_mailbox(self, url: str, mailbox: MailboxId, token: Secret) -> None:
         self._ask(url, Ask("DELETE", f"mailboxes/{to_base64url(mailbox)}", token))
 
-
-class HttpWakes(_Requests):
     def wake(self, url: str, mailbox: MailboxId, owner: Secret, seconds: int) -> bool:
         """Return whether something waits; a relay answers 204 without a body for "nothing".
 
@@ -234,8 +220,6 @@ class HttpWakes(_Requests):
     def status(self, url: str) -> tuple[Protocol, datetime | None]:
         return read_status(self._ask(url, Ask("GET", "status", errand=Errand.OF_NOBODY)))
 
-
-class HttpBlobs(_Requests):
     def bring_blob(
         self, url: str, token: Secret, deposit: BlobDeposit, data: bytes | BinaryIO, start: int = 0
     ) -> None:
@@ -318,10 +302,6 @@ def _from(data: bytes | BinaryIO, start: int) -> bytes | Iterator[bytes]:
     return iter(lambda: data.read(_CHUNK), b"")
 
 
-class HttpCourier(HttpMailboxes, HttpLetters, HttpBlobs, HttpShares, HttpLocks, HttpWakes):
-    """A :class:`entrenous.device.device.Courier`, which documents its methods."""
-
-
 class RelayClient(httpx.Client):
     """A client without cookies, whose requests look the same on every device."""
 
@@ -372,3 +352,7 @@ def _believing(authorities: Path | None) -> ssl.SSLContext:
     except OSError:  # also ssl.SSLError
         wanted = "a file of certificates in PEM form"
         raise BadSetting(name="ENTRENOUS_RELAY_CA", wanted=wanted) from None
+
+
+def _prekeys(mailbox: MailboxId, device: DeviceId) -> str:
+    return f"mailboxes/{to_base64url(mailbox)}/prekeys/{to_base64url(device)}"
