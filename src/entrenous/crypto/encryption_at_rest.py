@@ -37,12 +37,9 @@ _FRONT: Final = 64 * 1024  # longest header accepted; ours has 200 bytes
 
 
 def identity_of(key: Secret) -> Secret:
-    """Return the age identity, ``AGE-SECRET-KEY-1...`` in ASCII, of the X25519 private key ``key``.
+    """Return the age identity, ``AGE-SECRET-KEY-1...`` in ASCII, of a 32-byte X25519 private key.
 
     It is bech32 (BIP 173) in upper case, as in the age specification.
-
-    Raises:
-        ValueError: ``key`` does not have 32 bytes.
     """
     if len(key) != 32:
         raise ValueError("an X25519 key has 32 bytes")
@@ -52,11 +49,7 @@ def identity_of(key: Secret) -> Secret:
 
 
 def key_of(untrusted_identity: Secret) -> Secret:
-    """Return the X25519 private key, 32 bytes, of an age identity.
-
-    Raises:
-        ValueError: this is not an age identity.
-    """
+    """Return an age identity's X25519 private key, 32 bytes; raises ValueError if it is none."""
     text = untrusted_identity.reveal().decode(errors="replace")
     try:
         pyrage.x25519.Identity.from_str(text)  # knows the alphabet, the length and the check sum
@@ -89,10 +82,8 @@ def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
 
 
 def encrypt_stream(key: Secret, reader: BinaryIO, writer: BinaryIO) -> None:
-    """Like :func:`encrypt_blob`, in chunks of 64 KiB.
-
-    Raises:
-        OSError: raised by ``reader`` or ``writer``.
+    """Like :func:`encrypt_blob`, in chunks of 64 KiB; raises OSError from ``reader`` or
+    ``writer``.
     """
     source, kept = _Chained(b"", reader), _Noting(writer)
     try:
@@ -131,11 +122,7 @@ def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) ->
 
 
 def check_blob(expected: BlobRef, untrusted_reader: BinaryIO) -> None:
-    """Check that a blob has the size and hash that the letter named.
-
-    Raises:
-        BlobChanged: it does not.
-    """
+    """Raise BlobChanged unless a blob has the size and hash that the letter named."""
     seen, size = hashlib.sha256(), 0
     while chunk := untrusted_reader.read(_CHUNK):
         seen.update(chunk)
@@ -229,18 +216,13 @@ def seal_file(key: Secret, data: bytes, name: bytes = b"") -> bytes:
 def unseal_file(key: Secret, untrusted_sealed: bytes, name: bytes = b"") -> bytes:
     """Decrypt what :func:`seal_file` wrote under the same key and name.
 
-    Raises:
-        DoesNotOpen: the wrong key or name, or the file was changed or truncated.
+    Raises DoesNotOpen if they are wrong, or the file was changed or truncated.
     """
     return decrypt_blob(derive(key, _CONTEXT + name), untrusted_sealed)
 
 
 def seal_stream(key: Secret, reader: BinaryIO, writer: BinaryIO, name: bytes = b"") -> None:
-    """Like :func:`seal_file`, in chunks.
-
-    Raises:
-        OSError: raised by ``reader`` or ``writer``.
-    """
+    """Like :func:`seal_file`, in chunks; raises OSError from ``reader`` or ``writer``."""
     encrypt_stream(derive(key, _CONTEXT + name), reader, writer)
 
 
@@ -275,10 +257,8 @@ _FILE: Final = re.compile(
 
 
 def seal_under(passphrase: Secret, data: bytes, noise: bytes, price: int) -> bytes:
-    """Encrypt at most 64 KiB to an age file under a passphrase; ``noise`` is 48 fresh random bytes.
-
-    Raises:
-        ValueError: too much data, or another amount of noise.
+    """Encrypt at most 64 KiB to an age file under a passphrase; ``noise`` is 48 fresh
+    random bytes.
     """
     if len(noise) != NOISE_BYTES or len(data) > _PASSPHRASE_CHUNK:
         raise ValueError("a small file under a passphrase needs 48 random bytes")

@@ -73,11 +73,7 @@ def leaf_of(context: bytes, statement: bytes) -> bytes:
 
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
-    """Return the Merkle root (section 2.1.1), 32 bytes, of these leaf hashes.
-
-    Raises:
-        ValueError: there is no leaf.
-    """
+    """Return the Merkle root (section 2.1.1), 32 bytes, of at least one leaf hash."""
     if not leaves:
         raise ValueError("a tree has at least one leaf")
     if len(leaves) == 1:
@@ -87,11 +83,7 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
 
 
 def path_of(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
-    """Return the inclusion proof of a leaf (section 2.1.3.1), lowest hash first.
-
-    Raises:
-        ValueError: there is no such leaf.
-    """
+    """Return the inclusion proof of leaf number ``index`` (section 2.1.3.1), lowest hash first."""
     if not 0 <= index < len(leaves):
         raise ValueError("there is no such leaf")
     if len(leaves) == 1:

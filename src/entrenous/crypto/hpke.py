@@ -22,11 +22,7 @@ class NoPostQuantum(RuntimeError):
 
 
 def new_key(seed: bytes) -> Secret:
-    """Return the private key for 32 random bytes, which are its encoding in the draft.
-
-    Raises:
-        ValueError: ``seed`` has another length.
-    """
+    """Return the private key for 32 random bytes, which are its encoding in the draft."""
     if len(seed) != PRIVATE_BYTES:
         raise ValueError("an X-Wing key grows from 32 bytes")
     return Secret(seed)

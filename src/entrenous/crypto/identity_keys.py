@@ -38,11 +38,7 @@ SIGNATURE_BYTES: Final = 64 + 3309
 
 
 def new_master(seed: bytes) -> Secret:
-    """Return the private master keys for 64 random bytes.
-
-    Raises:
-        ValueError: ``seed`` has another length.
-    """
+    """Return the private master keys for 64 random bytes."""
     if len(seed) != MASTER_BYTES:
         raise ValueError("master keys grow from 64 bytes")
     return Secret(seed)
@@ -66,11 +62,8 @@ def sign_both(master: Secret, context: bytes, statement: bytes) -> bytes:
 def verify_both(
     master: MasterKey, context: bytes, statement: bytes, signature: bytes, *, what: str
 ) -> None:
-    """Verify both signatures.
-
-    Raises:
-        BadSignature: one is invalid, or a key or signature has the wrong form; ``what`` names
-            the signed object in the message.
+    """Verify both signatures; raises BadSignature, whose message names the signed
+    object, ``what``.
     """
     signed = _said(context, statement)
     if len(signature) != SIGNATURE_BYTES:
@@ -113,12 +106,7 @@ class DeviceSigner:
 
 
 def new_signer(seed: bytes) -> DeviceSigner:
-    """Create the keys of a new device: a fresh Olm account, and an ML-DSA-65 key from 32 random
-    bytes.
-
-    Raises:
-        ValueError: ``seed`` has another length.
-    """
+    """Create a new device's keys: an Olm account, and an ML-DSA-65 key from 32 random bytes."""
     if len(seed) != SIGNING_SEED_BYTES:
         raise ValueError("a device's ML-DSA-65 key grows from 32 bytes")
     return DeviceSigner(new_account(), Secret(seed))
@@ -132,9 +120,6 @@ def mldsa65_key(signer: DeviceSigner) -> bytes:
 def mldsa65_hash(public: bytes) -> bytes:
     """Return the hash, 32 bytes, by which certificates name an ML-DSA-65 key (identity.md section
     2).
-
-    Raises:
-        ValueError: the key has another length.
     """
     if len(public) != _MLDSA65_BYTES:
         raise ValueError("an ML-DSA-65 key has 1,952 bytes")
@@ -157,11 +142,8 @@ def identity_key(account: Secret) -> bytes:
 
 
 def add_one_time_keys(account: Secret, count: int) -> tuple[Secret, dict[bytes, bytes]]:
-    """Return the account with ``count`` more one-time keys, and these: id (8 bytes) to public key
+    """Return the account with 1 to 50 more one-time keys, and these: id (8 bytes) to public key
     (32).
-
-    Raises:
-        ValueError: ``count`` is not 1 to 50.
     """
     if not 1 <= count <= ONE_TIME_KEYS:  # vodozemac remembers the newest 5,000
         raise ValueError("1 to 50 one-time keys at once")
@@ -202,8 +184,7 @@ def sign_twice_as_device(signer: DeviceSigner, context: bytes, statement: bytes)
 def verify_batch(signed: SignedBatch, by: DeviceKey, context: bytes, *, what: str) -> None:
     """Verify a batch with both signing keys that the device's certificate names.
 
-    Raises:
-        BadSignature: a signature is invalid, or the batch names another device.
+    Raises BadSignature, also if the batch names another device.
     """
     mldsa65 = signed.mldsa65
     ours = len(mldsa65) == _MLDSA65_BYTES and equal_in_constant_time(
@@ -218,11 +199,7 @@ def verify_batch(signed: SignedBatch, by: DeviceKey, context: bytes, *, what: st
 def verify_device(
     ed25519: bytes, context: bytes, statement: bytes, signature: bytes, *, what: str
 ) -> None:
-    """Verify a device's Ed25519 signature.
-
-    Raises:
-        BadSignature: it is invalid or has the wrong form.
-    """
+    """Verify a device's Ed25519 signature; raises BadSignature."""
     try:
         key = Ed25519PublicKey.from_public_bytes(ed25519)
         key.verify(signature, context + b"\x00" + statement)

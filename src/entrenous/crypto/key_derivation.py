@@ -55,11 +55,8 @@ def content_key(
 
 
 def blob_key(content: Secret, place: int) -> Secret:
-    """Derive the key of one copy's blob number ``place``; 0 is the frame (docs/spec/content.md
+    """Derive the key of one copy's blob number ``place`` (32 bits; 0 is the frame; content.md
     section 3).
-
-    Raises:
-        OverflowError: ``place`` does not fit 32 bits.
     """
     return derive(content, _BLOB + place.to_bytes(4, "big"))
 
@@ -77,11 +74,8 @@ _TOKEN: Final = b"entrenous/2 send token\x00"
 
 
 def send_token(seed: Secret, index: int) -> Secret:
-    """Derive token number ``index``, 32 bytes, indistinguishable from random without the seed.
-
-    Raises:
-        ValueError: the seed does not have 32 bytes.
-        OverflowError: ``index`` does not fit 64 bits.
+    """Derive token number ``index`` (64 bits): 32 bytes, indistinguishable from random without the
+    seed.
     """
     if len(seed) != 32:
         raise ValueError("a window of tokens grows from 32 bytes")

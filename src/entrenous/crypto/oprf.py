@@ -36,8 +36,7 @@ _SODIUM: Final = "_sodium"
 def draw_scalar(uniform: bytes) -> Secret:
     """Return a key or a blind, 32 bytes, from 64 random ones.
 
-    Raises:
-        ValueError: not 64 bytes, or they reduce to zero (probability 2**-252).
+    Raises ValueError if they reduce to zero, which has a probability of 2**-252.
     """
     if len(uniform) != UNIFORM_BYTES:
         raise ValueError("a scalar is drawn from 64 random bytes")
@@ -61,8 +60,7 @@ def blind(untold: Secret, scalar: Secret) -> bytes:
 def refuse_no_element(untrusted_element: bytes) -> None:
     """Check that these bytes are a canonical encoding of a group element other than the identity.
 
-    Raises:
-        NotAPoint.
+    Raises NotAPoint.
     """
     sized = len(untrusted_element) == ELEMENT_BYTES
     if not sized or equal_in_constant_time(untrusted_element, _IDENTITY):
@@ -111,11 +109,7 @@ def _group() -> Any:
 
 
 def _bundled() -> bytes:
-    """Return the library embedded in rbcl's module, which is read without running it.
-
-    Raises:
-        ImportError: rbcl is missing, or embeds it in another way.
-    """
+    """Return the library embedded in rbcl's module, which is read without running it."""
     spec = importlib.util.find_spec("rbcl")
     places = spec.submodule_search_locations if spec is not None else None
     source = b"".join((Path(place) / "_sodium.py").read_bytes() for place in places or ())
@@ -126,11 +120,7 @@ def _bundled() -> bytes:
 
 
 def _loaded(library: bytes) -> CDLL:
-    """Load a library from memory if the system allows it, otherwise from a private folder.
-
-    Raises:
-        ImportError: that folder would not be safe.
-    """
+    """Load a library from memory if the system allows it, otherwise from a private folder."""
     try:
         with os.fdopen(os.memfd_create("libsodium"), "wb") as memory:
             memory.write(library)
@@ -143,8 +133,7 @@ def _loaded(library: bytes) -> CDLL:
 def _loaded_from_folder(library: bytes) -> CDLL:
     """Load from a new folder of mode 0700, deleted afterwards (except on Windows).
 
-    Raises:
-        ImportError: others could replace the folder meanwhile.
+    Raises ImportError if others could replace the folder meanwhile.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as private:
         above = Path(private).parent.stat().st_mode

@@ -45,11 +45,7 @@ def verify_timestamp(
 
 
 def decode_response(untrusted_token: bytes) -> TimeStampResponse:
-    """Parse an authority's answer (RFC 3161, section 2.4.2).
-
-    Raises:
-        StampDoesNotHold: it cannot be parsed.
-    """
+    """Parse an authority's answer (RFC 3161, section 2.4.2); raises StampDoesNotHold."""
     try:
         return decode_timestamp_response(untrusted_token)
     except ValueError:

@@ -46,8 +46,7 @@ class Opened:
 def begin_session(account: Secret, curve25519: bytes, prekey: bytes) -> Secret:
     """Start a session with a device, from its identity key and one of its prekeys (32 bytes each).
 
-    Raises:
-        BadKey: one is not a valid key.
+    Raises BadKey if one is not a valid key.
     """
     try:
         session = unpickled_account(account).create_outbound_session(

@@ -48,8 +48,7 @@ def commitment_to(public: bytes) -> bytes:
 def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortString:
     """Return what both sides compare, after ``transcript`` (send/formats/letter_format.py).
 
-    Raises:
-        BadKey: the other side's key is invalid.
+    Raises BadKey if the other side's key is invalid.
     """
     info = _STRING + sha256(transcript).hex().encode()
     bits = derive(_shared(private, public), info, 6).reveal()
@@ -60,11 +59,7 @@ def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortStri
 
 
 def agreement(private: Secret, public: bytes, transcript: bytes, by: bytes) -> bytes:
-    """Return the proof, 32 bytes, that the party ``by`` saw this transcript and agreed.
-
-    Raises:
-        BadKey: the other side's key is invalid.
-    """
+    """Return the proof, 32 bytes, that ``by`` saw this transcript and agreed; raises BadKey."""
     return derive(_shared(private, public), _AGREE + sha256(transcript) + by).reveal()
 
 

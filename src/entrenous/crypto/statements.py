@@ -170,11 +170,7 @@ def continues(known: ListStatement, shown: Sequence[ListStatement]) -> Standing:
 
 
 def check_agree(known: Sequence[Head], named: Sequence[Head]) -> None:
-    """Check that no epoch has two heads.
-
-    Raises:
-        ForkedList: one has.
-    """
+    """Raise ForkedList if an epoch has two heads."""
     heads = {head.epoch: head.digest for head in known}
     for head in named:
         if not equal_in_constant_time(heads.get(head.epoch, head.digest), head.digest):
@@ -272,10 +268,8 @@ def verify_card(card: Card) -> Person:
 
 
 def verify_certificate(signed: SignedCertificate, master: MasterKey) -> None:
-    """Verify that these master keys certified this device for their own person.
-
-    Raises:
-        BadSignature: they did not.
+    """Verify that these master keys certified this device for their own person; raises
+    BadSignature.
     """
     if not equal_in_constant_time(person_id(master), signed.certificate.person):
         raise BadSignature(what="device certificate")
@@ -286,10 +280,7 @@ def verify_prekey(
     signed: SignedPrekey, batch: SignedBatch, by: DeviceKey, mailbox: MailboxId
 ) -> None:
     """Verify that this device signed the batch for this mailbox, and that the prekey is in the
-    batch and made for this device.
-
-    Raises:
-        BadSignature: it is not so.
+    batch and made for this device; raises BadSignature.
     """
     said = batch.batch
     if said.mailbox is None or not equal_in_constant_time(said.mailbox, mailbox):
@@ -303,8 +294,7 @@ def verify_prekey(
 def verify_receipts(leaves: Sequence[bytes], batch: SignedBatch, by: DeviceKey) -> None:
     """Verify that this device signed receipts with exactly these leaves, in this order.
 
-    Raises:
-        BadSignature: it did not.
+    Raises BadSignature.
     """
     verify_batch(batch, by, _RECEIPTS, what="receipt")
     said = batch.batch
@@ -317,11 +307,7 @@ def verify_receipts(leaves: Sequence[bytes], batch: SignedBatch, by: DeviceKey) 
 
 
 def verify_receipt(statement: bytes, proof: ReceiptProof, by: DeviceKey) -> None:
-    """Verify that this device signed that receipt.
-
-    Raises:
-        BadSignature: it did not.
-    """
+    """Verify that this device signed that receipt; raises BadSignature."""
     if proof.batch.batch.mailbox is not None:
         raise BadSignature(what="receipt")
     verify_batch(proof.batch, by, _RECEIPTS, what="receipt")

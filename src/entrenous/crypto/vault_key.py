@@ -43,11 +43,7 @@ DEFAULT_COST: Final = Cost()
 
 
 def stretch(passphrase: Secret, salt: bytes, cost: Cost = DEFAULT_COST) -> Secret:
-    """Return argon2id (RFC 9106) of the passphrase, 32 bytes.
-
-    Raises:
-        ValueError: the salt has fewer than 16 bytes.
-    """
+    """Return argon2id (RFC 9106) of the passphrase, 32 bytes; the salt has at least 16."""
     if len(salt) < SALT_BYTES:
         raise ValueError("a passphrase is stretched with a salt of 16 bytes")
     return Secret(

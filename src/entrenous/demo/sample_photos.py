@@ -38,8 +38,7 @@ def main_photo(given: Path | None) -> bytes:
 
     ``given`` is the person's own; otherwise scikit-image's NASA portrait of Eileen Collins is used.
 
-    Raises:
-        NoSuchFile, NotAPicture, CutShort, TooManyPixels, PhotoMissing.
+    Raises NoSuchFile, NotAPicture, CutShort, TooManyPixels, PhotoMissing.
     """
     if given is None:
         return with_position(_from_scikit("astronaut"))

@@ -96,10 +96,8 @@ class Stage:
         return Actor(name, self.folder / "people" / name, secrets.token_urlsafe(24))
 
     def serve(self, what: str, *module_and_arguments: str) -> Mapping[str, Any]:
-        """Start a server process, and return the JSON line it prints when it is ready.
-
-        Raises:
-            DidNotStart: it ended, or printed nothing in time.
+        """Start a server, and return the JSON line it prints when it is ready; raises
+        DidNotStart.
         """
         log = (self.folder / f"{what.replace(' ', '-')}.log").open("wb")
         server = subprocess.Popen(  # noqa: S603 - our own program, arguments as a list
@@ -167,11 +165,7 @@ class Story:
 
 
 def require(step: int, *, hold: bool, what: str) -> None:
-    """Check a step's outcome.
-
-    Raises:
-        NotAsItShouldBe: it is wrong.
-    """
+    """Raise NotAsItShouldBe unless a step's outcome holds."""
     if not hold:
         raise NotAsItShouldBe(step=step, what=what)
 
@@ -179,8 +173,7 @@ def require(step: int, *, hold: bool, what: str) -> None:
 def require_status(step: int, said: CommandResult, *, status: int = 0) -> Mapping[str, Any]:
     """Return the answer of a command that must exit with ``status``.
 
-    Raises:
-        NotAsItShouldBe: it exited otherwise; the message holds its standard error.
+    Raises NotAsItShouldBe, whose message holds the command's standard error.
     """
     require(step, hold=said.status == status, what=f"exit status {said.status}. {said.words}")
     return said.answer

@@ -138,8 +138,7 @@ def _new_key(name: str) -> tuple[str, ...]:
 def server_for(authority: LocalStampAuthority, host: str, port: int) -> ThreadingHTTPServer:
     """Return a bound server that answers RFC 3161 queries by POST on any path.
 
-    Raises:
-        ValueError: ``host`` is not a loopback address; this authority is not for others.
+    Raises ValueError unless ``host`` is a loopback address; this authority is not for others.
     """
     if not ip_address(host).is_loopback:
         raise ValueError("this stamp authority serves only its own machine, e.g. on 127.0.0.1")

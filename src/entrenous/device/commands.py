@@ -59,8 +59,7 @@ def unlocked_of(
 def new_device(context: typer.Context) -> Iterator[Device]:
     """Create an empty device in ENTRENOUS_HOME; it is removed if setting it up fails.
 
-    Raises:
-        VaultExists, WeakPassphrase, NoPassphrase, PassphrasesDiffer.
+    Raises VaultExists, WeakPassphrase, NoPassphrase, PassphrasesDiffer.
     """
     with device_to_link(context) as (device, _):
         yield device
@@ -115,8 +114,7 @@ def ask_passphrase(descriptor: int | None) -> Secret:
 def new_passphrase(descriptor: int | None) -> Secret:
     """Ask for a new vault's passphrase; on a terminal, twice.
 
-    Raises:
-        NoPassphrase, PassphrasesDiffer.
+    Raises NoPassphrase, PassphrasesDiffer.
     """
     given = _given(descriptor)
     return given if given is not None else _typed_twice(_DEVICES)
@@ -127,18 +125,13 @@ def another_passphrase(descriptor: int | None, option: str) -> Secret:
 
     ``option`` is the option that passes the descriptor.
 
-    Raises:
-        NoPassphrase, PassphrasesDiffer.
+    Raises NoPassphrase, PassphrasesDiffer.
     """
     return _read_from(descriptor, option) if descriptor is not None else _typed_twice(f"{option} N")
 
 
 def archive_passphrase(descriptor: int | None) -> Secret:
-    """Ask for the passphrase of an archive to read.
-
-    Raises:
-        NoPassphrase: none was given and there is no terminal.
-    """
+    """Ask for the passphrase of an archive to read; raises NoPassphrase."""
     if descriptor is not None:
         return _read_from(descriptor, "--archive-passphrase-fd")
     return _secret(_typed("Passphrase of the archive: ", _ARCHIVES))

@@ -294,8 +294,7 @@ def courier_of(
     """Open a courier and close its client on exit; ``timeout_s`` overrides the client's request
     timeout.
 
-    Raises:
-        BadSetting: ENTRENOUS_RELAY_CA names no file of certificates.
+    Raises BadSetting if ENTRENOUS_RELAY_CA names no file of certificates.
     """
     with ExitStack() as opened:
 

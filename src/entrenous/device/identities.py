@@ -157,8 +157,7 @@ def who_am_i(device: Device) -> Me:
 def account_of(device: Device) -> Secret:
     """Return the device's Olm account; after it advances, store it with :func:`keep_account`.
 
-    Raises:
-        OfflineDevice, RolledBack, NotConfirmed.
+    Raises OfflineDevice, RolledBack, NotConfirmed.
     """
     refuse_unready(device)
     stored = device.vault.get(SELF, ACCOUNT)
@@ -168,11 +167,7 @@ def account_of(device: Device) -> Secret:
 
 
 def signer_of(device: Device) -> DeviceSigner:
-    """Return the device's private signing keys.
-
-    Raises:
-        OfflineDevice, RolledBack, NotConfirmed.
-    """
+    """Return the device's private signing keys; raises OfflineDevice, RolledBack, NotConfirmed."""
     account, seed = account_of(device), device.vault.get(SELF, SIGNING_SEED)
     if seed is None:
         raise OfflineDevice
@@ -233,8 +228,7 @@ def lock_followed(device: Device) -> None:
 def refuse_local_address(relay_url: str, device: Device) -> None:
     """Refuse the address of a program on this machine, unless our own relay is local too.
 
-    Raises:
-        OnThisMachine.
+    Raises OnThisMachine.
     """
     if is_on_this_machine(relay_url) and not is_on_this_machine(who_am_i(device).home.relay_url):
         raise OnThisMachine
@@ -291,11 +285,7 @@ def keep_list(person: PersonId, card: bytes, device: Device) -> None:
 
 
 def check_head(contact: Contact, named: Head, device: Device) -> None:
-    """Check that a head that somebody names agrees with the known heads.
-
-    Raises:
-        ForkedList.
-    """
+    """Check that a head that somebody names agrees with the known heads; raises ForkedList."""
     check_agree(known_heads(contact, device), [named])
 
 

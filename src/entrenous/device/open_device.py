@@ -103,8 +103,7 @@ def create_device(settings: Settings, passphrase: Callable[[], Secret]) -> Itera
     It exists only once something is stored, so one that is killed before does not block the next
     attempt. If it has a relay on exit, the relay gets its share of the key.
 
-    Raises:
-        VaultExists, WeakPassphrase, VaultBusy, UnusableFolder, DiskFull, RelayUnreachable.
+    Raises VaultExists, WeakPassphrase, VaultBusy, UnusableFolder, DiskFull, RelayUnreachable.
     """
     with create_to_link(settings, passphrase) as (device, _):
         yield device

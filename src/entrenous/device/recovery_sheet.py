@@ -95,8 +95,7 @@ class BySheet:
 def unlock_by_sheet(home: Path, words: Secret, ask: AskRelay, sheet: RecoverySheet) -> Unlocked:
     """Open a vault with a recovery sheet if its relay does not answer.
 
-    Raises:
-        SheetDoesNotOpen, EarlierSheet, and those of device/store/vault_folder.py ``unlock``.
+    Raises SheetDoesNotOpen, EarlierSheet, and those of device/store/vault_folder.py ``unlock``.
     """
     by_sheet = BySheet(ask, sheet)
     try:

@@ -213,8 +213,7 @@ def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> U
 def lock_first(unlocked: Unlocked, mail: Home, device: Device) -> Unlocked:
     """Lock an empty vault at a mailbox it has created, before anything is stored in it.
 
-    Raises:
-        RelayUnreachable.
+    Raises RelayUnreachable.
     """
     lock = RelayLock(mail.relay_url, mail.mailbox, Secret(device.dice.token(TOKEN_BYTES)))
     device.courier.make_lock(lock, mail.owner)
@@ -226,8 +225,7 @@ def lock_first(unlocked: Unlocked, mail: Home, device: Device) -> Unlocked:
 def lock_up(unlocked: Unlocked, device: Device) -> Unlocked:
     """Lock a new vault at its relay, if it has one; safe to repeat after a crash.
 
-    Raises:
-        RelayUnreachable.
+    Raises RelayUnreachable.
     """
     mail = home_to_lock(device)
     if mail is None or unlocked.terms.lock is not None or unlocked.terms.first:
@@ -247,8 +245,7 @@ def follow_move(unlocked: Unlocked, device: Device) -> Unlocked:
 
     An offline window is closed, since it holds the old relay's share.
 
-    Raises:
-        RelayUnreachable.
+    Raises RelayUnreachable.
     """
     lock = lock_to_follow(device)
     if lock is None:
@@ -289,8 +286,7 @@ def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlo
     If the relay stops answering before it shuts them, the returned share is ``outdated``, and they
     are shut when the vault is next opened.
 
-    Raises:
-        WeakPassphrase, RelayUnreachable, Locked, DiskFull.
+    Raises WeakPassphrase, RelayUnreachable, Locked, DiskFull.
     """
     refuse_weak(words)
     lock = unlocked.terms.lock
@@ -339,8 +335,7 @@ def _asked(unlocked: Unlocked, device: Device, settings: Settings) -> Iterator[D
 def shut_copies(unlocked: Unlocked, device: Device) -> Unlocked:
     """Register the newest unlock token, so that copies with earlier ones stay shut; safe to repeat.
 
-    Raises:
-        RelayUnreachable.
+    Raises RelayUnreachable.
     """
     lock, mail = unlocked.terms.lock, home_of(device.vault)
     if not unlocked.part.outdated or lock is None or mail is None or not _is_at(lock, mail):

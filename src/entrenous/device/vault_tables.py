@@ -121,9 +121,8 @@ def pack(noun: object) -> bytes:
 def unpack(kind: type[Noun], untrusted_data: bytes) -> Noun:
     """Decode what :func:`pack` wrote for type ``kind``.
 
-    Raises:
-        BadRecord: malformed bytes, invalid values, or fields that ``kind`` lacks. The message
-            names the kind and no value.
+    Raises BadRecord for malformed bytes, invalid values, or fields that ``kind`` lacks. The message
+    names the kind and no value.
     """
     try:
         plain = msgspec.msgpack.decode(untrusted_data)

@@ -76,8 +76,7 @@ def save_case(
 def edit_case(name: str, device: Device, edit: Callable[[Case], Case], step: str) -> Case:
     """Load an open case, edit and store it; ``step`` describes the change.
 
-    Raises:
-        NoSuchCase, NotAllAdults, CaseClosed.
+    Raises NoSuchCase, NotAllAdults, CaseClosed.
     """
     with device.vault.together():
         edited = edit(find_open_case(name, device))

@@ -114,13 +114,10 @@ def reopen_case(name: str, device: Device) -> Case:
 
 
 def erase_case(name: str, device: Device) -> None:
-    """Delete a case, its custody chain and its evidence, all or nothing.
+    """Delete a case, its custody chain and its evidence, all or nothing; raises NoSuchCase.
 
     If somebody in the picture was or may have been under 18, the hash of the chain's first link is
     kept, so that no archive import restores the case.
-
-    Raises:
-        NoSuchCase: there is none.
     """
     with device.vault.together():
         case = find_case(name, device)

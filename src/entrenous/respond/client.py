@@ -31,12 +31,9 @@ def timestamp_authority(
 
 
 def check_stamp(stamp: Stamp, authorities: bytes | None = None) -> None:
-    """Verify a stored stamp, offline.
+    """Verify a stored stamp, offline; raises StampDoesNotHold.
 
     ``authorities`` are the trusted PEM certificates; by default those stored with the stamp.
-
-    Raises:
-        StampDoesNotHold: says why.
     """
     trusted = stamp.authorities if authorities is None else authorities
     if verify_timestamp(stamp.token, stamp.manifest, trusted) != stamp.at:

@@ -123,11 +123,7 @@ def add_link(name: CaseName, one: Custody, device: Device) -> None:
 
 
 def last_link(case: Case, device: Device) -> Custody | None:
-    """Return the newest link of a case, or None before the first.
-
-    Raises:
-        ChainBroken: a link that the case counts is missing.
-    """
+    """Return the newest link of a case, or None; raises ChainBroken if it is missing."""
     if case.links == 0:
         return None
     record = device.vault.get(LINKS, link_key(case.name, case.links - 1))

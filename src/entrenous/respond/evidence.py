@@ -64,11 +64,7 @@ def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -
 
 
 def manifest_of(case: Case, device: Device) -> EvidenceManifest:
-    """Verify a case, and list its evidence in a manifest.
-
-    Raises:
-        ChainBroken, EvidenceChanged.
-    """
+    """Verify a case, and list its evidence in a manifest; raises ChainBroken, EvidenceChanged."""
     links = verify_chain(case.name, device)
     items = tuple(
         ManifestItem(
@@ -91,8 +87,7 @@ def read_evidence(
 ) -> bytes:
     """Return the bytes of one item, and record the access and its purpose in the custody chain.
 
-    Raises:
-        NoSuchCase, NothingThere, EvidenceChanged.
+    Raises NoSuchCase, NothingThere, EvidenceChanged.
     """
     with device.vault.together():
         case = find_case(name, device)
@@ -106,10 +101,8 @@ def verify_case(name: str, device: Device, check: Callable[[Stamp], object] | No
     """Verify a case's custody chain, every item, every manifest, and with ``check`` every stamp's
     token.
 
-    Without ``check`` the tokens are not verified, so the stamps must not be called valid.
-
-    Raises:
-        ChainBroken, EvidenceChanged, NotAsStamped, StampDoesNotHold: says what no longer holds.
+    Without ``check`` the tokens are not verified, so the stamps must not be called valid. Raises
+    ChainBroken, EvidenceChanged, NotAsStamped or StampDoesNotHold, which say what no longer holds.
     """
     links = verify_chain(CaseName(name), device)
     case = find_case(name, device)
@@ -206,9 +199,8 @@ def export_item(
 ) -> None:
     """Pass one item to ``write``, and record the export in the custody chain: both or neither.
 
-    Raises:
-        NoSuchCase, NothingThere, EvidenceChanged.
-        Whatever ``write`` raises; then nothing is recorded.
+    Raises NoSuchCase, NothingThere, EvidenceChanged, Whatever ``write`` raises; then nothing is
+    recorded.
     """
     with device.vault.together():
         data = read_evidence(name, number, purpose, device, CustodyAct.EXPORTED)

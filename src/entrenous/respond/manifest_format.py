@@ -60,8 +60,7 @@ def write_manifest(manifest: EvidenceManifest) -> bytes:
 def read_manifest(untrusted_data: bytes) -> EvidenceManifest:
     """Decode what :func:`write_manifest` wrote.
 
-    Raises:
-        BadManifest: any other bytes, even if they differ only in white space or order.
+    Raises BadManifest for any other bytes, even if they differ only in white space or order.
     """
     try:
         plain = _map(read_canonical(untrusted_data), _FIELDS)

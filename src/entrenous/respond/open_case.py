@@ -81,8 +81,7 @@ def _new_name(device: Device) -> CaseName:
 def describe_case(name: str, more: Situation, device: Device) -> Case:
     """Add facts to a case's situation; what ``more`` leaves unanswered stays as it was.
 
-    Raises:
-        NoSuchCase, NotAllAdults, CaseClosed.
+    Raises NoSuchCase, NotAllAdults, CaseClosed.
     """
 
     def described(case: Case) -> Case:
@@ -170,8 +169,7 @@ def add_file(
         device: its vault stores the file.
         sighting: the number of the sighting it belongs to.
 
-    Raises:
-        NoSuchCase, NotAllAdults, CaseClosed, NothingThere, TooLargeToKeep.
+    Raises NoSuchCase, NotAllAdults, CaseClosed, NothingThere, TooLargeToKeep.
     """
     return _keep(name, data, (Level.A1, _one_line(what), sighting), device)
 

@@ -86,11 +86,7 @@ class Patience:
         self._silent_until = dict[str, float]()
 
     def __call__(self, host: str, request: Callable[[], Answer]) -> Answer:
-        """Return what ``request`` returns, retrying it.
-
-        Raises:
-            httpx.HTTPError: the last error of ``request``.
-        """
+        """Return what ``request`` returns, retrying it; raises its last httpx.HTTPError."""
         if self._now_s() < self._silent_until.get(host, float("-inf")):
             raise httpx.ConnectTimeout("it let a request time out before")
         pause_s = _FIRST_PAUSE_S

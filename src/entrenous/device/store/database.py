@@ -177,8 +177,7 @@ _PAUSE_S = 0.05  # flock(2) has no timeout, so it is polled
 def lock_folder(folder: Path, wait_s: float) -> int:
     """Lock the folder and return the descriptor; closing it, or the end of the process, unlocks.
 
-    Raises:
-        VaultBusy: another process held the lock for longer than ``wait_s``.
+    Raises VaultBusy if another process held the lock for longer than ``wait_s``.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)

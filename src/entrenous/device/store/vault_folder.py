@@ -102,27 +102,16 @@ class Unlocked:
     missed: int = 0
 
 
-def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
+def create(home: Path, passphrase: Secret) -> Unlocked:
     """Create an empty vault in ``home``, which need not exist; no relay has a share of its key.
 
-    Raises:
-        VaultExists, WeakPassphrase, VaultBusy, DiskFull.
-    """
-    made = create(home, passphrase)
-    _begin(home, made.terms)
-    return made.vault
-
-
-def create(home: Path, passphrase: Secret) -> Unlocked:
-    """Like :func:`create_vault`, with the parts of the key.
-
     It becomes a device at its first change; until then, the next set-up may take its folder.
+
+    Raises VaultExists, WeakPassphrase, VaultBusy, DiskFull.
     """
     refuse_weak(passphrase)
     held = lock_folder(home, WAIT_S)  # two set-ups at once must not write over each other's keys
     try:
-        _refuse_existing(home)
-        sweep_unfinished(home)
         return _make(home, passphrase, held)
     except BaseException:
         with suppress(OSError):  # a vault that failed to open has closed it
@@ -215,12 +204,10 @@ def lock_empty(unlocked: Unlocked, terms: Terms, part: RelayPart) -> Unlocked:
     return replace(unlocked, terms=terms, part=part)
 
 
-def _refuse_existing(home: Path) -> None:
+def _make(home: Path, passphrase: Secret, held: int) -> Unlocked:
     if has_vault(home):
         raise VaultExists(home=home)
-
-
-def _make(home: Path, passphrase: Secret, held: int) -> Unlocked:
+    sweep_unfinished(home)
     terms = new_terms(None)
     write_private(home / "device.key", secrets.token_bytes(DEVICE_SECRET_BYTES))
     for left_over in home.glob("vault.db*"):  # of a set-up interrupted before its head was written

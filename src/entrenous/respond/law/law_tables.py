@@ -6,6 +6,7 @@ from importlib import resources
 from typing import Final, Literal, TypeVar
 
 import msgspec
+from msgspec.structs import asdict
 
 from entrenous.base.errors import Malformed
 from entrenous.respond.law.legal_route import (
@@ -29,6 +30,12 @@ class BadTable(Malformed):
 
 _BROKEN: Final = (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError)
 Table = TypeVar("Table")
+_MAY_FOLLOW: Final = ("scope", "who_may_file", "addressee", "escalation")  # may be "as other-id"
+_SAME_NAMES: Final = (
+    *("kind", "jurisdiction", "law", "provision", "intimate_only", "covers_private_sharing"),
+    *("deadline_rule", "clock", "source", "verified", "verified_by", "deadline_from"),
+    *("in_force_from", "in_force_until", "altered_only", "for_children", "penalty", "caution"),
+)
 
 
 class _RouteRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -112,8 +119,7 @@ def shipped_help_lines() -> tuple[HelpLine, ...]:
 def read_routes(laws: bytes, wordings: bytes) -> tuple[Route, ...]:
     """Parse the routes of a law table, in its order.
 
-    Raises:
-        BadTable: invalid TOML, an invalid column, or a dangling reference.
+    Raises BadTable for invalid TOML, an invalid column, or a dangling reference.
     """
     table = _read(_Laws, laws, "laws.toml")
     words = _read(_Wordings, wordings, "wordings.toml").wording
@@ -142,43 +148,21 @@ def _read(kind: type[Table], data: bytes, name: str) -> Table:
 
 def _route(id_: str, table: _Laws, words: dict[str, tuple[_WordingRow, ...]]) -> Route:
     row, family = table.route[id_], table.route[id_].version_of or id_
-    model = _leader(row.notice_must_contain, table) or family
-    wordings = tuple(
-        Wording(word.says, word.gap, word.if_maker_unsaid, word.if_intimate_unsaid)
-        for word in words.get(model, ())
-    )
+    model = _leader(row.notice_must_contain, table)
+    same_names = {name: getattr(row, name) for name in _SAME_NAMES}
+    followed = {name: _followed(name, row, table) for name in _MAY_FOLLOW}
     try:
         return Route(
+            **same_names,
+            **followed,
             id=RouteId(id_),
             family=RouteId(family),
-            kind=row.kind,
-            jurisdiction=row.jurisdiction,
-            law=row.law,
-            provision=row.provision,
-            scope=_followed("scope", row, table),
-            intimate_only=row.intimate_only,
-            covers_private_sharing=row.covers_private_sharing,
-            who_may_file=_followed("who_may_file", row, table),
-            elements=_elements(row, table),
-            addressee=_followed("addressee", row, table),
-            deadline_rule=row.deadline_rule,
-            clock=row.clock,
-            escalation=_followed("escalation", row, table),
-            source=row.source,
+            elements=(table.route[model] if model else row).notice_must_contain,
             read_on=row.read_on or table.read_on,
-            verified=row.verified,
-            verified_by=row.verified_by,
-            wordings=wordings,
+            wordings=tuple(Wording(**asdict(word)) for word in words.get(model or family, ())),
             deadline_hours=None if row.deadline_hours < 0 else row.deadline_hours,
-            deadline_from=row.deadline_from,
-            in_force_from=row.in_force_from,
-            in_force_until=row.in_force_until,
-            altered_only=row.altered_only,
-            for_children=row.for_children,
             leave_out=row.notice_need_not_contain,
             duty=row.platform_duty,
-            penalty=row.penalty,
-            caution=row.caution,
             second_source=row.source2,
         )
     except ValueError as why:
@@ -191,11 +175,6 @@ def _followed(column: str, row: _RouteRow, table: _Laws) -> str:
     return str(getattr(table.route[leader], column)) if leader else text
 
 
-def _elements(row: _RouteRow, table: _Laws) -> tuple[str, ...]:
-    leader = _leader(row.notice_must_contain, table)
-    return table.route[leader].notice_must_contain if leader else row.notice_must_contain
-
-
 def _leader(texts: tuple[str, ...], table: _Laws) -> str | None:
     """Return the route that a column refers to with a single ``as other-id``."""
     if len(texts) != 1 or not texts[0].startswith("as "):
@@ -205,15 +184,5 @@ def _leader(texts: tuple[str, ...], table: _Laws) -> str | None:
 
 
 def _help_line(id_: str, row: _HelpRow, read_on: date) -> HelpLine:
-    return HelpLine(
-        id=id_,
-        place=Place(row.place),
-        name=row.name,
-        who=row.who,
-        web=row.web,
-        read_on=row.read_on or read_on,
-        verified=row.verified,
-        phone=row.phone,
-        hours=row.hours,
-        for_children=row.for_children,
-    )
+    columns = {**asdict(row), "place": Place(row.place), "read_on": row.read_on or read_on}
+    return HelpLine(id=id_, **columns)

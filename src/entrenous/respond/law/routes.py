@@ -82,8 +82,7 @@ def find_route(
 ) -> Route:
     """Return a route by name, in the version that counts; arguments as for :func:`routes_for`.
 
-    Raises:
-        UnknownRoute: no such route applies to this case today.
+    Raises UnknownRoute if no such route applies to this case today.
     """
     for ranked in routes_for(case, on_date, today, routes).ranked:
         if RouteId(id_) in (ranked.route.id, ranked.route.family):
