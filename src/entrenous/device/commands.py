@@ -81,17 +81,17 @@ def _tell_of_missed(tries: int, name: str, *, freed: bool) -> None:
     """
     if freed:
         hint(
-            "Since you last opened this device its recovery sheet allowed ten more tries. Before, "
-            "up to ten at its passphrase had opened nothing."
+            "Since you last opened this device, its recovery sheet allowed ten more tries. Before "
+            "that, up to ten tries at its passphrase had failed."
         )
     if tries:
         count = "1 try" if tries == 1 else f"{tries} tries"
         since = "after that" if freed else "since you last opened it"
-        hint(f"{count} at this device's passphrase opened nothing {since}.")
+        hint(f"{count} at this device's passphrase failed {since}.")
     hint("A mistyped word counts, and so does a command that was cut short.")
     hint(
         "If that was not you, somebody may have a copy of this device's folder. Another passphrase "
-        "shuts every copy from before: entrenous passphrase change. If the device itself is gone, "
+        "shuts every older copy: entrenous passphrase change. If the device itself is gone, "
         f"revoke it from another one of yours: entrenous device revoke {as_typed(name)} --lost"
     )
 

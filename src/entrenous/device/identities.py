@@ -34,9 +34,9 @@ from entrenous.wire.text import is_on_this_machine
 
 
 class OnThisMachine(Refused):
-    """
-    This person's address leads to a program on your own machine, and your own relay is elsewhere,
-    so nothing was asked there and nobody was added. Ask the person for a new link.
+    """This person's address leads to a program on your own machine, but your own relay is
+    elsewhere, so that program was not contacted and nobody was added. Ask the person for a new
+    link.
     """
 
 

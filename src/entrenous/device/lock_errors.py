@@ -13,10 +13,9 @@ class NoRelaysPart(Refused):
 
 
 class DeviceShut(Refused):
-    """
-    This device's vault is shut: its relay's part of the lock was deleted, so no passphrase opens it
-    any more. That happens when the device is revoked, for instance after it was lost. Your other
-    devices are as they were; to write from here again, link a new device in another folder from one
+    """This device's vault is shut: its relay's part of the lock was deleted, so no passphrase opens
+    it any more. That happens when the device is revoked, for instance after it was lost. Your other
+    devices are not affected; to write from here again, link a new device in another folder from one
     of them: entrenous device add
     """
 
@@ -33,10 +32,9 @@ class MailboxUnknown(Unreachable):
 
 
 class OutdatedCopy(Refused):
-    """
-    The passphrase of this device was changed after this copy of its folder was made, as in a
-    backup, so the relay answers nobody who asks about the copy, and it stays shut. The device
-    itself opens as always, with its new passphrase.
+    """The passphrase of this device was changed after this copy of its folder was made, as in a
+    backup. The relay no longer helps to open the copy, so it stays shut. The device itself opens as
+    always, with its new passphrase.
     """
 
 
@@ -93,17 +91,15 @@ class VaultExists(Refused):
 
 
 class NobodysDevice(OfflineDevice):
-    """
-    Setting up this device was cut short before it was anybody's, so it holds nothing and does
-    nothing. Set it up in another folder, as a further device of yours: ENTRENOUS_HOME=DIR entrenous
-    setup --link -, or as your first one: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
+    """Setting up this device was interrupted, so it holds nothing and cannot be used. Set it up in
+    another folder, as a further device of yours: ENTRENOUS_HOME=DIR entrenous setup --link -, or as
+    your first one: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
     """
 
 
 class VaultBusy(Refused):
-    """
-    Another Entrenous command is using this device's vault. Wait for it to end, then try again. One
-    that waits for letters, inbox --wait, uses it all the while; Ctrl-C ends it.
+    """Another Entrenous command is using this device's vault. Wait for it to end, then try again.
+    If it is inbox --wait, which keeps waiting for letters, end it with Ctrl-C.
     """
 
 
@@ -133,55 +129,49 @@ class PassphrasesDiffer(Refused):
 
 
 class LockedOut(Locked):
-    """
-    Ten wrong passphrases were tried in a row, so the relay answers no more questions about this
-    device's vault, and what is in it stays shut. With your recovery sheet you can allow ten more:
-    entrenous device unlock --recovery FILE. Without the sheet nobody can open this vault again;
-    another device of yours goes on as it is, and can link a new one: entrenous device add. If those
-    tries were not yours, somebody may have a copy of this device's folder: once it is open again,
-    another passphrase shuts every copy from before: entrenous passphrase change
+    """Ten wrong passphrases were tried in a row, so the relay no longer helps to open this device's
+    vault, and what is in it stays shut. With your recovery sheet you can allow ten more: entrenous
+    device unlock --recovery FILE. Without the sheet nobody can open this vault again; another
+    device of yours goes on as it is, and can link a new one: entrenous device add. If those tries
+    were not yours, somebody may have a copy of this device's folder: once it is open again, another
+    passphrase shuts every older copy: entrenous passphrase change
     """
 
 
 class SheetOfAnother(Refused):
-    """
-    This recovery sheet is not for the device in {home}: it was written on another device, or before
-    this one moved to another relay. So the relay was not asked, and nothing was changed; a device
-    that is locked stays as it was. Try the newest sheet that was written on this device. If you
-    mean the other device, do it where that one is, or from an empty folder:
+    """This recovery sheet is not for the device in {home}: it was written on another device, or
+    before this one moved to another relay. So the relay was not asked, and nothing was changed; a
+    device that is locked stays as it was. Try the newest sheet that was written on this device. If
+    you want to unlock the other device, do it where that one is, or from an empty folder:
     ENTRENOUS_HOME=DIR entrenous device unlock --recovery FILE
     """
 
 
 class SheetFreesNothing(Unproven):
-    """
-    The relay does not take what this recovery sheet allows more tries with: that was replaced after
-    the sheet was written, when another device of yours was revoked as lost. So nothing was changed;
-    the device is still there, and opens as before once more tries are allowed. Try the newest sheet
+    """The relay does not accept this recovery sheet: the token on it was replaced after the sheet
+    was written, when another device of yours was revoked as lost. So nothing was changed; the
+    device is still there, and opens as before once more tries are allowed. Try the newest sheet
     that was written on it.
     """
 
 
 class SheetOfNoDevice(Refused):
-    """
-    The relay that this recovery sheet names knows the device that it was written on no more, so
-    there is nothing to unlock there: that device was revoked, its relay lost its data, or it moved
-    to another relay after the sheet was written. Nothing was changed. If it moved, the newest sheet
-    that was written on it frees it.
+    """The relay that this recovery sheet names no longer knows the device that it was written on,
+    so there is nothing to unlock there: that device was revoked, its relay lost its data, or it
+    moved to another relay after the sheet was written. Nothing was changed. If it moved, use the
+    newest sheet that was written on it.
     """
 
 
 class KeptFileGone(NoSuchBlob):
-    """
-    A file that this device kept is not in its folder any more, so that could not be done; nothing
-    was changed. If you have a backup of your Entrenous folder, copy from its folder "files" what is
-    missing in yours, and try again.
+    """A file that this device kept is no longer in its folder, so this could not be done; nothing
+    was changed. If you have a backup of your Entrenous folder, copy what is missing from the
+    backup's folder "files" into yours, and try again.
     """
 
 
 class KeptFileDamaged(DoesNotOpen):
-    """
-    A file that this device kept is damaged, so that could not be done; nothing was changed. If you
-    have a backup of your Entrenous folder, copy from its folder "files" what differs in yours, and
-    try again.
+    """A file that this device kept is damaged, so this could not be done; nothing was changed. If
+    you have a backup of your Entrenous folder, copy what differs from the backup's folder "files"
+    into yours, and try again.
     """

@@ -193,42 +193,37 @@ class OthersSheet(Refused):
 
 
 class EarlierSheet(Refused):
-    """
-    The relay does not answer, and this recovery sheet is not for the relay and the mailbox that
-    this device has now, so it cannot open it: it belongs to another device, or was written before a
+    """The relay does not answer, and this recovery sheet cannot open this device: it is for another
+    relay or mailbox than this device has now. It belongs to another device, or was written before a
     move. Nothing was changed. Try the newest sheet that was written on this device.
     """
 
 
 class SheetDoesNotOpen(Refused):
-    """
-    The relay does not answer, and with this recovery sheet and that passphrase the device does not
-    open. Nothing was changed. Either the passphrase was mistyped, or the sheet was written before
-    the passphrase was last changed. Mind Caps Lock and the keyboard's language; else try the newest
-    sheet that was written on this device.
+    """The relay does not answer, and this recovery sheet and that passphrase together do not open
+    the device. Nothing was changed. Either the passphrase was mistyped, or the sheet was written
+    before the passphrase was last changed. Mind Caps Lock and the keyboard's language; if that does
+    not help, try the newest sheet that was written on this device.
     """
 
 
 class NothingToRecover(Refused):
-    """
-    This device has no relay, or was set up before there were recovery sheets, so there is nothing
-    that a sheet could recover. Nothing was written.
+    """This device has no relay, so there is nothing that a recovery sheet could recover. Nothing
+    was written.
     """
 
 
 class CloseNotChangedYet(Unreachable):
-    """
-    Your relay has yet to hear what shuts this device from now on: that changes when another device
-    of yours was lost. A sheet of now would not shut it, so none was written. Try again when the
-    relay answers: entrenous device recovery --out FILE
+    """Your relay has not yet heard of the new token that shuts this device: the token changes when
+    another device of yours is lost. A sheet written now would not shut this device, so none was
+    written. Try again when the relay answers: entrenous device recovery --out FILE
     """
 
 
 class LockNotMovedYet(Unreachable):
-    """
-    This device moved to another relay, and its lock has yet to follow. A sheet of now would not
-    open it there, so none was written. The lock follows when this device next opens and that relay
-    answers. Type the same again: entrenous device recovery --out FILE
+    """This device moved to another relay, and its lock has not followed yet. A sheet written now
+    would not open it there, so none was written. The lock follows when this device next opens and
+    that relay answers. Then type the same command again: entrenous device recovery --out FILE
     """
 
 
@@ -251,34 +246,31 @@ class SheetOfThisDevice(Refused):
 
 
 class SheetShutsNothing(Unproven):
-    """
-    The relay does not take what this recovery sheet shuts a device with, so the lost device is not
-    shut. That was replaced since: when another device of yours was revoked as lost. Try the newest
-    sheet that was written on the lost device, or, on another device of yours: entrenous device
-    revoke NAME --lost
+    """The relay does not accept this recovery sheet, so the lost device is not shut. The token on
+    the sheet was replaced when another device of yours was revoked as lost. Try the newest sheet
+    that was written on the lost device, or, on another device of yours: entrenous device revoke
+    NAME --lost
     """
 
 
 class UnknownToRelay(NotFound):
-    """
-    The relay that this recovery sheet names does not know the device which the sheet was written
-    on, so nothing was shut now. If that device was revoked more than 30 days ago, it is shut. Else
-    the relay's operator may have started it with another database, or restored a backup that is
-    older than the device: tell the operator, and type the same command again later.
+    """The relay that this recovery sheet names does not know the device which the sheet was written
+    on, so nothing was shut now. If that device was revoked more than 30 days ago, it is shut.
+    Otherwise the relay's operator may have started it with another database, or restored a backup
+    that is older than the device: tell the operator, and type the same command again later.
     """
 
 
 class TokenOfBefore(Unproven):
-    """
-    {name} is NOT shut: your relay does not take what this device knows to shut it with. That was
-    replaced, and {name} had no time to tell. Another device of yours may know the newest one, and
-    shuts it as soon as it hears. On each of them, now: entrenous inbox. The newest recovery sheet
-    that was written on {name} shuts it too: entrenous device revoke --lost --recovery FILE
+    """{name} is NOT shut: your relay does not accept the token that this device has for shutting
+    it. That token was replaced before {name} could tell this device. Another device of yours may
+    know the newest token, and shuts {name} as soon as it learns of this. On each of them, now:
+    entrenous inbox. The newest recovery sheet that was written on {name} shuts it too: entrenous
+    device revoke --lost --recovery FILE
     """
 
 
 class NotShutYet(Unreachable):
-    """
-    The lost device is not shut yet. {why} Nothing here does it later by itself: type the same
-    command again until it says that the device is shut, on this machine or any other.
+    """The lost device is not shut yet. {why} This will not happen later by itself: repeat the same
+    command, on this machine or any other, until it says that the device is shut.
     """

@@ -42,9 +42,8 @@ class CaseEvent(StrEnum):
 
 
 class NotNow(Refused):
-    """
-    This {what} is {state}, so "{event}" does not fit it, and nothing was changed. See where it
-    stands: entrenous case show {name}
+    """This {what} is {state}, so "{event}" is not possible now, and nothing was changed. See where
+    it stands: entrenous case show {name}
     """
 
 

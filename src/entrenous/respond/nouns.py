@@ -220,7 +220,6 @@ class NothingThere(NotFound):
 
 
 class TimesDoNotFit(Refused):
-    """
-    That time does not fit: {what} cannot be {when}. Nothing was changed. Check the day and the
-    hour, and give it again.
+    """That time is not possible: {what} cannot be {when}. Nothing was changed. Check the day and
+    the hour, and enter it again.
     """

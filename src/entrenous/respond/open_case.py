@@ -35,9 +35,8 @@ from entrenous.watermark.verdict import Trace
 
 
 class TooLargeToKeep(Refused):
-    """
-    This file has {size_mb} MB, more than the {limit_mb} MB that a case keeps in one item. Save a
-    shorter or smaller version and add that.
+    """This file has {size_mb} MB, more than the {limit_mb} MB that a case accepts for one item.
+    Save a shorter or smaller version and add that.
     """
 
 
