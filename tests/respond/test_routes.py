@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.identifiers import CaseName
 from entrenous.respond.law.law_tables import shipped_routes
-from entrenous.respond.law.legal_route import Choice, Ranked, Reaches, RouteId, RouteKind
+from entrenous.respond.law.legal_route import RankedRoute, Reaches, RouteChoice, RouteId, RouteKind
 from entrenous.respond.law.places import Place
 from entrenous.respond.law.routes import UnknownRoute, day_of_event, find_route, routes_for
 from entrenous.respond.nouns import Case, Reach, Situation, TakenBy
@@ -24,15 +24,15 @@ def a_case(situation: Situation, *reach: Reach) -> Case:
     return Case(CaseName("case-1-calm-otter"), START, situation, sightings=sightings)
 
 
-def ids(choice: Choice) -> list[RouteId]:
+def ids(choice: RouteChoice) -> list[RouteId]:
     return [ranked.route.id for ranked in choice.ranked]
 
 
-def choose(case: Case, on: date = TODAY, today: date | None = None) -> Choice:
+def choose(case: Case, on: date = TODAY, today: date | None = None) -> RouteChoice:
     return routes_for(case, on, today or on, ROUTES)
 
 
-def named(choice: Choice, id_: str) -> Ranked:
+def named(choice: RouteChoice, id_: str) -> RankedRoute:
     return next(one for one in choice.ranked if one.route.id == id_)
 
 

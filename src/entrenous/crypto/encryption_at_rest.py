@@ -43,7 +43,7 @@ def identity_of(key: Secret) -> Secret:
     """
     if len(key) != 32:
         raise ValueError("an X25519 key has 32 bytes")
-    groups = _fives(key.reveal())
+    groups = _five_bit_groups(key.reveal())
     letters = "".join(_ALPHABET[group] for group in groups + _checksum(_PREFIX, groups))
     return Secret(f"{_PREFIX}1{letters}".upper().encode())
 
@@ -85,7 +85,7 @@ def encrypt_stream(key: Secret, reader: BinaryIO, writer: BinaryIO) -> None:
     """Like :func:`encrypt_blob`, in chunks of 64 KiB; raises OSError from ``reader`` or
     ``writer``.
     """
-    source, kept = _Chained(b"", reader), _Noting(writer)
+    source, kept = _ReadAheadReader(b"", reader), _ErrorKeepingWriter(writer)
     try:
         pyrage.encrypt_io(source, kept, [_identity(key).to_public()])
     except (pyrage.EncryptError, OSError):
@@ -108,8 +108,8 @@ def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) ->
     untrusted_front = untrusted_reader.read(_FRONT)
     if not _HEADER.match(untrusted_front):
         raise DoesNotOpen
-    source = _Chained(untrusted_front, untrusted_reader)
-    kept = _Noting(writer)
+    source = _ReadAheadReader(untrusted_front, untrusted_reader)
+    kept = _ErrorKeepingWriter(writer)
     try:
         pyrage.decrypt_io(source, kept, [_identity(key)])
     except pyrage.DecryptError:
@@ -131,7 +131,7 @@ def check_blob(expected: BlobRef, untrusted_reader: BinaryIO) -> None:
         raise BlobChanged
 
 
-class _Chained:
+class _ReadAheadReader:
     """Reads bytes that were read ahead, then the rest."""
 
     def __init__(self, front: bytes, rest: BinaryIO) -> None:
@@ -151,7 +151,7 @@ class _Chained:
             raise self.failed from None
 
 
-class _Noting:
+class _ErrorKeepingWriter:
     """Writes, and remembers the writer's error: pyrage raises the same type itself, and loses an
     error of the last write.
     """
@@ -180,7 +180,7 @@ def _identity(key: Secret) -> pyrage.x25519.Identity:
     return pyrage.x25519.Identity.from_str(identity_of(key).reveal().decode())
 
 
-def _fives(data: bytes) -> list[int]:
+def _five_bit_groups(data: bytes) -> list[int]:
     """Split into groups of 5 bits, the last padded with zeros."""
     bits = "".join(f"{byte:08b}" for byte in data)
     return [int(bits[at : at + 5].ljust(5, "0"), 2) for at in range(0, len(bits), 5)]

@@ -61,14 +61,14 @@ def begin_session(account: Secret, curve25519: bytes, prekey: bytes) -> Secret:
 def seal_letter(
     session: Secret, to: bytes, info: bytes, header: bytes, body: bytes
 ) -> tuple[bytes, Secret]:
-    """The sealed letter without its outer address, and the session's state after it.
+    """Encrypt a letter; returns it without its outer address, and the session's state after it.
 
     ``to`` is the recipient's public X-Wing key (1,216 bytes); ``info``, ``header`` and ``body`` are
     encoded (send/formats/letter_format.py). The result is 1,136 bytes longer than one of ``SIZES``.
 
     Raises:
         LetterTooLong: header and body do not fit the largest size.
-        BadKey: ``to`` is no key.
+        BadKey: ``to`` is not a valid key.
     """
     opened = _unpickled(session)
     message = opened.encrypt(_binding(sha256(info), header) + body)
@@ -77,11 +77,11 @@ def seal_letter(
 
 
 def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> OuterLetter:
-    """Take off the outer seal.
+    """Decrypt the outer seal.
 
     Raises:
-        NotBound: sealed to another key or with another ``info``, or changed on the way.
-        BadLetter: the seal holds but what is inside is no letter.
+        NotBound: sealed to another key or with another ``info``, or changed.
+        BadLetter: the seal is valid, but its content is not a letter.
     """
     if len(untrusted_sealed) - OVERHEAD_BYTES not in SIZES:
         raise BadLetter

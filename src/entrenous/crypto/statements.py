@@ -79,7 +79,7 @@ def verify_lists(
     for one, after in pairwise(lists):
         if not follows(one.said, after.said):
             raise BadSignature(what="device list")
-    if _comes_back(lists):
+    if _relists_revoked(lists):
         raise BadSignature(what="device list")
     return heads
 
@@ -98,14 +98,14 @@ def follows(one: DeviceList, after: DeviceList) -> bool:
         and after.epoch == one.epoch + 1
         and after.speaks.floor >= one.speaks.floor
         and after.speaks.newest >= one.speaks.newest
-        and _certified_alike(one, after)
+        and _same_certificates(one, after)
         and gone <= revoked
         and not listed & {was.device for was in one.revoked}
-        and _made_room([was for was in one.revoked if was.device not in revoked], after)
+        and _dropped_for_room([was for was in one.revoked if was.device not in revoked], after)
     )
 
 
-def _certified_alike(one: DeviceList, another: DeviceList) -> bool:
+def _same_certificates(one: DeviceList, another: DeviceList) -> bool:
     """Return whether devices that are in both lists have the same certificate, and so the same
     keys.
     """
@@ -116,7 +116,7 @@ def _certified_alike(one: DeviceList, another: DeviceList) -> bool:
     )
 
 
-def _made_room(missing: list[RevokedDevice], after: DeviceList) -> bool:
+def _dropped_for_room(missing: list[RevokedDevice], after: DeviceList) -> bool:
     """Return whether these were dropped for lack of room, as the ones revoked earliest."""
     if not missing:
         return True
@@ -163,8 +163,8 @@ def continues(known: ListStatement, shown: Sequence[ListStatement]) -> Standing:
         first.speaks.floor < known.said.speaks.floor
         or first.speaks.newest < known.said.speaks.newest
     )
-    alike = all(_certified_alike(known.said, one.said) for one in shown)
-    if older or not alike or _comes_back([known, *shown]):
+    alike = all(_same_certificates(known.said, one.said) for one in shown)
+    if older or not alike or _relists_revoked([known, *shown]):
         raise BadSignature(what="device list")
     return Standing.NEWER if is_next else Standing.NEWER_UNPROVEN
 
@@ -189,7 +189,7 @@ def check_named(named: Head, shown: Sequence[Head]) -> None:
         raise HeldBackList
 
 
-def _comes_back(lists: Sequence[ListStatement]) -> bool:
+def _relists_revoked(lists: Sequence[ListStatement]) -> bool:
     """Return whether a device is listed after its revocation, however long ago."""
     revoked = set[DeviceId]()
     for one in lists:

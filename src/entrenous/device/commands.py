@@ -50,7 +50,7 @@ def unlocked_of(
         device, unlocked = opened
         freed = was_freed(unlocked.home)
         if freed or unlocked.missed:
-            _tell_of_missed(unlocked.missed, own_name(device), freed=freed)
+            _warn_of_failed_tries(unlocked.missed, own_name(device), freed=freed)
             forget_freed(unlocked.home)
         yield opened
 
@@ -74,7 +74,7 @@ def device_to_link(context: typer.Context) -> Iterator[tuple[Device, Callable[[H
         yield new
 
 
-def _tell_of_missed(tries: int, name: str, *, freed: bool) -> None:
+def _warn_of_failed_tries(tries: int, name: str, *, freed: bool) -> None:
     """Warn about failed unlock attempts.
 
     With ``freed``, a recovery sheet has reset the tries, so the number before that is unknown.

@@ -308,13 +308,13 @@ def courier_of(
                 client.timeout = timeout_s
             return http_courier.HttpCourier(client, patience_s, pause_s=pause_s)
 
-        courier = _WhenNeeded(make)
+        courier = _LazyCourier(make)
         if settings.relay_ca is not None:
             courier.made()  # report a bad file at once, even if the command makes no request
         yield cast("Courier", courier)
 
 
-class _WhenNeeded:
+class _LazyCourier:
     """A proxy that creates the courier when its first method is called."""
 
     def __init__(self, make: Callable[[], Courier]) -> None:

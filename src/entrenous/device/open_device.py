@@ -16,7 +16,12 @@ from entrenous.device.device import Courier, Device, courier_of
 from entrenous.device.identities import Home, own_other_devices
 from entrenous.device.lock_errors import LockedOut, NoVaultHere, VaultExists
 from entrenous.device.recovery_sheet import RecoverySheet, unlock_by_sheet
-from entrenous.device.relay_lock_client import Asking, complete_unlock, lock_first, lock_up
+from entrenous.device.relay_lock_client import (
+    Asking,
+    complete_unlock,
+    lock_before_use,
+    make_first_lock,
+)
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
@@ -127,17 +132,17 @@ def create_to_link(
 
     def lock(mail: Home) -> None:
         nonlocal made
-        made = lock_first(made, mail, device)
+        made = lock_before_use(made, mail, device)
 
     with (
-        _leaving_nothing(settings.home, folder_too=not was_there),
+        _cleaned_up_on_error(settings.home, folder_too=not was_there),
         _courier(settings) as courier,
         closing(made.vault) as vault,
     ):
         device = _device(vault, courier, settings)
         try:
             yield device, lock
-            complete_unlock(lock_up(made, device), device, settings)
+            complete_unlock(make_first_lock(made, device), device, settings)
         except BaseException:
             if not _is_linked(device):
                 discard_vault(settings.home)  # it would block the next attempt
@@ -145,7 +150,7 @@ def create_to_link(
 
 
 @contextmanager
-def _leaving_nothing(home: Path, *, folder_too: bool) -> Iterator[None]:
+def _cleaned_up_on_error(home: Path, *, folder_too: bool) -> Iterator[None]:
     """After an error, once the vault is closed, remove what the set-up left in the folder."""
     try:
         yield

@@ -62,7 +62,7 @@ class RecoverySheet:
 
 
 @dataclass(slots=True)
-class BySheet:
+class RelayOrSheet:
     """Asks the relay for its share of the key; if it does not answer, takes it from the recovery
     sheet.
 
@@ -97,7 +97,7 @@ def unlock_by_sheet(home: Path, words: Secret, ask: AskRelay, sheet: RecoveryShe
 
     Raises SheetDoesNotOpen, EarlierSheet, and those of device/store/vault_folder.py ``unlock``.
     """
-    by_sheet = BySheet(ask, sheet)
+    by_sheet = RelayOrSheet(ask, sheet)
     try:
         return unlock(home, words, by_sheet)
     except WrongPassphrase:

@@ -116,7 +116,7 @@ def note_opened_at(home: Home, generation: int, device: Device) -> None:
     device.courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
 
 
-_BRIEFLY_S: Final = 2.0  # request timeout in an offline window
+_OFFLINE_TIMEOUT_S: Final = 2.0  # request timeout in an offline window
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,9 @@ def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> U
     """
     unlocked = replace(unlocked, missed=_missed(unlocked, device))
     with suppress(Unreachable):
-        unlocked = shut_copies(lock_up(follow_move(unlocked, device), device), device)
+        unlocked = revoke_earlier_tokens(
+            make_first_lock(follow_move(unlocked, device), device), device
+        )
     if lock_to_follow(device) is not None:
         give_tries_back(device)
     if unlocked.terms.lock is not None:
@@ -210,7 +212,7 @@ def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> U
     return unlocked
 
 
-def lock_first(unlocked: Unlocked, mail: Home, device: Device) -> Unlocked:
+def lock_before_use(unlocked: Unlocked, mail: Home, device: Device) -> Unlocked:
     """Lock an empty vault at a mailbox it has created, before anything is stored in it.
 
     Raises RelayUnreachable.
@@ -222,7 +224,7 @@ def lock_first(unlocked: Unlocked, mail: Home, device: Device) -> Unlocked:
     return replace(locked, asked=unlocked.asked + 1)
 
 
-def lock_up(unlocked: Unlocked, device: Device) -> Unlocked:
+def make_first_lock(unlocked: Unlocked, device: Device) -> Unlocked:
     """Lock a new vault at its relay, if it has one; safe to repeat after a crash.
 
     Raises RelayUnreachable.
@@ -236,7 +238,7 @@ def lock_up(unlocked: Unlocked, device: Device) -> Unlocked:
     terms = replace(unlocked.terms, lock=lock)
     write_head(unlocked.home, Head(unlocked.terms, terms))
     device.courier.make_lock(lock, mail.owner)
-    part = _ask_ourselves(lock, unlocked.stretched, device)
+    part = _ask_as_owner(lock, unlocked.stretched, device)
     return change_key(unlocked, terms, unlocked.stretched, part)
 
 
@@ -252,7 +254,7 @@ def follow_move(unlocked: Unlocked, device: Device) -> Unlocked:
         return unlocked
     if unlocked.terms.lock != lock and not unlocked.terms.first:
         close_window(unlocked.home)
-        part = _ask_ourselves(lock, unlocked.stretched, device)
+        part = _ask_as_owner(lock, unlocked.stretched, device)
         terms = replace(unlocked.terms, lock=lock)
         unlocked = change_key(unlocked, terms, unlocked.stretched, part)
     lock_followed(device)
@@ -292,24 +294,24 @@ def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlo
     lock = unlocked.terms.lock
     terms = new_terms(renewed(lock, device))
     stretched = stretch(words, terms.salt, terms.cost)
-    part = _ask_ourselves(lock, stretched, device) if lock else RelayPart()
+    part = _ask_as_owner(lock, stretched, device) if lock else RelayPart()
     part = replace(part, outdated=part.outdated or terms.lock != lock)
     changed = change_key(unlocked, terms, stretched, part)
     close_window(unlocked.home)
     with suppress(Unreachable):
-        changed = shut_copies(changed, device)
+        changed = revoke_earlier_tokens(changed, device)
     return changed
 
 
-def _ask_ourselves(lock: RelayLock, stretched: Secret, device: Device) -> RelayPart:
+def _ask_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> RelayPart:
     """Like :func:`ask_relay`, from an open vault: the try is not reported as somebody else's."""
-    note_asked(device.vault)
+    count_own_tries(device.vault)
     return ask_relay(lock, stretched, device.courier, device.dice)
 
 
 def _missed(unlocked: Unlocked, device: Device) -> int:
     left = unlocked.part.tries
-    return 0 if left is None else tries_of_others(left, unlocked.asked, device.vault)
+    return 0 if left is None else failed_tries(left, unlocked.asked, device.vault)
 
 
 def _tell(unlocked: Unlocked, device: Device, settings: Settings) -> None:
@@ -328,11 +330,11 @@ def _asked(unlocked: Unlocked, device: Device, settings: Settings) -> Iterator[D
     if not unlocked.part.kept_here:
         yield device
         return
-    with courier_of(settings, timeout_s=_BRIEFLY_S) as courier:
+    with courier_of(settings, timeout_s=_OFFLINE_TIMEOUT_S) as courier:
         yield replace(device, courier=courier)
 
 
-def shut_copies(unlocked: Unlocked, device: Device) -> Unlocked:
+def revoke_earlier_tokens(unlocked: Unlocked, device: Device) -> Unlocked:
     """Register the newest unlock token, so that copies with earlier ones stay shut; safe to repeat.
 
     Raises RelayUnreachable.
@@ -384,15 +386,15 @@ def begin_opening(vault: Vault, asked: int = 0) -> None:
     """
     with vault.together():
         vault.put(SELF, UNCONFIRMED, b"")
-        note_asked(vault, asked)
+        count_own_tries(vault, asked)
 
 
-def note_asked(vault: Vault, asked: int = 1) -> None:
-    """Count tries that this vault used itself, so that :func:`tries_of_others` excludes them."""
+def count_own_tries(vault: Vault, asked: int = 1) -> None:
+    """Count tries that this vault used itself, so that :func:`failed_tries` excludes them."""
     vault.put(SELF, _ASKED, (_generation_asked(vault) + asked).to_bytes(4, "big"))
 
 
-def tries_of_others(left: int, asked: int, vault: Vault) -> int:
+def failed_tries(left: int, asked: int, vault: Vault) -> int:
     """Return how many failed tries somebody else made since the relay last restored them.
 
     ``left`` is what the relay reports after this opening, which used ``asked`` of them.

@@ -89,7 +89,7 @@ def _seen(label: str) -> str:
     return "".join("\ufffd" if breaks_a_line(char) else char for char in label)
 
 
-def kept_as(trace: Trace, device: Device) -> Trace | None:
+def stored_trace(trace: Trace, device: Device) -> Trace | None:
     """Return the trace as stored on this device, or None.
 
     After an archive import its number and the names of messages may differ.
@@ -147,7 +147,7 @@ def trace_here(trace: Trace | None, device: Device) -> Trace | None:
 
     A case keeps its trace unchanged, even when an archive has moved both.
     """
-    kept = None if trace is None else kept_as(trace, device)
+    kept = None if trace is None else stored_trace(trace, device)
     return None if kept is None else as_called(kept, current_names(device), device)
 
 
@@ -176,7 +176,7 @@ class ProvenReceipt:
 
 
 _EXPORTED: Final = "opened and exported"
-_ENDED: Final = (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
+_RECALLED_STATES: Final = (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ def fate_of(copy: SealedCopy, message: Message, device: Device) -> Fate:
     signed = {one.event: one for one in _receipts(copy.envelope, device)}
     opened, delivered = signed.get(ReceiptEvent.OPENED), signed.get(ReceiptEvent.DELIVERED)
     exported = signed.get(ReceiptEvent.EXPORTED)
-    if copy.state in _ENDED:
+    if copy.state in _RECALLED_STATES:
         return Fate(copy.fate, copy.ended_at, signed=False)
     if exported is not None:
         return Fate(_EXPORTED, exported.at, signed=True)

@@ -45,7 +45,7 @@ def check_up(facts: MachineFacts, passphrase: Secret | None = None) -> list[Advi
     ``passphrase`` is UTF-8 as typed, used once and not stored; None skips its check.
     """
     found = [_passphrase(passphrase), _permissions(facts), _disk(facts)]
-    return _few_steps(sorted(found, key=lambda advice: _FIRST.index(advice.path)))
+    return _limit_steps(sorted(found, key=lambda advice: _FIRST.index(advice.path)))
 
 
 def guesses_log10(passphrase: Secret) -> float:
@@ -107,7 +107,7 @@ def _finding(check: str, closes: str) -> Callable[[LeakPath, str, str | None], A
     return lambda path, found, step: Advice(check, path, closes, found, step)
 
 
-def _few_steps(advice: list[Advice]) -> list[Advice]:
+def _limit_steps(advice: list[Advice]) -> list[Advice]:
     """Keep only the first STEPS_MAX next steps; all findings stay."""
     left = STEPS_MAX
     kept = []

@@ -39,7 +39,7 @@ def help_lines(
     return _ordered(places, lines, for_children=False)
 
 
-def referral_text(
+def child_help_lines(
     places: tuple[Place, ...], lines: tuple[HelpLine, ...] | None = None
 ) -> tuple[HelpLine, ...]:
     """Return the help lines for people under 18 in these places; never empty."""
@@ -65,7 +65,7 @@ def _ordered(
 def pass_age_gate(age: AgeAnswer, places: tuple[Place, ...], today: date) -> None:
     """Raise ForYoungPeople, with the help lines of these places, unless all were adults."""
     if age is not AgeAnswer.ADULTS:
-        raise ForYoungPeople(help=who_helps(places, today))
+        raise ForYoungPeople(help=child_help_text(places, today))
 
 
 def refuse_unless_adults(case: Case, today: date) -> None:
@@ -76,9 +76,9 @@ def refuse_unless_adults(case: Case, today: date) -> None:
 
 def not_all_adults(case: Case, today: date) -> NotAllAdults:
     """Return the error with the help lines of the case's places."""
-    return NotAllAdults(name=case.name, help=who_helps(case.situation.places, today))
+    return NotAllAdults(name=case.name, help=child_help_text(case.situation.places, today))
 
 
-def who_helps(places: tuple[Place, ...], today: date) -> str:
+def child_help_text(places: tuple[Place, ...], today: date) -> str:
     """Format the help lines for people under 18 in one line; never empty."""
-    return "; ".join(help_line_text(line, today) for line in referral_text(places))
+    return "; ".join(help_line_text(line, today) for line in child_help_lines(places))

@@ -92,7 +92,7 @@ def find_open_case(name: str, device: Device) -> Case:
     return case
 
 
-def refuse_young_file(digest: bytes, device: Device) -> None:
+def refuse_file_of_minor(digest: bytes, device: Device) -> None:
     """Raise NotAllAdults if a case about somebody under 18 contains a file with this SHA-256.
 
     The answer given there applies to the same bytes in every case.

@@ -14,8 +14,8 @@ from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 from entrenous.base.environment import Proxy
 from entrenous.base.errors import StampDoesNotHold
 from entrenous.crypto.rfc3161 import decode_response, verify_timestamp
-from entrenous.device.client.connections import Lanes, PacedTransport
-from entrenous.device.client.http_courier import way_to
+from entrenous.device.client.connections import PacedTransport, PerTokenTransport
+from entrenous.device.client.http_courier import proxy_route_for
 from entrenous.respond.timestamps import AuthorityUnreachable, Stamp, StampRefused
 
 
@@ -25,7 +25,7 @@ def timestamp_authority(
 ) -> Iterator["HttpTimestampAuthority"]:
     """Open a client for an authority; ``authorities`` are the PEM certificates trusted for it."""
     context = httpx.create_ssl_context(trust_env=False)  # many speak no TLS 1.3
-    lanes = Lanes(lambda asked: PacedTransport(context, way_to(asked, proxy)))
+    lanes = PerTokenTransport(lambda asked: PacedTransport(context, proxy_route_for(asked, proxy)))
     with httpx.Client(transport=lanes, timeout=30, trust_env=False) as client:
         yield HttpTimestampAuthority(url, authorities, client)
 

@@ -165,13 +165,13 @@ def verify_chain(name: CaseName, device: Device) -> tuple[Custody, ...]:
     record = device.vault.get(CASES, name)
     if record is None:
         raise NoSuchCase(name=name)
-    links = tuple(_whole(name, n, entry) for n, entry in enumerate(records(name, device)))
+    links = tuple(_checked_link(name, n, entry) for n, entry in enumerate(records(name, device)))
     _check_neighbours(name, links)
     _check_end(name, record, links)
     return links
 
 
-def _whole(name: CaseName, number: int, entry: tuple[str, bytes]) -> Custody:
+def _checked_link(name: CaseName, number: int, entry: tuple[str, bytes]) -> Custody:
     """Decode one link and check its hash and position."""
     key, record = entry
     try:

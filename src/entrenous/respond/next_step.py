@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from entrenous.respond.age_gate import who_helps
+from entrenous.respond.age_gate import child_help_text
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words, deadlines
 from entrenous.respond.law.legal_route import RouteKind
 from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Notice, NoticeState
@@ -20,30 +20,30 @@ def next_step(case: Case, now: datetime) -> str:
         now: aware, UTC.
     """
     if case.age is not AgeAnswer.ADULTS:
-        return f"These people can help: {who_helps(case.situation.places, now.date())}."
+        return f"These people can help: {child_help_text(case.situation.places, now.date())}."
     if case.state is CaseState.CLOSED:
         return f"This case is closed. Open it again at any time: entrenous case open {case.name}"
     return (
-        _about_what_is_hers(case, now)
+        _her_turn(case, now)
         or _about_waiting(case, now)
         or _about_removal(case)
         or _about_evidence(case)
     )
 
 
-def _about_what_is_hers(case: Case, now: datetime) -> str:
+def _her_turn(case: Case, now: datetime) -> str:
     """Return the latest matter that needs her: a missed deadline, a refusal, a
     question, a draft.
     """
-    calls = [*_nobody_acted(case, now), *_questions(case), *_drafts(case)]
+    calls = [*_unanswered_notices(case, now), *_questions(case), *_drafts(case)]
     return max(calls, key=lambda call: call[0])[1] if calls else ""
 
 
-def _nobody_acted(case: Case, now: datetime) -> Iterator[tuple[datetime, str]]:
+def _unanswered_notices(case: Case, now: datetime) -> Iterator[tuple[datetime, str]]:
     clocks = _most_urgent(case, now)
     for notice in case.notices:
         since = _since_when(notice, clocks.get(notice.number))
-        if since is not None and not _is_led_on(notice, since, case):
+        if since is not None and not _was_escalated(notice, since, case):
             words = f"Next you could go to: {notice.route.escalation}."
             yield since, f"{words} What reaches this case: {_routes(case)}"
 
@@ -65,7 +65,7 @@ def _most_urgent(case: Case, now: datetime) -> dict[int, Deadline]:
     return first
 
 
-def _is_led_on(notice: Notice, since: datetime, case: Case) -> bool:
+def _was_escalated(notice: Notice, since: datetime, case: Case) -> bool:
     """Return whether she has escalated since then under the same law, e.g. to its authority."""
     law = _name(notice)
     return any(
@@ -127,14 +127,14 @@ def _about_evidence(case: Case) -> str:
         return f"{words} Type: entrenous case add {name} --url -"
     if not case.evidence:
         words = "Keep a screenshot of it before you notify anybody"
-        return f"{words}: entrenous case add {name} FILE. {_or_skip(case)}"
+        return f"{words}: entrenous case add {name} FILE. {_skip_hint(case)}"
     if not case.stamps:
         words = f"entrenous evidence stamp {name} --authority URL --ca FILE"
-        return f"Have the evidence stamped: {words}. {_or_skip(case)}"
+        return f"Have the evidence stamped: {words}. {_skip_hint(case)}"
     return f"Choose a route and draft its notice: {_routes(case)}"
 
 
-def _or_skip(case: Case) -> str:
+def _skip_hint(case: Case) -> str:
     return f"Or skip this and choose a route: {_routes(case)}"
 
 

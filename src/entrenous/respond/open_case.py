@@ -14,7 +14,7 @@ from entrenous.respond.case_file import (
     edit_case,
     find_case,
     find_open_case,
-    refuse_young_file,
+    refuse_file_of_minor,
     save_case,
 )
 from entrenous.respond.custody import CustodyAct
@@ -66,7 +66,7 @@ def open_case(trace: Trace | None, situation: Situation, age: AgeAnswer, device:
     pass_age_gate(age, situation.places, device.clock.now().date())
     with device.vault.together():
         if trace is not None:
-            refuse_young_file(trace.leak_sha256, device)
+            refuse_file_of_minor(trace.leak_sha256, device)
         case = Case(_new_name(device), device.clock.now(), situation, trace=trace)
         step = "opened from a trace" if trace else "opened without a trace"
         return save_case(case, device, CustodyAct.OPENED, step)
@@ -178,7 +178,7 @@ def _keep(name: str, data: bytes, about: tuple[Level, str, int | None], device: 
         raise TooLargeToKeep(size_mb=len(data) // _MB, limit_mb=ITEM_BYTES_MAX // _MB)
     with device.vault.together():
         case = find_open_case(name, device)
-        refuse_young_file(sha256(data), device)
+        refuse_file_of_minor(sha256(data), device)
         _refuse_unknown_sighting(case, about[2])
         item = _seal(case, data, about, device)
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from entrenous.device.client.connections import Lanes
+from entrenous.device.client.connections import PerTokenTransport
 from entrenous.device.client.http_courier import RelayClient
 
 RELAY, OTHER = "https://relay.test", "https://other.test"
@@ -44,7 +44,7 @@ def client(lines: list[Line]) -> Iterator[RelayClient]:
         lines.append(Line())
         return lines[-1]
 
-    with RelayClient(Lanes(make)) as client:
+    with RelayClient(PerTokenTransport(make)) as client:
         yield client
 
 

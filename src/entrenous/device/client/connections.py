@@ -36,7 +36,7 @@ class _Lane:
     busy: int = 0
 
 
-class Lanes(httpx.BaseTransport):
+class PerTokenTransport(httpx.BaseTransport):
     """A transport for each pair of a relay and an ``Authorization`` header.
 
     ``make`` creates one from the URL of its first request. Idle transports are closed as soon as
@@ -50,7 +50,7 @@ class Lanes(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; its transport is busy until the response body is read or closed."""
-        _put_in_order(request)
+        _sort_headers(request)
         lane = self._enter(_key(request), request.url)
         try:
             answer = lane.transport.handle_request(request)
@@ -126,7 +126,7 @@ def _key(request: httpx.Request) -> object:
     return object() if token is None else (request.url.scheme, request.url.netloc, token)
 
 
-def _put_in_order(request: httpx.Request) -> None:
+def _sort_headers(request: httpx.Request) -> None:
     """Put the host first and sort the other headers, so that their order reveals nothing."""
     request.headers = httpx.Headers(
         sorted(request.headers.raw, key=lambda one: (one[0].lower() != b"host", one[0].lower()))

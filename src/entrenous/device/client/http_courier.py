@@ -18,8 +18,8 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import lock_of
 from entrenous.device.client.connections import (
     HEADERS,
-    Lanes,
     PacedTransport,
+    PerTokenTransport,
     ProxyRoute,
     no_cookies,
 )
@@ -31,8 +31,8 @@ from entrenous.device.client.relay_request import (
     PausedRequests,
     Takes,
     ask,
-    converse,
     end_of,
+    stream_request,
 )
 from entrenous.wire import relay_json as about
 from entrenous.wire.encodings import to_base64url
@@ -94,7 +94,7 @@ class HttpCourier:
             return first.pop() if first else each_try()
 
         with self._apart.during(first[0]):
-            converse(self._client, url, each, take, self._of_files, PACE_BYTES_MIN)
+            stream_request(self._client, url, each, take, self._of_files, PACE_BYTES_MIN)
 
     def create_mailbox(
         self, url: str, mailbox: MailboxId, owner: Secret, close: Secret | None = None
@@ -305,7 +305,7 @@ def _from(data: bytes | BinaryIO, start: int) -> bytes | Iterator[bytes]:
 class RelayClient(httpx.Client):
     """A client without cookies, whose requests look the same on every device."""
 
-    def __init__(self, lanes: Lanes) -> None:
+    def __init__(self, lanes: PerTokenTransport) -> None:
         super().__init__(
             transport=lanes,
             headers=HEADERS,
@@ -334,10 +334,12 @@ def new_client(
     """
     context = _believing(authorities)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return RelayClient(Lanes(lambda url: PacedTransport(context, way_to(url, proxy, dice))))
+    return RelayClient(
+        PerTokenTransport(lambda url: PacedTransport(context, proxy_route_for(url, proxy, dice)))
+    )
 
 
-def way_to(url: httpx.URL, proxy: Proxy | None, dice: Dice = _DICE) -> ProxyRoute | None:
+def proxy_route_for(url: httpx.URL, proxy: Proxy | None, dice: Dice = _DICE) -> ProxyRoute | None:
     """Return the proxy for a URL, with random credentials; None for this machine."""
     if proxy is None or is_loopback(url.host):
         return None

@@ -63,7 +63,7 @@ _LONGEST_PAUSE_S: Final = 2.0
 #: The length of a timeout is set by the client, not by ENTRENOUS_PATIENCE.
 _SILENT_S: Final = 600.0
 #: Raised when the server dies or is not running yet. A timeout took long enough: no retry.
-_LOST: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
+_DISCONNECTED: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
 
 
 class Patience:
@@ -96,8 +96,8 @@ class Patience:
             except httpx.TimeoutException:
                 self._silent_until[host] = self._now_s() + _SILENT_S
                 raise
-            except _LOST:
-                if not self._may_wait(host, pause_s):
+            except _DISCONNECTED:
+                if not self._may_retry(host, pause_s):
                     raise
                 self._sleep_s(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
@@ -105,7 +105,7 @@ class Patience:
                 self._until.pop(host, None)
                 return answer
 
-    def _may_wait(self, host: str, pause_s: float) -> bool:
+    def _may_retry(self, host: str, pause_s: float) -> bool:
         now_s = self._now_s()
         return now_s + pause_s <= self._until.setdefault(host, now_s + self._seconds)
 
@@ -165,13 +165,13 @@ def ask(client: httpx.Client, url: str, what: Ask, patience: Patience) -> bytes:
 
     def take(answer: httpx.Response) -> None:
         nonlocal held
-        held = _whole(answer, what.limit)
+        held = _read_body(answer, what.limit)
 
-    converse(client, url, lambda: what, take, patience, _least_bytes(what))
+    stream_request(client, url, lambda: what, take, patience, _least_bytes(what))
     return held
 
 
-def converse(  # noqa: PLR0913, PLR0917
+def stream_request(  # noqa: PLR0913, PLR0917
     client: httpx.Client,
     url: str,
     each_try: Callable[[], Ask],
@@ -201,7 +201,7 @@ def converse(  # noqa: PLR0913, PLR0917
             if answer.is_success and SPOKEN in answer.headers:
                 take(answer)
                 return None
-            return _error(answer, _whole(answer, SMALL_BYTES), host)
+            return _error(answer, _read_body(answer, SMALL_BYTES), host)
 
     try:
         with keeping(Pace(least_bytes)):
@@ -257,7 +257,7 @@ def _address(url: str) -> httpx.URL:
     raise NotARelay(host=url)
 
 
-def _whole(answer: httpx.Response, limit: int) -> bytes:
+def _read_body(answer: httpx.Response, limit: int) -> bytes:
     """Read the body; raises NotUnderstood beyond ``limit`` bytes."""
     held = bytearray()
     for chunk in answer.iter_raw():
@@ -269,7 +269,7 @@ def _whole(answer: httpx.Response, limit: int) -> bytes:
 
 def end_of(answer: httpx.Response) -> None:
     """Read an answer whose body is ignored, so that its connection can be reused."""
-    _whole(answer, SMALL_BYTES)
+    _read_body(answer, SMALL_BYTES)
 
 
 def _error(answer: httpx.Response, untrusted_body: bytes, host: str) -> EntrenousError:
@@ -286,7 +286,7 @@ def _error(answer: httpx.Response, untrusted_body: bytes, host: str) -> Entrenou
     return NotARelay(host=host)
 
 
-_DRAWN_BYTES: Final = 8
+_RANDOM_BYTES: Final = 8
 
 
 class PausedRequests:
@@ -321,7 +321,7 @@ class PausedRequests:
         if what.errand is Errand.OF_NOBODY:
             yield
             return
-        pause_s = self._pause_s(_which(what))
+        pause_s = self._pause_s(_errand_key(what))
         if pause_s > 0:
             if self._rest is not None:
                 self._rest()
@@ -338,16 +338,16 @@ class PausedRequests:
             elif errand != self._last:
                 in_a_row = errand[0] is Errand.LETTER and self._last[0] is Errand.LETTER
                 self._in_a_row = self._in_a_row + 1 if in_a_row else 1
-                self._due_s = self._ended_s + self._drawn_s() / self._in_a_row
+                self._due_s = self._ended_s + self._random_pause_s() / self._in_a_row
                 self._last = errand
             return self._due_s - self._now_s()
 
-    def _drawn_s(self) -> float:
-        drawn = int.from_bytes(self._dice.token(_DRAWN_BYTES), "big")
-        return self._longest_s * drawn / (1 << 8 * _DRAWN_BYTES)
+    def _random_pause_s(self) -> float:
+        drawn = int.from_bytes(self._dice.token(_RANDOM_BYTES), "big")
+        return self._longest_s * drawn / (1 << 8 * _RANDOM_BYTES)
 
 
-def _which(what: Ask) -> tuple[Errand, bytes]:
+def _errand_key(what: Ask) -> tuple[Errand, bytes]:
     """Return the errand: all requests about the device are one, as are those with the same letter
     token.
     """

@@ -45,7 +45,7 @@ class Database:
             WrongPassphrase: ``key`` is not the database's.
             DiskFull, DiskFailed.
         """
-        with full_disk_named():
+        with name_disk_errors():
             self._connection = _connect(folder / "vault.db", key)
             self.just_created = _create_if_empty(self._connection)
         self._depth = 0
@@ -71,7 +71,7 @@ class Database:
             DiskFailed: the disk reported an error.
             BadRecord: a page of the database is damaged.
         """
-        with full_disk_named():
+        with name_disk_errors():
             if self._before_change is not None and not statement.startswith(_READS):
                 self._before_change()
                 self._before_change = None
@@ -154,7 +154,7 @@ def _create_if_empty(connection: Any) -> bool:
 
 
 @contextlib.contextmanager
-def full_disk_named() -> Iterator[None]:
+def name_disk_errors() -> Iterator[None]:
     """Turn errors of SQLite and the system into DiskFull and DiskFailed; damage is neither."""
     try:
         yield

@@ -102,7 +102,7 @@ class VaultLedger:
     def with_clips(self) -> Iterator[Message]:
         """Return all messages with a clip, oldest first; others are not fully decoded."""
         return _oldest_first(
-            self._whole(record)
+            self._with_copies(record)
             for _, record in self._vault.items(_MESSAGES)
             if bytes(_parts(record).get("clips", _NONE)) != _NONE
         )
@@ -112,17 +112,17 @@ class VaultLedger:
         record = self._vault.get(_MESSAGES, message.hex())
         if record is None:
             raise UnknownMessage(name=message.hex())
-        return self._whole(record)
+        return self._with_copies(record)
 
     def find(self, name: str) -> Message:
         """Return the message of that name; raises UnknownMessage."""
         written = name.encode()
         for _, record in self._vault.items(_MESSAGES):
             if written in record and unpack(Message, record).name == name:
-                return self._whole(record)
+                return self._with_copies(record)
         raise UnknownMessage(name=name)
 
-    def _whole(self, record: bytes) -> Message:
+    def _with_copies(self, record: bytes) -> Message:
         message = unpack(Message, record)
         keys = self._vault.keys(_COPIES, message.id.hex())
         records = ((key, self._vault.get(_COPIES, key)) for key in keys)

@@ -16,9 +16,9 @@ from entrenous.fingerprint.pdq import orientations, seen_pixels
 from entrenous.fingerprint.picture_gallery import Gallery
 from entrenous.fingerprint.picture_record import Layouts, PictureRecord, read_picture_record
 
-_FLAT_BITS: Final = 100  # a difference of more bits is no evidence
-_WORTH: Final = 0.5  # weight of one bit less, in units of a keypoint's weight
-_FIRM: Final = 12  # with so many agreeing keypoints, colour layouts are not consulted
+_UNRELATED_BITS: Final = 100  # a difference of more bits is no evidence
+_WEIGHT_PER_BIT: Final = 0.5  # weight of one bit less, in units of a keypoint's weight
+_ENOUGH_KEYPOINTS: Final = 12  # with so many agreeing keypoints, colour layouts are not consulted
 Counts = NDArray[np.int64]
 Place = tuple[MessageId, int]
 
@@ -65,14 +65,14 @@ class Looks:
         If few keypoints agree with any, those with a similar colour layout are interleaved.
         """
         bits = nearest_bits(self.hashes, found)
-        worth = np.maximum(_FLAT_BITS - bits, 0) * _WORTH
+        worth = np.maximum(_UNRELATED_BITS - bits, 0) * _WEIGHT_PER_BIT
         where: dict[int, frozenset[int]] = {}
         for vote in self.gallery.votes(seen_pixels(found), Vocabulary.shipped()):
             worth[vote.row] += vote.weight
             where[vote.row] = vote.where
         order = np.lexsort((bits, -worth))
-        if max(map(len, where.values()), default=0) < _FIRM and len(order):
-            order = _in_turn(order, np.argsort(self.layouts.differences(seen_pixels(found))))
+        if max(map(len, where.values()), default=0) < _ENOUGH_KEYPOINTS and len(order):
+            order = _interleave(order, np.argsort(self.layouts.differences(seen_pixels(found))))
         return list(self._candidates(order[:limit].tolist(), where, bits))
 
     def _candidates(
@@ -87,7 +87,7 @@ class Looks:
                 yield Candidate(*place, look, len(agreeing), fresh, int(bits[look]))
 
 
-def _in_turn(one: Counts, other: Counts) -> Counts:
+def _interleave(one: Counts, other: Counts) -> Counts:
     """Interleave two orders, keeping the first occurrence of each record."""
     both = np.stack([one, other], axis=1).ravel()
     return both[np.sort(np.unique(both, return_index=True)[1])]

@@ -15,11 +15,11 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import seal_file, seal_stream, unseal_file, unseal_stream
 from entrenous.crypto.nouns import DoesNotOpen
 from entrenous.device.lock_errors import KeptFileDamaged, KeptFileGone
-from entrenous.device.store.database import Database, full_disk_named, lock_folder
+from entrenous.device.store.database import Database, lock_folder, name_disk_errors
 
 WAIT_S: Final = 10.0  # as long as another command may take
 _FILES_KEY: Final = ("self", "files-key")
-_AS_IT_IS: Final = ".age"  # suffix of a file stored as it came, without sealing it again
+_UNSEALED_SUFFIX: Final = ".age"  # suffix of a file stored as it came, without sealing it again
 _CHUNK: Final = 1024 * 1024  # bytes
 
 
@@ -107,24 +107,26 @@ class SqlcipherVault:
     def keep(self, data: bytes) -> BlobId:
         blob = _new_name()
         sealed = seal_file(self._files_key, data, blob)
-        self._fill(blob.hex(), lambda file: file.write(sealed))
+        self._write_file(blob.hex(), lambda file: file.write(sealed))
         return blob
 
     def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
-        names = (blob.hex(), blob.hex() + _AS_IT_IS)
+        names = (blob.hex(), blob.hex() + _UNSEALED_SUFFIX)
         row = self._database.run("SELECT 1 FROM file WHERE name IN (?, ?)", *names).fetchone()
         if row is not None:
             return False
         if sealed:
-            self._copy_into(blob, reader)
+            self._store_unsealed(blob, reader)
         else:
-            self._fill(blob.hex(), lambda file: seal_stream(self._files_key, reader, file, blob))
+            self._write_file(
+                blob.hex(), lambda file: seal_stream(self._files_key, reader, file, blob)
+            )
         return True
 
     def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
         blob = _new_name()
         reader = io.BytesIO(sealed) if isinstance(sealed, bytes) else sealed
-        self._copy_into(blob, reader)
+        self._store_unsealed(blob, reader)
         return blob
 
     def kept(self, blob: BlobId) -> bytes:
@@ -147,12 +149,12 @@ class SqlcipherVault:
 
     @contextlib.contextmanager
     def reading(self, blob: BlobId) -> Iterator[BinaryIO]:
-        with self._as_it_is(blob, "rb") as file:
+        with self._open_unsealed(blob, "rb") as file:
             yield file
 
     @contextlib.contextmanager
     def adding(self, blob: BlobId) -> Iterator[BinaryIO]:
-        with self._as_it_is(blob, "r+b") as file:
+        with self._open_unsealed(blob, "r+b") as file:
             file.seek(0, os.SEEK_END)
             try:
                 yield file
@@ -161,11 +163,11 @@ class SqlcipherVault:
                 os.fsync(file.fileno())
 
     def size(self, blob: BlobId) -> int:
-        with self._as_it_is(blob, "rb") as file:
+        with self._open_unsealed(blob, "rb") as file:
             return os.fstat(file.fileno()).st_size
 
     def forget(self, blob: BlobId) -> None:
-        for name in (blob.hex(), blob.hex() + _AS_IT_IS):
+        for name in (blob.hex(), blob.hex() + _UNSEALED_SUFFIX):
             self._database.run("DELETE FROM file WHERE name = ?", name)
             self._forgotten.append(name)
         if not self._database.is_together:
@@ -178,11 +180,13 @@ class SqlcipherVault:
         while self._forgotten:
             (self._folder / "files" / self._forgotten.pop()).unlink(missing_ok=True)
 
-    def _copy_into(self, blob: BlobId, reader: BinaryIO) -> None:
-        self._fill(blob.hex() + _AS_IT_IS, lambda file: shutil.copyfileobj(reader, file, _CHUNK))
+    def _store_unsealed(self, blob: BlobId, reader: BinaryIO) -> None:
+        self._write_file(
+            blob.hex() + _UNSEALED_SUFFIX, lambda file: shutil.copyfileobj(reader, file, _CHUNK)
+        )
 
-    def _fill(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
-        with full_disk_named():
+    def _write_file(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
+        with name_disk_errors():
             fill_private(self._folder / "files" / name, fill)
         self._database.run("INSERT INTO file VALUES (?)", name)
         self._forgotten = [one for one in self._forgotten if one != name]
@@ -193,9 +197,9 @@ class SqlcipherVault:
         rows.
         """
         as_it_is = self._database.run(
-            "SELECT 1 FROM file WHERE name = ?", blob.hex() + _AS_IT_IS
+            "SELECT 1 FROM file WHERE name = ?", blob.hex() + _UNSEALED_SUFFIX
         ).fetchone()
-        name = blob.hex() if as_it_is is None else blob.hex() + _AS_IT_IS
+        name = blob.hex() if as_it_is is None else blob.hex() + _UNSEALED_SUFFIX
         try:
             file = self._place(name).open("rb")
         except FileNotFoundError:
@@ -204,11 +208,11 @@ class SqlcipherVault:
             yield file, as_it_is is None
 
     @contextlib.contextmanager
-    def _as_it_is(self, blob: BlobId, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO]:
+    def _open_unsealed(self, blob: BlobId, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO]:
         """Open a file that was stored as it came."""
-        with full_disk_named():
+        with name_disk_errors():
             try:
-                file = self._place(blob.hex() + _AS_IT_IS).open(mode)
+                file = self._place(blob.hex() + _UNSEALED_SUFFIX).open(mode)
             except FileNotFoundError:
                 raise KeptFileGone from None
             with file:

@@ -47,7 +47,7 @@ from entrenous.wire.cbor import BadCbor, as_bytes, as_list, as_time, decode, enc
 from entrenous.wire.relay_nouns import Locked, RelayLock
 
 PASSPHRASE_LEAST: Final = 8  # NIST SP 800-63B section 5.1.1.2
-_FEW: Final = 3  # from so many tries left, their number is shown
+_FEW_TRIES: Final = 3  # from so many tries left, their number is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,9 @@ def _opened(home: Path, passphrase: Secret, ask: AskRelay, held: int) -> Unlocke
         key = _key(home, terms, stretched, part.output)
         if head.next is None or is_right_key(home, key):
             vault = _vault(home, key, held, part)
-            return _settled(Unlocked(home, vault, terms, stretched, part, asked=asked), head)
+            return _finish_key_change(
+                Unlocked(home, vault, terms, stretched, part, asked=asked), head
+            )
     raise _wrong(part)
 
 
@@ -252,7 +254,7 @@ class Head:
     next: Terms | None = None
 
 
-def _settled(unlocked: Unlocked, head: Head) -> Unlocked:
+def _finish_key_change(unlocked: Unlocked, head: Head) -> Unlocked:
     """Drop the other key from the head, but keep the token of an unfinished first lock."""
     first_lock = head.now.lock is None and head.next is not None and head.next.lock is not None
     if unlocked.terms is head.now and first_lock:
@@ -263,7 +265,7 @@ def _settled(unlocked: Unlocked, head: Head) -> Unlocked:
 
 
 def _wrong(part: RelayPart) -> WrongPassphrase | Locked:
-    if part.tries is None or part.tries > _FEW:
+    if part.tries is None or part.tries > _FEW_TRIES:
         return WrongPassphrase()
     return FewTriesLeft(tries=part.tries) if part.tries else Locked()
 

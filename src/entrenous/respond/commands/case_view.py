@@ -51,10 +51,10 @@ def answer_case(case: Case, device: Device, *, as_json: bool) -> None:
     if as_json:
         put_json({"schema": "entrenous/case/1", **case_json(case, device)})
     else:
-        tell_case(case, device)
+        print_case(case, device)
 
 
-def tell_case(case: Case, device: Device) -> None:
+def print_case(case: Case, device: Device) -> None:
     """Print findings, sightings, evidence, notices, deadlines and the next step."""
     now = device.clock.now()
     say(f"{case.name}, opened on {case.opened_at:%d %B %Y}, {case.state}")

@@ -167,11 +167,11 @@ def _write_out(written: FileGroup, out: Path, name: str, taken: ExportedItem) ->
         files[f"{name}-stamp-{number}.tsr"] = stamp.token
         files[f"{name}-stamp-{number}.pem"] = _pem(stamp.authorities)
     for file, data in files.items():
-        written.want(out / file, len(data), partial(_fill, data))
+        written.want(out / file, len(data), partial(_write_bytes, data))
     written.write()
 
 
-def _fill(data: bytes, file: BinaryIO) -> None:
+def _write_bytes(data: bytes, file: BinaryIO) -> None:
     file.write(data)
 
 

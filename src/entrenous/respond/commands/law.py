@@ -8,7 +8,7 @@ from entrenous.device.commands import device_of
 from entrenous.respond.age_gate import help_line_text, help_lines, refuse_unless_adults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.commands.case_view import how_to_name_a_place
-from entrenous.respond.law.legal_route import Ranked
+from entrenous.respond.law.legal_route import RankedRoute
 from entrenous.respond.law.routes import day_of_event, routes_for
 from entrenous.terminal.output import put_json, say
 
@@ -55,7 +55,7 @@ def routes(
         say(f"  People who help: {help_line_text(line, today)}")
 
 
-def _shown(one: Ranked) -> dict[str, object]:
+def _shown(one: RankedRoute) -> dict[str, object]:
     return {
         "route": one.route.id,
         "law": one.route.law,

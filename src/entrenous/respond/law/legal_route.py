@@ -148,7 +148,7 @@ class HelpLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class RankedRoute:
     """A route that may apply, the reason for its rank, and what to know first."""
 
     route: Route
@@ -157,19 +157,19 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class RouteChoice:
     """The routes for one case, best first.
 
     ``first`` is None if no route is verified: then a help line comes first, and ``others`` are what
     to ask it about. ``why`` is one sentence.
     """
 
-    first: Ranked | None
-    others: tuple[Ranked, ...]
+    first: RankedRoute | None
+    others: tuple[RankedRoute, ...]
     why: str
 
     @property
-    def ranked(self) -> tuple[Ranked, ...]:
+    def ranked(self) -> tuple[RankedRoute, ...]:
         return (*((self.first,) if self.first else ()), *self.others)
 
 

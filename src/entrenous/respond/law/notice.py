@@ -140,12 +140,12 @@ def preview(notice: Notice, case: Case, today: date) -> str:
 def _elements(case: Case, route: Route, places: str) -> tuple[Element, ...]:
     wordings = route.wordings or tuple(Wording(gap=f"[{need}]") for need in route.elements)
     return tuple(
-        _element(need, _as_far_as_said(wording, case.situation), places)
+        _element(need, _with_gaps_for_unsaid(wording, case.situation), places)
         for need, wording in zip(route.elements, wordings, strict=True)
     )
 
 
-def _as_far_as_said(wording: Wording, said: Situation) -> Wording:
+def _with_gaps_for_unsaid(wording: Wording, said: Situation) -> Wording:
     """Put claims that she has not made into brackets; where the picture can be seen stays."""
     unsaid = [
         wording.if_maker_unsaid if said.taken_by is not TakenBy.ME else "",
@@ -182,12 +182,12 @@ def _letter(route: Route, elements: tuple[Element, ...]) -> str:
             f"Notice under {route.law}, {route.provision}",
             *body,
             _ASKS.get(route.kind, _ASK),
-            *_by_when(route),
+            *_deadline_lines(route),
         ]
     )
 
 
-def _by_when(route: Route) -> list[str]:
+def _deadline_lines(route: Route) -> list[str]:
     since = route.deadline_from or "receipt"
     if time := time_for(route, Due.REMOVE):
         return [f"Time that the law gives: {time} after {since}."]

@@ -36,7 +36,7 @@ COUNTRIES: Final = frozenset(  # ISO 3166-1, and the user-assigned XK for Kosovo
         "XK",
     ]
 )
-_SPOKEN: Final[Mapping[str, str]] = {"UK": "GB", "EL": "GR", "USA": "US", "WORLDWIDE": WORLDWIDE}
+_ALIASES: Final[Mapping[str, str]] = {"UK": "GB", "EL": "GR", "USA": "US", "WORLDWIDE": WORLDWIDE}
 _CODE: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?|worldwide")
 
 
@@ -49,7 +49,7 @@ def parse_place(typed: str) -> Place:
     >>> parse_place("uk-sct")
     'GB-SCT'
     """
-    code = _as_written(typed.strip().upper())
+    code = _canonical(typed.strip().upper())
     known = code in ("EU", WORLDWIDE) or code.partition("-")[0] in COUNTRIES
     if not (typed.isascii() and _CODE.fullmatch(code) and known):
         raise UnknownPlace(place=typed.strip()[:40])
@@ -61,9 +61,9 @@ def reaches(jurisdiction: str, places: tuple[Place, ...]) -> bool:
     return jurisdiction == WORLDWIDE or any(_one(jurisdiction, where) for where in places)
 
 
-def _as_written(spoken: str) -> str:
+def _canonical(spoken: str) -> str:
     country, dash, part = spoken.partition("-")
-    return f"{_SPOKEN.get(country, country)}{dash}{part}"
+    return f"{_ALIASES.get(country, country)}{dash}{part}"
 
 
 def _one(jurisdiction: str, where: str) -> bool:

@@ -7,7 +7,14 @@ from typing import Final
 from entrenous.base.errors import NotFound
 from entrenous.respond.law.deadlines import hours_to_remove
 from entrenous.respond.law.law_tables import shipped_routes
-from entrenous.respond.law.legal_route import Choice, Ranked, Reaches, Route, RouteId, RouteKind
+from entrenous.respond.law.legal_route import (
+    RankedRoute,
+    Reaches,
+    Route,
+    RouteChoice,
+    RouteId,
+    RouteKind,
+)
 from entrenous.respond.law.places import reaches
 from entrenous.respond.nouns import Case, Reach, TakenBy
 
@@ -41,7 +48,7 @@ _ONLY_COPYRIGHT: Final = (
     "A help line comes first here, because the only route for this case that has been checked is"
     " copyright: it needs that you took the picture, and your name may reach the uploader."
 )
-_NOTHING: Final = (
+_NO_ROUTE: Final = (
     "A help line comes first here, because none of the routes we know reaches this case; it may"
     " know more about the place you are in."
 )
@@ -49,7 +56,7 @@ _NOTHING: Final = (
 
 def routes_for(
     case: Case, on_date: date, today: date, routes: tuple[Route, ...] | None = None
-) -> Choice:
+) -> RouteChoice:
     """Return every route that may apply to a case, best first, each in the version that counts.
 
     Args:
@@ -65,16 +72,16 @@ def routes_for(
         if route.in_force(_day_that_counts(route, on_date, today)) and _may_reach(route, case)
     ]
     ranked = tuple(
-        Ranked(route, reason_for_route(route, case), notes(route, case, today))
+        RankedRoute(route, reason_for_route(route, case), notes(route, case, today))
         for route in sorted(open_ones, key=lambda route: _rank_key(route, case))
     )
     if not ranked:
-        return Choice(None, (), _NOTHING)
+        return RouteChoice(None, (), _NO_ROUTE)
     if not ranked[0].route.verified:
-        return Choice(None, ranked, _NONE_VERIFIED)
+        return RouteChoice(None, ranked, _NONE_VERIFIED)
     if unsure_copyright(ranked[0].route, case):
-        return Choice(None, ranked, _ONLY_COPYRIGHT)
-    return Choice(ranked[0], ranked[1:], _first_because(ranked[0]))
+        return RouteChoice(None, ranked, _ONLY_COPYRIGHT)
+    return RouteChoice(ranked[0], ranked[1:], _first_because(ranked[0]))
 
 
 def find_route(
@@ -158,7 +165,7 @@ def _seen(case: Case, reach: Reach) -> bool:
     return any(sighting.reach is reach for sighting in case.sightings)
 
 
-def _first_because(first: Ranked) -> str:
+def _first_because(first: RankedRoute) -> str:
     return f"{first.route.law} ({first.route.provision}) comes first because {first.why}."
 
 
