@@ -23,9 +23,8 @@ from entrenous.terminal.session import NO, YES
 
 
 class NotOurs(Refused):
-    """
-    {path} holds files, and no demonstration made it, so nothing in it was touched. Choose another
-    folder: entrenous demo --out DIR
+    """{path} holds files, and no demonstration made it, so nothing in it was touched. Choose
+    another folder: entrenous demo --out DIR
     """
 
 
@@ -88,7 +87,6 @@ class FinishedStep:
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's command."""
     app.command("demo")(demo)
 
 

@@ -76,7 +76,8 @@ _NAMES_FROM: Final = 5.9  # score from which one of two copies is named; docs/sp
 def write_page(story: Story) -> Outcome:
     """9: a page with the pictures, the verdict and the case."""
     style = _read("page.css")
-    page = _template().render(
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    page = environment.from_string(_read("page.html.j2")).render(
         style=style,
         policy=_policy(style),
         pictures=_pictures(story),
@@ -128,11 +129,6 @@ def _verdict(story: Story) -> dict[str, Any]:
         "odds": odds(chance["caro"]),
         "kept": story.trace["warp"]["kept"],
     }
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(_read("page.html.j2"))
 
 
 def _policy(style: str) -> str:

@@ -15,8 +15,7 @@ from entrenous.terminal.output_files import read_file
 
 
 class PhotoMissing(NotFound):
-    """
-    The demonstration's photo comes with scikit-image, which is not installed here. Use your own:
+    """The demonstration's photo comes with scikit-image, which is not installed here. Use your own:
     entrenous demo --photo PATH, or run: make demo
     """
 
@@ -60,7 +59,6 @@ def second_photo() -> bytes:
 
 
 def unrelated_photo() -> bytes:
-    """Return a photo that nobody registered."""
     return _from_scikit("coffee")
 
 

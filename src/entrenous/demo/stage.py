@@ -17,14 +17,12 @@ from entrenous.base.errors import Unreachable
 
 
 class DidNotStart(Unreachable):
-    """
-    The {what} of the demonstration did not start: {why}
-    """
+    """The {what} of the demonstration did not start: {why}"""
 
 
 class NotAsItShouldBe(Unreachable):
-    """
-    Step {step} of the demonstration did not end as it should: {what}. Nothing of yours is affected.
+    """Step {step} of the demonstration did not end as it should: {what}. Nothing of yours is
+    affected.
     """
 
 
@@ -143,8 +141,6 @@ class Outcome:
 
 @dataclass(slots=True)
 class Story:
-    """The servers, people, files and answers so far."""
-
     stage: Stage
     out: Path
     photo: Path

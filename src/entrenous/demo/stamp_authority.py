@@ -23,9 +23,8 @@ from entrenous.base.errors import Unreachable
 
 
 class NoOpenssl(Unreachable):
-    """
-    The stamp authority for tests needs the openssl program, and it is not installed here. Install
-    it (Debian: apt install openssl), or use a stamp authority on the web.
+    """The stamp authority for tests needs the openssl program, and it is not installed here.
+    Install it (Debian: apt install openssl), or use a stamp authority on the web.
     """
 
 
@@ -92,7 +91,7 @@ class LocalStampAuthority:
             return
         (self._folder / "tsa.cnf").write_text(_CONFIG)
         (self._folder / "serial").write_text("01\n")
-        self._make_signer()
+        self._run(*_new_key("signer.key"), "-out", "signer.csr", "-subj", "/CN=Entrenous stamps")
         self._make_ca()
 
     def answer(self, untrusted_query: bytes) -> bytes:
@@ -105,9 +104,6 @@ class LocalStampAuthority:
                 *("-queryfile", str(query.resolve()), "-out", str(reply.resolve())),
             )
             return reply.read_bytes()
-
-    def _make_signer(self) -> None:
-        self._run(*_new_key("signer.key"), "-out", "signer.csr", "-subj", "/CN=Entrenous stamps")
 
     def _make_ca(self) -> None:
         """Create the certificate authority last: its file shows that all other files are there."""
@@ -167,7 +163,6 @@ def server_for(authority: LocalStampAuthority, host: str, port: int) -> Threadin
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Serve until stopped."""
     parser = argparse.ArgumentParser(description="A stamp authority for demonstrations and tests.")
     parser.add_argument("--dir", type=Path, required=True, help="folder for its keys")
     parser.add_argument("--listen", default="127.0.0.1:0", help="address and port; 0 picks one")

@@ -45,7 +45,6 @@ FIRST_DEVICE_NAME = "device 1"
 
 
 def own_name(device: Device) -> str:
-    """Return this device's name."""
     return (device.vault.get(SELF, DEVICE_NAME) or FIRST_DEVICE_NAME.encode()).decode()
 
 
@@ -106,8 +105,7 @@ class Identity:
 
 
 class BadRelayAddress(Refused):
-    """
-    This is not a relay's address, so nothing was set up. It looks like https://relay.example,
+    """This is not a relay's address, so nothing was set up. It looks like https://relay.example,
     without a user, a question mark or anything after a #. Ask whoever runs the relay for it.
     """
 

@@ -6,9 +6,8 @@ from entrenous.wire.relay_nouns import Locked
 
 
 class NoRelaysPart(Refused):
-    """
-    No relay has a part of this vault's lock, because the device was set up without a relay. So it
-    opens anywhere, and there is nothing to allow.
+    """No relay has a part of this vault's lock, because the device was set up without a relay. So
+    it opens anywhere, and there is nothing to allow.
     """
 
 
@@ -21,13 +20,12 @@ class DeviceShut(Refused):
 
 
 class MailboxUnknown(Unreachable):
-    """
-    The relay does not know this device, nor that it was revoked, so it cannot help to open it.
+    """The relay does not know this device, nor that it was revoked, so it cannot help to open it.
     Nothing on this device was changed or lost. The relay's operator may have started it with
     another database, or restored a backup that is older than this device: tell the operator, and
     try again later. If this device was revoked more than 30 days ago, it stays shut. With a
-    recovery sheet of this device you can go on at another relay:
-    entrenous device move --relay URL --recovery FILE
+    recovery sheet of this device you can go on at another relay: entrenous device move --relay URL
+    --recovery FILE
     """
 
 
@@ -39,54 +37,47 @@ class OutdatedCopy(Refused):
 
 
 class WrongPassphrase(Refused):
-    """
-    That passphrase does not open this device's vault. Nothing was changed. Try again, and mind Caps
-    Lock and the keyboard's language.
+    """That passphrase does not open this device's vault. Nothing was changed. Try again, and mind
+    Caps Lock and the keyboard's language.
     """
 
 
 class FewTriesLeft(WrongPassphrase):
-    """
-    That passphrase does not open this device's vault. Nothing was changed. Tries left: {tries};
-    then the vault stays locked until your recovery sheet allows more, and nothing else can.
-    Take your time; mind Caps Lock and the keyboard's language.
+    """That passphrase does not open this device's vault. Nothing was changed. Tries left: {tries};
+    then the vault stays locked until your recovery sheet allows more, and nothing else can. Take
+    your time; mind Caps Lock and the keyboard's language.
     """
 
 
 class OfflineWindowOver(Unreachable):
-    """
-    The time in which this device opens without its relay ended on {until}, and the relay does not
-    answer. Nothing was lost. Connect to the network, then try again.
+    """The time in which this device opens without its relay ended on {until}, and the relay does
+    not answer. Nothing was lost. Connect to the network, then try again.
     """
 
 
 class NotConfirmed(Unreachable):
-    """
-    This device was opened without its relay, so it shows what is here, but sends and fetches
+    """This device was opened without its relay, so it shows what is here, but sends and fetches
     nothing yet: first the relay must hear that no copy of it went on elsewhere. Connect to the
     network, then try again.
     """
 
 
 class OfflineDevice(Refused):
-    """
-    This device was set up without a relay (setup --offline), so it can mark and trace but not send
-    or receive. Set up one with a relay in another folder:
-    ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
+    """This device was set up without a relay (setup --offline), so it can mark and trace but not
+    send or receive. Set up one with a relay in another folder: ENTRENOUS_HOME=DIR entrenous setup
+    --name YOU --relay URL
     """
 
 
 class NoVaultHere(NotFound):
-    """
-    There is no Entrenous device in {home} yet. Make one: entrenous setup --name YOU --relay URL,
+    """There is no Entrenous device in {home} yet. Make one: entrenous setup --name YOU --relay URL,
     or without a relay: entrenous setup --name YOU --offline
     """
 
 
 class VaultExists(Refused):
-    """
-    There is already a device in {home}, and it was left as it is. For another one, choose another
-    folder: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
+    """There is already a device in {home}, and it was left as it is. For another one, choose
+    another folder: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
     """
 
 
@@ -110,22 +101,17 @@ class WeakPassphrase(Refused):
 
 
 class NoPassphrase(Refused):
-    """
-    A passphrase is needed and there is no terminal to ask for it. Give it by {how}.
-    """
+    """A passphrase is needed and there is no terminal to ask for it. Give it by {how}."""
 
 
 class NoSuchDescriptor(NoPassphrase):
-    """
-    No passphrase can be read from file descriptor {number}, which was given by {how}: nothing that
-    can be read is open there. In a shell: {number}< FILE opens it.
+    """No passphrase can be read from file descriptor {number}, which was given by {how}: nothing
+    that can be read is open there. In a shell: {number}< FILE opens it.
     """
 
 
 class PassphrasesDiffer(Refused):
-    """
-    The two passphrases are not the same, so nothing was set up. Try again.
-    """
+    """The two passphrases are not the same, so nothing was set up. Try again."""
 
 
 class LockedOut(Locked):

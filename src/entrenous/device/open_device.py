@@ -144,7 +144,8 @@ def create_to_link(
             yield device, lock
             complete_unlock(make_first_lock(made, device), device, settings)
         except BaseException:
-            if not _is_linked(device):
+            others = own_other_devices(device)
+            if others is None or not others.person.devices:  # none lists this one yet
                 discard_vault(settings.home)  # it would block the next attempt
             raise
 
@@ -157,12 +158,6 @@ def _cleaned_up_on_error(home: Path, *, folder_too: bool) -> Iterator[None]:
     except BaseException:
         clear_away(home, folder_too=folder_too)
         raise
-
-
-def _is_linked(device: Device) -> bool:
-    """Return whether other devices list this one: then it stays, and its next command continues."""
-    us = own_other_devices(device)
-    return us is not None and bool(us.person.devices)
 
 
 def _courier(settings: Settings) -> AbstractContextManager[Courier]:

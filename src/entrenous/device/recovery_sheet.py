@@ -172,24 +172,20 @@ def _is_of(home: Path, sheet: RecoverySheet) -> bool:
 
 
 class NotASheet(Malformed):
-    """
-    This is no recovery sheet, or a character of it is wrong or missing. It begins with
+    """This is no recovery sheet, or a character of it is wrong or missing. It begins with
     entrenous-recovery:2: and nothing of what follows may be left out. Compare it with the paper,
     then try again.
     """
 
 
 class MasterAway(Refused):
-    """
-    Your master key is not on this device: it is on the recovery sheet that you wrote. Give that
+    """Your master key is not on this device: it is on the recovery sheet that you wrote. Give that
     one too: --recovery FILE
     """
 
 
 class OthersSheet(Refused):
-    """
-    This recovery sheet belongs to somebody else, so nothing was changed.
-    """
+    """This recovery sheet belongs to somebody else, so nothing was changed."""
 
 
 class EarlierSheet(Refused):
@@ -228,19 +224,17 @@ class LockNotMovedYet(Unreachable):
 
 
 class NoDeviceToRevokeOn(NotFound):
-    """
-    There is no Entrenous device in {home}, and only another device of yours can look {name} up. So
-    nothing was changed. If that was your only one, its recovery sheet shuts it from any machine:
+    """There is no Entrenous device in {home}, and only another device of yours can look {name} up.
+    So nothing was changed. If that was your only one, its recovery sheet shuts it from any machine:
     entrenous device revoke --lost --recovery FILE. That shuts the device which the sheet was
     written on, whatever it is called.
     """
 
 
 class SheetOfThisDevice(Refused):
-    """
-    This recovery sheet was written on the device in {home}, which is here and not lost. So nothing
-    was changed. To shut it all the same, for good and with every copy of its folder, keep what is
-    in it first: entrenous archive export --out DIR, then shut it from an empty folder:
+    """This recovery sheet was written on the device in {home}, which is here and not lost. So
+    nothing was changed. To shut it all the same, for good and with every copy of its folder, keep
+    what is in it first: entrenous archive export --out DIR, then shut it from an empty folder:
     ENTRENOUS_HOME=DIR entrenous device revoke --lost --recovery FILE
     """
 

@@ -54,22 +54,9 @@ from entrenous.device.store.vault_folder import (
     write_head,
 )
 from entrenous.device.vault_tables import (
-    BATCH,
-    CHORE,
-    FINISH,
-    GREET,
-    INVITE,
-    LATE,
     OLD_HOME,
-    OUTBOX,
-    OWN_KEY,
-    PEER,
+    RATCHET_TABLES,
     SELF,
-    WINDOW_IN,
-    WINDOW_OLD,
-    WINDOW_OUT,
-    WINDOW_TOLD,
-    WITHDRAW,
     load_record,
     load_records,
     store_record,
@@ -200,7 +187,9 @@ def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> U
     Raises:
         DeviceShut: the relay has deleted this device's lock.
     """
-    unlocked = replace(unlocked, missed=_missed(unlocked, device))
+    if unlocked.part.tries is not None:
+        missed = failed_tries(unlocked.part.tries, unlocked.asked, device.vault)
+        unlocked = replace(unlocked, missed=missed)
     with suppress(Unreachable):
         unlocked = revoke_earlier_tokens(
             make_first_lock(follow_move(unlocked, device), device), device
@@ -278,7 +267,6 @@ def allow_offline(unlocked: Unlocked, hours: int, clock: Clock) -> datetime:
 
 
 def forbid_offline(unlocked: Unlocked) -> None:
-    """Close the offline window, if there is one."""
     close_window(unlocked.home)
 
 
@@ -307,11 +295,6 @@ def _ask_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> RelayPa
     """Like :func:`ask_relay`, from an open vault: the try is not reported as somebody else's."""
     count_own_tries(device.vault)
     return ask_relay(lock, stretched, device.courier, device.dice)
-
-
-def _missed(unlocked: Unlocked, device: Device) -> int:
-    left = unlocked.part.tries
-    return 0 if left is None else failed_tries(left, unlocked.asked, device.vault)
 
 
 def _tell(unlocked: Unlocked, device: Device, settings: Settings) -> None:
@@ -361,11 +344,6 @@ def _is_at(lock: RelayLock, mail: Home) -> bool:
 _GENERATION: Final = "generation"
 _OPENING: Final = "opening"  # reported to the relay, whose answer may have been lost
 _ASKED: Final = "asked"  # tries this vault used itself since the relay last restored them
-#: Tables that a rolled-back state must not use.
-_RATCHETS: Final = (
-    *(PEER, OWN_KEY, OUTBOX, GREET, FINISH, INVITE, LATE),
-    *(CHORE, BATCH, WITHDRAW, WINDOW_IN, WINDOW_OLD, WINDOW_OUT, WINDOW_TOLD),
-)
 
 
 def home_of(vault: Vault) -> Home | None:
@@ -465,6 +443,6 @@ def _forget_ratchets(vault: Vault) -> None:
         vault.put(SELF, ROLLED_BACK, b"")
         vault.drop(SELF, ACCOUNT)
         vault.drop(SELF, SIGNING_SEED)
-        for drawer in _RATCHETS:
+        for drawer in RATCHET_TABLES:
             for key in vault.keys(drawer):
                 vault.drop(drawer, key)

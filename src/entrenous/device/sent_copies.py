@@ -51,8 +51,9 @@ def called(copies: Sequence[Copy], call: Call) -> Mapping[RecipientId, Recipient
     Characters that would break a line or control the screen are replaced; an older version allowed
     them.
     """
-    names = (RecipientId(_seen(call(copy.person, copy.to))) for copy in copies)
-    now = [replace(copy, to=name) for copy, name in zip(copies, names, strict=True)]
+    shown = (call(copy.person, copy.to) for copy in copies)
+    names = ("".join("\ufffd" if breaks_a_line(char) else char for char in name) for name in shown)
+    now = [replace(copy, to=RecipientId(name)) for copy, name in zip(copies, names, strict=True)]
     return by_label(copies, by_label(now, now))
 
 
@@ -83,10 +84,6 @@ def _labels(wanted: Sequence[RecipientId]) -> list[RecipientId]:
 
 def _copy(number: int) -> str:
     return f"copy {number}"
-
-
-def _seen(label: str) -> str:
-    return "".join("\ufffd" if breaks_a_line(char) else char for char in label)
 
 
 def stored_trace(trace: Trace, device: Device) -> Trace | None:
@@ -121,7 +118,6 @@ def _names(name: MessageName, call: Call, device: Device) -> Mapping[RecipientId
 
 
 def _copies(message: Message) -> Iterator[Sequence[Copy]]:
-    """Yield the copies of each file."""
     yield from (one.copies for one in message.pictures)
     yield from (one.copies for one in message.clips)
     yield from (one.copies for one in message.sounds)

@@ -89,8 +89,7 @@ class Message:
 
 
 class UnknownMessage(NotFound):
-    """
-    There is no message {name} on this device. See what there is: entrenous inbox, or entrenous
+    """There is no message {name} on this device. See what there is: entrenous inbox, or entrenous
     sent. A copy that was sent to somebody else opens on their device alone; ask the sender for one
     of your own.
     """

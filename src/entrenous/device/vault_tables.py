@@ -68,6 +68,11 @@ OLD_HOME: Final = "old-home"  # mailbox: former addresses, where mail may still 
 CLOSED: Final = "closed"  # mailbox: recently deleted ones of removed devices
 STAMP: Final = "stamp"  # record: when something that linked devices should know changed
 TOLD: Final = "told"  # device and record: what linked devices know
+#: Tables that a rolled-back state must not use.
+RATCHET_TABLES: Final = (
+    *(PEER, OWN_KEY, OUTBOX, GREET, FINISH, INVITE, LATE),
+    *(CHORE, BATCH, WITHDRAW, WINDOW_IN, WINDOW_OLD, WINDOW_OUT, WINDOW_TOLD),
+)
 
 
 def peer_key(person: bytes, device: bytes) -> str:

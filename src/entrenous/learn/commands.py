@@ -18,7 +18,6 @@ MARK = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
     app.command("check-up")(check_up)
     app.command("learn")(learn)
 

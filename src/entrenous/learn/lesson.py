@@ -1,7 +1,6 @@
 """Five-minute lessons, read from learn/lessons/; each ends in one changed setting."""
 
 import tomllib
-from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -10,8 +9,7 @@ import msgspec
 from entrenous.base.errors import Malformed, NotFound
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson:
+class Lesson(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     title: str
     text: str
     closes: str
@@ -25,15 +23,9 @@ class BadLesson(Malformed):
     """The lesson {name} that came with Entrenous is damaged. Install Entrenous again."""
 
 
-class _Row(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    title: str
-    closes: str
-    text: str
-
-
 def lesson_names() -> tuple[str, ...]:
-    """Return the names of this release's lessons, sorted."""
-    return tuple(sorted(_name(file) for file in _shelf().iterdir() if file.name.endswith(".toml")))
+    files = (file.name for file in _shelf().iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml")))
 
 
 def lesson(name: str) -> Lesson:
@@ -46,15 +38,11 @@ def lesson(name: str) -> Lesson:
 def read_lesson(name: str, data: bytes) -> Lesson:
     """Parse a lesson's TOML; raises BadLesson."""
     try:
-        row = msgspec.convert(tomllib.loads(data.decode()), _Row)
+        read = msgspec.convert(tomllib.loads(data.decode()), Lesson)
     except (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         raise BadLesson(name=name) from None
-    return Lesson(row.title, row.text.strip(), row.closes)
+    return msgspec.structs.replace(read, text=read.text.strip())
 
 
 def _shelf() -> Traversable:
     return resources.files("entrenous.learn").joinpath("lessons")
-
-
-def _name(file: Traversable) -> str:
-    return file.name.removesuffix(".toml")

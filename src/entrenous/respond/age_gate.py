@@ -14,9 +14,8 @@ from entrenous.respond.nouns import AgeAnswer, Case
 
 
 class ForYoungPeople(Refused):
-    """
-    Thank you for saying so. Because somebody in the picture was, or may have been, under 18 when it
-    was taken, nothing was captured or stored here: there are people whose work this is, who help
+    """Thank you for saying so. Because somebody in the picture was, or may have been, under 18 when
+    it was taken, nothing was captured or stored here: there are people whose work this is, who help
     free of charge and do not judge. {help}
     """
 

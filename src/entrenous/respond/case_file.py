@@ -17,9 +17,8 @@ from entrenous.respond.nouns import Case, CaseState, Evidence, NoSuchCase, Nothi
 
 
 class CaseClosed(Refused):
-    """
-    Case {name} is closed, so nothing was added to it. Open it again first:
-    entrenous case open {name}
+    """Case {name} is closed, so nothing was added to it. Open it again first: entrenous case open
+    {name}
     """
 
 

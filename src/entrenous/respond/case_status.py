@@ -23,8 +23,6 @@ from entrenous.respond.nouns import (
 
 
 class NoticeEvent(StrEnum):
-    """Events in the life of a notice."""
-
     SEND = "send"
     RECEIPT = "receipt"
     ASK = "ask for more"
@@ -35,8 +33,6 @@ class NoticeEvent(StrEnum):
 
 
 class CaseEvent(StrEnum):
-    """Events in the life of a case."""
-
     CLOSE = "close"
     REOPEN = "open again"
 

@@ -53,9 +53,8 @@ class Custody:
 
 
 class ChainBroken(Unproven):
-    """
-    The record of who handled case {name} does not hold at entry {number}: {why}. Make no changes,
-    keep a copy of the device's folder, and show it to somebody you trust.
+    """The record of who handled case {name} does not hold at entry {number}: {why}. Make no
+    changes, keep a copy of the device's folder, and show it to somebody you trust.
     """
 
 
@@ -140,13 +139,11 @@ def remember_erased(name: CaseName, device: Device) -> None:
 
 
 def forget_chain(name: CaseName, device: Device) -> None:
-    """Delete all links of a case."""
     for key, _ in list(records(name, device)):
         device.vault.drop(LINKS, key)
 
 
 def link_key(name: CaseName, number: int) -> str:
-    """Return the key of a link in the table of links."""
     return f"{name}/{number:010d}"
 
 

@@ -34,8 +34,7 @@ class EvidenceManifest:
 
 
 class BadManifest(Malformed):
-    """
-    This is not an evidence manifest that Entrenous wrote, or it was changed since. Use the file
+    """This is not an evidence manifest that Entrenous wrote, or it was changed since. Use the file
     exactly as it was exported.
     """
 

@@ -23,29 +23,25 @@ class Stamp:
 
 
 class NothingToStamp(Refused):
-    """
-    Case {name} holds no evidence yet, so there is nothing to stamp. Add a file first:
-    entrenous case add {name} FILE
+    """Case {name} holds no evidence yet, so there is nothing to stamp. Add a file first: entrenous
+    case add {name} FILE
     """
 
 
 class NotAsStamped(Unproven):
-    """
-    Item {number} of case {name} is not described as it was stamped: the stamp says {stamped}, the
-    case says {told}. Somebody changed the case since. Make no changes, keep a copy of the device's
-    folder, and show it to somebody you trust.
+    """Item {number} of case {name} is not described as it was stamped: the stamp says {stamped},
+    the case says {told}. Somebody changed the case since. Make no changes, keep a copy of the
+    device's folder, and show it to somebody you trust.
     """
 
 
 class AuthorityUnreachable(Unreachable):
-    """
-    The stamp authority at {url} did not answer. Your evidence is safe without a stamp; try again
+    """The stamp authority at {url} did not answer. Your evidence is safe without a stamp; try again
     later, because a stamp proves only that it existed by the time of stamping.
     """
 
 
 class StampRefused(Unreachable):
-    """
-    The stamp authority at {url} answered, but gave no stamp ({why}). Your evidence is safe without
-    one. Try again later, or use another authority.
+    """The stamp authority at {url} answered, but gave no stamp ({why}). Your evidence is safe
+    without one. Try again later, or use another authority.
     """

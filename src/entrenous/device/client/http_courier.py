@@ -316,7 +316,6 @@ class RelayClient(httpx.Client):
         self._lanes = lanes
 
     def rest(self) -> None:
-        """Close all idle connections."""
         self._lanes.rest()
 
 

@@ -84,7 +84,6 @@ class Database:
 
     @property
     def is_together(self) -> bool:
-        """Whether a transaction is open."""
         return self._depth > 0
 
     @contextlib.contextmanager

@@ -196,7 +196,6 @@ class VaultLedger:
         self._vault.put(_TRACES, f"{trace.number:08d}", pack(trace))
 
     def traces(self) -> tuple[Trace, ...]:
-        """Return all stored traces, oldest first."""
         return tuple(unpack(Trace, record) for _, record in self._vault.items(_TRACES))
 
 
@@ -216,7 +215,6 @@ def _by_file(records: Iterable[tuple[str, bytes]]) -> Batches:
 
 
 def _with_batches(message: Message, added: Batches) -> Message:
-    """Return the message with the copies that were added to its files."""
     parts = (*message.pictures, *message.clips, *message.sounds)
     keys = [_file_key(message.id, place) for place in range(len(parts))]
     if added.keys().isdisjoint(keys):

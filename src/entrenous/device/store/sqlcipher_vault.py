@@ -54,7 +54,6 @@ class SqlcipherVault:
         os.close(self._lock)
 
     def before_first_change(self, do: Callable[[], object]) -> None:
-        """Call ``do`` once, before the next change; if it fails, nothing is changed."""
         self._database.before_first_change(do)
 
     def rekey(self, key: Secret) -> None:

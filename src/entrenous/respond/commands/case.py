@@ -57,7 +57,6 @@ _MAKER: Final = {True: TakenBy.ME, False: TakenBy.SOMEBODY_ELSE, None: TakenBy.U
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
     case = typer.Typer(
         help="A file about one leak: what was seen, kept, asked.", no_args_is_help=True
     )

@@ -47,7 +47,6 @@ def case_json(case: Case, device: Device) -> dict[str, object]:
 
 
 def answer_case(case: Case, device: Device, *, as_json: bool) -> None:
-    """Print a case as a command's answer."""
     if as_json:
         put_json({"schema": "entrenous/case/1", **case_json(case, device)})
     else:

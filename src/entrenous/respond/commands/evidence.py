@@ -22,7 +22,6 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
     evidence = typer.Typer(help="Evidence: trusted time, and checks.", no_args_is_help=True)
     evidence.command("stamp")(stamp)
     evidence.command("verify")(verify)

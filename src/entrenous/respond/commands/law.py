@@ -14,7 +14,6 @@ from entrenous.terminal.output import put_json, say
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
     law = typer.Typer(help="Legal routes: facts with a source, not advice.", no_args_is_help=True)
     law.command("routes")(routes)
     law.callback()(lambda: None)

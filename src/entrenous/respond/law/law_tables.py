@@ -22,8 +22,7 @@ from entrenous.respond.law.places import Place
 
 
 class BadTable(Malformed):
-    """
-    The table {table} that came with Entrenous is damaged at {entry}, so nothing in it is shown.
+    """The table {table} that came with Entrenous is damaged at {entry}, so nothing in it is shown.
     Install Entrenous again.
     """
 
@@ -112,7 +111,6 @@ def shipped_routes() -> tuple[Route, ...]:
 
 
 def shipped_help_lines() -> tuple[HelpLine, ...]:
-    """Return all help lines in this release."""
     return read_help_lines(_shipped("support.toml"))
 
 

@@ -28,8 +28,7 @@ from entrenous.respond.nouns import (
 
 
 class ChatNotReached(Refused):
-    """
-    Sighting {number} of case {name} is in a chat, and this route reaches no chat, so nothing was
+    """Sighting {number} of case {name} is in a chat, and this route reaches no chat, so nothing was
     drafted. Leave that number out, or see which routes may reach it: entrenous law routes {name}
     """
 

@@ -10,8 +10,7 @@ Place = NewType("Place", str)  # ISO 3166 country or subdivision, "EU" or "world
 
 
 class UnknownPlace(Refused):
-    """
-    {place} is not a place that Entrenous knows how to read. Use a country's two letters, with a
+    """{place} is not a place that Entrenous knows how to read. Use a country's two letters, with a
     state where it matters: GB, DE, IN, US-CA, CA-BC.
     """
 

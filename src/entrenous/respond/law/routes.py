@@ -20,9 +20,8 @@ from entrenous.respond.nouns import Case, Reach, TakenBy
 
 
 class UnknownRoute(NotFound):
-    """
-    There is no route called {route} that reaches this case on {on}. See which ones do:
-    entrenous law routes CASE
+    """There is no route called {route} that reaches this case on {on}. See which ones do: entrenous
+    law routes CASE
     """
 
 
@@ -69,7 +68,9 @@ def routes_for(
     open_ones = [
         route
         for route in table
-        if route.in_force(_day_that_counts(route, on_date, today)) and _may_reach(route, case)
+        # Today's law decides about duties, that of the event's day about offences.
+        if route.in_force(on_date if route.kind in _BY_THE_DAY_OF_THE_EVENT else today)
+        and all(rule(route, case) for rule in _RULES)
     ]
     ranked = tuple(
         RankedRoute(route, reason_for_route(route, case), notes(route, case, today))
@@ -81,7 +82,9 @@ def routes_for(
         return RouteChoice(None, ranked, _NONE_VERIFIED)
     if unsure_copyright(ranked[0].route, case):
         return RouteChoice(None, ranked, _ONLY_COPYRIGHT)
-    return RouteChoice(ranked[0], ranked[1:], _first_because(ranked[0]))
+    first = ranked[0]
+    why = f"{first.route.law} ({first.route.provision}) comes first because {first.why}."
+    return RouteChoice(first, ranked[1:], why)
 
 
 def find_route(
@@ -103,15 +106,6 @@ def day_of_event(case: Case) -> date:
     """
     days = [sighting.first_seen_at.date() for sighting in case.sightings]
     return min(days, default=case.opened_at.date())
-
-
-def _day_that_counts(route: Route, on_date: date, today: date) -> date:
-    """Return the day whose law applies: duties follow today's law, offences that of the event."""
-    return on_date if route.kind in _BY_THE_DAY_OF_THE_EVENT else today
-
-
-def _may_reach(route: Route, case: Case) -> bool:
-    return all(rule(route, case) for rule in _RULES)
 
 
 def _fits_age(route: Route, _: Case) -> bool:
@@ -136,7 +130,8 @@ def _fits_maker(route: Route, case: Case) -> bool:
 
 
 def _fits_sighting(route: Route, case: Case) -> bool:
-    only_in_chats = bool(case.sightings) and not _seen(case, Reach.PUBLIC)
+    public = any(sighting.reach is Reach.PUBLIC for sighting in case.sightings)
+    only_in_chats = bool(case.sightings) and not public
     return not (only_in_chats and route.covers_private_sharing is Reaches.NO)
 
 
@@ -159,14 +154,6 @@ def _rank_key(route: Route, case: Case) -> tuple[bool, bool, bool, int, int, str
         hours_to_remove(route) or _NO_HOURS,
         route.id,
     )
-
-
-def _seen(case: Case, reach: Reach) -> bool:
-    return any(sighting.reach is reach for sighting in case.sightings)
-
-
-def _first_because(first: RankedRoute) -> str:
-    return f"{first.route.law} ({first.route.provision}) comes first because {first.why}."
 
 
 _HERS: Final = "you took the picture, so you may ask as its copyright owner, and"
