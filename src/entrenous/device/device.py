@@ -54,19 +54,19 @@ Item = TypeVar("Item")
 class Vault(Protocol):
     """The device's encrypted store: small records in named tables, and sealed files."""
 
-    def get(self, drawer: str, key: str) -> bytes | None:
+    def get(self, table: str, key: str) -> bytes | None:
         """Return the record, or None."""
 
-    def put(self, drawer: str, key: str, record: bytes) -> None:
+    def put(self, table: str, key: str, record: bytes) -> None:
         """Insert or replace a record."""
 
-    def drop(self, drawer: str, key: str) -> None:
+    def drop(self, table: str, key: str) -> None:
         """Delete a record; a missing one is no error."""
 
-    def items(self, drawer: str) -> Iterator[tuple[str, bytes]]:
+    def items(self, table: str) -> Iterator[tuple[str, bytes]]:
         """Return all records of a table, sorted by key."""
 
-    def keys(self, drawer: str, start: str = "") -> tuple[str, ...]:
+    def keys(self, table: str, start: str = "") -> tuple[str, ...]:
         """Return the sorted keys that begin with ``start``, without reading any record."""
 
     def together(self) -> AbstractContextManager[None]:

@@ -443,6 +443,6 @@ def _forget_ratchets(vault: Vault) -> None:
         vault.put(SELF, ROLLED_BACK, b"")
         vault.drop(SELF, ACCOUNT)
         vault.drop(SELF, SIGNING_SEED)
-        for drawer in RATCHET_TABLES:
-            for key in vault.keys(drawer):
-                vault.drop(drawer, key)
+        for table in RATCHET_TABLES:
+            for key in vault.keys(table):
+                vault.drop(table, key)

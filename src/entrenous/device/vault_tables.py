@@ -85,20 +85,20 @@ def inbox_key(sender: bytes, message: bytes) -> str:
     return f"{sender.hex()} {message.hex()}"
 
 
-def load_record(kind: type[Noun], drawer: str, key: str, vault: Vault) -> Noun | None:
+def load_record(kind: type[Noun], table: str, key: str, vault: Vault) -> Noun | None:
     """Return the object under this key, or None; raises BadRecord."""
-    record = vault.get(drawer, key)
+    record = vault.get(table, key)
     return None if record is None else unpack(kind, record)
 
 
-def load_records(kind: type[Noun], drawer: str, vault: Vault) -> Iterator[Noun]:
+def load_records(kind: type[Noun], table: str, vault: Vault) -> Iterator[Noun]:
     """Return all objects of a table, sorted by key; raises BadRecord."""
-    return (unpack(kind, record) for _, record in vault.items(drawer))
+    return (unpack(kind, record) for _, record in vault.items(table))
 
 
-def store_record(noun: object, drawer: str, key: str, vault: Vault) -> None:
+def store_record(noun: object, table: str, key: str, vault: Vault) -> None:
     """Insert or replace an object."""
-    vault.put(drawer, key, pack(noun))
+    vault.put(table, key, pack(noun))
 
 
 _NATIVE: Final = (bytes, datetime)

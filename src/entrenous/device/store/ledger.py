@@ -18,7 +18,13 @@ from entrenous.base.identifiers import (
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.base.picture import Picture
 from entrenous.device.device import Vault
-from entrenous.device.sent_messages import Message, UnknownMessage
+from entrenous.device.sent_messages import (
+    Message,
+    SentClip,
+    SentPicture,
+    SentSound,
+    UnknownMessage,
+)
 from entrenous.device.vault_tables import pack, unpack
 from entrenous.fingerprint.nouns import Candidate
 from entrenous.watermark.verdict import Trace
@@ -36,6 +42,7 @@ _NEAR_MAX: Final = 32  # most distinct pictures that a leak is compared with
 _NONE: Final = msgspec.msgpack.encode(())
 _parts: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 Batches = Mapping[str, list[bytes]]  # of each file, still packed and in order
+Parts = tuple[SentPicture | SentClip | SentSound, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +222,7 @@ def _by_file(records: Iterable[tuple[str, bytes]]) -> Batches:
 
 
 def _with_batches(message: Message, added: Batches) -> Message:
-    parts = (*message.pictures, *message.clips, *message.sounds)
+    parts: Parts = (*message.pictures, *message.clips, *message.sounds)
     keys = [_file_key(message.id, place) for place in range(len(parts))]
     if added.keys().isdisjoint(keys):
         return message

@@ -63,29 +63,29 @@ class SqlcipherVault:
         """
         self._database.rekey(key)
 
-    def get(self, drawer: str, key: str) -> bytes | None:
+    def get(self, table: str, key: str) -> bytes | None:
         row = self._database.run(
-            "SELECT value FROM record WHERE drawer = ? AND key = ?", drawer, key
+            "SELECT value FROM record WHERE drawer = ? AND key = ?", table, key
         )
         found = row.fetchone()
         return None if found is None else bytes(found[0])
 
-    def put(self, drawer: str, key: str, record: bytes) -> None:
-        self._database.run("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", drawer, key, record)
+    def put(self, table: str, key: str, record: bytes) -> None:
+        self._database.run("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", table, key, record)
 
-    def drop(self, drawer: str, key: str) -> None:
-        self._database.run("DELETE FROM record WHERE drawer = ? AND key = ?", drawer, key)
+    def drop(self, table: str, key: str) -> None:
+        self._database.run("DELETE FROM record WHERE drawer = ? AND key = ?", table, key)
 
-    def items(self, drawer: str) -> Iterator[tuple[str, bytes]]:
+    def items(self, table: str) -> Iterator[tuple[str, bytes]]:
         rows = self._database.run(
-            "SELECT key, value FROM record WHERE drawer = ? ORDER BY key", drawer
+            "SELECT key, value FROM record WHERE drawer = ? ORDER BY key", table
         )
         return iter([(str(key), bytes(value)) for key, value in rows.fetchall()])
 
-    def keys(self, drawer: str, start: str = "") -> tuple[str, ...]:
+    def keys(self, table: str, start: str = "") -> tuple[str, ...]:
         rows = self._database.run(
             "SELECT key FROM record WHERE drawer = ? AND key >= ? AND key < ? ORDER BY key",
-            drawer,
+            table,
             start,
             start + chr(0x10FFFF),  # the last code point, which no key contains
         )

@@ -3,7 +3,7 @@
 import tomllib
 from datetime import date
 from importlib import resources
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec.structs import asdict
@@ -147,12 +147,11 @@ def _read(kind: type[Table], data: bytes, name: str) -> Table:
 def _route(id_: str, table: _Laws, words: dict[str, tuple[_WordingRow, ...]]) -> Route:
     row, family = table.route[id_], table.route[id_].version_of or id_
     model = _leader(row.notice_must_contain, table)
-    same_names = {name: getattr(row, name) for name in _SAME_NAMES}
-    followed = {name: _followed(name, row, table) for name in _MAY_FOLLOW}
+    columns: dict[str, Any] = {name: getattr(row, name) for name in _SAME_NAMES}
+    columns |= {name: _followed(name, row, table) for name in _MAY_FOLLOW}
     try:
         return Route(
-            **same_names,
-            **followed,
+            **columns,
             id=RouteId(id_),
             family=RouteId(family),
             elements=(table.route[model] if model else row).notice_must_contain,
