@@ -76,7 +76,7 @@ def disk(tmp_path: Path) -> Disk:
     return Disk(tmp_path / "root")
 
 
-def test_luks_is_seen(disk: Disk, home: Path) -> None:
+def test_luks_disk_counts_as_encrypted(disk: Disk, home: Path) -> None:
     disk.mounts("8:1", "/")
     disk.mounts("254:0", home.parent)
     disk.device("8:1")
@@ -107,13 +107,13 @@ def test_an_encrypting_file_system_is_seen(disk: Disk, home: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "overlay", "nfs4", "zfs"])
-def test_what_is_no_block_device_cannot_be_seen(kind: str, disk: Disk, home: Path) -> None:
+def test_other_storage_gives_unknown(kind: str, disk: Disk, home: Path) -> None:
     disk.mounts("0:33", "/", kind, "none")
     assert disk_encrypted(home, disk.root) is None
 
 
 @pytest.mark.parametrize("table", [None, "", "nonsense\n", "36 35 8:1 / / rw - \n"])
-def test_a_table_that_is_none_cannot_be_seen(table: str | None, disk: Disk, home: Path) -> None:
+def test_invalid_mountinfo_gives_unknown(table: str | None, disk: Disk, home: Path) -> None:
     if table is not None:
         (disk.root / "proc/self/mountinfo").write_text(table)
     assert disk_encrypted(home, disk.root) is None

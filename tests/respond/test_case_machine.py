@@ -169,7 +169,7 @@ class CaseLife(RuleBasedStateMachine):
             )
 
 
-def test_a_case_lives_any_life(authority: HttpTimestampAuthority) -> None:
+def test_any_sequence_of_actions_keeps_a_case_consistent(authority: HttpTimestampAuthority) -> None:
     CaseLife.authority = authority
     run_state_machine_as_test(
         CaseLife,

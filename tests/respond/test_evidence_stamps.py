@@ -136,7 +136,7 @@ def _silent(_: bytes) -> Stamp:
     raise AuthorityUnreachable(url="http://stamps.test")
 
 
-def test_a_silent_authority_changes_nothing(room: Room, case: Case) -> None:
+def test_unreachable_authority_changes_nothing(room: Room, case: Case) -> None:
     with pytest.raises(AuthorityUnreachable, match="safe without a stamp"):
         stamp_evidence(case.name, _silent, room.device)
     assert find_case(case.name, room.device) == case

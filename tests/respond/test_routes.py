@@ -60,7 +60,7 @@ def test_a_name_that_must_stay_hidden_puts_copyright_behind() -> None:
     assert "your name may reach the uploader, which you want to avoid" in dmca.notes
 
 
-def test_who_did_not_take_it_is_not_offered_copyright() -> None:
+def test_copyright_is_not_offered_to_others_than_the_maker() -> None:
     other = lived_in("US", taken_by=TakenBy.SOMEBODY_ELSE)
     assert "us-dmca-512c" not in ids(choose(a_case(other, Reach.PUBLIC)))
     unsaid = lived_in("US", taken_by=TakenBy.UNSAID)
@@ -234,7 +234,9 @@ situations = st.builds(
 
 
 @given(situations, st.lists(st.sampled_from(Reach), max_size=3), st.dates(date(2020, 1, 1)))
-def test_promises_of_the_chooser(situation: Situation, reach: list[Reach], on: date) -> None:
+def test_chooser_keeps_its_promises_for_any_case(
+    situation: Situation, reach: list[Reach], on: date
+) -> None:
     choice = choose(a_case(situation, *reach), on, on)
     routes = [ranked.route for ranked in choice.ranked]
     assert len({route.family for route in routes}) == len(routes)  # one version of each

@@ -96,7 +96,7 @@ def test_a_time_before_there_was_anything_to_stamp_is_refused_in_plain_words() -
     assert level_in_words(kept.evidence[0], kept).endswith("stamped 2026-11-25 11:55:00 UTC")
 
 
-def test_one_that_was_kept_nevertheless_is_neither_shown_nor_held_up() -> None:
+def test_stored_stamp_with_implausible_time_is_not_shown() -> None:
     room = Room()
     case = add_statement(room.opens().name, "seen on Monday", room.device)
     stamped = stamp_evidence(case.name, stamped_at(START), room.device)

@@ -44,7 +44,7 @@ def judge(folder: str, token: str, data: bytes, chain: str | None = None) -> dat
         ("test_tsa", "response.tsr", datetime(2024, 10, 8, 15, 40, 32, tzinfo=UTC)),
     ],
 )
-def test_others_good_stamps_are_proven(folder: str, token: str, when: datetime) -> None:
+def test_valid_stamps_of_public_authorities_verify(folder: str, token: str, when: datetime) -> None:
     assert judge(folder, token, b"hello") == when
 
 
@@ -208,7 +208,7 @@ def test_stray_bytes_are_no_stamp(data: bytes) -> None:
 @pytest.mark.real
 @needs_openssl
 @pytest.mark.parametrize("trusted", [b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n", b"\x30\x03abc"])
-def test_a_trusted_file_that_is_none_is_said(
+def test_invalid_trusted_certificates_are_reported(
     trusted: bytes, stamps: HttpTimestampAuthority
 ) -> None:
     with pytest.raises(StampDoesNotHold, match="certificate file"):
@@ -260,7 +260,7 @@ REJECTED = bytes.fromhex("30053003020102")  # TimeStampResp { PKIStatusInfo { st
         (200, REPLY, REJECTED, StampRefused, "status 2"),
     ],
 )
-def test_an_odd_answer_is_refused_with_its_reason(  # noqa: PLR0913, PLR0917 -- a table's row
+def test_unexpected_answer_is_refused_with_its_reason(  # noqa: PLR0913, PLR0917 -- a table's row
     status: int,
     kind: str,
     body: bytes,
@@ -288,7 +288,7 @@ def test_the_answer_to_another_question_is_refused(
 
 @pytest.mark.real
 @needs_openssl
-def test_nobody_there_is_said_kindly(local: LocalStampAuthority) -> None:
+def test_unreachable_authority_is_reported(local: LocalStampAuthority) -> None:
     server = odd_server(200, REPLY, b"")
     server.server_close()
     with httpx.Client() as client:

@@ -72,7 +72,7 @@ def traced(number: int) -> Trace:
     return Trace(number, NOON, b"l" * 32, verdict, None, None)
 
 
-def test_a_message_that_is_forgotten_is_gone_and_no_other(ledger: VaultLedger) -> None:
+def test_forgetting_a_message_deletes_no_other(ledger: VaultLedger) -> None:
     one, other = sent(1), sent(2)
     for message in (one, other):
         ledger.record(message)
@@ -88,7 +88,7 @@ def test_messages_come_back_whole_and_oldest_first(ledger: VaultLedger) -> None:
     assert list(ledger.messages()) == [old, new]
 
 
-def test_only_messages_with_clips_are_read_where_clips_are_wanted(ledger: VaultLedger) -> None:
+def test_with_clips_returns_only_messages_with_clips(ledger: VaultLedger) -> None:
     clip = SentClip(BlobId(b"o" * 16), BlobId(b"v" * 16), Secret(b"d" * 32), (), 320, 240, 3.0)
     copy = Copy(RecipientId("ben"), Secret(b"s" * 32), b"h" * 32)
     new, old = (
@@ -104,9 +104,7 @@ def test_only_messages_with_clips_are_read_where_clips_are_wanted(ledger: VaultL
     assert list(ledger.with_clips()) == [old, whole]
 
 
-def test_a_trace_of_before_something_could_be_lost_is_read(
-    vault: Vault, ledger: VaultLedger
-) -> None:
+def test_trace_record_without_later_fields_is_read(vault: Vault, ledger: VaultLedger) -> None:
     fields = msgspec.msgpack.decode(pack(traced(1)))
     for later in ("lost", "others", "compared", "span"):
         del fields[later]
@@ -163,7 +161,7 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=12))
-def test_whatever_is_recorded_or_forgotten_names_are_as_a_look_at_all_of_them_says(
+def test_names_alike_agrees_with_reading_all_messages(
     steps: list[tuple[str, int, str, int]],
 ) -> None:
     """Also where a message gets another name, or two have the same."""
@@ -214,7 +212,7 @@ def test_a_piece_of_a_learnt_picture_is_nearest_to_it(ledger: VaultLedger) -> No
         assert {one.message for one in others} == {m.id for m in messages} - {message.id}
 
 
-def test_a_picture_that_was_sent_twice_is_one_look_in_two_messages(ledger: VaultLedger) -> None:
+def test_picture_sent_twice_has_one_record_in_two_messages(ledger: VaultLedger) -> None:
     learnt(ledger)
     again = sent(9, picture(3), picture(4))
     ledger.record(again)
@@ -228,7 +226,7 @@ def test_a_picture_that_was_sent_twice_is_one_look_in_two_messages(ledger: Vault
     assert first.look not in {one.look for one in others}
 
 
-def test_a_look_that_is_made_already_is_as_good(ledger: VaultLedger) -> None:
+def test_existing_picture_record_works_like_a_learnt_one(ledger: VaultLedger) -> None:
     ledger.record(sent(1))
     assert ledger.unlearnt() == ((sent(1).id, 0),)
     assert ledger.look(sent(1).id, 0) is None
@@ -239,7 +237,7 @@ def test_a_look_that_is_made_already_is_as_good(ledger: VaultLedger) -> None:
     assert near.likely
 
 
-def test_what_was_learnt_is_forgotten_with_its_message(ledger: VaultLedger) -> None:
+def test_picture_record_is_deleted_with_its_message(ledger: VaultLedger) -> None:
     _, coffee, _ = learnt(ledger)
     ledger.forget(coffee.id)
     assert coffee.id not in {one.message for one in ledger.near(photo_of("coffee"))}
@@ -264,11 +262,11 @@ def test_pictures_that_were_never_learnt_are_near_by_their_fingerprints(
         assert first.look != far.look
 
 
-def test_with_nothing_sent_nothing_is_near(ledger: VaultLedger) -> None:
+def test_empty_ledger_has_no_candidates(ledger: VaultLedger) -> None:
     assert ledger.near(photo_of("cat")) == ()
 
 
-def test_a_damaged_look_costs_no_more_than_itself_and_is_learnt_anew(vault: Vault) -> None:
+def test_damaged_picture_record_affects_only_itself_and_is_remade(vault: Vault) -> None:
     ledger = VaultLedger(vault)
     _, coffee, _ = learnt(ledger)
     ledger.record(replace(coffee, pictures=(picture(1), picture(2))))
@@ -302,7 +300,7 @@ def test_traces_come_back_whole_and_oldest_first_beyond_nine(ledger: VaultLedger
     assert ledger.traces()[0] == traced(1)
 
 
-def test_the_ledger_is_there_after_closing_and_opening(tmp_path: Path) -> None:
+def test_ledger_survives_closing_and_opening(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
         VaultLedger(vault).record(sent(1))
         VaultLedger(vault).note(traced(1))

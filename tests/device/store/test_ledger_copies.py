@@ -54,13 +54,13 @@ def test_a_batch_that_begins_at_the_same_copy_is_replaced(ledger: VaultLedger) -
     assert to(ledger, 1) == ["ben", "ana", "caro"]
 
 
-def test_each_picture_has_its_own(ledger: VaultLedger) -> None:
+def test_each_picture_has_its_own_copies(ledger: VaultLedger) -> None:
     ledger.record(sent(1, picture(3), picture(4)))
     ledger.add_copies(sent(1).id, 1, 1, copies("ana"))
     assert (to(ledger, 1, 0), to(ledger, 1, 1)) == (["ben"], ["ben", "ana"])
 
 
-def test_they_go_with_their_message(ledger: VaultLedger) -> None:
+def test_copies_are_deleted_with_their_message(ledger: VaultLedger) -> None:
     ledger.record(sent(1))
     ledger.record(sent(2))
     for number in (1, 2):
