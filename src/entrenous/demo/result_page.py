@@ -14,7 +14,7 @@ import jinja2
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
-from entrenous.demo.sample_photos import carried, open_picture
+from entrenous.demo.sample_photos import file_metadata, open_picture
 from entrenous.demo.stage import Outcome, Story
 from entrenous.trace.explain.wording import in_digits, odds
 
@@ -81,7 +81,7 @@ def write_page(story: Story) -> Outcome:
         style=style,
         policy=_policy(style),
         pictures=_pictures(story),
-        left_behind=carried(story.photo.read_bytes()),
+        left_behind=file_metadata(story.photo.read_bytes()),
         gain=GAIN,
         message=story.message,
         decision=story.decision,

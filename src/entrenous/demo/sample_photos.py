@@ -83,7 +83,7 @@ def with_position(photo: bytes) -> bytes:
     return _JPEG_START + head + photo[len(_JPEG_START) :]
 
 
-def carried(photo: bytes) -> tuple[tuple[str, str], ...]:
+def file_metadata(photo: bytes) -> tuple[tuple[str, str], ...]:
     """Return a file's metadata, as far as the page shows it: label and value."""
     with open_picture(photo) as opened:
         exif = opened.getexif()

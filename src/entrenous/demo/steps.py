@@ -13,7 +13,7 @@ from PIL import Image
 
 from entrenous.base.environment import SystemClock
 from entrenous.base.limits import ALPHA
-from entrenous.demo.sample_photos import carried, open_picture, second_photo, unrelated_photo
+from entrenous.demo.sample_photos import file_metadata, open_picture, second_photo, unrelated_photo
 from entrenous.demo.stage import Actor, Outcome, Story, require, require_status
 from entrenous.device.client.http_courier import new_client
 from entrenous.stop.nouns import GateUnreachable
@@ -101,8 +101,8 @@ def send_photo(story: Story) -> Outcome:
     story.message = str(sent["message"])
     for person in (story.ben, story.caro):
         story.copies[person.name] = _opened(person, story)
-    before = dict(carried(story.photo.read_bytes()))
-    after = [carried(copy.read_bytes()) for copy in story.copies.values()]
+    before = dict(file_metadata(story.photo.read_bytes()))
+    after = [file_metadata(copy.read_bytes()) for copy in story.copies.values()]
     require(3, hold=not any(after), what=f"a copy still carries {after}")
     different = len({copy.read_bytes() for copy in story.copies.values()}) == len(story.copies)
     require(3, hold=different, what="two people got the same copy")

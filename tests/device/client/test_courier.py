@@ -259,7 +259,7 @@ def test_registering_a_token_again_does_not_refill_it(town: Town) -> None:
         courier.post(url, post.token, post.letter())
 
 
-def test_expired_tokens_are_refused(town: Town) -> None:
+def test_expired_or_withdrawn_tokens_are_refused(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.opened()
     town.waits(days=100)
     with pytest.raises(WrongToken):
