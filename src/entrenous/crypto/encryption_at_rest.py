@@ -82,9 +82,7 @@ def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
 
 
 def encrypt_stream(key: Secret, reader: BinaryIO, writer: BinaryIO) -> None:
-    """Like :func:`encrypt_blob`, in chunks of 64 KiB; raises OSError from ``reader`` or
-    ``writer``.
-    """
+    """Like :func:`encrypt_blob`, in chunks of 64 KiB; passes on OSError."""
     source, kept = _ReadAheadReader(b"", reader), _ErrorKeepingWriter(writer)
     try:
         pyrage.encrypt_io(source, kept, [_identity(key).to_public()])
@@ -222,7 +220,7 @@ def unseal_file(key: Secret, untrusted_sealed: bytes, name: bytes = b"") -> byte
 
 
 def seal_stream(key: Secret, reader: BinaryIO, writer: BinaryIO, name: bytes = b"") -> None:
-    """Like :func:`seal_file`, in chunks; raises OSError from ``reader`` or ``writer``."""
+    """Like :func:`seal_file`, in chunks; passes on OSError."""
     encrypt_stream(derive(key, _CONTEXT + name), reader, writer)
 
 
@@ -257,8 +255,8 @@ _FILE: Final = re.compile(
 
 
 def seal_under(passphrase: Secret, data: bytes, noise: bytes, price: int) -> bytes:
-    """Encrypt at most 64 KiB to an age file under a passphrase; ``noise`` is 48 fresh
-    random bytes.
+    """Encrypt up to 64 KiB to an age file under a passphrase, with 48 fresh random bytes,
+    ``noise``.
     """
     if len(noise) != NOISE_BYTES or len(data) > _PASSPHRASE_CHUNK:
         raise ValueError("a small file under a passphrase needs 48 random bytes")
@@ -336,11 +334,8 @@ def name_of(key: Secret) -> bytes:
 
 
 def seal_stored(key: Secret, data: bytes, about: bytes) -> bytes:
-    """Encrypt ``data`` to a nonce, equally long ciphertext, and a 16-byte tag; ``about`` is bound
-    to it.
-
-    Raises:
-        ValueError: the key does not have 32 bytes.
+    """Encrypt ``data`` to nonce, ciphertext and 16-byte tag, bound to ``about``, with a 32-byte
+    key.
     """
     nonce = secrets.token_bytes(_NONCE_BYTES)
     return nonce + _cipher(key).encrypt(nonce, data, about)
@@ -349,9 +344,7 @@ def seal_stored(key: Secret, data: bytes, about: bytes) -> bytes:
 def open_stored(key: Secret, sealed: bytes, about: bytes) -> bytes:
     """Decrypt what :func:`seal_stored` wrote.
 
-    Raises:
-        DoesNotOpen: the wrong key or ``about``, or changed bytes.
-        ValueError: the key does not have 32 bytes.
+    Raises DoesNotOpen for the wrong key or ``about``, or changed bytes.
     """
     nonce, shut = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
     try:

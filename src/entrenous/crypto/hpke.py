@@ -35,8 +35,7 @@ def public_key(private: Secret) -> bytes:
 
 
 def seal_to(untrusted_public: bytes, info: bytes, plaintext: bytes) -> bytes:
-    """Return encapsulation and ciphertext, 1,136 bytes longer than ``plaintext``; ``info`` is
-    bound.
+    """Return encapsulation and ciphertext, 1,136 bytes more than ``plaintext``; ``info`` is bound.
 
     Raises:
         BadKey: not an X-Wing key, or its X25519 half gives no shared secret.

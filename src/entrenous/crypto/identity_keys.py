@@ -62,9 +62,7 @@ def sign_both(master: Secret, context: bytes, statement: bytes) -> bytes:
 def verify_both(
     master: MasterKey, context: bytes, statement: bytes, signature: bytes, *, what: str
 ) -> None:
-    """Verify both signatures; raises BadSignature, whose message names the signed
-    object, ``what``.
-    """
+    """Verify both signatures; raises BadSignature, whose message names ``what`` was signed."""
     signed = _said(context, statement)
     if len(signature) != SIGNATURE_BYTES:
         raise BadSignature(what=what)
@@ -97,8 +95,8 @@ _MLDSA65_BYTES: Final = 1952
 
 @dataclass(frozen=True, slots=True)
 class DeviceSigner:
-    """A device's private signing keys: its Olm account, which has the Ed25519 key, and its
-    ML-DSA-65 seed.
+    """A device's private signing keys: an Olm account, with the Ed25519 key, and the ML-DSA-65
+    seed.
     """
 
     account: Secret
@@ -118,7 +116,7 @@ def mldsa65_key(signer: DeviceSigner) -> bytes:
 
 
 def mldsa65_hash(public: bytes) -> bytes:
-    """Return the hash, 32 bytes, by which certificates name an ML-DSA-65 key (identity.md section
+    """Return the hash, 32 bytes, that names an ML-DSA-65 key in certificates (identity.md section
     2).
     """
     if len(public) != _MLDSA65_BYTES:
@@ -142,8 +140,8 @@ def identity_key(account: Secret) -> bytes:
 
 
 def add_one_time_keys(account: Secret, count: int) -> tuple[Secret, dict[bytes, bytes]]:
-    """Return the account with 1 to 50 more one-time keys, and these: id (8 bytes) to public key
-    (32).
+    """Return the account with ``count`` (1 to 50) more one-time keys, and these: id (8 bytes) to
+    key.
     """
     if not 1 <= count <= ONE_TIME_KEYS:  # vodozemac remembers the newest 5,000
         raise ValueError("1 to 50 one-time keys at once")

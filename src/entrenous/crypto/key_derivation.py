@@ -17,15 +17,13 @@ _NONCE: Final = bytes(16)  # constant, since every stream has its own key
 
 
 def derive(secret: Secret, context: bytes, size: int = 32, *, salt: bytes = b"") -> Secret:
-    """HKDF-SHA256 (RFC 5869): derive ``size`` bytes, at most 8,160, for the use named by
-    ``context``.
-    """
+    """Derive ``size`` bytes, at most 8,160, with HKDF-SHA256 (RFC 5869) for the use ``context``."""
     kdf = HKDF(algorithm=SHA256(), length=size, salt=salt or None, info=context)
     return Secret(kdf.derive(secret.reveal()))
 
 
 def stream(seed: Secret, context: bytes, size: int) -> bytes:
-    """Return ``size`` bytes of ChaCha20 key stream under a key derived from ``seed`` for
+    """Return ``size`` bytes of ChaCha20 key stream, whose key is derived from ``seed`` for
     ``context``.
 
     A longer stream begins with the shorter one. The limit is 256 GiB, where ChaCha20's 32-bit block
@@ -39,8 +37,7 @@ def stream(seed: Secret, context: bytes, size: int) -> bytes:
 def content_key(
     secret: Secret, share: Secret, message: MessageId, envelope: EnvelopeId, manifest: bytes
 ) -> Secret:
-    """Derive the key of one copy's content from both of its halves (docs/spec/content.md section
-    3).
+    """Derive the key of one copy's content from both of its halves (content.md section 3).
 
     ``secret`` and ``share`` have 32 bytes each; ``manifest`` is encoded by ``write_manifest``
     (send/formats/message_format.py).
@@ -55,8 +52,8 @@ def content_key(
 
 
 def blob_key(content: Secret, place: int) -> Secret:
-    """Derive the key of one copy's blob number ``place`` (32 bits; 0 is the frame; content.md
-    section 3).
+    """Derive the key of a copy's blob number ``place`` (32 bits, 0: the frame; content.md section
+    3).
     """
     return derive(content, _BLOB + place.to_bytes(4, "big"))
 
@@ -74,9 +71,7 @@ _TOKEN: Final = b"entrenous/2 send token\x00"
 
 
 def send_token(seed: Secret, index: int) -> Secret:
-    """Derive token number ``index`` (64 bits): 32 bytes, indistinguishable from random without the
-    seed.
-    """
+    """Derive token number ``index`` (64 bits), 32 bytes that look random without the seed."""
     if len(seed) != 32:
         raise ValueError("a window of tokens grows from 32 bytes")
     return derive(seed, _TOKEN + index.to_bytes(8, "big"))

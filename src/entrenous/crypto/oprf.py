@@ -58,9 +58,8 @@ def blind(untold: Secret, scalar: Secret) -> bytes:
 
 
 def refuse_no_element(untrusted_element: bytes) -> None:
-    """Check that these bytes are a canonical encoding of a group element other than the identity.
-
-    Raises NotAPoint.
+    """Raise NotAPoint unless these bytes are the canonical encoding of an element, not the
+    identity.
     """
     sized = len(untrusted_element) == ELEMENT_BYTES
     if not sized or equal_in_constant_time(untrusted_element, _IDENTITY):
@@ -78,13 +77,10 @@ def evaluate(key: Secret, untrusted_blinded: bytes) -> bytes:
 
 
 def finalize(untold: Secret, scalar: Secret, untrusted_evaluated: bytes) -> Secret:
-    """Return the function's output, 64 bytes, from the evaluated element.
+    """Return the function's output, 64 bytes, from the evaluated element; raises NotAPoint.
 
     A dishonest key holder can change the output undetected (RFC 9497 section 7.1), but then nothing
     sealed under the true output opens.
-
-    Raises:
-        NotAPoint: the answer is not a group element.
     """
     refuse_no_element(untrusted_evaluated)
     inverse = Secret(bytes(_group().crypto_core_ristretto255_scalar_invert(scalar.reveal())))

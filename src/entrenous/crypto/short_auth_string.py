@@ -22,9 +22,7 @@ class Sign(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ShortString:
-    """What both people see if nobody intercepts: seven emoji, and three numbers for those who
-    cannot see them.
-    """
+    """What both people see if nobody intercepts: seven emoji, and three numbers in their place."""
 
     signs: tuple[Sign, ...]
     numbers: tuple[int, int, int]

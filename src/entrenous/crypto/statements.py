@@ -232,8 +232,8 @@ def sign_receipts(signer: DeviceSigner, batch: bytes) -> bytes:
 
 
 def proof_of(signed: SignedCertificate) -> bytes:
-    """Return the hash, 32 bytes, by which a device list names a certificate (identity.md section
-    3).
+    """Return the hash, 32 bytes, that names a certificate in device lists (identity.md
+    section 3).
     """
     return sha256(signed.statement + signed.signature)
 
@@ -268,9 +268,7 @@ def verify_card(card: Card) -> Person:
 
 
 def verify_certificate(signed: SignedCertificate, master: MasterKey) -> None:
-    """Verify that these master keys certified this device for their own person; raises
-    BadSignature.
-    """
+    """Verify that these master keys certified this device for their person; raises BadSignature."""
     if not equal_in_constant_time(person_id(master), signed.certificate.person):
         raise BadSignature(what="device certificate")
     verify_both(master, _DEVICE, signed.statement, signed.signature, what="device certificate")
@@ -292,10 +290,7 @@ def verify_prekey(
 
 
 def verify_receipts(leaves: Sequence[bytes], batch: SignedBatch, by: DeviceKey) -> None:
-    """Verify that this device signed receipts with exactly these leaves, in this order.
-
-    Raises BadSignature.
-    """
+    """Verify that this device signed exactly these leaves, in this order; raises BadSignature."""
     verify_batch(batch, by, _RECEIPTS, what="receipt")
     said = batch.batch
     if (

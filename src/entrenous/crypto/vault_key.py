@@ -60,8 +60,7 @@ def stretch(passphrase: Secret, salt: bytes, cost: Cost = DEFAULT_COST) -> Secre
 
 
 def vault_key(stretched: Secret, output: Secret, device_secret: bytes, salt: bytes) -> Secret:
-    """Derive 32 bytes by HKDF from what the owner knows, what the relay adds, and what the device
-    has.
+    """Derive 32 bytes with HKDF from the passphrase, the relay's share and the device's secret.
 
     ``output`` is the relay's share (64 bytes), or :data:`NO_OUTPUT`.
 
@@ -76,9 +75,7 @@ def vault_key(stretched: Secret, output: Secret, device_secret: bytes, salt: byt
 
 
 def first_vault_key(stretched: Secret, device_secret: bytes, salt: bytes) -> Secret:
-    """Derive the key of a vault whose head has the first schema (docs/spec/content.md
-    section 5).
-    """
+    """Derive the key of a vault whose head has the first schema (content.md section 5)."""
     _refuse_sizes(stretched, device_secret)
     return derive(Secret(stretched.reveal() + device_secret), _FIRST, salt=salt)
 
@@ -89,9 +86,7 @@ def asked_of_relay(stretched: Secret) -> Secret:
 
 
 def offline_key(stretched: Secret) -> Secret:
-    """Return the key, 32 bytes, that encrypts the relay's share on the device in an
-    offline window.
-    """
+    """Return the key, 32 bytes, that encrypts the relay's share in an offline window."""
     return derive(stretched, _OFFLINE)
 
 

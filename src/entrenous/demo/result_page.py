@@ -132,9 +132,7 @@ def _verdict(story: Story) -> dict[str, Any]:
 
 
 def _policy(style: str) -> str:
-    """Return a policy that allows only the style sheet, by its hash, and the pictures
-    in the page.
-    """
+    """Return a policy that allows only the style sheet's hash and the pictures in the page."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
         f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; "

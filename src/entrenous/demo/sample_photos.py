@@ -63,9 +63,7 @@ def unrelated_photo() -> bytes:
 
 
 def with_position(photo: bytes) -> bytes:
-    """Add GPS metadata to a JPEG without touching its pixels; other formats are
-    returned unchanged.
-    """
+    """Add GPS metadata to a JPEG, pixels unchanged; other formats are returned as they are."""
     if not photo.startswith(_JPEG_START):
         return photo
     exif = Image.Exif()

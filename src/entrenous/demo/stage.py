@@ -94,9 +94,7 @@ class Stage:
         return Actor(name, self.folder / "people" / name, secrets.token_urlsafe(24))
 
     def serve(self, what: str, *module_and_arguments: str) -> Mapping[str, Any]:
-        """Start a server, and return the JSON line it prints when it is ready; raises
-        DidNotStart.
-        """
+        """Start a server, and return the JSON line it prints when ready; raises DidNotStart."""
         log = (self.folder / f"{what.replace(' ', '-')}.log").open("wb")
         server = subprocess.Popen(  # noqa: S603 - our own program, arguments as a list
             [sys.executable, "-m", *module_and_arguments],

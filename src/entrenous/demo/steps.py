@@ -129,9 +129,7 @@ def register_photo(story: Story) -> Outcome:
 
 
 def leak_a_copy(story: Story) -> Outcome:
-    """5: Caro's copy leaks; the gate stops it and names bank and distance; an unrelated photo
-    passes.
-    """
+    """5: Caro's copy leaks; the gate stops it with bank and distance; an unrelated photo passes."""
     story.leak = story.out / "leak.jpg"
     story.leak.write_bytes(leak(story.copies["caro"].read_bytes()))
     story.decision = upload_to_gate(story.leak.read_bytes(), story.gate)
@@ -198,9 +196,7 @@ def take_back(story: Story) -> Outcome:
 
 
 def open_demo_case(story: Story) -> Outcome:
-    """8: a case from the trace: a sighting, a stamp, one route, its notice, the platform's
-    deadline.
-    """
+    """8: a case from the trace: sighting, stamp, one route, its notice, the platform's deadline."""
     ana = story.ana
     number = str(story.trace["trace"])
     about = ("--adults", "--intimate", "--place", "US")

@@ -86,8 +86,8 @@ class Vault(Protocol):
         """
 
     def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
-        """Store ciphertext as it is; durable on return. ``kept`` returns the same bytes, and the
-        caller verifies their hash.
+        """Store ciphertext as it is; durable on return. The caller verifies its hash
+        when reading.
         """
 
     def read_to(self, blob: BlobId, writer: BinaryIO) -> None:
@@ -228,7 +228,7 @@ class Courier(Protocol):
         """Have the relay generate a key for this device; safe to repeat; raises LockExists."""
 
     def unlock(self, lock: RelayLock, blinded: bytes) -> Answered:
-        """Send one blinded element, which uses up a try. Raises Locked, NoLock, WrongToken,
+        """Send one blinded element, which costs a try; raises Locked, NoLock, WrongToken,
         NotAPoint.
         """
 
@@ -253,9 +253,7 @@ class Courier(Protocol):
         """Return whether a letter waits or arrives within ``seconds`` (at most WAKE_ASK_S)."""
 
     def status(self, url: str) -> tuple[Spoken, datetime | None]:
-        """Return the protocol versions that a relay speaks, and when it was last restored from a
-        backup.
-        """
+        """Return the relay's protocol versions, and when it was last restored from a backup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,8 +289,7 @@ def courier_of(
     pause_s: float = 0.0,
     timeout_s: float | None = None,
 ) -> Iterator[Courier]:
-    """Open a courier and close its client on exit; ``timeout_s`` overrides the client's request
-    timeout.
+    """Open a courier, closed on exit; ``timeout_s`` overrides the client's request timeout.
 
     Raises BadSetting if ENTRENOUS_RELAY_CA names no file of certificates.
     """

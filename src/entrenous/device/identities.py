@@ -67,7 +67,7 @@ def contacts(device: Device) -> tuple[Contact, ...]:
 def as_seen(name: str) -> str:
     """Normalise a name so that names that look alike compare equal.
 
-    Case, accents' encodings and invisible characters are removed.
+    Case, the encoding of accents and invisible characters are ignored.
     """
     plain = unicodedata.normalize("NFKC", as_drawn(name)).casefold()
     return as_drawn(unicodedata.normalize("NFKC", plain)).strip()
@@ -224,9 +224,8 @@ def lock_followed(device: Device) -> None:
 
 
 def refuse_local_address(relay_url: str, device: Device) -> None:
-    """Refuse the address of a program on this machine, unless our own relay is local too.
-
-    Raises OnThisMachine.
+    """Raise OnThisMachine for a program's address on this machine, unless our relay is
+    local too.
     """
     if is_on_this_machine(relay_url) and not is_on_this_machine(who_am_i(device).home.relay_url):
         raise OnThisMachine
@@ -234,9 +233,7 @@ def refuse_local_address(relay_url: str, device: Device) -> None:
 
 @dataclass(frozen=True, slots=True)
 class KnownList:
-    """A person's newest verified key bundle, and all verified heads of her device lists, oldest
-    first.
-    """
+    """A person's newest verified key bundle, and all verified heads of her lists, oldest first."""
 
     card: bytes
     heads: tuple[Head, ...]

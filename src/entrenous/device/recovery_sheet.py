@@ -63,8 +63,7 @@ class RecoverySheet:
 
 @dataclass(slots=True)
 class RelayOrSheet:
-    """Asks the relay for its share of the key; if it does not answer, takes it from the recovery
-    sheet.
+    """Asks the relay for its share of the key, or takes it from the sheet if it does not answer.
 
     ``used``: the sheet's share was taken.
     """

@@ -108,9 +108,7 @@ _OFFLINE_TIMEOUT_S: Final = 2.0  # request timeout in an offline window
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Gets the relay's share of a vault's key: stored here in an offline window, otherwise by
-    request.
-    """
+    """Gets the relay's share of a vault's key: from an offline window, or by request."""
 
     home: Path
     courier: Courier
@@ -120,13 +118,12 @@ class Asking:
     def __call__(self, lock: RelayLock, stretched: Secret) -> RelayPart:
         """Return the relay's share for a stretched passphrase.
 
-        An expired window is closed only once the relay has answered, since this device's clock may
-        be fast.
+        An expired window is closed only once the relay has answered: this device's clock may be
+        fast.
 
         Raises:
             Locked, DeviceShut, RelayUnreachable, OfflineWindowOver.
-            WrongPassphrase: the relay does not answer, and the passphrase does not open the
-                window.
+            WrongPassphrase: the relay does not answer, and this passphrase opens no window.
         """
         window = read_window(self.home, stretched)
         if window is not None and self.clock.now() < window[0]:
@@ -202,10 +199,7 @@ def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> U
 
 
 def lock_before_use(unlocked: Unlocked, mail: Home, device: Device) -> Unlocked:
-    """Lock an empty vault at a mailbox it has created, before anything is stored in it.
-
-    Raises RelayUnreachable.
-    """
+    """Lock an empty vault at the mailbox it has created; raises RelayUnreachable."""
     lock = RelayLock(mail.relay_url, mail.mailbox, Secret(device.dice.token(TOKEN_BYTES)))
     device.courier.make_lock(lock, mail.owner)
     part = ask_relay(lock, unlocked.stretched, device.courier, device.dice)
@@ -214,9 +208,8 @@ def lock_before_use(unlocked: Unlocked, mail: Home, device: Device) -> Unlocked:
 
 
 def make_first_lock(unlocked: Unlocked, device: Device) -> Unlocked:
-    """Lock a new vault at its relay, if it has one; safe to repeat after a crash.
-
-    Raises RelayUnreachable.
+    """Lock a new vault at its relay, if any; safe to repeat after a crash; raises
+    RelayUnreachable.
     """
     mail = home_to_lock(device)
     if mail is None or unlocked.terms.lock is not None or unlocked.terms.first:
@@ -318,7 +311,7 @@ def _asked(unlocked: Unlocked, device: Device, settings: Settings) -> Iterator[D
 
 
 def revoke_earlier_tokens(unlocked: Unlocked, device: Device) -> Unlocked:
-    """Register the newest unlock token, so that copies with earlier ones stay shut; safe to repeat.
+    """Make only the newest unlock token valid, so that older copies stay shut; safe to repeat.
 
     Raises RelayUnreachable.
     """
@@ -359,9 +352,7 @@ def home_to_lock(device: Device) -> Home | None:
 
 
 def begin_opening(vault: Vault, asked: int = 0) -> None:
-    """Stop ratchets from advancing until the relay confirms this opening, which used ``asked``
-    tries.
-    """
+    """Stop ratchets until the relay confirms this opening, which used ``asked`` tries."""
     with vault.together():
         vault.put(SELF, UNCONFIRMED, b"")
         count_own_tries(vault, asked)

@@ -97,9 +97,7 @@ def stored_trace(trace: Trace, device: Device) -> Trace | None:
 
 
 def as_called(trace: Trace, call: Call, device: Device) -> Trace:
-    """Return the trace with the names that ``call`` gives to copies of messages that are still
-    here.
-    """
+    """Return the trace with the names that ``call`` gives to copies of stored messages."""
     verdict, message = trace.verdict, trace.message
     others = (
         replace(part, verdict=_called(part.verdict, _names(part.message, call, device)))
@@ -124,9 +122,7 @@ def _copies(message: Message) -> Iterator[Sequence[Copy]]:
 
 
 def _called(verdict: Verdict, names: Mapping[RecipientId, RecipientId]) -> Verdict:
-    """Rename a verdict's copies, but only if the ledger has all of them: others may not be the
-    same.
-    """
+    """Rename a verdict's copies, but only if the ledger has all of them."""
     if not verdict.score.keys() <= names.keys():
         return verdict
     return Verdict(
@@ -149,8 +145,8 @@ def trace_here(trace: Trace | None, device: Device) -> Trace | None:
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """What a receipt for one of our copies covers: its manifest's hash (32 bytes), and the
-    commitments to its marks.
+    """What a receipt for our copy covers: the hash of its manifest, and commitments to
+    its marks.
     """
 
     manifest: bytes
@@ -185,9 +181,7 @@ class Fate:
 
 
 def fate_of(copy: SealedCopy, message: Message, device: Device) -> Fate:
-    """Return the state of a copy: receipts of its device take precedence over what the relay
-    reports.
-    """
+    """Return the state of a copy: its device's receipts take precedence over the relay's word."""
     signed = {one.event: one for one in _receipts(copy.envelope, device)}
     opened, delivered = signed.get(ReceiptEvent.OPENED), signed.get(ReceiptEvent.DELIVERED)
     exported = signed.get(ReceiptEvent.EXPORTED)
@@ -230,9 +224,7 @@ def proofs_of(message: MessageId, device: Device) -> Proofs:
 
 
 def _card(person: PersonId, head: bytes, device: Device) -> bytes | None:
-    """Return the key bundle that proves a receipt's list; a list unknown at arrival may be in a
-    later bundle's history.
-    """
+    """Return the key bundle that proves a receipt's list: one stored with it, or a later one."""
     return device.vault.get(RECEIPT_CARD, head.hex()) or card_with(person, head, device)
 
 

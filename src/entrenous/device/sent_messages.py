@@ -108,8 +108,8 @@ class Departure(StrEnum):
 class SealedCopy:
     """One letter of a message, as its sender stores it to track and recall it.
 
-    ``opened``: its relay or the recipient's device has reported this. Times are the relay's, except
-    ``ended_at``, when it was recalled here.
+    ``opened``: its relay or the recipient's device has reported that it was opened. Times are the
+    relay's, except ``ended_at``, when it was recalled here.
     """
 
     message: MessageId

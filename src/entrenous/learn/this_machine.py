@@ -85,9 +85,7 @@ def _loose(entry: Path) -> bool:
 
 
 def _mount_of(home: Path, root: Path) -> _Mount | None:
-    """Return the mount of ``home``: the deepest, and of several there the last, which hides the
-    others.
-    """
+    """Return the mount of ``home``: the deepest, and there the last, which hides the others."""
     lines = (root / "proc/self/mountinfo").read_text().splitlines()
     above = [mount for mount in map(_parse, lines) if home.is_relative_to(mount.point)]
     deepest = max((len(mount.point.parts) for mount in above), default=0)
@@ -107,9 +105,7 @@ def _unescaped(text: str) -> str:
 
 
 def _number(mount: _Mount, root: Path) -> str:
-    """Return the block device's number; btrfs and others report a virtual one, so use
-    the source's.
-    """
+    """Return the block device's number, by its source where btrfs and others have a virtual one."""
     if not mount.number.startswith("0:") or not mount.source.startswith("/dev/"):
         return mount.number
     device = (root / mount.source.lstrip("/")).stat().st_rdev

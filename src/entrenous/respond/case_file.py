@@ -57,7 +57,7 @@ def save_case(
 ) -> Case:
     """Store a case file and a custody link for the change, atomically; returns the case as stored.
 
-    ``purpose`` also becomes the case's next step, unless ``act`` only read or exported an item.
+    ``purpose`` is also appended to the case's steps, unless ``act`` only read or exported an item.
     Call it in the transaction that loaded the case.
     """
     now = device.clock.now()

@@ -97,8 +97,7 @@ def read_evidence(
 
 
 def verify_case(name: str, device: Device, check: Callable[[Stamp], object] | None = None) -> Case:
-    """Verify a case's custody chain, every item, every manifest, and with ``check`` every stamp's
-    token.
+    """Verify a case's custody chain, items and manifests, and with ``check`` every stamp's token.
 
     Without ``check`` the tokens are not verified, so the stamps must not be called valid. Raises
     ChainBroken, EvidenceChanged, NotAsStamped or StampDoesNotHold, which say what no longer holds.
@@ -198,8 +197,7 @@ def export_item(
 ) -> None:
     """Pass one item to ``write``, and record the export in the custody chain: both or neither.
 
-    Raises NoSuchCase, NothingThere, EvidenceChanged, Whatever ``write`` raises; then nothing is
-    recorded.
+    Raises NoSuchCase, NothingThere, EvidenceChanged, and the errors of ``write``.
     """
     with device.vault.together():
         data = read_evidence(name, number, purpose, device, CustodyAct.EXPORTED)

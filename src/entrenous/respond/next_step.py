@@ -32,9 +32,7 @@ def next_step(case: Case, now: datetime) -> str:
 
 
 def _her_turn(case: Case, now: datetime) -> str:
-    """Return the latest matter that needs her: a missed deadline, a refusal, a
-    question, a draft.
-    """
+    """Return the latest matter for her: a missed deadline, a refusal, a question, a draft."""
     calls = [*_unanswered_notices(case, now), *_questions(case), *_drafts(case)]
     return max(calls, key=lambda call: call[0])[1] if calls else ""
 
@@ -103,9 +101,7 @@ def _about_draft(draft: Notice, case: Case) -> str:
 
 
 def _about_waiting(case: Case, now: datetime) -> str:
-    """Return the most urgent deadline of the sent notices; one without a date only as a last
-    choice.
-    """
+    """Return the most urgent deadline of the sent notices; those without a date come last."""
     sent = {notice.number for notice in case.notices if notice.sent_at is not None}
     for number, clock in _most_urgent(case, now).items():
         if number in sent and clock.state is not DeadlineState.MISSED:

@@ -48,8 +48,8 @@ LEVELS: Final[Mapping[Level, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One stored item. ``sha256`` never leaves the vault: only hashes salted with ``salt`` are
-    shared.
+    """One stored item. ``sha256`` never leaves the vault: shared hashes are salted with
+    ``salt``.
     """
 
     number: int
@@ -193,8 +193,7 @@ class Step:
 class Case:
     """A person's file. ``links`` counts the custody chain, so that a lost link is noticed.
 
-    ``age`` is the latest answer at the age gate: unless all were adults, the case is closed for
-    good.
+    ``age`` is the latest answer at the age gate; unless all were adults, the case stays closed.
     """
 
     name: CaseName

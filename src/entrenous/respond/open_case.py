@@ -90,15 +90,13 @@ def describe_case(name: str, more: Situation, device: Device) -> Case:
 
 
 def under_18_after_all(name: str, more: Situation, device: Device) -> NoReturn:
-    """Record that somebody in the picture was or may have been under 18, and close the case for
-    good.
+    """Record that somebody was or may have been under 18, and close the case for good.
 
     Works for open and closed cases; other facts are recorded too (docs/spec/case.md section 1).
 
     Raises:
         NoSuchCase: there is none.
-        NotAllAdults: always otherwise, after recording; says who helps, and how to erase the
-            case.
+        NotAllAdults: always otherwise, after recording; says who helps, and how to erase it.
     """
     with device.vault.together():
         case = find_case(name, device)

@@ -234,8 +234,7 @@ class _Network(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to the first address that answers, all within one timeout: the host chose their
-        number.
+        """Connect to the first address that answers, all within one timeout.
 
         Raises:
             OnionNeedsProxy: such a name must not be looked up (RFC 7686 section 2).

@@ -322,14 +322,13 @@ class RelayClient(httpx.Client):
 def new_client(
     authorities: Path | None = None, proxy: Proxy | None = None, dice: Dice = _DICE
 ) -> RelayClient:
-    """Create a client for TLS 1.3 or newer without redirects or cookies; each token gets its own
-    connections.
+    """Create a client for TLS 1.3 or newer, without redirects or cookies, with connections per
+    token.
 
     It trusts the public certificate authorities, or only those of a PEM file. Requests to other
     machines go through ``proxy``, with separate random credentials for each token.
 
-    Raises:
-        BadSetting: the file holds no certificates.
+    Raises BadSetting if the file holds no certificates.
     """
     context = _believing(authorities)
     context.minimum_version = ssl.TLSVersion.TLSv1_3

@@ -236,8 +236,8 @@ def _headers(what: Ask) -> dict[str, str]:
 
 
 def _least_bytes(what: Ask) -> int:
-    """Return the bytes per minute required: few for large transfers, which slow lines must be able
-    to finish.
+    """Return the required bytes per minute: few for large transfers, so that slow lines finish
+    them.
     """
     body = len(what.body) if isinstance(what.body, bytes) else 0
     is_small = what.limit <= SMALL_BYTES and body <= SMALL_BYTES // 2
@@ -348,8 +348,6 @@ class PausedRequests:
 
 
 def _errand_key(what: Ask) -> tuple[Errand, bytes]:
-    """Return the errand: all requests about the device are one, as are those with the same letter
-    token.
-    """
+    """Return the errand: own requests are all one, and so are those with the same letter token."""
     is_letter = what.errand is Errand.LETTER and what.token is not None
     return what.errand, what.token.reveal() if is_letter and what.token is not None else b""

@@ -25,8 +25,7 @@ Place = tuple[MessageId, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Looks:
-    """All distinct picture records, and the sent pictures that have them; ``hashes`` are (L, 4)
-    words.
+    """All distinct picture records, and the pictures that have them; ``hashes`` are (L, 4) words.
 
     ``damaged`` are pictures whose record cannot be read.
     """

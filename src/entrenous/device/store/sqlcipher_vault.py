@@ -173,9 +173,7 @@ class SqlcipherVault:
             self._unlink_forgotten()
 
     def _unlink_forgotten(self) -> None:
-        """Delete files after their rows; files that a crash leaves without a row are swept at
-        opening.
-        """
+        """Delete files after their rows; a crash in between leaves files that opening sweeps."""
         while self._forgotten:
             (self._folder / "files" / self._forgotten.pop()).unlink(missing_ok=True)
 
@@ -192,9 +190,7 @@ class SqlcipherVault:
 
     @contextlib.contextmanager
     def _reading(self, blob: BlobId) -> Iterator[tuple[BinaryIO, bool]]:
-        """Yield the file and whether it was sealed here, as its row says; only the vault writes
-        rows.
-        """
+        """Yield the file, and whether it was sealed here, as its row says."""
         as_it_is = self._database.run(
             "SELECT 1 FROM file WHERE name = ?", blob.hex() + _UNSEALED_SUFFIX
         ).fetchone()

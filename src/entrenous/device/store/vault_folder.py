@@ -52,8 +52,7 @@ _FEW_TRIES: Final = 3  # from so many tries left, their number is shown
 
 @dataclass(frozen=True, slots=True)
 class RelayPart:
-    """The relay's share of a key (64 bytes, or none) and the tries left; or that it was
-    ``kept_here``.
+    """The relay's share of a key (64 bytes, or none), and the tries left, or ``kept_here``.
 
     ``outdated``: the relay does not know the newest token yet, so older copies still open.
     """
@@ -183,9 +182,7 @@ def new_terms(lock: RelayLock | None) -> Terms:
 
 
 def change_key(unlocked: Unlocked, terms: Terms, stretched: Secret, part: RelayPart) -> Unlocked:
-    """Re-encrypt the vault under another key; it opens after a crash at any point (lock.md section
-    3).
-    """
+    """Re-encrypt the vault under another key; it opens after a crash at any point (lock.md 3)."""
     home = unlocked.home
     write_head(home, Head(unlocked.terms, terms))
     unlocked.vault.rekey(_key(home, terms, stretched, part.output))
@@ -376,9 +373,7 @@ def open_window(home: Path, stretched: Secret, output: Secret, until: datetime) 
 
 
 def read_window(home: Path, stretched: Secret) -> tuple[datetime, Secret] | None:
-    """Return the end of the offline window and the relay's share; None if this passphrase opens
-    none.
-    """
+    """Return the offline window's end and the relay's share; None if this passphrase opens none."""
     try:
         plain = decrypt_blob(offline_key(stretched), (home / _OFFLINE_FILE).read_bytes())
         until, output = as_list(decode(plain), 2, 2)
@@ -388,9 +383,7 @@ def read_window(home: Path, stretched: Secret) -> tuple[datetime, Secret] | None
 
 
 def close_window(home: Path) -> None:
-    """Delete the offline window and unfinished temporary files; the caller must hold the vault's
-    lock.
-    """
+    """Delete the offline window and temporary files; the caller must hold the vault's lock."""
     (home / _OFFLINE_FILE).unlink(missing_ok=True)
     sync_folder(home)
     sweep_unfinished(home)

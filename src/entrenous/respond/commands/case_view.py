@@ -73,9 +73,7 @@ def print_case(case: Case, device: Device) -> None:
 
 
 def _found(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:
-    """Return the trace as stored here, and whose copies it names; without it, as the
-    case has them.
-    """
+    """Return the trace as stored here, if it is, and whose copies it names."""
     here = trace_here(case.trace, device)
     known = here or case.trace
     return here, () if known is None else known.verdict.named

@@ -132,8 +132,8 @@ def export(
     ] = "taken out of the vault",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Write an item to a folder, exactly as it was kept, with its stamps and their proofs; the case
-    notes that this was done.
+    """Write an item to a folder as it was kept, with its stamps and their proofs, and note that in
+    the case.
     """
     written, purpose = FileGroup(), line_typed(purpose, "What for", context)
     with device_of(context) as device, written.unless(lambda: False):

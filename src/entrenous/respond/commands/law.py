@@ -25,7 +25,7 @@ def routes(
     name: str,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """List the routes that may apply to a case, best first, each with its source, and people who
+    """List the routes that may apply to a case, best first, with their sources, and people who
     help.
     """
     with device_of(context) as device:

@@ -106,8 +106,7 @@ def span(clause: str) -> str:
 
 
 def time_for(route: Route, what: Due) -> str:
-    """Return the time an addressee has from receipt for ``what``, in words; "" if the law sets
-    none.
+    """Return an addressee's time from receipt for ``what``, in words; "" if the law sets none.
 
     A deadline that an authority starts does not depend on what the person sends.
     """
@@ -154,8 +153,9 @@ def _clock(notice: Notice, clause: str, now: datetime) -> Deadline:
 
 
 def _began(notice: Notice, clause: str) -> datetime | None:
-    """Return the time of receipt, or of sending if receipt is unknown; None before, or if somebody
-    else starts it.
+    """Return when the clause's time began: at receipt, or at sending if receipt is unknown.
+
+    None before sending, or if somebody else starts the time.
     """
     if notice.route.clock is not ClockStart.RECEIPT:
         return None

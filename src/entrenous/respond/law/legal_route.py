@@ -51,8 +51,7 @@ class ClockStart(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """The wording of one required element in a draft; ``{places}`` stands for where the copy was
-    seen.
+    """A required element's wording in a draft; ``{places}`` stands for where the copy was seen.
 
     ``gap`` is what only the person can fill in, e.g. ``[your signature]``. ``if_maker_unsaid``
     replaces ``says`` as a gap until she has said that she took the picture, ``if_intimate_unsaid``

@@ -101,9 +101,7 @@ def find_route(
 
 
 def day_of_event(case: Case) -> date:
-    """Return the day whose law counts in court: of the earliest sighting, else of
-    opening the case.
-    """
+    """Return the day whose law counts in court: of the first sighting, or of opening the case."""
     days = [sighting.first_seen_at.date() for sighting in case.sightings]
     return min(days, default=case.opened_at.date())
 
@@ -188,9 +186,7 @@ def reason_for_route(route: Route, case: Case) -> str:
 
 
 def unsure_copyright(route: Route, case: Case) -> bool:
-    """Whether it is a copyright route that she may not be entitled to, or that may
-    reveal her name.
-    """
+    """Whether it is a copyright route that may not be hers, or that may reveal her name."""
     said = case.situation
     free = said.taken_by is TakenBy.ME and not said.name_must_stay_hidden
     return route.kind is RouteKind.COPYRIGHT and not free
