@@ -31,34 +31,23 @@ class NotAllAdults(Refused):
     """
 
 
-def help_lines(
-    places: tuple[Place, ...], lines: tuple[HelpLine, ...] | None = None
-) -> tuple[HelpLine, ...]:
-    """Return the help lines for adults in these places, verified ones first."""
-    return _ordered(places, lines, for_children=False)
+def help_lines(places: tuple[Place, ...], *, for_children: bool = False) -> tuple[HelpLine, ...]:
+    """Return the help lines for people in these places, verified ones first.
 
-
-def child_help_lines(
-    places: tuple[Place, ...], lines: tuple[HelpLine, ...] | None = None
-) -> tuple[HelpLine, ...]:
-    """Return the help lines for people under 18 in these places; never empty."""
-    return _ordered(places, lines, for_children=True)
+    ``for_children``: those for people under 18, of which there is always one.
+    """
+    near = [
+        line
+        for line in shipped_help_lines()
+        if line.for_children is for_children and reaches(line.place, places)
+    ]
+    return tuple(sorted(near, key=lambda line: (not line.verified, line.place == WORLDWIDE)))
 
 
 def help_line_text(line: HelpLine, today: date) -> str:
     """Format one help line with its cautions."""
     parts = [line.name, line.phone, line.hours, line.web, *line.cautions(today)]
     return ", ".join(part for part in parts if part)
-
-
-def _ordered(
-    places: tuple[Place, ...], lines: tuple[HelpLine, ...] | None, *, for_children: bool
-) -> tuple[HelpLine, ...]:
-    table = shipped_help_lines() if lines is None else lines
-    near = [
-        line for line in table if line.for_children is for_children and reaches(line.place, places)
-    ]
-    return tuple(sorted(near, key=lambda line: (not line.verified, line.place == WORLDWIDE)))
 
 
 def pass_age_gate(age: AgeAnswer, places: tuple[Place, ...], today: date) -> None:
@@ -80,4 +69,4 @@ def not_all_adults(case: Case, today: date) -> NotAllAdults:
 
 def child_help_text(places: tuple[Place, ...], today: date) -> str:
     """Format the help lines for people under 18 in one line; never empty."""
-    return "; ".join(help_line_text(line, today) for line in child_help_lines(places))
+    return "; ".join(help_line_text(line, today) for line in help_lines(places, for_children=True))

@@ -16,37 +16,17 @@ from typing import Final, TypeVar
 
 import httpx
 
+from entrenous.base import errors
 from entrenous.base.environment import Dice, is_loopback
 from entrenous.base.errors import (
-    DamagedBlob,
-    DatabaseAway,
-    DiskFailed,
     DiskFull,
     EntrenousError,
-    Expired,
-    IdInUse,
-    MailboxesClosed,
-    MailboxFull,
-    NoPrekeys,
-    NoSuchBlob,
-    NoSuchEnvelope,
-    NoSuchMailbox,
     NotARelay,
     NotEncrypted,
     NotProven,
     NotUnderstood,
-    ProtocolTooOld,
-    RelayClockAhead,
     RelayFull,
     RelayUnreachable,
-    TakenBack,
-    TooFarAhead,
-    TooLarge,
-    TooMany,
-    TooManyRegistered,
-    UsedUp,
-    WrongOffset,
-    WrongToken,
 )
 from entrenous.base.limits import PACE_BYTES_MIN, PROTOCOL_VERSION
 from entrenous.base.secret import Secret
@@ -112,12 +92,12 @@ class Patience:
 
 #: Errors that a relay may answer with.
 _KNOWN: Final[tuple[type[EntrenousError], ...]] = (
-    *(DamagedBlob, DatabaseAway, DiskFailed, DiskFull, Expired, IdInUse, NoPrekeys, NoSuchBlob),
-    NoSuchEnvelope,
-    *(NoSuchMailbox, NotUnderstood, ProtocolTooOld, TakenBack, TooFarAhead, TooLarge, TooMany),
-    *(UsedUp, WrongToken),
-    *(MailboxFull, TooManyRegistered),
-    *(MailboxesClosed, RelayClockAhead, WrongOffset),
+    *(errors.DamagedBlob, errors.DatabaseAway, errors.DiskFailed, errors.DiskFull),
+    *(errors.Expired, errors.IdInUse, errors.MailboxFull, errors.MailboxesClosed),
+    *(errors.NoPrekeys, errors.NoSuchBlob, errors.NoSuchEnvelope, errors.NoSuchMailbox),
+    *(errors.NotUnderstood, errors.ProtocolTooOld, errors.RelayClockAhead, errors.TakenBack),
+    *(errors.TooFarAhead, errors.TooLarge, errors.TooMany, errors.TooManyRegistered),
+    *(errors.UsedUp, errors.WrongOffset, errors.WrongToken),
     *(Locked, LockExists, NoLock, NotAPoint, RolledBack),
 )
 SPOKEN: Final = "Entrenous-Protocol"  # a header of every request and every relay's answer
