@@ -22,7 +22,7 @@ class Sign(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ShortString:
-    """What both people see if nobody intercepts: seven emoji, and three numbers in their place."""
+    """What both people compare: seven emoji, or three numbers for those who cannot see them."""
 
     signs: tuple[Sign, ...]
     numbers: tuple[int, int, int]

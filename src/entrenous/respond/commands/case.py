@@ -17,7 +17,7 @@ from entrenous.respond.case_file import all_cases, find_case
 from entrenous.respond.case_status import close_case, erase_case, reopen_case
 from entrenous.respond.commands.case_view import answer_case, case_json, how_to_name_a_place
 from entrenous.respond.commands.notice import notice
-from entrenous.respond.law.places import parse_place as read_place
+from entrenous.respond.law.places import parse_place
 from entrenous.respond.nouns import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
 from entrenous.respond.open_case import (
     BEFORE_CAPTURE,
@@ -252,7 +252,7 @@ def _situation(
     hide_my_name: bool,
 ) -> Situation:
     return Situation(
-        places=tuple(read_place(typed) for typed in place or ()),
+        places=tuple(parse_place(typed) for typed in place or ()),
         intimate=intimate,
         altered=altered,
         taken_by=_MAKER[taken_by_me],
