@@ -11,7 +11,7 @@ from entrenous.learn.check_up import (
     STEPS_MAX,
     Advice,
     LeakPath,
-    _few_steps,
+    _limit_steps,
     check_up,
     guesses_log10,
 )
@@ -94,7 +94,7 @@ def test_there_are_never_more_than_five_steps_and_nothing_found_is_lost(steps: l
         Advice(str(n), LeakPath.OPEN, "closes", "found", "step" if with_step else None)
         for n, with_step in enumerate(steps)
     ]
-    after = _few_steps(before)
+    after = _limit_steps(before)
     assert [one.check for one in after] == [one.check for one in before]
     assert sum(one.next_step is not None for one in after) == min(sum(steps), STEPS_MAX)
 

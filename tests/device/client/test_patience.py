@@ -205,21 +205,24 @@ def test_slow_file_transfer_does_not_block_short_requests() -> None:
     assert [path.split("/")[2] for path in asked] == ["blobs", "envelopes"]
 
 
-def waking(answer: httpx.Response, patience_s: float, time: Time) -> HttpCourier:
-    client = httpx.Client(transport=httpx.MockTransport(lambda _: answer))
+def waking(body: bytes, patience_s: float, time: Time) -> HttpCourier:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={SPOKEN: "1"}, stream=httpx.ByteStream(body))
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
     return HttpCourier(client, patience_s, time.now, sleep_s=time.sleep)
 
 
 @pytest.mark.parametrize(("patient_s", "rests"), [(20.0, [20.0]), (5.0, [5.0]), (0.0, [])])
 def test_early_wake_answer_is_followed_by_a_rest(patient_s: float, rests: list[float]) -> None:
     time = Time()
-    wakes = waking(httpx.Response(204, headers={SPOKEN: "1"}), patient_s, time)
+    wakes = waking(b"", patient_s, time)
     assert not wakes.wake("http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20)
     assert time.slept == rests
 
 
 def test_wake_with_a_letter_does_not_rest() -> None:
     time = Time()
-    wakes = waking(httpx.Response(200, headers={SPOKEN: "1"}, content=b"{}"), 20.0, time)
+    wakes = waking(b"{}", 20.0, time)
     assert wakes.wake("http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20)
     assert time.slept == []
