@@ -46,13 +46,13 @@ def draw_scalar(uniform: bytes) -> Secret:
     return Secret(scalar)
 
 
-def blind(untold: Secret, scalar: Secret) -> bytes:
-    """Return the blinded element, 32 bytes, which reveals nothing about the input ``untold``.
+def blind(private_input: Secret, scalar: Secret) -> bytes:
+    """Return the blinded element, 32 bytes, which reveals nothing about ``private_input``.
 
     ``scalar`` is a fresh :func:`draw_scalar`; :func:`finalize` needs it again.
     """
     element = _group().crypto_core_ristretto255_from_hash(
-        _expand(untold.reveal(), _HASH_TO_GROUP, 64)
+        _expand(private_input.reveal(), _HASH_TO_GROUP, 64)
     )
     return _times(scalar, bytes(element))
 
@@ -76,7 +76,7 @@ def evaluate(key: Secret, untrusted_blinded: bytes) -> bytes:
     return _times(key, untrusted_blinded)
 
 
-def finalize(untold: Secret, scalar: Secret, untrusted_evaluated: bytes) -> Secret:
+def finalize(private_input: Secret, scalar: Secret, untrusted_evaluated: bytes) -> Secret:
     """Return the function's output, 64 bytes, from the evaluated element; raises NotAPoint.
 
     A dishonest key holder can change the output undetected (RFC 9497 section 7.1), but then nothing
@@ -85,7 +85,9 @@ def finalize(untold: Secret, scalar: Secret, untrusted_evaluated: bytes) -> Secr
     refuse_no_element(untrusted_evaluated)
     inverse = Secret(bytes(_group().crypto_core_ristretto255_scalar_invert(scalar.reveal())))
     element = _times(inverse, untrusted_evaluated)
-    return Secret(hashlib.sha512(_sized(untold.reveal()) + _sized(element) + b"Finalize").digest())
+    return Secret(
+        hashlib.sha512(_sized(private_input.reveal()) + _sized(element) + b"Finalize").digest()
+    )
 
 
 @cache

@@ -46,13 +46,7 @@ from entrenous.wire.relay_nouns import Locked
 
 @contextmanager
 def open_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterator[Device]:
-    """Unlock the device in ``settings.home``; ask for the passphrase only if there is one.
-
-    Raises:
-        NoVaultHere, WrongPassphrase, VaultBusy, UnusableFolder.
-        Locked, DeviceShut, RelayUnreachable, OfflineWindowOver: the relay's share is not
-            available.
-    """
+    """Like :func:`open_unlocked`, for just the device."""
     with open_unlocked(settings, passphrase) as (device, _):
         yield device
 
@@ -61,10 +55,14 @@ def open_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterato
 def open_unlocked(
     settings: Settings, passphrase: Callable[[], Secret], sheet: RecoverySheet | None = None
 ) -> Iterator[tuple[Device, Unlocked]]:
-    """Like :func:`open_device`, with the parts of the vault's key.
+    """Unlock the device in ``settings.home``, and yield it with the parts of its vault's key.
 
-    A recovery sheet also opens a vault whose relay does not answer; this may raise EarlierSheet and
-    SheetDoesNotOpen.
+    The passphrase is asked for only if there is a device. A recovery sheet also opens a vault whose
+    relay does not answer; this may raise EarlierSheet and SheetDoesNotOpen.
+
+    Raises:
+        NoVaultHere, WrongPassphrase, VaultBusy, UnusableFolder.
+        Locked, DeviceShut, RelayUnreachable, OfflineWindowOver: the relay's share is missing.
     """
     with folder_errors(settings.home):
         if not has_vault(settings.home):
@@ -103,13 +101,7 @@ def for_many_pictures(device: Device) -> Iterator[Device]:
 
 @contextmanager
 def create_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterator[Device]:
-    """Create an empty device in ``settings.home``.
-
-    It exists only once something is stored, so one that is killed before does not block the next
-    attempt. If it has a relay on exit, the relay gets its share of the key.
-
-    Raises VaultExists, WeakPassphrase, VaultBusy, UnusableFolder, DiskFull, RelayUnreachable.
-    """
+    """Like :func:`create_to_link`, for just the device."""
     with create_to_link(settings, passphrase) as (device, _):
         yield device
 
@@ -118,9 +110,14 @@ def create_device(settings: Settings, passphrase: Callable[[], Secret]) -> Itera
 def create_to_link(
     settings: Settings, passphrase: Callable[[], Secret]
 ) -> Iterator[tuple[Device, Callable[[Home], None]]]:
-    """Like :func:`create_device`; also yields a function that locks it at a mailbox it has created.
+    """Create an empty device in ``settings.home``.
 
-    Devices that list it can then shut it, whatever becomes of this command.
+    It exists only once something is stored, so one that is killed before does not block the next
+    attempt. Also yields a function that locks it at a mailbox it has created: devices that list it
+    can then shut it, whatever becomes of this command. Otherwise the relay gets its share of the
+    key on exit, if the device has a relay by then.
+
+    Raises VaultExists, WeakPassphrase, VaultBusy, UnusableFolder, DiskFull, RelayUnreachable.
     """
     with folder_errors(settings.home):
         if has_vault(settings.home):

@@ -156,12 +156,12 @@ def ask_relay(lock: RelayLock, stretched: Secret, courier: Courier, dice: Dice) 
         Locked, DeviceShut, OutdatedCopy, NotAPoint.
         RelayUnreachable, MailboxUnknown: the relay may be able to answer later.
     """
-    untold, scalar = asked_of_relay(stretched), draw_scalar(dice.token(UNIFORM_BYTES))
-    blinded = blind(untold, scalar)
+    private_input, scalar = asked_of_relay(stretched), draw_scalar(dice.token(UNIFORM_BYTES))
+    blinded = blind(private_input, scalar)
     for token in (lock.unlock_token, *lock.earlier):
         with suppress(WrongToken):
             answered = _answered(replace(lock, unlock_token=token), blinded, courier)
-            output = finalize(untold, scalar, answered.evaluated)
+            output = finalize(private_input, scalar, answered.evaluated)
             return RelayPart(output, answered.tries, outdated=token is not lock.unlock_token)
     raise OutdatedCopy
 

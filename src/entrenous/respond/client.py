@@ -25,8 +25,10 @@ def timestamp_authority(
 ) -> Iterator["HttpTimestampAuthority"]:
     """Open a client for an authority; ``authorities`` are the PEM certificates trusted for it."""
     context = httpx.create_ssl_context(trust_env=False)  # many speak no TLS 1.3
-    lanes = PerTokenTransport(lambda asked: PacedTransport(context, proxy_route_for(asked, proxy)))
-    with httpx.Client(transport=lanes, timeout=30, trust_env=False) as client:
+    transport = PerTokenTransport(
+        lambda asked: PacedTransport(context, proxy_route_for(asked, proxy))
+    )
+    with httpx.Client(transport=transport, timeout=30, trust_env=False) as client:
         yield HttpTimestampAuthority(url, authorities, client)
 
 

@@ -31,7 +31,7 @@ HEADERS: Final = {
 
 
 @dataclass(eq=False, slots=True)
-class _Lane:
+class _Connections:
     transport: httpx.BaseTransport
     busy: int = 0
 
@@ -45,22 +45,22 @@ class PerTokenTransport(httpx.BaseTransport):
 
     def __init__(self, make: Callable[[httpx.URL], httpx.BaseTransport]) -> None:
         self._make = make
-        self._lanes = dict[object, _Lane]()
+        self._entries = dict[object, _Connections]()
         self._lock = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; its transport is busy until the response body is read or closed."""
         _sort_headers(request)
-        lane = self._enter(_key(request), request.url)
+        entry = self._enter(_key(request), request.url)
         try:
-            answer = lane.transport.handle_request(request)
+            answer = entry.transport.handle_request(request)
         except BaseException:
-            self._leave(lane)
+            self._leave(entry)
             raise
         return httpx.Response(
             answer.status_code,
             headers=answer.headers,
-            stream=_Body(answer, lambda: self._leave(lane)),
+            stream=_Body(answer, lambda: self._leave(entry)),
             extensions=answer.extensions,
         )
 
@@ -71,48 +71,48 @@ class PerTokenTransport(httpx.BaseTransport):
 
     def close(self) -> None:
         with self._lock:
-            for lane in self._lanes.values():
-                lane.transport.close()
-            self._lanes.clear()
+            for entry in self._entries.values():
+                entry.transport.close()
+            self._entries.clear()
 
-    def _enter(self, key: object, url: httpx.URL) -> _Lane:
+    def _enter(self, key: object, url: httpx.URL) -> _Connections:
         with self._lock:
-            lane = self._lanes.get(key)
-            if lane is not None:
-                lane.busy += 1
+            entry = self._entries.get(key)
+            if entry is not None:
+                entry.busy += 1
             self._close_idle()
-            if lane is None:
-                lane = self._lanes[key] = _Lane(self._make(url), busy=1)
-            return lane
+            if entry is None:
+                entry = self._entries[key] = _Connections(self._make(url), busy=1)
+            return entry
 
-    def _leave(self, lane: _Lane) -> None:
+    def _leave(self, entry: _Connections) -> None:
         with self._lock:
-            lane.busy -= 1
+            entry.busy -= 1
 
     def _close_idle(self) -> None:
-        for key, lane in tuple(self._lanes.items()):
-            if not lane.busy:
-                del self._lanes[key]
-                lane.transport.close()
+        for key, entry in tuple(self._entries.items()):
+            if not entry.busy:
+                del self._entries[key]
+                entry.transport.close()
 
 
 class _Body(httpx.SyncByteStream):
-    """A response body; ``left`` is called once, when it is closed."""
+    """A response body; ``on_close`` is called once, when it is closed."""
 
-    def __init__(self, answer: httpx.Response, left: Callable[[], None]) -> None:
+    def __init__(self, answer: httpx.Response, on_close: Callable[[], None]) -> None:
         self._answer = answer
-        self._left: Callable[[], None] | None = left
+        self._on_close: Callable[[], None] | None = on_close
 
     def __iter__(self) -> Iterator[bytes]:
         yield from cast("Iterable[bytes]", self._answer.stream)
 
     def close(self) -> None:
-        left, self._left = self._left, None
+        on_close, self._on_close = self._on_close, None
         try:
             self._answer.close()
         finally:
-            if left is not None:
-                left()
+            if on_close is not None:
+                on_close()
 
 
 def no_cookies() -> CookieJar:
@@ -185,7 +185,7 @@ class ProxyRoute:
 class PacedTransport(httpx.HTTPTransport):
     """httpx's transport with paced sockets; outside :func:`keeping` without a minimum rate."""
 
-    def __init__(self, context: ssl.SSLContext, way: ProxyRoute | None = None) -> None:
+    def __init__(self, context: ssl.SSLContext, route: ProxyRoute | None = None) -> None:
         super().__init__(verify=context, trust_env=False)
         limits: dict[str, Any] = {  # as httpx has them
             "ssl_context": context,
@@ -193,14 +193,14 @@ class PacedTransport(httpx.HTTPTransport):
             "max_keepalive_connections": 20,
             "keepalive_expiry": 5.0,
         }
-        if way is None:
+        if route is None:
             self._pool = httpcore.ConnectionPool(**limits, network_backend=_Network())
             return
         self._pool = httpcore.SOCKSProxy(
-            f"socks5://{way.proxy}",  # httpcore leaves name resolution to it
-            proxy_auth=(way.name, way.password),
+            f"socks5://{route.proxy}",  # httpcore leaves name resolution to it
+            proxy_auth=(route.name, route.password),
             **limits,
-            network_backend=_Network(way.proxy),
+            network_backend=_Network(route.proxy),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

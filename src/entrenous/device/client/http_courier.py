@@ -305,18 +305,18 @@ def _from(data: bytes | BinaryIO, start: int) -> bytes | Iterator[bytes]:
 class RelayClient(httpx.Client):
     """A client without cookies, whose requests look the same on every device."""
 
-    def __init__(self, lanes: PerTokenTransport) -> None:
+    def __init__(self, connections: PerTokenTransport) -> None:
         super().__init__(
-            transport=lanes,
+            transport=connections,
             headers=HEADERS,
             cookies=no_cookies(),
             timeout=_TIMEOUT,
             trust_env=False,
         )
-        self._lanes = lanes
+        self._connections = connections
 
     def rest(self) -> None:
-        self._lanes.rest()
+        self._connections.rest()
 
 
 def new_client(
