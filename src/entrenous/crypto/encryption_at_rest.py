@@ -261,11 +261,11 @@ def seal_under(passphrase: Secret, data: bytes, noise: bytes, price: int) -> byt
     if len(noise) != NOISE_BYTES or len(data) > _PASSPHRASE_CHUNK:
         raise ValueError("a small file under a passphrase needs 48 random bytes")
     file_key, salt, nonce = (noise[at : at + _PART] for at in range(0, NOISE_BYTES, _PART))
-    body = ChaCha20Poly1305(_wrapping(passphrase, salt, price)).encrypt(_FIRST, file_key, None)
-    stanza = b"-> scrypt %b %d\n%b\n" % (_text(salt), price, _text(body))
+    body = ChaCha20Poly1305(_wrapping_key(passphrase, salt, price)).encrypt(_FIRST, file_key, None)
+    stanza = b"-> scrypt %b %d\n%b\n" % (_encode_base64(salt), price, _encode_base64(body))
     header = b"age-encryption.org/v1\n" + stanza + b"---"
-    chunk = ChaCha20Poly1305(_payload(file_key, nonce)).encrypt(_ONLY, data, None)
-    return header + b" " + _text(_mac(file_key, header)) + b"\n" + nonce + chunk
+    chunk = ChaCha20Poly1305(_payload_key(file_key, nonce)).encrypt(_ONLY, data, None)
+    return header + b" " + _encode_base64(_header_mac(file_key, header)) + b"\n" + nonce + chunk
 
 
 def open_under(passphrase: Secret, untrusted_file: bytes) -> bytes:
@@ -279,45 +279,45 @@ def open_under(passphrase: Secret, untrusted_file: bytes) -> bytes:
     found = _FILE.fullmatch(untrusted_file)
     if found is None or int(found["price"]) > _PRICE_MAX:
         raise DoesNotOpen
-    salt, body, mac = (_bytes(found[name]) for name in ("salt", "body", "mac"))
+    salt, body, mac = (_decode_base64(found[name]) for name in ("salt", "body", "mac"))
     try:
-        wrapping = ChaCha20Poly1305(_wrapping(passphrase, salt, int(found["price"])))
+        wrapping = ChaCha20Poly1305(_wrapping_key(passphrase, salt, int(found["price"])))
         file_key = wrapping.decrypt(_FIRST, body, None)
     except InvalidTag:
         raise BadKey from None
-    if not equal_in_constant_time(_mac(file_key, found[1]), mac):
+    if not equal_in_constant_time(_header_mac(file_key, found[1]), mac):
         raise DoesNotOpen
     try:
-        payload = ChaCha20Poly1305(_payload(file_key, found["nonce"]))
+        payload = ChaCha20Poly1305(_payload_key(file_key, found["nonce"]))
         return payload.decrypt(_ONLY, found["chunk"], None)
     except InvalidTag:
         raise DoesNotOpen from None
 
 
-def _wrapping(passphrase: Secret, salt: bytes, price: int) -> bytes:
+def _wrapping_key(passphrase: Secret, salt: bytes, price: int) -> bytes:
     words, block = passphrase.reveal(), 8
     room = 128 * block * 2**price + 1024**2
     return hashlib.scrypt(words, salt=_SALT + salt, n=2**price, r=block, p=1, maxmem=room, dklen=32)
 
 
-def _mac(file_key: bytes, header: bytes) -> bytes:
+def _header_mac(file_key: bytes, header: bytes) -> bytes:
     return hmac.digest(derive(Secret(file_key), b"header").reveal(), header, "sha256")
 
 
-def _payload(file_key: bytes, nonce: bytes) -> bytes:
+def _payload_key(file_key: bytes, nonce: bytes) -> bytes:
     return derive(Secret(file_key), b"payload", salt=nonce).reveal()
 
 
-def _text(data: bytes) -> bytes:
+def _encode_base64(data: bytes) -> bytes:
     return base64.b64encode(data).rstrip(b"=")
 
 
-def _bytes(text: bytes) -> bytes:
+def _decode_base64(text: bytes) -> bytes:
     try:
         data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error:
         raise DoesNotOpen from None
-    if _text(data) != text:  # a non-canonical encoding
+    if _encode_base64(data) != text:  # a non-canonical encoding
         raise DoesNotOpen
     return data
 

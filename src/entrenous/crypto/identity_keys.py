@@ -46,7 +46,7 @@ def new_master(seed: bytes) -> Secret:
 
 def public_master(master: Secret) -> MasterKey:
     """Return the public master keys."""
-    ed25519, mldsa65 = _open(master)
+    ed25519, mldsa65 = _private_keys(master)
     return MasterKey(
         ed25519.public_key().public_bytes_raw(), mldsa65.public_key().public_bytes_raw()
     )
@@ -54,8 +54,8 @@ def public_master(master: Secret) -> MasterKey:
 
 def sign_both(master: Secret, context: bytes, statement: bytes) -> bytes:
     """Sign with both master keys: Ed25519's 64 bytes, then ML-DSA-65's 3,309."""
-    signed = _said(context, statement)
-    ed25519, mldsa65 = _open(master)
+    signed = _signed_bytes(context, statement)
+    ed25519, mldsa65 = _private_keys(master)
     return ed25519.sign(signed) + mldsa65.sign(signed)
 
 
@@ -63,7 +63,7 @@ def verify_both(
     master: MasterKey, context: bytes, statement: bytes, signature: bytes, *, what: str
 ) -> None:
     """Verify both signatures; raises BadSignature, whose message names ``what`` was signed."""
-    signed = _said(context, statement)
+    signed = _signed_bytes(context, statement)
     if len(signature) != SIGNATURE_BYTES:
         raise BadSignature(what=what)
     try:
@@ -73,7 +73,7 @@ def verify_both(
         raise BadSignature(what=what) from None
 
 
-def _open(master: Secret) -> tuple[Ed25519PrivateKey, MLDSA65PrivateKey]:
+def _private_keys(master: Secret) -> tuple[Ed25519PrivateKey, MLDSA65PrivateKey]:
     seed = master.reveal()
     return (
         Ed25519PrivateKey.from_private_bytes(seed[:32]),
@@ -81,7 +81,7 @@ def _open(master: Secret) -> tuple[Ed25519PrivateKey, MLDSA65PrivateKey]:
     )
 
 
-def _said(context: bytes, statement: bytes) -> bytes:
+def _signed_bytes(context: bytes, statement: bytes) -> bytes:
     if b"\x00" in context:
         raise ValueError("a context has no zero byte: it ends at the first one")
     return context + b"\x00" + statement

@@ -54,7 +54,7 @@ def blind(private_input: Secret, scalar: Secret) -> bytes:
     element = _group().crypto_core_ristretto255_from_hash(
         _expand(private_input.reveal(), _HASH_TO_GROUP, 64)
     )
-    return _times(scalar, bytes(element))
+    return _multiply(scalar, bytes(element))
 
 
 def refuse_no_element(untrusted_element: bytes) -> None:
@@ -73,7 +73,7 @@ def refuse_no_element(untrusted_element: bytes) -> None:
 def evaluate(key: Secret, untrusted_blinded: bytes) -> bytes:
     """Return the key holder's evaluated element, 32 bytes; raises NotAPoint."""
     refuse_no_element(untrusted_blinded)
-    return _times(key, untrusted_blinded)
+    return _multiply(key, untrusted_blinded)
 
 
 def finalize(private_input: Secret, scalar: Secret, untrusted_evaluated: bytes) -> Secret:
@@ -84,9 +84,11 @@ def finalize(private_input: Secret, scalar: Secret, untrusted_evaluated: bytes) 
     """
     refuse_no_element(untrusted_evaluated)
     inverse = Secret(bytes(_group().crypto_core_ristretto255_scalar_invert(scalar.reveal())))
-    element = _times(inverse, untrusted_evaluated)
+    element = _multiply(inverse, untrusted_evaluated)
     return Secret(
-        hashlib.sha512(_sized(private_input.reveal()) + _sized(element) + b"Finalize").digest()
+        hashlib.sha512(
+            _length_prefixed(private_input.reveal()) + _length_prefixed(element) + b"Finalize"
+        ).digest()
     )
 
 
@@ -142,11 +144,11 @@ def _loaded_from_folder(library: bytes) -> CDLL:
         return CDLL(str(file))
 
 
-def _times(scalar: Secret, element: bytes) -> bytes:
+def _multiply(scalar: Secret, element: bytes) -> bytes:
     return bytes(_group().crypto_scalarmult_ristretto255(scalar.reveal(), element))
 
 
-def _sized(part: bytes) -> bytes:
+def _length_prefixed(part: bytes) -> bytes:
     return len(part).to_bytes(2, "big") + part
 
 

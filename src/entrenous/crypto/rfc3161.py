@@ -38,7 +38,7 @@ def verify_timestamp(
     try:
         _verifier(token, trusted, nonce).verify_message(token, manifest)
     except VerificationError as why:
-        raise StampDoesNotHold(why=_why(why)) from None
+        raise StampDoesNotHold(why=_reason(why)) from None
     except Exception:  # noqa: BLE001 -- untrusted certificates fail in ways that no list covers
         raise StampDoesNotHold(why="its certificates cannot be read") from None
     return token.tst_info.gen_time
@@ -84,7 +84,7 @@ def _signer(token: TimeStampResponse, trusted: list[Certificate]) -> Certificate
     return next(ours, None)
 
 
-def _why(refusal: VerificationError) -> str:
+def _reason(refusal: VerificationError) -> str:
     said = str(refusal)
     if "between messages" in said:
         return "it is over other bytes than these"

@@ -93,7 +93,7 @@ def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> Ou
 def belongs_to(session: Secret, around: OuterLetter) -> bool:
     """Return whether a letter that may begin a session belongs to this existing one."""
     try:
-        prekey = _message(around).to_pre_key()
+        prekey = _olm_message(around).to_pre_key()
     except BadLetter:
         return False
     return prekey is not None and _unpickled(session).session_matches(prekey)
@@ -109,12 +109,12 @@ def open_letter(session: Secret, around: OuterLetter) -> Opened:
         BadLetter: the inside is not an Olm message.
     """
     opened = _unpickled(session)
-    message = _message(around)
+    message = _olm_message(around)
     try:
         plaintext = opened.decrypt(message)
     except ValueError:
         raise NotBound(what="it is not the next of its session") from None
-    return Opened(around.untrusted_header, _body(around, plaintext), _pickled(opened))
+    return Opened(around.untrusted_header, _verified_body(around, plaintext), _pickled(opened))
 
 
 def open_first_letter(
@@ -131,7 +131,7 @@ def open_first_letter(
         BadLetter: the inside is not an Olm message, or cannot begin a session.
     """
     opened = unpickled_account(account)
-    prekey = _message(around).to_pre_key()
+    prekey = _olm_message(around).to_pre_key()
     if prekey is None:
         raise BadLetter
     try:
@@ -139,7 +139,7 @@ def open_first_letter(
         session, plaintext = opened.create_inbound_session(key, prekey)
     except ValueError:
         raise NotBound(what="its first key is another's, or was used before") from None
-    letter = Opened(around.untrusted_header, _body(around, plaintext), _pickled(session))
+    letter = Opened(around.untrusted_header, _verified_body(around, plaintext), _pickled(session))
     return letter, pickled_account(opened)
 
 
@@ -147,7 +147,7 @@ def _binding(info_sha256: bytes, header: bytes) -> bytes:
     return sha256(_BINDING + info_sha256 + sha256(header))
 
 
-def _body(around: OuterLetter, plaintext: bytes) -> bytes:
+def _verified_body(around: OuterLetter, plaintext: bytes) -> bytes:
     if not equal_in_constant_time(
         plaintext[:32], _binding(around.info_sha256, around.untrusted_header)
     ):
@@ -174,7 +174,7 @@ def _unframed(untrusted: bytes) -> tuple[bytes, int, bytes]:
     return header, olm_type[0], olm
 
 
-def _message(around: OuterLetter) -> vodozemac.AnyOlmMessage:
+def _olm_message(around: OuterLetter) -> vodozemac.AnyOlmMessage:
     try:
         return vodozemac.AnyOlmMessage.from_parts(around.olm_type, around.olm)
     except ValueError:

@@ -35,7 +35,7 @@ _AGREE: Final = b"entrenous/2 sas mac\x00"
 
 def public_of(private: Secret) -> bytes:
     """Return the public key, 32 bytes, of a private key of 32 random bytes."""
-    return _opened(private).public_key().public_bytes_raw()
+    return _private_key(private).public_key().public_bytes_raw()
 
 
 def commitment_to(public: bytes) -> bytes:
@@ -63,12 +63,12 @@ def agreement(private: Secret, public: bytes, transcript: bytes, by: bytes) -> b
 
 def _shared(private: Secret, public: bytes) -> Secret:
     try:
-        return Secret(_opened(private).exchange(X25519PublicKey.from_public_bytes(public)))
+        return Secret(_private_key(private).exchange(X25519PublicKey.from_public_bytes(public)))
     except ValueError:
         raise BadKey from None
 
 
-def _opened(private: Secret) -> X25519PrivateKey:
+def _private_key(private: Secret) -> X25519PrivateKey:
     return X25519PrivateKey.from_private_bytes(private.reveal())
 
 

@@ -253,7 +253,7 @@ def verify_card(card: Card) -> Person:
         raise BadSignature(what="card")
     heads = verify_lists(card.lists, card.signature, card.master)
     devices = tuple(
-        _proven(signed, listed, said, card.master)
+        _verified_device_key(signed, listed, said, card.master)
         for signed, listed in zip(card.certificates, said.devices, strict=True)
     )
     return Person(
@@ -286,7 +286,7 @@ def verify_prekey(
     if not equal_in_constant_time(signed.prekey.device, by.device):
         raise BadSignature(what="prekey")
     verify_batch(batch, by, _PREKEYS, what="prekey")
-    _verify_place(prekey_leaf(signed.statement), signed.place, batch, what="prekey")
+    _verify_inclusion(prekey_leaf(signed.statement), signed.place, batch, what="prekey")
 
 
 def verify_receipts(leaves: Sequence[bytes], batch: SignedBatch, by: DeviceKey) -> None:
@@ -306,16 +306,16 @@ def verify_receipt(statement: bytes, proof: ReceiptProof, by: DeviceKey) -> None
     if proof.batch.batch.mailbox is not None:
         raise BadSignature(what="receipt")
     verify_batch(proof.batch, by, _RECEIPTS, what="receipt")
-    _verify_place(receipt_leaf(statement), proof.place, proof.batch, what="receipt")
+    _verify_inclusion(receipt_leaf(statement), proof.place, proof.batch, what="receipt")
 
 
-def _verify_place(leaf: bytes, place: Place, signed: SignedBatch, *, what: str) -> None:
+def _verify_inclusion(leaf: bytes, place: Place, signed: SignedBatch, *, what: str) -> None:
     root = root_from(leaf, place.index, signed.batch.size, place.path)
     if root is None or not equal_in_constant_time(root, signed.batch.root):
         raise BadSignature(what=what)
 
 
-def _proven(
+def _verified_device_key(
     signed: SignedCertificate, listed: ListedDevice, said: DeviceList, master: MasterKey
 ) -> DeviceKey:
     verify_certificate(signed, master)

@@ -29,7 +29,9 @@ class NotOurs(Refused):
 
 
 MARKER: Final = ".entrenous-demo"
-_TOLD: Final = "A demonstration of Entrenous made this folder, and the next one empties it.\n"
+_MARKER_TEXT: Final = (
+    "A demonstration of Entrenous made this folder, and the next one empties it.\n"
+)
 
 
 def fresh_folder(out: Path) -> None:
@@ -47,7 +49,7 @@ def fresh_folder(out: Path) -> None:
         left = list(out.iterdir())
         if left and not (out / MARKER).is_file():
             raise NotOurs(path=out)
-        (out / MARKER).write_text(_TOLD, encoding="utf-8")
+        (out / MARKER).write_text(_MARKER_TEXT, encoding="utf-8")
         for place in left:
             _remove(place)
     except OSError:
@@ -108,25 +110,27 @@ def demo(
     with Stage(out / "world") as stage:
         people = (stage.actor("ana"), stage.actor("ben"), stage.actor("caro"))
         story = Story(stage, out, sent, *people)
-        told = _tell(story)
+        told = _run_steps(story)
         ok = len(told) == len(STEPS) and all(one.ok for one in told)
         if ok:
-            told.append(_timed(9, "summary", write_page, story))
+            told.append(_run_step(9, "summary", write_page, story))
             ok = told[-1].ok
     _summarise(out, told, ok=ok)
     raise typer.Exit(YES if ok else NO)
 
 
-def _tell(story: Story) -> list[FinishedStep]:
+def _run_steps(story: Story) -> list[FinishedStep]:
     told = []
     for number, (name, step) in enumerate(STEPS, 1):
-        told.append(_timed(number, name, step, story))
+        told.append(_run_step(number, name, step, story))
         if not told[-1].ok:
             break
     return told
 
 
-def _timed(number: int, name: str, step: Callable[[Story], Outcome], story: Story) -> FinishedStep:
+def _run_step(
+    number: int, name: str, step: Callable[[Story], Outcome], story: Story
+) -> FinishedStep:
     began = time.monotonic()
     try:
         outcome, ok = step(story), True

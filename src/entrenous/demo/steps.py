@@ -100,7 +100,7 @@ def send_photo(story: Story) -> Outcome:
     sent = require_status(3, ana.does("send", str(story.photo), *to, "--json"))
     story.message = str(sent["message"])
     for person in (story.ben, story.caro):
-        story.copies[person.name] = _opened(person, story)
+        story.copies[person.name] = _open_received(person, story)
     before = dict(file_metadata(story.photo.read_bytes()))
     after = [file_metadata(copy.read_bytes()) for copy in story.copies.values()]
     require(3, hold=not any(after), what=f"a copy still carries {after}")
@@ -146,7 +146,7 @@ def leak_a_copy(story: Story) -> Outcome:
     )
 
 
-def _opened(person: Actor, story: Story) -> Path:
+def _open_received(person: Actor, story: Story) -> Path:
     waiting = require_status(3, person.does("inbox", "--json"))["messages"]
     name = next(message["message"] for message in waiting if message["state"] == "waiting")
     out = str(story.out / f"{person.name}-received")

@@ -137,12 +137,12 @@ class Asking:
                 raise WrongPassphrase from None
             raise
         except EntrenousError:
-            self._end(window)
+            self._close(window)
             raise
-        self._end(window)
+        self._close(window)
         return part
 
-    def _end(self, window: tuple[datetime, Secret] | None) -> None:
+    def _close(self, window: tuple[datetime, Secret] | None) -> None:
         if window is not None:
             close_window(self.home)
 
@@ -160,13 +160,13 @@ def ask_relay(lock: RelayLock, stretched: Secret, courier: Courier, dice: Dice) 
     blinded = blind(private_input, scalar)
     for token in (lock.unlock_token, *lock.earlier):
         with suppress(WrongToken):
-            answered = _answered(replace(lock, unlock_token=token), blinded, courier)
+            answered = _evaluate(replace(lock, unlock_token=token), blinded, courier)
             output = finalize(private_input, scalar, answered.evaluated)
             return RelayPart(output, answered.tries, outdated=token is not lock.unlock_token)
     raise OutdatedCopy
 
 
-def _answered(lock: RelayLock, blinded: bytes, courier: Courier) -> Answered:
+def _evaluate(lock: RelayLock, blinded: bytes, courier: Courier) -> Answered:
     try:
         return courier.unlock(lock, blinded)
     except NoLock:
@@ -194,7 +194,7 @@ def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> U
     if lock_to_follow(device) is not None:
         give_tries_back(device)
     if unlocked.terms.lock is not None:
-        _tell(unlocked, device, settings)
+        _report_opening(unlocked, device, settings)
     return unlocked
 
 
@@ -290,10 +290,10 @@ def _ask_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> RelayPa
     return ask_relay(lock, stretched, device.courier, device.dice)
 
 
-def _tell(unlocked: Unlocked, device: Device, settings: Settings) -> None:
+def _report_opening(unlocked: Unlocked, device: Device, settings: Settings) -> None:
     begin_opening(device.vault, unlocked.asked)
     try:
-        with suppress(Unreachable), _asked(unlocked, device, settings) as asked:
+        with suppress(Unreachable), _with_short_timeout(unlocked, device, settings) as asked:
             confirm_opening(asked)
     except DeviceShut:
         close_window(unlocked.home)
@@ -301,7 +301,7 @@ def _tell(unlocked: Unlocked, device: Device, settings: Settings) -> None:
 
 
 @contextmanager
-def _asked(unlocked: Unlocked, device: Device, settings: Settings) -> Iterator[Device]:
+def _with_short_timeout(unlocked: Unlocked, device: Device, settings: Settings) -> Iterator[Device]:
     """Yield the device with the courier to use: in an offline window, one with a short timeout."""
     if not unlocked.part.kept_here:
         yield device
@@ -336,7 +336,7 @@ def _is_at(lock: RelayLock, mail: Home) -> bool:
 
 _GENERATION: Final = "generation"
 _OPENING: Final = "opening"  # reported to the relay, whose answer may have been lost
-_ASKED: Final = "asked"  # tries this vault used itself since the relay last restored them
+_OWN_TRIES: Final = "asked"  # tries this vault used itself since the relay last restored them
 
 
 def home_of(vault: Vault) -> Home | None:
@@ -360,7 +360,7 @@ def begin_opening(vault: Vault, asked: int = 0) -> None:
 
 def count_own_tries(vault: Vault, asked: int = 1) -> None:
     """Count tries that this vault used itself, so that :func:`failed_tries` excludes them."""
-    vault.put(SELF, _ASKED, (_generation_asked(vault) + asked).to_bytes(4, "big"))
+    vault.put(SELF, _OWN_TRIES, (_own_tries(vault) + asked).to_bytes(4, "big"))
 
 
 def failed_tries(left: int, asked: int, vault: Vault) -> int:
@@ -368,7 +368,7 @@ def failed_tries(left: int, asked: int, vault: Vault) -> int:
 
     ``left`` is what the relay reports after this opening, which used ``asked`` of them.
     """
-    return max(0, UNLOCK_TRIES - left - asked - _generation_asked(vault))
+    return max(0, UNLOCK_TRIES - left - asked - _own_tries(vault))
 
 
 def confirm_opening(device: Device) -> None:
@@ -384,7 +384,7 @@ def confirm_opening(device: Device) -> None:
     home = home_of(device.vault)
     if home is None or device.vault.get(SELF, UNCONFIRMED) is None:
         return
-    opening = _opening(device)
+    opening = _new_opening(device)
     try:
         device.courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
     except RolledBack:
@@ -393,10 +393,10 @@ def confirm_opening(device: Device) -> None:
         raise DeviceShut from None
     except NoSuchMailbox:
         raise MailboxUnknown from None
-    _confirmed(opening, device.vault)
+    _record_confirmation(opening, device.vault)
 
 
-def _opening(device: Device) -> Opening:
+def _new_opening(device: Device) -> Opening:
     """Store this opening before it is reported, since the answer may be lost.
 
     A rolled-back state reports generation 1, which is refused again, so that it never overtakes the
@@ -412,11 +412,11 @@ def _opening(device: Device) -> Opening:
     return opening
 
 
-def _confirmed(opening: Opening, vault: Vault) -> None:
+def _record_confirmation(opening: Opening, vault: Vault) -> None:
     with vault.together():
         vault.put(SELF, _GENERATION, opening.generation.to_bytes(8, "big"))
         vault.drop(SELF, _OPENING)
-        vault.drop(SELF, _ASKED)
+        vault.drop(SELF, _OWN_TRIES)
         vault.drop(SELF, UNCONFIRMED)
 
 
@@ -425,8 +425,8 @@ def _generation(vault: Vault) -> int:
     return int.from_bytes(vault.get(SELF, _GENERATION) or b"", "big")
 
 
-def _generation_asked(vault: Vault) -> int:
-    return int.from_bytes(vault.get(SELF, _ASKED) or b"", "big")
+def _own_tries(vault: Vault) -> int:
+    return int.from_bytes(vault.get(SELF, _OWN_TRIES) or b"", "big")
 
 
 def _forget_ratchets(vault: Vault) -> None:

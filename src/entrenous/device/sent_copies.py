@@ -42,7 +42,7 @@ def as_made(_: PersonId | None, label: str) -> str:
 
 def by_label(copies: Iterable[Copy], values: Iterable[T]) -> dict[RecipientId, T]:
     """Map the label of each copy to its value; a person's further devices are numbered."""
-    return dict(zip(_labels([copy.to for copy in copies]), values, strict=True))
+    return dict(zip(_unique_labels([copy.to for copy in copies]), values, strict=True))
 
 
 def called(copies: Sequence[Copy], call: Call) -> Mapping[RecipientId, RecipientId]:
@@ -63,15 +63,15 @@ def pseudonyms(labels: Iterable[str], named: Collection[str]) -> list[str]:
     If a named copy has such a label, a number behind all positions is used.
     """
     known, shown = list(labels), {label.casefold() for label in named}
-    further = (one for one in map(_copy, count(len(known) + 1)) if one not in shown)
-    own = ((label, _copy(place)) for place, label in enumerate(known, 1))
+    further = (one for one in map(_pseudonym, count(len(known) + 1)) if one not in shown)
+    own = ((label, _pseudonym(place)) for place, label in enumerate(known, 1))
     return [
         label if label in named else mask if mask not in shown else next(further)
         for label, mask in own
     ]
 
 
-def _labels(wanted: Sequence[RecipientId]) -> list[RecipientId]:
+def _unique_labels(wanted: Sequence[RecipientId]) -> list[RecipientId]:
     """Make labels unique without giving one person's device another person's name."""
     people, labels = set(wanted), dict[RecipientId, None]()
     for name in wanted:
@@ -82,7 +82,7 @@ def _labels(wanted: Sequence[RecipientId]) -> list[RecipientId]:
     return list(labels)
 
 
-def _copy(number: int) -> str:
+def _pseudonym(number: int) -> str:
     return f"copy {number}"
 
 
@@ -100,14 +100,23 @@ def as_called(trace: Trace, call: Call, device: Device) -> Trace:
     """Return the trace with the names that ``call`` gives to copies of stored messages."""
     verdict, message = trace.verdict, trace.message
     others = (
-        replace(part, verdict=_called(part.verdict, _names(part.message, call, device)))
+        replace(
+            part,
+            verdict=_renamed_verdict(part.verdict, _current_labels(part.message, call, device)),
+        )
         for part in trace.others
     )
-    named = verdict if message is None else _called(verdict, _names(message, call, device))
+    named = (
+        verdict
+        if message is None
+        else _renamed_verdict(verdict, _current_labels(message, call, device))
+    )
     return replace(trace, verdict=named, others=tuple(others))
 
 
-def _names(name: MessageName, call: Call, device: Device) -> Mapping[RecipientId, RecipientId]:
+def _current_labels(
+    name: MessageName, call: Call, device: Device
+) -> Mapping[RecipientId, RecipientId]:
     names = dict[RecipientId, RecipientId]()
     with suppress(UnknownMessage):
         for copies in _copies(device.ledger.find(name)):
@@ -121,7 +130,7 @@ def _copies(message: Message) -> Iterator[Sequence[Copy]]:
     yield from (one.copies for one in message.sounds)
 
 
-def _called(verdict: Verdict, names: Mapping[RecipientId, RecipientId]) -> Verdict:
+def _renamed_verdict(verdict: Verdict, names: Mapping[RecipientId, RecipientId]) -> Verdict:
     """Rename a verdict's copies, but only if the ledger has all of them."""
     if not verdict.score.keys() <= names.keys():
         return verdict
@@ -215,7 +224,7 @@ def proofs_of(message: MessageId, device: Device) -> Proofs:
         if covered is None:
             continue
         receipts = _receipts(copy.envelope, device)
-        proven = {one.head: _card(copy.person, one.head, device) for one in receipts}
+        proven = {one.head: _proving_bundle(copy.person, one.head, device) for one in receipts}
         cards |= {head: card for head, card in proven.items() if card}
         receipts = [one for one in receipts if one.head in cards]
         said = tuple(Receipted(one.statement, one.proof) for one in receipts)
@@ -223,7 +232,7 @@ def proofs_of(message: MessageId, device: Device) -> Proofs:
     return Proofs(tuple(proofs), tuple(sorted(set(cards.values()))))
 
 
-def _card(person: PersonId, head: bytes, device: Device) -> bytes | None:
+def _proving_bundle(person: PersonId, head: bytes, device: Device) -> bytes | None:
     """Return the key bundle that proves a receipt's list: one stored with it, or a later one."""
     return device.vault.get(RECEIPT_CARD, head.hex()) or card_with(person, head, device)
 

@@ -114,7 +114,7 @@ def pack(noun: object) -> bytes:
     """
     if not is_dataclass(noun) or isinstance(noun, type):
         raise TypeError(f"only a dataclass can be packed, not {type(noun).__name__}")
-    plain = _plain(noun)
+    plain = _to_builtins(noun)
     _refuse_local_times(plain)
     try:
         return msgspec.msgpack.encode(plain)
@@ -130,8 +130,8 @@ def unpack(kind: type[Noun], untrusted_data: bytes) -> Noun:
     """
     try:
         plain = msgspec.msgpack.decode(untrusted_data)
-        noun = msgspec.convert(plain, kind, builtin_types=_NATIVE, dec_hook=_revive)
-        again = _plain(noun)
+        noun = msgspec.convert(plain, kind, builtin_types=_NATIVE, dec_hook=_decode_secret)
+        again = _to_builtins(noun)
         if msgspec.msgpack.encode(again) == untrusted_data:
             return noun  # nothing was lost, and MessagePack times decode as UTC
         _refuse_local_times(again)
@@ -142,18 +142,20 @@ def unpack(kind: type[Noun], untrusted_data: bytes) -> Noun:
     return noun
 
 
-def _plain(noun: object) -> Any:
+def _to_builtins(noun: object) -> Any:
     """Convert to plain values; sets are sorted, since their iteration order may differ."""
-    return msgspec.to_builtins(noun, builtin_types=_NATIVE, enc_hook=_reduce, order="deterministic")
+    return msgspec.to_builtins(
+        noun, builtin_types=_NATIVE, enc_hook=_encode_secret, order="deterministic"
+    )
 
 
-def _reduce(value: object) -> bytes:
+def _encode_secret(value: object) -> bytes:
     if isinstance(value, Secret):
         return value.reveal()
     raise TypeError(f"{type(value).__name__} has no place in a record")
 
 
-def _revive(kind: type, value: object) -> Secret:
+def _decode_secret(kind: type, value: object) -> Secret:
     if kind is Secret and isinstance(value, bytes):
         return Secret(value)
     raise TypeError("only a Secret is revived from bytes")
@@ -162,11 +164,11 @@ def _revive(kind: type, value: object) -> Secret:
 def _refuse_local_times(plain: object) -> None:
     if isinstance(plain, datetime) and plain.utcoffset() != timedelta(0):
         raise ValueError("a time in a record must be aware, in UTC")
-    for part in _parts(plain):
+    for part in _children(plain):
         _refuse_local_times(part)
 
 
-def _parts(plain: object) -> list[object]:
+def _children(plain: object) -> list[object]:
     if isinstance(plain, Mapping):
         return [*plain.keys(), *plain.values()]
     return list(plain) if isinstance(plain, list | tuple | set | frozenset) else []

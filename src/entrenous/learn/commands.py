@@ -35,7 +35,7 @@ def check_up(
     if as_json:
         put_json({"schema": "entrenous/check-up/1", "advice": [_shown(one) for one in advice]})
     else:
-        _tell(advice)
+        _print_advice(advice)
     raise typer.Exit(YES if any(one.next_step for one in advice) else NO)
 
 
@@ -60,7 +60,7 @@ def _passphrase(descriptor: int | None) -> Secret | None:
         return None
 
 
-def _tell(advice: list[Advice]) -> None:
+def _print_advice(advice: list[Advice]) -> None:
     for one in advice:
         say(f"{MARK[one.path.value]} {one.closes}")
         say(f"        {one.found}")

@@ -24,7 +24,7 @@ class BadLesson(Malformed):
 
 
 def lesson_names() -> tuple[str, ...]:
-    files = (file.name for file in _shelf().iterdir())
+    files = (file.name for file in _lessons_folder().iterdir())
     return tuple(sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml")))
 
 
@@ -32,7 +32,7 @@ def lesson(name: str) -> Lesson:
     """Return one lesson by name; raises NoSuchLesson."""
     if name not in lesson_names():
         raise NoSuchLesson(name=name)
-    return read_lesson(name, _shelf().joinpath(f"{name}.toml").read_bytes())
+    return read_lesson(name, _lessons_folder().joinpath(f"{name}.toml").read_bytes())
 
 
 def read_lesson(name: str, data: bytes) -> Lesson:
@@ -44,5 +44,5 @@ def read_lesson(name: str, data: bytes) -> Lesson:
     return msgspec.structs.replace(read, text=read.text.strip())
 
 
-def _shelf() -> Traversable:
+def _lessons_folder() -> Traversable:
     return resources.files("entrenous.learn").joinpath("lessons")

@@ -59,9 +59,9 @@ def open_to_others(home: Path) -> tuple[str, ...] | None:
     If ``home`` itself is closed, the modes of files in it do not matter.
     """
     try:
-        if not _loose(home):
+        if not _is_open_to_others(home):
             return ()
-        loose = [entry for entry in (home, *home.rglob("*")) if _loose(entry)]
+        loose = [entry for entry in (home, *home.rglob("*")) if _is_open_to_others(entry)]
     except OSError:
         return None
     return tuple(sorted(str(entry.relative_to(home)) for entry in loose))
@@ -79,7 +79,7 @@ def disk_encrypted(home: Path, root: Path = Path("/")) -> bool | None:
         return None
 
 
-def _loose(entry: Path) -> bool:
+def _is_open_to_others(entry: Path) -> bool:
     mode = entry.lstat().st_mode
     return not stat.S_ISLNK(mode) and bool(mode & _OTHERS)
 

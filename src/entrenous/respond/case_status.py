@@ -87,9 +87,9 @@ def record_notice_event(
     now = device.clock.now()
 
     def noted(case: Case) -> Case:
-        notice = _notice(case, number)
+        notice = _find_notice(case, number)
         _refuse_odd_time(notice, event, at, now)
-        after = _after(notice, event, at, case)
+        after = _notice_after(notice, event, at, case)
         return replace(
             case, notices=tuple(after if n.number == number else n for n in case.notices)
         )
@@ -134,14 +134,14 @@ def _transition(name: str, event: CaseEvent, device: Device) -> Case:
         return save_case(turned, device, CustodyAct.CHANGED, event.value)
 
 
-def _notice(case: Case, number: int) -> Notice:
+def _find_notice(case: Case, number: int) -> Notice:
     for notice in case.notices:
         if notice.number == number:
             return notice
     raise NothingThere(name=case.name, what="notice", number=number)
 
 
-def _after(notice: Notice, event: NoticeEvent, at: datetime, case: Case) -> Notice:
+def _notice_after(notice: Notice, event: NoticeEvent, at: datetime, case: Case) -> Notice:
     state = NOTICE_TABLE.get((notice.state, event))
     if state is None:
         raise NotNow(what="notice", state=notice.state.value, event=event.value, name=case.name)

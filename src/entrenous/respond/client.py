@@ -66,22 +66,22 @@ class HttpTimestampAuthority:
         request = (
             TimestampRequestBuilder().data(manifest).hash_algorithm(HashAlgorithm.SHA256).build()
         )
-        untrusted_token = self._ask(request.as_bytes())
-        self._refuse_refusal(untrusted_token)
+        untrusted_token = self._send(request.as_bytes())
+        self._check_status(untrusted_token)
         at = verify_timestamp(untrusted_token, manifest, self._authorities, nonce=request.nonce)
         return Stamp(manifest, untrusted_token, at, self._url, self._authorities)
 
-    def _ask(self, query: bytes) -> bytes:
+    def _send(self, query: bytes) -> bytes:
         try:
             with self._client.stream(
                 "POST", self._url, content=query, headers={"Content-Type": QUERY}
             ) as answer:
-                self._refuse_odd(answer)
+                self._check_response(answer)
                 return self._read(answer)
         except (httpx.HTTPError, httpx.InvalidURL):
             raise AuthorityUnreachable(url=self._url) from None
 
-    def _refuse_odd(self, answer: httpx.Response) -> None:
+    def _check_response(self, answer: httpx.Response) -> None:
         if answer.status_code != httpx.codes.OK:
             raise StampRefused(url=self._url, why=f"HTTP status {answer.status_code}")
         if answer.headers.get("Content-Type", "").partition(";")[0].strip().lower() != REPLY:
@@ -95,7 +95,7 @@ class HttpTimestampAuthority:
                 raise StampRefused(url=self._url, why="its answer was too long")
         return data
 
-    def _refuse_refusal(self, untrusted_token: bytes) -> None:
+    def _check_status(self, untrusted_token: bytes) -> None:
         status = decode_response(untrusted_token).status
         if status != _GRANTED:
             raise StampRefused(url=self._url, why=f"it answered with status {status}")

@@ -54,7 +54,7 @@ def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -
         raise NothingToStamp(name=name)
     manifest = manifest_of(case, device)
     new = stamp(write_manifest(manifest))  # may take seconds, so it is outside the transaction
-    _refuse_early(new, manifest)
+    _refuse_too_early(new, manifest)
     with device.vault.together():
         fresh = find_open_case(name, device)
         stamped = replace(fresh, stamps=(*fresh.stamps, new))
@@ -70,7 +70,7 @@ def manifest_of(case: Case, device: Device) -> EvidenceManifest:
             item.number,
             item.level,
             item.added_at,
-            commitment(item.salt, _unchanged(case, item, device)),
+            commitment(item.salt, _verified_bytes(case, item, device)),
         )
         for item in case.evidence
     )
@@ -91,7 +91,7 @@ def read_evidence(
     with device.vault.together():
         case = find_case(name, device)
         item = find_item(case, number)
-        data = _unchanged(case, item, device)
+        data = _verified_bytes(case, item, device)
         save_case(case, device, act, purpose, item)
         return data
 
@@ -105,7 +105,7 @@ def verify_case(name: str, device: Device, check: Callable[[Stamp], object] | No
     links = verify_chain(CaseName(name), device)
     case = find_case(name, device)
     for item in case.evidence:
-        _unchanged(case, item, device)
+        _verified_bytes(case, item, device)
     for stamp in case.stamps:
         _verify_stamp(case, stamp, links, device)
         if check is not None:
@@ -126,12 +126,13 @@ def stamps_of(item: Evidence, case: Case) -> tuple[Stamp, ...]:
     over = [
         stamp
         for stamp, manifest in read
-        if item.number in {line.number for line in manifest.items} and not _early(stamp, manifest)
+        if item.number in {line.number for line in manifest.items}
+        and not _is_too_early(stamp, manifest)
     ]
     return tuple(sorted(over, key=lambda stamp: stamp.at))
 
 
-def _unchanged(case: Case, item: Evidence, device: Device) -> bytes:
+def _verified_bytes(case: Case, item: Evidence, device: Device) -> bytes:
     """Return an item's bytes; raises EvidenceChanged if they changed or are missing."""
     try:
         data = device.vault.kept(item.blob)
@@ -150,13 +151,13 @@ def _verify_stamp(case: Case, stamp: Stamp, links: tuple[Custody, ...], device: 
         raise StampDoesNotHold(why="its manifest cannot be read") from None
     if manifest.custody_head not in {one.hash for one in links}:
         raise StampDoesNotHold(why="its manifest belongs to another chain of custody")
-    _refuse_early(stamp, manifest)
+    _refuse_too_early(stamp, manifest)
     here = {item.number: item for item in case.evidence}
     for line in manifest.items:
         item = here.get(line.number)
         if item is None:
             raise StampDoesNotHold(why="its manifest speaks of an item that is not here")
-        if line.commitment != commitment(item.salt, _unchanged(case, item, device)):
+        if line.commitment != commitment(item.salt, _verified_bytes(case, item, device)):
             raise EvidenceChanged(name=case.name, number=item.number)
         stamped, told = _item_label(line), _item_label(item)
         if stamped != told:
@@ -168,13 +169,13 @@ def _item_label(item: Evidence | ManifestItem) -> str:
     return f"{item.level.value}, added at {write_time(item.added_at)}"
 
 
-def _early(stamp: Stamp, manifest: EvidenceManifest) -> bool:
+def _is_too_early(stamp: Stamp, manifest: EvidenceManifest) -> bool:
     return stamp.at < manifest.written_at - CLOCKS_APART
 
 
-def _refuse_early(stamp: Stamp, manifest: EvidenceManifest) -> None:
+def _refuse_too_early(stamp: Stamp, manifest: EvidenceManifest) -> None:
     """Raise StampDoesNotHold if the stamp is older than its manifest."""
-    if _early(stamp, manifest):
+    if _is_too_early(stamp, manifest):
         why = (
             f"it says {stamp.at:%Y-%m-%d %H:%M} UTC, but what it is over was written here at "
             f"{manifest.written_at:%Y-%m-%d %H:%M} UTC, so one of the two clocks is wrong; check "

@@ -84,7 +84,7 @@ def describe_case(name: str, more: Situation, device: Device) -> Case:
     """
 
     def described(case: Case) -> Case:
-        return replace(case, situation=_joined(case.situation, more))
+        return replace(case, situation=_merged_situation(case.situation, more))
 
     return edit_case(name, device, described, "said more about it")
 
@@ -104,14 +104,14 @@ def under_18_after_all(name: str, more: Situation, device: Device) -> NoReturn:
             case,
             age=AgeAnswer.CHILD,
             state=CaseState.CLOSED,
-            situation=_joined(case.situation, more),
+            situation=_merged_situation(case.situation, more),
         )
         if heard != case:  # it may be repeated
             save_case(heard, device, CustodyAct.CHANGED, "said that somebody was under 18")
     raise not_all_adults(heard, device.clock.now().date())
 
 
-def _joined(known: Situation, more: Situation) -> Situation:
+def _merged_situation(known: Situation, more: Situation) -> Situation:
     return replace(
         known,
         places=tuple(dict.fromkeys((*known.places, *more.places))),
@@ -151,7 +151,7 @@ def add_sighting(name: str, seen: Sighting, device: Device) -> Case:
 
 def add_statement(name: str, words: str, device: Device, *, sighting: int | None = None) -> Case:
     """Store a statement in the person's own words (level A0); otherwise like :func:`add_file`."""
-    return _keep(name, words.encode(), (Level.A0, "a statement", sighting), device)
+    return _store_item(name, words.encode(), (Level.A0, "a statement", sighting), device)
 
 
 def add_file(
@@ -168,17 +168,19 @@ def add_file(
 
     Raises NoSuchCase, NotAllAdults, CaseClosed, NothingThere, TooLargeToKeep.
     """
-    return _keep(name, data, (Level.A1, _one_line(what), sighting), device)
+    return _store_item(name, data, (Level.A1, _one_line(what), sighting), device)
 
 
-def _keep(name: str, data: bytes, about: tuple[Level, str, int | None], device: Device) -> Case:
+def _store_item(
+    name: str, data: bytes, about: tuple[Level, str, int | None], device: Device
+) -> Case:
     if len(data) > ITEM_BYTES_MAX:
         raise TooLargeToKeep(size_mb=len(data) // _MB, limit_mb=ITEM_BYTES_MAX // _MB)
     with device.vault.together():
         case = find_open_case(name, device)
         refuse_file_of_minor(sha256(data), device)
         _refuse_unknown_sighting(case, about[2])
-        item = _seal(case, data, about, device)
+        item = _sealed_item(case, data, about, device)
         try:
             kept = replace(case, evidence=(*case.evidence, item))
             step = f"kept item {item.number}: {item.what}"
@@ -188,7 +190,7 @@ def _keep(name: str, data: bytes, about: tuple[Level, str, int | None], device: 
             raise
 
 
-def _seal(
+def _sealed_item(
     case: Case, data: bytes, about: tuple[Level, str, int | None], device: Device
 ) -> Evidence:
     level, what, sighting = about

@@ -51,7 +51,7 @@ class PerTokenTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; its transport is busy until the response body is read or closed."""
         _sort_headers(request)
-        entry = self._enter(_key(request), request.url)
+        entry = self._enter(_connection_key(request), request.url)
         try:
             answer = entry.transport.handle_request(request)
         except BaseException:
@@ -120,7 +120,7 @@ def no_cookies() -> CookieJar:
     return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 
-def _key(request: httpx.Request) -> object:
+def _connection_key(request: httpx.Request) -> object:
     """Return what may share a connection; a request without a token shares none."""
     token = request.headers.get("Authorization")
     return object() if token is None else (request.url.scheme, request.url.netloc, token)
@@ -159,18 +159,20 @@ class Pace:
         return self._since_s + PACE_S - self._now_s()
 
 
-_KEPT: Final[ContextVar[Pace | None]] = ContextVar("kept", default=None)
-_OPENED: Final[ContextVar[list[httpcore.NetworkStream] | None]] = ContextVar("opened", default=None)
+_CURRENT_PACE: Final[ContextVar[Pace | None]] = ContextVar("kept", default=None)
+_OPENED_STREAMS: Final[ContextVar[list[httpcore.NetworkStream] | None]] = ContextVar(
+    "opened", default=None
+)
 
 
 @contextmanager
 def keeping(pace: Pace) -> Iterator[None]:
     """Make requests over :class:`PacedTransport` keep ``pace``, or time out."""
-    before = _KEPT.set(pace)
+    before = _CURRENT_PACE.set(pace)
     try:
         yield
     finally:
-        _KEPT.reset(before)
+        _CURRENT_PACE.reset(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,19 +196,19 @@ class PacedTransport(httpx.HTTPTransport):
             "keepalive_expiry": 5.0,
         }
         if route is None:
-            self._pool = httpcore.ConnectionPool(**limits, network_backend=_Network())
+            self._pool = httpcore.ConnectionPool(**limits, network_backend=_PacedNetwork())
             return
         self._pool = httpcore.SOCKSProxy(
             f"socks5://{route.proxy}",  # httpcore leaves name resolution to it
             proxy_auth=(route.name, route.password),
             **limits,
-            network_backend=_Network(route.proxy),
+            network_backend=_PacedNetwork(route.proxy),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Like httpx, but also raise httpx.ProxyError if the proxy does not speak SOCKS."""
         opened = list[httpcore.NetworkStream]()
-        before = _OPENED.set(opened)
+        before = _OPENED_STREAMS.set(opened)
         try:
             return super().handle_request(request)
         except BaseException as why:
@@ -216,10 +218,10 @@ class PacedTransport(httpx.HTTPTransport):
                 raise httpx.ProxyError("it speaks no SOCKS5", request=request) from None
             raise
         finally:
-            _OPENED.reset(before)
+            _OPENED_STREAMS.reset(before)
 
 
-class _Network(httpcore.NetworkBackend):
+class _PacedNetwork(httpcore.NetworkBackend):
     """Sockets to relays, or only to ``proxy``, which then resolves names."""
 
     def __init__(self, proxy: Proxy | None = None) -> None:
@@ -244,10 +246,10 @@ class _Network(httpcore.NetworkBackend):
             raise OnionNeedsProxy(host=host)
         last: Exception = httpcore.ConnectError("it has no address")
         try:
-            for address in _addresses(host, port):
-                left_s = _within(timeout, httpcore.ConnectTimeout)
+            for address in _resolve(host, port):
+                left_s = _limited_timeout(timeout, httpcore.ConnectTimeout)
                 try:
-                    return _noted(
+                    return _tracked(
                         self._real.connect_tcp(address, port, left_s, local_address, socket_options)
                     )
                 except (httpcore.ConnectError, httpcore.ConnectTimeout) as why:
@@ -259,12 +261,12 @@ class _Network(httpcore.NetworkBackend):
             raise ProxySilent(host=str(self._proxy)) from None
 
 
-class _Paced(httpcore.NetworkStream):
+class _PacedStream(httpcore.NetworkStream):
     def __init__(self, real: httpcore.NetworkStream) -> None:
         self._real = real
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        came = self._real.read(max_bytes, _within(timeout, httpcore.ReadTimeout))
+        came = self._real.read(max_bytes, _limited_timeout(timeout, httpcore.ReadTimeout))
         _moved(len(came))
         return came
 
@@ -272,7 +274,7 @@ class _Paced(httpcore.NetworkStream):
         """Write in pieces, since the stream below restarts its timeout after each partial write."""
         for at in range(0, len(buffer), _PIECE):
             piece = buffer[at : at + _PIECE]
-            self._real.write(piece, _within(timeout, httpcore.WriteTimeout))
+            self._real.write(piece, _limited_timeout(timeout, httpcore.WriteTimeout))
             _moved(len(piece))
 
     def close(self) -> None:
@@ -284,21 +286,21 @@ class _Paced(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        left_s = _within(timeout, httpcore.ConnectTimeout)
-        return _Paced(self._real.start_tls(ssl_context, server_hostname, left_s))
+        left_s = _limited_timeout(timeout, httpcore.ConnectTimeout)
+        return _PacedStream(self._real.start_tls(ssl_context, server_hostname, left_s))
 
     def get_extra_info(self, info: str) -> Any:
         return self._real.get_extra_info(info)
 
 
-def _noted(stream: httpcore.NetworkStream) -> _Paced:
-    opened = _OPENED.get()
+def _tracked(stream: httpcore.NetworkStream) -> _PacedStream:
+    opened = _OPENED_STREAMS.get()
     if opened is not None:
         opened.append(stream)
-    return _Paced(stream)
+    return _PacedStream(stream)
 
 
-def _addresses(host: str, port: int) -> list[str]:
+def _resolve(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as why:
@@ -306,9 +308,9 @@ def _addresses(host: str, port: int) -> list[str]:
     return [str(address[0]) for *_, address in found]
 
 
-def _within(timeout: float | None, late: type[Exception]) -> float | None:
+def _limited_timeout(timeout: float | None, late: type[Exception]) -> float | None:
     """Return the timeout, limited to the rest of the minute; raise ``late`` if nothing is left."""
-    pace = _KEPT.get()
+    pace = _CURRENT_PACE.get()
     if timeout is None:
         timeout = _SILENT_S
     if pace is None:
@@ -320,6 +322,6 @@ def _within(timeout: float | None, late: type[Exception]) -> float | None:
 
 
 def _moved(count: int) -> None:
-    pace = _KEPT.get()
+    pace = _CURRENT_PACE.get()
     if pace is not None:
         pace.moved(count)

@@ -113,17 +113,17 @@ class HttpCourier:
         self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId, prekeys: Prekeys
     ) -> int:
         body = about.write_prekeys(prekeys)
-        answer = self._ask(url, Ask("PUT", _prekeys(mailbox, device), owner, body))
+        answer = self._ask(url, Ask("PUT", _prekeys_path(mailbox, device), owner, body))
         return about.read_key_count(answer)
 
     def prekey_count(self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId) -> int:
-        answer = self._ask(url, Ask("GET", _prekeys(mailbox, device), owner))
+        answer = self._ask(url, Ask("GET", _prekeys_path(mailbox, device), owner))
         return about.read_key_count(answer)
 
     def claim_prekeys(
         self, url: str, mailbox: MailboxId, token: Secret, device: DeviceId
     ) -> PrekeyBundle:
-        path = f"{_prekeys(mailbox, device)}/claim"
+        path = f"{_prekeys_path(mailbox, device)}/claim"
         answer = self._ask(url, Ask("POST", path, token, errand=Errand.LETTER))
         return about.read_bundle(answer, device)
 
@@ -231,10 +231,10 @@ class HttpCourier:
             "Entrenous-Offset": str(start),
             "Content-Length": str(_length(deposit, data) - start),
         }
-        path = _path(deposit.mailbox, deposit.id)
+        path = _blob_path(deposit.mailbox, deposit.id)
 
         def each_try() -> Ask:
-            return Ask("PUT", path, token, _from(data, start), said, errand=Errand.LETTER)
+            return Ask("PUT", path, token, _body_from(data, start), said, errand=Errand.LETTER)
 
         self._stream(url, each_try, end_of)
 
@@ -242,7 +242,7 @@ class HttpCourier:
         self, url: str, mailbox: MailboxId, blob: BlobId, withdraw_token: Secret
     ) -> int:
         try:
-            what = Ask("GET", _path(mailbox, blob), withdraw_token, errand=Errand.LETTER)
+            what = Ask("GET", _blob_path(mailbox, blob), withdraw_token, errand=Errand.LETTER)
             told = self._ask(url, what)
         except NoSuchBlob:
             return 0
@@ -254,39 +254,41 @@ class HttpCourier:
     def blob_to(
         self, url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
     ) -> None:
-        coming = _Coming(writer, start)
+        coming = _Download(writer, start)
 
         def each_try() -> Ask:
-            return Ask("GET", f"blobs/{to_base64url(blob)}", fetch_token, headers=coming.asked())
+            return Ask(
+                "GET", f"blobs/{to_base64url(blob)}", fetch_token, headers=coming.range_header()
+            )
 
         self._stream(url, each_try, coming.take)
 
 
-class _Coming:
+class _Download:
     """One download: each byte is written once, even if the connection is lost in between."""
 
     def __init__(self, writer: BinaryIO, start: int) -> None:
         self._writer = writer
         self._at = start
 
-    def asked(self) -> dict[str, str]:
+    def range_header(self) -> dict[str, str]:
         return {"Range": f"bytes={self._at}-"} if self._at else {}
 
     def take(self, answer: httpx.Response) -> None:
-        if self._at and not self._goes_on(answer):
+        if self._at and not self._resumes(answer):
             raise NotUnderstood
         for chunk in answer.iter_raw():
             self._writer.write(chunk)
             self._at += len(chunk)
 
-    def _goes_on(self, answer: httpx.Response) -> bool:
+    def _resumes(self, answer: httpx.Response) -> bool:
         said = answer.headers.get("content-range", "")
         return answer.status_code == HTTPStatus.PARTIAL_CONTENT and said.startswith(
             f"bytes {self._at}-"
         )
 
 
-def _path(mailbox: MailboxId, blob: BlobId) -> str:
+def _blob_path(mailbox: MailboxId, blob: BlobId) -> str:
     return f"mailboxes/{to_base64url(mailbox)}/blobs/{to_base64url(blob)}"
 
 
@@ -295,7 +297,7 @@ def _length(deposit: BlobDeposit, data: bytes | BinaryIO) -> int:
     return len(data) if isinstance(data, bytes) else deposit.size
 
 
-def _from(data: bytes | BinaryIO, start: int) -> bytes | Iterator[bytes]:
+def _body_from(data: bytes | BinaryIO, start: int) -> bytes | Iterator[bytes]:
     if isinstance(data, bytes):
         return data[start:]
     data.seek(start)
@@ -330,7 +332,7 @@ def new_client(
 
     Raises BadSetting if the file holds no certificates.
     """
-    context = _believing(authorities)
+    context = _tls_context(authorities)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return RelayClient(
         PerTokenTransport(lambda url: PacedTransport(context, proxy_route_for(url, proxy, dice)))
@@ -344,7 +346,7 @@ def proxy_route_for(url: httpx.URL, proxy: Proxy | None, dice: Dice = _DICE) -> 
     return ProxyRoute(proxy, dice.token(_NAME_BYTES).hex(), dice.token(_NAME_BYTES).hex())
 
 
-def _believing(authorities: Path | None) -> ssl.SSLContext:
+def _tls_context(authorities: Path | None) -> ssl.SSLContext:
     if authorities is None:
         return httpx.create_ssl_context(trust_env=False)
     try:
@@ -354,5 +356,5 @@ def _believing(authorities: Path | None) -> ssl.SSLContext:
         raise BadSetting(name="ENTRENOUS_RELAY_CA", wanted=wanted) from None
 
 
-def _prekeys(mailbox: MailboxId, device: DeviceId) -> str:
+def _prekeys_path(mailbox: MailboxId, device: DeviceId) -> str:
     return f"mailboxes/{to_base64url(mailbox)}/prekeys/{to_base64url(device)}"

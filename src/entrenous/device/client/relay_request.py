@@ -175,13 +175,13 @@ def stream_request(  # noqa: PLR0913, PLR0917
         target = f"{str(base).rstrip('/')}/v1/{what.path}"
         headers = _headers(what)
         with (
-            _proven(host),
+            _naming_certificate_errors(host),
             client.stream(what.method, target, content=what.body, headers=headers) as answer,
         ):
             if answer.is_success and SPOKEN in answer.headers:
                 take(answer)
                 return None
-            return _error(answer, _read_body(answer, SMALL_BYTES), host)
+            return _relay_error(answer, _read_body(answer, SMALL_BYTES), host)
 
     try:
         with keeping(Pace(least_bytes)):
@@ -195,7 +195,7 @@ def stream_request(  # noqa: PLR0913, PLR0917
 
 
 @contextmanager
-def _proven(host: str) -> Iterator[None]:
+def _naming_certificate_errors(host: str) -> Iterator[None]:
     """Turn certificate errors into NotProven, which is not retried."""
     try:
         yield
@@ -252,7 +252,7 @@ def end_of(answer: httpx.Response) -> None:
     _read_body(answer, SMALL_BYTES)
 
 
-def _error(answer: httpx.Response, untrusted_body: bytes, host: str) -> EntrenousError:
+def _relay_error(answer: httpx.Response, untrusted_body: bytes, host: str) -> EntrenousError:
     """Return the relay's error, or that no relay answers there."""
     if answer.headers.get("content-type") == MEDIA_TYPE:
         error = read_problem(untrusted_body, _KNOWN)

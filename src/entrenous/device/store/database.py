@@ -190,14 +190,14 @@ def lock_folder(folder: Path, wait_s: float) -> int:
                 raise VaultBusy from None
             time.sleep(_PAUSE_S)
         else:
-            if _is_there(handle, folder):
+            if _is_current_lock(handle, folder):
                 return handle
             os.close(handle)  # a failed set-up deleted it
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
 
 
-def _is_there(handle: int, folder: Path) -> bool:
+def _is_current_lock(handle: int, folder: Path) -> bool:
     """Return whether the locked file is still the folder's lock, and not a deleted one."""
     try:
         return os.path.samestat(os.fstat(handle), (folder / "lock").stat())

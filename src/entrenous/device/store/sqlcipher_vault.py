@@ -41,7 +41,7 @@ class SqlcipherVault:
         try:
             (folder / "files").mkdir(mode=0o700, exist_ok=True)
             self._database = Database(folder, key)
-            self._files_key = self._key_of_files()
+            self._files_key = self._load_files_key()
             if not self._database.just_created:
                 self._sweep()
         except BaseException:
@@ -196,7 +196,7 @@ class SqlcipherVault:
         ).fetchone()
         name = blob.hex() if as_it_is is None else blob.hex() + _UNSEALED_SUFFIX
         try:
-            file = self._place(name).open("rb")
+            file = self._path_of(name).open("rb")
         except FileNotFoundError:
             raise KeptFileGone from None
         with file:
@@ -207,13 +207,13 @@ class SqlcipherVault:
         """Open a file that was stored as it came."""
         with name_disk_errors():
             try:
-                file = self._place(blob.hex() + _UNSEALED_SUFFIX).open(mode)
+                file = self._path_of(blob.hex() + _UNSEALED_SUFFIX).open(mode)
             except FileNotFoundError:
                 raise KeptFileGone from None
             with file:
                 yield file
 
-    def _place(self, name: str) -> Path:
+    def _path_of(self, name: str) -> Path:
         """Return the file's path; raises KeptFileGone if this transaction has deleted it."""
         if name in self._forgotten:
             raise KeptFileGone
@@ -225,7 +225,7 @@ class SqlcipherVault:
             if place.name not in known:
                 place.unlink()
 
-    def _key_of_files(self) -> Secret:
+    def _load_files_key(self) -> Secret:
         stored = self.get(*_FILES_KEY)
         if stored is None:
             stored = secrets.token_bytes(32)

@@ -111,7 +111,7 @@ def create(home: Path, passphrase: Secret) -> Unlocked:
     refuse_weak(passphrase)
     held = lock_folder(home, WAIT_S)  # two set-ups at once must not write over each other's keys
     try:
-        return _make(home, passphrase, held)
+        return _create_files(home, passphrase, held)
     except BaseException:
         with suppress(OSError):  # a vault that failed to open has closed it
             os.close(held)
@@ -169,7 +169,7 @@ def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
     held = lock_folder(home, WAIT_S)
     try:
         sweep_unfinished(home)  # even with a wrong passphrase: a file may hold part of a key
-        return _opened(home, passphrase, ask, held)
+        return _open_with(home, passphrase, ask, held)
     except BaseException:
         with suppress(OSError):  # a vault that failed to open has closed it
             os.close(held)
@@ -185,7 +185,7 @@ def change_key(unlocked: Unlocked, terms: Terms, stretched: Secret, part: RelayP
     """Re-encrypt the vault under another key; it opens after a crash at any point (lock.md 3)."""
     home = unlocked.home
     write_head(home, Head(unlocked.terms, terms))
-    unlocked.vault.rekey(_key(home, terms, stretched, part.output))
+    unlocked.vault.rekey(_derive_key(home, terms, stretched, part.output))
     write_head(home, Head(terms))
     return replace(unlocked, terms=terms, stretched=stretched, part=part, pending=None)
 
@@ -196,12 +196,12 @@ def lock_empty(unlocked: Unlocked, terms: Terms, part: RelayPart) -> Unlocked:
     It becomes a device at its first change; its head then names its lock from the start.
     """
     home = unlocked.home
-    unlocked.vault.rekey(_key(home, terms, unlocked.stretched, part.output))
-    unlocked.vault.before_first_change(lambda: _begin(home, terms))
+    unlocked.vault.rekey(_derive_key(home, terms, unlocked.stretched, part.output))
+    unlocked.vault.before_first_change(lambda: _write_first_head(home, terms))
     return replace(unlocked, terms=terms, part=part)
 
 
-def _make(home: Path, passphrase: Secret, held: int) -> Unlocked:
+def _create_files(home: Path, passphrase: Secret, held: int) -> Unlocked:
     if has_vault(home):
         raise VaultExists(home=home)
     sweep_unfinished(home)
@@ -210,37 +210,37 @@ def _make(home: Path, passphrase: Secret, held: int) -> Unlocked:
     for left_over in home.glob("vault.db*"):  # of a set-up interrupted before its head was written
         left_over.unlink()
     stretched = stretch(passphrase, terms.salt, terms.cost)
-    vault = SqlcipherVault(home, _key(home, terms, stretched, NO_OUTPUT), held=held)
-    vault.before_first_change(lambda: _begin(home, terms))
+    vault = SqlcipherVault(home, _derive_key(home, terms, stretched, NO_OUTPUT), held=held)
+    vault.before_first_change(lambda: _write_first_head(home, terms))
     return Unlocked(home, vault, terms, stretched, RelayPart())
 
 
-def _begin(home: Path, terms: Terms) -> None:
+def _write_first_head(home: Path, terms: Terms) -> None:
     """Write the head before the first change: content of a vault without a head would be lost."""
     if not has_vault(home):
         write_head(home, Head(terms))
 
 
-def _opened(home: Path, passphrase: Secret, ask: AskRelay, held: int) -> Unlocked:
+def _open_with(home: Path, passphrase: Secret, ask: AskRelay, held: int) -> Unlocked:
     head, part, asked = read_head(home), RelayPart(), 0
     for terms in filter(None, (head.now, head.next)):
         stretched = stretch(passphrase, terms.salt, terms.cost)
         part = ask(terms.lock, stretched) if terms.lock else RelayPart()
         asked += part.tries is not None
-        key = _key(home, terms, stretched, part.output)
+        key = _derive_key(home, terms, stretched, part.output)
         if head.next is None or is_right_key(home, key):
-            vault = _vault(home, key, held, part)
+            vault = _open_vault(home, key, held, part)
             return _finish_key_change(
                 Unlocked(home, vault, terms, stretched, part, asked=asked), head
             )
-    raise _wrong(part)
+    raise _wrong_passphrase(part)
 
 
-def _vault(home: Path, key: Secret, held: int, part: RelayPart) -> SqlcipherVault:
+def _open_vault(home: Path, key: Secret, held: int, part: RelayPart) -> SqlcipherVault:
     try:
         return SqlcipherVault(home, key, held=held)
     except WrongPassphrase:
-        raise _wrong(part) from None
+        raise _wrong_passphrase(part) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,13 +261,13 @@ def _finish_key_change(unlocked: Unlocked, head: Head) -> Unlocked:
     return unlocked
 
 
-def _wrong(part: RelayPart) -> WrongPassphrase | Locked:
+def _wrong_passphrase(part: RelayPart) -> WrongPassphrase | Locked:
     if part.tries is None or part.tries > _FEW_TRIES:
         return WrongPassphrase()
     return FewTriesLeft(tries=part.tries) if part.tries else Locked()
 
 
-def _key(home: Path, terms: Terms, stretched: Secret, output: Secret) -> Secret:
+def _derive_key(home: Path, terms: Terms, stretched: Secret, output: Secret) -> Secret:
     try:
         secret = (home / "device.key").read_bytes()
         if terms.first:
@@ -336,10 +336,10 @@ def write_head(home: Path, head: Head) -> None:
 def _terms(read: _Head | _Terms, *, first: bool = False) -> Terms:
     """Decode terms; raises ValueError if they are invalid."""
     cost = Cost(read.memory_kib, read.passes, read.lanes)
-    return Terms(read.salt, cost, None if read.lock is None else _lock(read.lock), first)
+    return Terms(read.salt, cost, None if read.lock is None else _decode_lock(read.lock), first)
 
 
-def _lock(read: _Lock) -> RelayLock:
+def _decode_lock(read: _Lock) -> RelayLock:
     tokens = (read.unlock_token, *read.earlier)
     if len(read.mailbox) != ID_BYTES or {len(token) for token in tokens} != {TOKEN_BYTES}:
         raise ValueError("a lock names a mailbox of 16 bytes and tokens of 32")

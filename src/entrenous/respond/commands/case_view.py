@@ -14,7 +14,7 @@ from entrenous.watermark.verdict import Trace
 def case_json(case: Case, device: Device) -> dict[str, object]:
     """A case as JSON, without its secrets: no hash of an item, no key, no content."""
     now = device.clock.now()
-    trace, named = _found(case, device)
+    trace, named = _named_copies(case, device)
     return {
         "case": case.name,
         "state": case.state.value,
@@ -57,7 +57,7 @@ def print_case(case: Case, device: Device) -> None:
     """Print findings, sightings, evidence, notices, deadlines and the next step."""
     now = device.clock.now()
     say(f"{case.name}, opened on {case.opened_at:%d %B %Y}, {case.state}")
-    _, named = _found(case, device)
+    _, named = _named_copies(case, device)
     if named:
         say(f"  The leak fits the copy of {', '.join(named)}; it says no more.")
     for seen in case.sightings:
@@ -72,7 +72,7 @@ def print_case(case: Case, device: Device) -> None:
     say(f"next: {next_step(case, now)}")
 
 
-def _found(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:
+def _named_copies(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:
     """Return the trace as stored here, if it is, and whose copies it names."""
     here = trace_here(case.trace, device)
     known = here or case.trace

@@ -68,7 +68,7 @@ def deadlines(case: Case, now: datetime) -> tuple[Deadline, ...]:
         now: aware, UTC.
     """
     clocks = [
-        _clock(notice, clause.strip(), now)
+        _deadline(notice, clause.strip(), now)
         for notice in case.notices
         if notice.state is not NoticeState.WITHDRAWN
         for clause in notice.route.deadline_rule.split(";")
@@ -113,7 +113,9 @@ def time_for(route: Route, what: Due) -> str:
     if route.clock is not ClockStart.RECEIPT:
         return ""
     clauses = map(str.strip, route.deadline_rule.split(";"))
-    return next((span(one) for one in clauses if span(one) and _due(route, one) is what), "")
+    return next(
+        (span(one) for one in clauses if span(one) and _required_act(route, one) is what), ""
+    )
 
 
 def hours_to_remove(route: Route) -> int | None:
@@ -135,15 +137,15 @@ def deadline_in_words(deadline: Deadline) -> str:
     return f"{said[deadline.state]} {ground}"
 
 
-def _clock(notice: Notice, clause: str, now: datetime) -> Deadline:
-    began = _began(notice, clause)
+def _deadline(notice: Notice, clause: str, now: datetime) -> Deadline:
+    began = _start_time(notice, clause)
     due_at = due(began, clause) if began else None
     return Deadline(
         notice=notice.number,
         law=notice.route.law,
         provision=notice.route.provision,
         rule=clause,
-        starts=_starts(notice, clause),
+        starts=_start_in_words(notice, clause),
         state=_state(notice, clause, due_at, now),
         source=notice.route.source,
         read_on=notice.route.read_on,
@@ -152,19 +154,21 @@ def _clock(notice: Notice, clause: str, now: datetime) -> Deadline:
     )
 
 
-def _began(notice: Notice, clause: str) -> datetime | None:
+def _start_time(notice: Notice, clause: str) -> datetime | None:
     """Return when the clause's time began: at receipt, or at sending if receipt is unknown.
 
     None before sending, or if somebody else starts the time.
     """
     if notice.route.clock is not ClockStart.RECEIPT:
         return None
-    if _due(notice.route, clause) is Due.CONFIRM:  # receipt cannot start the time to confirm it
+    if (
+        _required_act(notice.route, clause) is Due.CONFIRM
+    ):  # receipt cannot start the time to confirm it
         return notice.sent_at
     return notice.received_at or notice.sent_at
 
 
-def _starts(notice: Notice, clause: str) -> str:
+def _start_in_words(notice: Notice, clause: str) -> str:
     since = notice.route.deadline_from or "receipt"
     if not span(clause):
         return ""
@@ -189,7 +193,7 @@ def _done_at(notice: Notice, clause: str) -> datetime | None:
     removed_at = notice.removed_at
     if notice.state is NoticeState.REMOVED and removed_at is None:  # an older record
         removed_at = notice.answered_at
-    what = _due(notice.route, clause)
+    what = _required_act(notice.route, clause)
     done = [removed_at]
     if what is not Due.REMOVE:
         done.append(notice.answered_at)
@@ -198,7 +202,7 @@ def _done_at(notice: Notice, clause: str) -> datetime | None:
     return min(filter(None, done), default=None)
 
 
-def _due(route: Route, clause: str) -> Due:
+def _required_act(route: Route, clause: str) -> Due:
     if _CONFIRMS.search(clause):
         return Due.CONFIRM
     if _REPORTS.search(clause):

@@ -146,9 +146,9 @@ def _read(kind: type[Table], data: bytes, name: str) -> Table:
 
 def _route(id_: str, table: _Laws, words: dict[str, tuple[_WordingRow, ...]]) -> Route:
     row, family = table.route[id_], table.route[id_].version_of or id_
-    model = _leader(row.notice_must_contain, table)
+    model = _referenced_route(row.notice_must_contain, table)
     columns: dict[str, Any] = {name: getattr(row, name) for name in _SAME_NAMES}
-    columns |= {name: _followed(name, row, table) for name in _MAY_FOLLOW}
+    columns |= {name: _resolved(name, row, table) for name in _MAY_FOLLOW}
     try:
         return Route(
             **columns,
@@ -166,13 +166,13 @@ def _route(id_: str, table: _Laws, words: dict[str, tuple[_WordingRow, ...]]) ->
         raise BadTable(table="laws.toml", entry=f"{id_}: {why}") from None
 
 
-def _followed(column: str, row: _RouteRow, table: _Laws) -> str:
+def _resolved(column: str, row: _RouteRow, table: _Laws) -> str:
     text: str = getattr(row, column)
-    leader = _leader((text,), table)
+    leader = _referenced_route((text,), table)
     return str(getattr(table.route[leader], column)) if leader else text
 
 
-def _leader(texts: tuple[str, ...], table: _Laws) -> str | None:
+def _referenced_route(texts: tuple[str, ...], table: _Laws) -> str | None:
     """Return the route that a column refers to with a single ``as other-id``."""
     if len(texts) != 1 or not texts[0].startswith("as "):
         return None

@@ -57,7 +57,9 @@ def parse_place(typed: str) -> Place:
 
 def reaches(jurisdiction: str, places: tuple[Place, ...]) -> bool:
     """Whether that jurisdiction's law may apply to a case with these places."""
-    return jurisdiction == WORLDWIDE or any(_one(jurisdiction, where) for where in places)
+    return jurisdiction == WORLDWIDE or any(
+        _jurisdiction_reaches(jurisdiction, where) for where in places
+    )
 
 
 def _canonical(spoken: str) -> str:
@@ -65,7 +67,7 @@ def _canonical(spoken: str) -> str:
     return f"{_ALIASES.get(country, country)}{dash}{part}"
 
 
-def _one(jurisdiction: str, where: str) -> bool:
+def _jurisdiction_reaches(jurisdiction: str, where: str) -> bool:
     country = where.partition("-")[0]
     if jurisdiction in ("EU", "EU/EEA"):
         return country in (EU if jurisdiction == "EU" else EEA)
