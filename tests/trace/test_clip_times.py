@@ -42,16 +42,16 @@ def by_sound(name: str) -> Trace:
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_its_frames_name_it(name: str) -> None:
+def test_frames_of_a_clip_with_odd_times_name_its_copy(name: str) -> None:
     device, copy = marked(name)
     assert trace_clip(copy, device).verdict.named == ("caro",)
 
 
 @pytest.mark.parametrize("name", ["sound late", "picture late", "one gap"])
-def test_its_sound_names_it_after_another_coding(name: str) -> None:
+def test_sound_of_a_clip_with_odd_times_names_its_copy_after_recoding(name: str) -> None:
     assert by_sound(name).verdict.named == ("caro",)
 
 
-def test_with_two_gaps_its_sound_names_nobody() -> None:
+def test_sound_with_two_gaps_names_nobody() -> None:
     """docs/known-attacks.md says so."""
     assert by_sound("two gaps").verdict.named == ()

@@ -31,7 +31,7 @@ def pages(pdf: bytes) -> int:
     return len(re.findall(rb"/Type /Page\b(?!s)", pdf))
 
 
-def test_it_opens_and_the_pictures_come_last(account: Account) -> None:
+def test_pdf_opens_and_the_pictures_come_last(account: Account) -> None:
     pdf = write_pdf(account)
     assert pdf.startswith(b"%PDF-1.")
     assert pdf.rstrip().endswith(b"%%EOF")
@@ -47,7 +47,7 @@ def test_the_same_account_makes_the_same_bytes(account: Account) -> None:
     "name",
     ["Łukasz", "דנה", "محمد", "王小明", "dan\U0001f642", "x" * 200, "a\u0301" * 40, "\u202eabc"],
 )
-def test_any_name_can_be_set(account: Account, name: str) -> None:
+def test_any_name_can_be_printed(account: Account, name: str) -> None:
     row = Row(name, "12.0", "1e-9", "1e9", "extremely strong support", named=True)
     named = ((f"Its hidden marks fit the copy made for {name}.", ["Chance."]),)
     assert pages(write_pdf(replace(account, rows=(row,), named=named, pictures=None))) >= 3
@@ -55,7 +55,7 @@ def test_any_name_can_be_set(account: Account, name: str) -> None:
 
 @settings(max_examples=8, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
-def test_no_text_breaks_it(account: Account, name: str) -> None:
+def test_no_text_breaks_the_pdf(account: Account, name: str) -> None:
     row = Row(name, "1.0", "1", "below 2", "not named", named=False)
     short = replace(account, rows=(row,), file_name=name, pictures=None, tone=None)
     assert pages(write_pdf(replace(short, method=(), undone=(), plot=None))) >= 2

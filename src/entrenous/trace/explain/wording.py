@@ -1,7 +1,4 @@
-"""The sentences of a report, the same on the page and in the PDF (docs/words.md).
-
-A verdict in words: how the found picture lies, what a chance means, how strong the support is.
-"""
+"""The sentences of a report, the same on the page and in the PDF (docs/words.md)."""
 
 import math
 from collections.abc import Sequence
@@ -14,13 +11,11 @@ _STRAIGHT_DEG: Final = 0.5
 _WHOLE: Final = 0.985
 _SAME_SCALE: Final = 0.01
 _SAME_SPEED: Final = 0.002
-_SAME_TIME_S: Final = 0.1  # a few frames: what a short clip cannot tell from none
+_SAME_TIME_S: Final = 0.1  # a few frames; less cannot be measured in a short clip
 _SMALL: Final = 1e-30
-_POWER_MAX: Final = (
-    15  # beyond it model error outweighs arithmetic: nobody should read more into it
-)
-# ENFSI guideline for evaluative reporting in forensic science (2015), its example of a scale: from
-# which likelihood ratio on the findings are said to give which support. Largest first.
+_POWER_MAX: Final = 15  # beyond this, model error outweighs the arithmetic
+# Example scale of the ENFSI guideline for evaluative reporting in forensic science (2015): the
+# least likelihood ratio for each degree of support, largest first.
 SCALE: Final = (
     (1e6, "extremely strong support"),
     (1e4, "very strong support"),
@@ -30,11 +25,11 @@ SCALE: Final = (
     (2.0, "weak support"),
 )
 NO_SUPPORT: Final = "no support either way"
-_LUCK: Final = 2.0  # standard deviations by which a score may fall short of its forecast
+_FORECAST_MARGIN: Final = 2.0  # standard deviations that a score may lie below its forecast
 
 
-def how_it_lies(warp: Warp) -> str:
-    """What was done to the picture, in a few words, e.g. "cropped to 71 %, mirrored"."""
+def describe_alignment(warp: Warp) -> str:
+    """Describe crop, mirroring and rotation in a few words, e.g. "cropped to 71 %, mirrored"."""
     done = []
     if warp.kept < _WHOLE:
         done.append(f"cropped to {100 * warp.kept:.0f} %")
@@ -45,53 +40,53 @@ def how_it_lies(warp: Warp) -> str:
     return ", ".join(done) if done else "the whole of it"
 
 
-def how_large(scale: float) -> str:
-    """Its size in the found file, compared with the sent one."""
+def describe_size(scale: float) -> str:
+    """Describe the size in the found file compared with the sent one."""
     if abs(scale - 1.0) <= _SAME_SCALE:
         return "the same size as sent"
     return f"shown at {100 * scale:.0f} % of the size it was sent in"
 
 
-def which_part(span: Span) -> str:
-    """Which part of a sent clip or sound was found."""
+def describe_part(span: Span) -> str:
+    """Describe the part of a sent clip or sound that was found."""
     at = f"{span.start_s:.1f} s after its start"
     if span.length_s == 0.0:
         return f"one frame, {at}"
     off = abs(span.speed - 1.0)
     if off <= _SAME_SPEED or off * span.length_s <= _SAME_TIME_S:
-        return f"{span.length_s / span.speed:.1f} s of it, from {at}"  # as long as it plays
+        return f"{span.length_s / span.speed:.1f} s of it, from {at}"  # its playing time
     part = f"{span.length_s:.1f} s of it, from {at}"
     faster = "faster" if span.speed > 1.0 else "slower"
     return f"{part}, played {100 * off:.1f} % {faster}"
 
 
 def odds(chance: float) -> str:
-    """A small chance as a sentence; the power of ten is rounded down, so that it never says too
-    much.
+    """A small chance as a sentence; the power of ten is rounded down, so that it never
+    overstates.
     """
     power = math.floor(-math.log10(max(chance, 1e-300)))
     return f"Any other copy would fit this well less than once in {_count(power)} tries."
 
 
 def in_digits(chance: float) -> str:
-    """A chance for a table: two digits, rounded up, and no more than the mind can use."""
+    """A chance for a table: two digits, rounded up, with a lower limit."""
     return f"{rounded_up(chance, 2):g}" if chance >= _SMALL else f"below {_SMALL:g}"
 
 
 def rounded_up(chance: float, digits: int) -> float:
-    """A chance with so many digits, never smaller than it is, and at most 1."""
+    """A chance rounded up to ``digits`` significant digits, at most 1."""
     step = 10.0 ** (math.floor(math.log10(chance)) - digits + 1)
     near = float(f"{math.ceil(chance / step) * step:.{digits - 1}e}")
     return min(1.0, near if near >= chance else float(f"{near + step:.{digits - 1}e}"))
 
 
 def support(ratio: float) -> str:
-    """A likelihood ratio on the verbal scale of ENFSI's guideline (2015)."""
+    """A likelihood ratio on the verbal scale of the ENFSI guideline (2015)."""
     return next((words for least, words in SCALE if ratio >= least), NO_SUPPORT)
 
 
 def times_likelier(ratio: float) -> str:
-    """What a likelihood ratio means, as a sentence; rounded down."""
+    """A likelihood ratio as a sentence, rounded down."""
     if ratio < SCALE[-1][0]:
         return "What was found is about as likely with this copy as with one that was not used."
     power = math.floor(math.log10(ratio))
@@ -103,7 +98,7 @@ def times_likelier(ratio: float) -> str:
 
 
 def ratio_in_digits(ratio: float) -> str:
-    """A likelihood ratio for a table: two digits, rounded down, and no more than one can use."""
+    """A likelihood ratio for a table: two digits, rounded down, with an upper limit."""
     if ratio < SCALE[-1][0]:
         return "below 2"
     if ratio > 1.0 / _SMALL:
@@ -112,19 +107,21 @@ def ratio_in_digits(ratio: float) -> str:
     return f"{math.floor(ratio / step) * step:.2g}".replace("e+", "e")
 
 
-def what_was_missing(forecast: float, needed: float) -> str:
-    """After "nobody": whether this file could have told, and if not, how much more it takes.
+def explain_nobody(forecast: float, needed: float) -> str:
+    """After "nobody": say whether this file could have told, and if not, how much more is needed.
 
-    ``forecast`` is the score that a copy's mark was expected to reach in this file, at the most,
-    made without any key; ``needed`` the one that names a copy. Neither clears anybody.
+    ``forecast`` is the highest score that a copy's mark was expected to reach in this file,
+    computed without any key; ``needed`` is the score that names a copy. Neither clears anybody.
     """
-    if forecast >= needed + _LUCK:
+    if forecast >= needed + _FORECAST_MARGIN:
         return (
-            "By its looks enough is left in this file to hear a copy's mark, and none was heard. "
+            "Enough seems to be left in this file to find a copy's mark, but none was found. "
             "It may be your own original, a version that was made to hide its mark, or come from "
             "a copy that this device does not know. This clears nobody."
         )
-    more = ((needed + _LUCK) / max(forecast, 0.1)) ** 2  # a score grows with the root of the area
+    more = (
+        (needed + _FORECAST_MARGIN) / max(forecast, 0.1)
+    ) ** 2  # a score grows with the square root of the area
     if more > 100.0:
         return (
             "Next to nothing of any mark could be left in this file, so it can't tell. A much "
@@ -138,8 +135,8 @@ def what_was_missing(forecast: float, needed: float) -> str:
     )
 
 
-def what_is_lost(messages: Sequence[str]) -> str:
-    """Which messages' copies could not be looked at, why, and what may help."""
+def missing_messages_line(messages: Sequence[str]) -> str:
+    """Say which messages' copies could not be compared, why, and what may help."""
     return (
         f"What this device kept of {several(messages)} to compare with cannot be read any more, so "
         "those copies were not looked at. An archive that you made before may still hold it: read "
@@ -204,7 +201,7 @@ LIMITS: Final = (
 )
 
 
-def question(finding: Finding) -> str:
+def finding_line(finding: Finding) -> str:
     """The finding in one line."""
     return {
         Finding.ONE: "The found file was made from one copy",
@@ -214,8 +211,9 @@ def question(finding: Finding) -> str:
 
 
 def named_lines(verdict: Verdict, shown: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """For each named copy: who it was made for, then the chance and the ratio as sentences, or,
-    when many are named, in short.
+    """For each named copy: whom it was made for, then the chance and the likelihood ratio.
+
+    The figures are full sentences for a few copies, short for many.
     """
     say = _at_length if len(verdict.named) <= _AT_LENGTH_MAX else _in_short
     return [
@@ -248,7 +246,7 @@ def _in_short(chance: float, ratio: float) -> list[str]:
 
 
 def other_lines(others: Sequence[Part]) -> list[str]:
-    """What is said of further messages: a collage, or copies of two messages merged."""
+    """Sentences about further messages: a collage, or merged copies of two messages."""
     return [
         f"A part of it also fits copies of message {part.message}: {', '.join(part.verdict.named)} "
         f"(chance {in_digits(max(part.verdict.chance[who] for who in part.verdict.named))} or "
@@ -258,13 +256,13 @@ def other_lines(others: Sequence[Part]) -> list[str]:
 
 
 def nobody_lines(forecast: float | None, needed: float) -> list[str]:
-    """After "nobody": why that clears nobody, and how much more it would take."""
+    """After "nobody": say why that clears nobody, and how much more is needed."""
     if forecast is None:
         return ["This clears nobody: too little of the file may be left to tell."]
-    return [what_was_missing(forecast, needed)]
+    return [explain_nobody(forecast, needed)]
 
 
-def _of_picture(chips: int) -> list[str]:
+def _picture_method(chips: int) -> list[str]:
     return [
         (
             f"Before it left the sender's device, each copy was given a mark of its own: {chips:,} "
@@ -282,7 +280,7 @@ def _of_picture(chips: int) -> list[str]:
     ]
 
 
-def _of_motion() -> list[str]:
+def _clip_and_sound_method() -> list[str]:
     return [
         (
             "Before it left the sender's device, each copy was given a mark of its own: thousands "
@@ -299,7 +297,7 @@ def _of_motion() -> list[str]:
     ]
 
 
-def _counted(copies: str, needed: float, *, rounds: bool) -> list[str]:
+def _chance_method(copies: str, needed: float, *, rounds: bool) -> list[str]:
     all_of_them = f"{copies.capitalize()} of everything that was looked at count in the chance: "
     once = "1 \u2212 (1 \u2212 P)^N with N the number of copies (\u0160id\u00e1k 1967)"
     named = f"A copy is named when it is at most one in a million: from a score of {needed:.1f} on."
@@ -316,12 +314,12 @@ def _counted(copies: str, needed: float, *, rounds: bool) -> list[str]:
 
 
 def method(chips: int | None, compared: int, needed: float) -> list[str]:
-    """The method in half a page; ``chips`` are the steps of a picture's mark, None for what moves
-    or sounds.
+    """The method in half a page; ``chips`` is the number of chips in a picture's mark, None for
+    clips and sounds.
     """
     copies = "one copy" if compared == 1 else f"{compared:,} copies"
     return [
-        *(_of_motion() if chips is None else _of_picture(chips)),
+        *(_clip_and_sound_method() if chips is None else _picture_method(chips)),
         (
             "Only now each copy's own steps are compared with that. The score is their agreement, "
             "divided so that a copy which had no part in the file scores 0 on average with a "
@@ -330,7 +328,7 @@ def method(chips: int | None, compared: int, needed: float) -> list[str]:
             "scores t or more: P(t) \u2264 min(exp(\u2212t\u00b2/2), 3.17866 Q(t)), with Q the "
             "upper tail of the normal law (Hoeffding 1963; Bentkus and Dzindzalieta 2015)."
         ),
-        *_counted(copies, needed, rounds=chips is not None),
+        *_chance_method(copies, needed, rounds=chips is not None),
         (
             "The likelihood ratio compares two explanations of one score: this copy was used, or "
             "it was not. Its alternative is fixed beforehand: with chance 1/2 nothing of the mark "
@@ -343,7 +341,7 @@ def method(chips: int | None, compared: int, needed: float) -> list[str]:
 
 
 def how_to_check(number: int) -> str:
-    """How somebody else can repeat the finding."""
+    """Say how somebody else can repeat the finding."""
     return (
         "The sender can disclose the marks of this one message, and of no other, in a file: "
         f"entrenous verdict disclose {number}. With that file, the found file and the original, "
