@@ -83,7 +83,7 @@ def heard_of(who: int) -> detector.CombinedEvidence:
 
 
 def score(heard: detector.CombinedEvidence, who: int) -> float:
-    said = sum(heard.said(node, stream(1000 * who + node)) for node in heard.per_chip)
+    said = sum(heard.agreement(node, stream(1000 * who + node)) for node in heard.per_chip)
     return said / heard.strength
 
 

@@ -22,11 +22,12 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.watermark.alignment.image_registration import register
 from entrenous.watermark.alignment.resample import warp_to_found, warp_to_sent
 from entrenous.watermark.chip_layout import chips
-from entrenous.watermark.detector import ChipEvidence, detect_mark, scores
+from entrenous.watermark.detector import ChipEvidence, scores
 from entrenous.watermark.embed import embed
 from entrenous.watermark.jpeg_evidence import recoded, table_for
 from entrenous.watermark.likelihood import upper_tail
 from entrenous.watermark.verdict import Finding, weigh
+from tests.watermark.detect import detect_mark
 
 pytestmark = pytest.mark.slow
 

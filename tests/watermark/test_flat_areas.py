@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from entrenous.watermark.chip_layout import dither_bytes, layout, stream_bytes
-from entrenous.watermark.detector import detect_mark, scores
+from entrenous.watermark.detector import scores
 from entrenous.watermark.embed import embed, prepare
 from entrenous.watermark.visibility import flat_places, zero_in_flat_areas
+from tests.watermark.detect import detect_mark
 
 Pixels = NDArray[np.uint8]
 COPIES = 24

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entrenous.watermark.detector import ChipEvidence, detect_mark, scores, without_copies
+from entrenous.watermark.detector import ChipEvidence, scores, without_copies
 from entrenous.watermark.embed import embed
+from tests.watermark.detect import detect_mark
 
 
 @pytest.fixture(scope="module")

@@ -297,30 +297,30 @@ def _evidence(detector: FrameDetector, candidate: ClipCandidate) -> CombinedEvid
         node: stream(candidate.clip.dither, PILOT_CONTEXT + node.to_bytes(4, "big"), size)
         for node in detector.planes
     }
-    verdicts = combine_evidence(detector, pilots)
-    return verdicts if verdicts.strength > 0.0 else None
+    evidence = combine_evidence(detector, pilots)
+    return evidence if evidence.strength > 0.0 else None
 
 
-def _verdict(verdicts: CombinedEvidence, candidate: ClipCandidate, compared: int) -> Verdict:
+def _verdict(evidence: CombinedEvidence, candidate: ClipCandidate, compared: int) -> Verdict:
     """Score every copy of the clip; ``compared`` is the number of copies the chances are corrected
     for.
     """
-    measured = _scores(verdicts, candidate.clip, stream_bytes(candidate.stage))
-    return weigh(by_label(candidate.clip.copies, measured), compared=compared)
+    scores = _scores(evidence, candidate.clip, stream_bytes(candidate.stage))
+    return weigh(by_label(candidate.clip.copies, scores), compared=compared)
 
 
-def _scores(verdicts: CombinedEvidence, clip: SentClip, size: int) -> list[float]:
+def _scores(evidence: CombinedEvidence, clip: SentClip, size: int) -> list[float]:
     """One score per copy, in standard deviations of an innocent copy's score."""
-    measured = []
+    scores = []
     for copy in clip.copies:
-        clip_verdicts = (
-            verdicts.clip_verdicts(
+        agreement = (
+            evidence.agreement(
                 node, stream(copy.seed, CLIP_CONTEXT + node.to_bytes(4, "big"), size)
             )
-            for node in verdicts.per_chip
+            for node in evidence.per_chip
         )
-        measured.append(sum(clip_verdicts) / verdicts.strength)
-    return measured
+        scores.append(sum(agreement) / evidence.strength)
+    return scores
 
 
 def _warp(registration: Registration, clip: SentClip) -> Warp:

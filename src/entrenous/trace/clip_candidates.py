@@ -185,6 +185,6 @@ def _features(luma: Grey) -> Features:
 
 def _stored_features(key: KeyFrame) -> Features:
     points = np.frombuffer(key.points, np.float32).reshape(-1, 2).astype(np.float64)
-    views = np.frombuffer(key.views, np.uint8).reshape(-1, 128).astype(np.float32)
+    views = np.frombuffer(key.looks, np.uint8).reshape(-1, 128).astype(np.float32)
     norms = np.maximum(np.linalg.norm(views, axis=1, keepdims=True), 1e-6)
     return Features((key.width_px, key.height_px), points, np.asarray(views / norms, np.float32))

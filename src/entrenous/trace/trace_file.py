@@ -22,7 +22,7 @@ class Traced:
 
     trace: Trace
     lost: tuple[MessageName, ...] = ()
-    seen: Investigation | None = None
+    investigation: Investigation | None = None
 
 
 def trace_file(untrusted_data: bytes, device: Device, originals: Originals | None = None) -> Traced:
