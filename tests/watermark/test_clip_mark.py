@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from entrenous.watermark import clip_mark, detector
 from entrenous.watermark.clip_mark import (
     amplitude,
-    brought_back,
     laid_on,
     lay_out_clip,
     marked,
     nodes_at,
     stream_bytes,
+    warp_back,
     working_luma,
 )
 
@@ -68,7 +68,7 @@ def test_evidence_comes_back_to_where_the_pattern_came_from(
     way = np.array([[c, -s, x], [s, c, y]])
     pattern = ON.pattern(stream(1), stream(2))
     laid = laid_on(pattern, way)
-    back = brought_back(laid, way)
+    back = warp_back(laid, way)
     alike = float((pattern * back).sum() / np.sqrt((pattern**2).sum() * (back**2).sum()))
     assert alike > 0.5
 

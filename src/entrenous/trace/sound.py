@@ -14,7 +14,13 @@ from entrenous.device.sent_copies import by_label
 from entrenous.device.sent_messages import Message, SentSound
 from entrenous.trace.clip_candidates import count_all_copies
 from entrenous.trace.outcome import MessageVerdict, MissingFiles, build_trace
-from entrenous.watermark.audio_detector import FoundSound, HeardSound, found_sound, hear_at, scores
+from entrenous.watermark.audio_detector import (
+    DetectedSound,
+    FoundSound,
+    detect_sound_at,
+    prepare_found,
+    scores,
+)
 from entrenous.watermark.audio_location import Place, locate, read_contour
 from entrenous.watermark.audio_mark import prepare
 from entrenous.watermark.verdict import NothingToWeigh, Span, Trace, weigh
@@ -47,7 +53,7 @@ def trace_sound(untrusted_data: bytes, device: Device) -> Trace:
         NotASound, SoundTooLong, SoundBroken.
     """
     sound = device.read_sound(untrusted_data)
-    found = found_sound(np.asarray(sound), sound.rate_hz)
+    found = prepare_found(np.asarray(sound), sound.rate_hz)
     compared, lost = count_all_copies(device), MissingFiles()
     likely = _by_original(_candidates(found, device, lost), device, lost)
     fit = _best_fit(found, likely, compared, device)
@@ -108,20 +114,20 @@ def _fit(
 ) -> _Fit | None:
     original = device.read_sound(device.vault.kept(candidates_of_one[0].sent.original))
     prepared = prepare(np.asarray(original), original.rate_hz)
-    detected = hear_at(found, prepared, candidates_of_one[0].places)
+    detected = detect_sound_at(found, prepared, candidates_of_one[0].places)
     if detected is None:
         return None
     verdicts = (_verdict(detected, one, compared) for one in candidates_of_one)
     return _Fit(detected.span, tuple(verdicts))
 
 
-def _verdict(detected: HeardSound, candidate: _Candidate, compared: int) -> MessageVerdict:
+def _verdict(detected: DetectedSound, candidate: _Candidate, compared: int) -> MessageVerdict:
     copies = candidate.sent.copies
     verdict = weigh(by_label(copies, _scores(detected, candidate.sent)), compared=compared)
     return MessageVerdict(candidate.message.name, verdict)
 
 
-def _scores(detected: HeardSound, sent: SentSound) -> list[float]:
+def _scores(detected: DetectedSound, sent: SentSound) -> list[float]:
     size = -(-detected.evidence.size // 8)
     streams = (stream(copy.seed, SOUND_CONTEXT, size) for copy in sent.copies)
     return [float(score) for score in scores(detected.evidence, streams)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from entrenous.watermark.channel import ChannelFilter, Tone, fit_channel_filter, fit_tone, gather
 from entrenous.watermark.chip_layout import Layout, Shape, chips
-from entrenous.watermark.clip_mark import ClipLayout, Motion, amplitude, brought_back
+from entrenous.watermark.clip_mark import ClipLayout, Motion, amplitude, warp_back
 from entrenous.watermark.embed import Prepared, pattern, pattern_adjoint, trial_chips
 from entrenous.watermark.pyramid import Pixels, Plane, detail_adjoint, detail_pyramid, luma, shrink
 
@@ -228,7 +228,7 @@ class FrameDetector:
         evidence = gather(found, tone, covered.astype(np.float32), trial)
         signed = detail_adjoint([octave.rho for octave in evidence]) * strength
         for node, (share, motion) in nodes.items():
-            own = brought_back(signed, motion) * np.float32(share)
+            own = warp_back(signed, motion) * np.float32(share)
             self.planes[node] = self.planes[node] + own if node in self.planes else own
 
 

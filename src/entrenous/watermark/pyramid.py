@@ -67,7 +67,7 @@ def detail_pyramid(plane: Plane, levels: int) -> list[Plane]:
     """The detail of each of ``levels`` octaves beyond the next coarser one, finest first."""
     steps = gaussian_pyramid(plane, levels + 1)
     return [
-        np.subtract(steps[level], _up(steps[level + 1], _shape(steps[level])), dtype=np.float32)
+        np.subtract(steps[level], _up(steps[level + 1], shape_of(steps[level])), dtype=np.float32)
         for level in range(levels)
     ]
 
@@ -77,15 +77,15 @@ def detail_adjoint(details: list[Plane]) -> Plane:
     upper = -_up_adjoint(details[-1])
     for level in range(len(details) - 1, 0, -1):
         own = details[level] - _up_adjoint(details[level - 1])
-        upper = own + _down_adjoint(upper, _shape(details[level]))
-    return np.asarray(details[0] + _down_adjoint(upper, _shape(details[0])), np.float32)
+        upper = own + _down_adjoint(upper, shape_of(details[level]))
+    return np.asarray(details[0] + _down_adjoint(upper, shape_of(details[0])), np.float32)
 
 
 def add_up(patterns: list[Plane]) -> Plane:
     """Sum a pyramid of patterns, finest first, at the finest level's size."""
     total = patterns[-1]
     for pattern in reversed(patterns[:-1]):
-        total = _up(total, _shape(pattern))
+        total = _up(total, shape_of(pattern))
         total += pattern
     return total
 
@@ -146,5 +146,5 @@ def _matrix(taps: np.ndarray, weights: Plane, columns: int) -> sparse.csr_array:
     return sparse.csr_array(sparse.coo_array(entries, shape=(len(taps), columns)))
 
 
-def _shape(plane: Plane) -> Shape:
+def shape_of(plane: Plane | Pixels) -> Shape:
     return plane.shape[0], plane.shape[1]

@@ -209,9 +209,7 @@ def _checked(copies: int, alpha: float, compared: int | None) -> int:
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
     total = copies if compared is None else compared
     if total < copies:
-        raise ValueError(
-            f"{copies} copies were scored, so at least that many were compared, not {total}"
-        )
+        raise ValueError(f"{copies} copies were scored, but only {total} compared")
     return total
 
 
@@ -233,8 +231,7 @@ _HALVINGS: Final = 60
 
 
 def naming_score(compared: int, *, alpha: float = ALPHA) -> float:
-    """The least score, in standard deviations, with a chance of at most ``alpha`` among
-    ``compared`` copies.
+    """The least score with a chance of at most ``alpha`` among ``compared`` copies.
 
     Raises:
         ValueError: nobody was compared, or no score has so small a chance.

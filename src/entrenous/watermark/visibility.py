@@ -18,6 +18,7 @@ from entrenous.watermark.pyramid import (
     Samples,
     detail_pyramid,
     gaussian_pyramid,
+    shape_of,
     shrink,
 )
 
@@ -168,7 +169,7 @@ def zero_in_flat_areas(
     if not flat.any():
         return tuple(masks)
     touched = (shrink(flat, working) > 0).astype(np.float32)
-    left = tuple(mask * _away_from(touched, _shape(mask)) for mask in masks)
+    left = tuple(mask * _away_from(touched, shape_of(mask)) for mask in masks)
     return left if any(mask.any() for mask in left) else tuple(masks)
 
 
@@ -199,10 +200,6 @@ def _away_from(touched: Plane, shape: Shape) -> Plane:
     """
     near = cv2.dilate(shrink(touched, shape), _AROUND)
     return np.asarray(near == 0, np.float32)
-
-
-def _shape(plane: Plane) -> Shape:
-    return plane.shape[0], plane.shape[1]
 
 
 _VISIBILITY_MAX: Final = 0.63  # measured SSIMULACRA2: 83 to 85 for the mark, 81 to 84 once written
