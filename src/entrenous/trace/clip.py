@@ -27,17 +27,17 @@ from entrenous.trace.clip_candidates import (
 )
 from entrenous.trace.outcome import NO_EVIDENCE, MessageVerdict, MissingFiles, build_trace
 from entrenous.watermark.alignment.clip_timing import (
-    Moment,
     Strips,
-    enough,
-    laid_small,
+    Timing,
+    covers_enough,
     nearest,
     small,
-    stacked,
+    thumbnail_rows,
+    warp_to_thumbnail,
 )
 from entrenous.watermark.alignment.image_registration import Registration, register
 from entrenous.watermark.alignment.resample import warp_to_sent
-from entrenous.watermark.alignment.transforms import Homography, described, resizing
+from entrenous.watermark.alignment.transforms import Homography, describe_warp, resizing
 from entrenous.watermark.clip_mark import nodes_at, stream_bytes, working_luma
 from entrenous.watermark.detector import CombinedEvidence, FrameDetector, combine_evidence
 from entrenous.watermark.verdict import NothingToWeigh, Span, Trace, Verdict, Warp, weigh
@@ -58,7 +58,7 @@ class Hypothesis:
 
     anchor: Anchor
     homography: Homography
-    moment: Moment
+    moment: Timing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +71,7 @@ class Alignment:
 
     candidate: ClipCandidate
     registration: Registration
-    moment: Moment
+    moment: Timing
     sent: list[Frame]
 
     def shown_by(self, found_s: float) -> Frame:
@@ -147,7 +147,7 @@ def _match_thumbnails(sampled: list[Frame], anchor: Anchor) -> Hypothesis | None
             candidate.thumbs.shape[1:],
             (strip, candidate.thumb_times[seen]),
         )
-        if not enough(strips.covered):
+        if not covers_enough(strips.covered):
             continue
         moment = strips.anywhere()
         if best is None or moment.likeness > best.moment.likeness:
@@ -165,7 +165,7 @@ def _register_frames(
     sent = candidate.frames(start_s, stop_s, device, lost)
     if not sent:
         return None
-    strip = stacked([np.asarray(frame) for frame in sent])
+    strip = thumbnail_rows([np.asarray(frame) for frame in sent])
     size = (sent[0].width_px, sent[0].height_px)
     key = (place.anchor.key.width_px, place.anchor.key.height_px)
     rough = place.homography @ resizing(size, key)
@@ -198,8 +198,8 @@ def _best_timing(
     probe: Frame,
     homographies: list[tuple[Frame, Homography]],
     all_sent: tuple[list[Frame], NDArray[np.float32]],
-    near: Moment,
-) -> Moment:
+    near: Timing,
+) -> Timing:
     """The time mapping, close to the given one, under which the probe shows the likeliest frame."""
     sent, strip = all_sent
     size, shape = (sent[0].width_px, sent[0].height_px), small(np.asarray(sent[0])).shape
@@ -220,13 +220,14 @@ def _strips(
     sent: tuple[NDArray[np.float32], NDArray[np.float64]],
 ) -> Strips:
     rows = [
-        laid_small(np.asarray(frame), homography, size, (shape[0], shape[1])) for frame in sampled
+        warp_to_thumbnail(np.asarray(frame), homography, size, (shape[0], shape[1]))
+        for frame in sampled
     ]
     found = np.stack([row for row, _ in rows])
     return Strips(found, _times(sampled), sent[0], sent[1], rows[0][1])
 
 
-def _shown_index(sent: list[Frame], moment: Moment, probe: Frame) -> int:
+def _shown_index(sent: list[Frame], moment: Timing, probe: Frame) -> int:
     wanted = np.array([moment.start_s + moment.speed * probe.at_s])
     return int(nearest(_times(sent), wanted)[0])
 
@@ -327,7 +328,7 @@ def _warp(registration: Registration, clip: SentClip) -> Warp:
     """The registration described at the size in which the clip was sent."""
     size = (clip.width_px, clip.height_px)
     whole = registration.homography @ resizing(size, registration.sent_size)
-    return replace(described(whole, size, registration.found_size), kept=registration.warp.kept)
+    return replace(describe_warp(whole, size, registration.found_size), kept=registration.warp.kept)
 
 
 _EXCERPT_S: Final = 8.0  # from the middle of the found clip; more adds nothing

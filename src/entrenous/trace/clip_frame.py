@@ -19,7 +19,12 @@ from entrenous.trace.clip_candidates import (
     rgb,
 )
 from entrenous.trace.outcome import MissingFiles, build_trace
-from entrenous.watermark.alignment.clip_timing import detail, enough, laid_small, likeness
+from entrenous.watermark.alignment.clip_timing import (
+    covers_enough,
+    detail,
+    likeness,
+    warp_to_thumbnail,
+)
 from entrenous.watermark.alignment.features import grey_of
 from entrenous.watermark.alignment.image_registration import Registration, register
 from entrenous.watermark.alignment.transforms import Homography, inverse, visible_share
@@ -133,8 +138,8 @@ def _likenesses(luma: Pixels, anchor: Anchor, likely: list[Anchor]) -> list[tupl
     homographies = homographies_over_time(anchor.homography, key.at_s, times, candidate, size)
     judged = []
     for at_s, thumb, homography in zip(times, thumbs, homographies, strict=True):
-        row, covered = laid_small(luma, homography, size, (thumb.shape[0], thumb.shape[1]))
-        if enough(covered):
+        row, covered = warp_to_thumbnail(luma, homography, size, (thumb.shape[0], thumb.shape[1]))
+        if covers_enough(covered):
             left = _uncovered_penalty(homography, luma, size)
             shown = likeness(row, thumb.ravel().astype(np.float32), covered)
             judged.append((shown - left, float(at_s)))
@@ -183,7 +188,7 @@ def _sharpest_match(luma: Pixels, shown: _Shown, sent: list[Frame]) -> Frame:
     judged = []
     for frame, homography in zip(sent, homographies, strict=True):
         own = detail(np.asarray(frame, np.float32))
-        row, covered = laid_small(luma, homography, size, (own.shape[0], own.shape[1]))
+        row, covered = warp_to_thumbnail(luma, homography, size, (own.shape[0], own.shape[1]))
         judged.append(likeness(detail(row.reshape(own.shape)).ravel(), own.ravel(), covered))
     return sent[int(np.argmax(judged))]
 

@@ -33,12 +33,12 @@ from entrenous.watermark.audio_mark import (
     at_working_rate,
     by_band,
     by_tile,
-    chips,
     framed,
     power,
     spectra,
 )
 from entrenous.watermark.audio_tracking import Path, follow
+from entrenous.watermark.chip_layout import chips
 from entrenous.watermark.verdict import Span
 
 _CELLS: Final = 2  # per tile, 32 ms each: echoes need a finer resolution than marks
@@ -262,7 +262,7 @@ _TRUST: Final = 12  # exponent of a band's correlation
 class FoundSound:
     """A found sound, prepared once for comparison with all sent ones."""
 
-    found_samples: FractionalSamples
+    samples: FractionalSamples
     contour: FoundContour
 
 
@@ -297,14 +297,14 @@ def detect_sound_at(
     found: FoundSound, prepared: PreparedSound, places: Sequence[Place]
 ) -> DetectedSound | None:
     """Align and detect at one of the places where contours match."""
-    path = follow(found.tape, prepared.mono, places)
+    path = follow(found.samples, prepared.mono, places)
     if path is None:
         return None
-    first, count = _tiles_under(path, found.tape.length, len(prepared.strength))
+    first, count = _tiles_under(path, found.samples.length, len(prepared.strength))
     if count < _TILES_MIN:
         return None
     chips = np.zeros((len(prepared.strength), BANDS))
-    chips[first : first + count] = _evidence(found.tape, prepared, path, first, count)
+    chips[first : first + count] = _evidence(found.samples, prepared, path, first, count)
     tile = TILE_FRAMES * HOP / RATE_HZ
     return DetectedSound(chips.ravel(), Span(first * tile, count * tile, path.speed))
 

@@ -214,7 +214,7 @@ def _checked(copies: int, alpha: float, compared: int | None) -> int:
 
 
 def _chance(score: float, total: int, round_number: int) -> float:
-    """The chance counted 2^(round_number + 1)-fold; beyond 1,000 rounds no chance is small enough."""
+    """Counted 2^(round_number + 1)-fold; beyond 1,000 rounds no chance is small enough."""
     return min(1.0, tail_of_best(total, upper_tail(score)) * 2.0 ** min(round_number + 1, 1000))
 
 

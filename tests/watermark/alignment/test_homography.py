@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.watermark.alignment.refine import snaps
+from entrenous.watermark.alignment.refine import exact_neighbours
 from entrenous.watermark.alignment.transforms import (
     apply_homography,
     corners,
-    described,
+    describe_warp,
     inverse,
     mirroring,
     plausible,
@@ -37,14 +37,14 @@ def test_resizing_keeps_edges_on_edges(w: int, h: int, new_w: int, new_h: int) -
 @given(degrees=st.floats(-179, 180), flipped=st.booleans())
 def test_a_turn_and_a_mirror_are_described(*, degrees: float, flipped: bool) -> None:
     homography = turning(degrees) @ (mirroring(SIZE) if flipped else np.eye(3))
-    warp = described(homography, SIZE, SIZE)
+    warp = describe_warp(homography, SIZE, SIZE)
     assert warp.turned_deg == pytest.approx(degrees, abs=0.01)
     assert warp.mirrored is flipped
     assert warp.scale == pytest.approx(1.0)
 
 
 def test_a_half_turn_is_plus_180() -> None:
-    assert described(turning(180), SIZE, SIZE).turned_deg == 180.0
+    assert describe_warp(turning(180), SIZE, SIZE).turned_deg == 180.0
 
 
 def test_kept_is_the_share_that_is_still_seen() -> None:
@@ -74,7 +74,7 @@ def test_sense_is_plausible(exact: np.ndarray) -> None:
 
 
 def closest(homography: np.ndarray, exact: np.ndarray, found: tuple[int, int]) -> float:
-    offered = snaps(homography, SIZE, found)
+    offered = exact_neighbours(homography, SIZE, found)
     assert offered
     return min(
         float(np.abs(apply_homography(one @ inverse(exact), corners(found)) - corners(found)).max())
@@ -119,4 +119,4 @@ def test_whole_pixel_moves_are_found_with_quarter_turns(degrees: float) -> None:
 
 
 def test_a_leaning_picture_snaps_to_nothing() -> None:
-    assert snaps(turning(7.0), SIZE, SIZE) == []
+    assert exact_neighbours(turning(7.0), SIZE, SIZE) == []
