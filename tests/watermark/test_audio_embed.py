@@ -47,7 +47,7 @@ def test_a_held_tone_is_marked_less_than_a_voice() -> None:
     assert gaps[0] > gaps[1] + 4.0
 
 
-def test_silence_stays_silent_and_what_is_beyond_the_band_stays_as_it_was() -> None:
+def test_silence_and_frequencies_outside_the_band_are_unchanged() -> None:
     sound = voice(3.0, 48_000)
     sound[48_000:96_000] = 0.0
     prepared = prepare(sound, 48_000)
@@ -89,7 +89,7 @@ def test_the_layout_depends_on_the_length_alone() -> None:
         chips(b"\xa0", 9)
 
 
-def test_what_cannot_carry_a_mark_is_refused() -> None:
+def test_too_short_or_silent_sounds_are_refused() -> None:
     with pytest.raises(SoundTooShortToMark, match=r"0\.5 seconds"):
         prepare(voice(0.5), 16_000)
     with pytest.raises(TooQuietToMark):

@@ -38,7 +38,7 @@ def copy_of(who: int, at_s: float) -> np.ndarray:
 
 
 @given(st.floats(0.0, 5000.0))
-def test_a_frames_nodes_share_it_without_loss(at_s: float) -> None:
+def test_squared_node_shares_sum_to_one(at_s: float) -> None:
     (first, one), (second, other) = nodes_at(at_s)
     assert second == first + 1
     assert one**2 + other**2 == pytest.approx(1.0)
@@ -60,7 +60,7 @@ def test_a_mark_is_47_db_below_the_picture() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.floats(0.8, 1.25), st.floats(-0.3, 0.3), st.floats(-400, 400), st.floats(-400, 400))
-def test_evidence_comes_back_to_where_the_pattern_came_from(
+def test_warp_back_is_the_adjoint_of_the_warp(
     scale: float, turn: float, x: float, y: float
 ) -> None:
     """Wherever the camera is, <laid(p), laid(p)> is about <p, back(laid(p))>, up to the scale."""
@@ -87,7 +87,7 @@ def score(heard: detector.CombinedEvidence, who: int) -> float:
     return said / heard.strength
 
 
-def test_a_copy_is_heard_and_innocents_are_standard_normal() -> None:
+def test_copy_scores_high_and_innocents_are_standard_normal() -> None:
     heard = heard_of(1)
     assert score(heard, 1) > 20.0
     innocent = np.array([score(heard, who) for who in range(2, 302)])

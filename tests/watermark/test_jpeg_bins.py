@@ -52,7 +52,7 @@ def test_blocks_lose_nothing_and_keep_inner_products() -> None:
 
 
 @pytest.mark.parametrize("quality", [30, 75])
-def test_a_pictures_coefficients_lie_in_their_intervals(quality: int) -> None:
+def test_coefficients_lie_in_their_intervals(quality: int) -> None:
     grey = skimage.data.camera()[:296, :272]
     file = io.BytesIO()
     Image.fromarray(grey).save(file, "JPEG", quality=quality)
@@ -99,14 +99,14 @@ def test_gain_and_scale_are_found_under_rounding() -> None:
     assert (found.gain[0] == 1.0).all()
 
 
-def test_a_place_that_shows_less_than_a_mark_gains_no_weight() -> None:
+def test_area_with_less_than_a_mark_gains_no_weight() -> None:
     shape = (64, 3, 3)
     quiet = limit_scale(law(shape, scale=0.1))
     assert (quiet.scale > 0.5).all()
     assert (limit_scale(law(shape, scale=5.0)).scale == 5.0).all()
 
 
-def test_around_is_a_mean() -> None:
+def test_local_mean_is_a_mean() -> None:
     assert np.allclose(local_mean(np.full((64, 5, 7), 2.5, np.float32)), 2.5)
     spike = np.zeros((64, 15, 15), np.float32)
     spike[19, 7, 7] = 1.0

@@ -37,7 +37,9 @@ def laid(attack: Attack) -> Path:
         (AMR_NB, 1.0, 1.0),
     ],
 )
-def test_speed_is_told_to_a_hundred_thousandth(attack: Attack, speed: float, pitch: float) -> None:
+def test_speed_is_measured_to_a_hundred_thousandth(
+    attack: Attack, speed: float, pitch: float
+) -> None:
     path = laid(attack)
     assert path.speed == pytest.approx(speed, abs=2e-5)
     assert path.pitch == pytest.approx(pitch, abs=2e-5)
@@ -48,13 +50,13 @@ def test_speed_is_told_to_a_hundred_thousandth(attack: Attack, speed: float, pit
 
 
 @pytest.mark.parametrize("speed", [0.95, 1.02])
-def test_a_tempo_with_kept_pitch_is_told_from_a_speed(speed: float) -> None:
+def test_tempo_with_preserved_pitch_differs_from_speed(speed: float) -> None:
     path = laid(tempo(speed))
     assert path.pitch == 1.0
     assert path.speed == pytest.approx(speed, abs=2e-3)
 
 
-def test_a_room_is_laid_to_some_hundredths_of_a_second() -> None:
+def test_room_recording_is_aligned_to_some_hundredths_of_a_second() -> None:
     path = laid(room())
     found = path.place(np.arange(6.0, 11.0) * 16_000) / 16_000
     assert np.abs(found - (np.arange(6.0, 11.0) - START)).max() < 0.03
@@ -68,7 +70,7 @@ def test_another_sound_is_less_like_it_than_a_part_of_itself() -> None:
     assert fits[1] > 0.8
 
 
-def test_a_tape_is_read_between_samples_and_silent_beyond_its_ends() -> None:
+def test_fractional_samples_interpolate_and_are_silent_beyond_the_ends() -> None:
     times = np.arange(4000) / 16_000
     tape = FractionalSamples(np.sin(2 * np.pi * 1000 * times).astype(np.float32))
     at = np.array([1000.25, 2000.5, 2999.9])

@@ -32,13 +32,13 @@ def even(amplitude: float) -> tuple[list[Plane], Plane]:
     return masks, pattern(trial_chips(plan), plan, masks)
 
 
-def test_what_is_unseen_is_left_alone() -> None:
+def test_invisible_mark_is_not_reduced() -> None:
     masks, trial = even(0.3)
     for before, after in zip(masks, reduce_where_visible(masks, half_calm(), trial), strict=True):
         assert after is before
 
 
-def test_calm_places_give_way_and_texture_does_not() -> None:
+def test_smooth_areas_are_reduced_and_texture_is_not() -> None:
     masks, trial = even(1.2)
     finest = reduce_where_visible(masks, half_calm(), trial)[0] / masks[0]
     assert finest[ONE_SIDE].max() < 0.85
@@ -54,7 +54,7 @@ def test_no_place_loses_more_than_the_bound(grey: int) -> None:
         assert (after <= before).all()
 
 
-def test_a_stronger_mark_is_tempered_more() -> None:
+def test_stronger_mark_is_reduced_more() -> None:
     left = [
         float(np.mean(reduce_where_visible(masks, half_calm(), trial)[0] / masks[0]))
         for masks, trial in (even(amplitude) for amplitude in (0.3, 0.8, 1.0, 1.2))
@@ -74,7 +74,7 @@ def test_neither_the_picture_nor_the_masks_are_written_to() -> None:
 
 
 @pytest.mark.parametrize("name", ["rocket", "camera", "cell", "moon"])
-def test_calm_pictures_look_alike_at_every_scale(name: str, tmp_path: Path) -> None:
+def test_visibility_of_smooth_pictures_is_equal_at_every_scale(name: str, tmp_path: Path) -> None:
     """They were at 77.5 to 81 before calm places gave way; 80 is asked of the written file."""
     judge = pytest.importorskip("ssimulacra2")  # of the bench's packages
     picture = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")

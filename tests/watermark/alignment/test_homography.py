@@ -35,7 +35,7 @@ def test_resizing_keeps_edges_on_edges(w: int, h: int, new_w: int, new_h: int) -
 
 
 @given(degrees=st.floats(-179, 180), flipped=st.booleans())
-def test_a_turn_and_a_mirror_are_described(*, degrees: float, flipped: bool) -> None:
+def test_rotation_and_mirror_are_described(*, degrees: float, flipped: bool) -> None:
     homography = turning(degrees) @ (mirroring(SIZE) if flipped else np.eye(3))
     warp = describe_warp(homography, SIZE, SIZE)
     assert warp.turned_deg == pytest.approx(degrees, abs=0.01)
@@ -64,12 +64,12 @@ def test_kept_is_the_share_that_is_still_seen() -> None:
         np.full((3, 3), np.nan),
     ],
 )
-def test_nonsense_is_implausible(nonsense: np.ndarray) -> None:
+def test_degenerate_homographies_are_implausible(nonsense: np.ndarray) -> None:
     assert not plausible(nonsense, SIZE, SIZE)
 
 
 @pytest.mark.parametrize("exact", [np.eye(3), mirroring(SIZE), turning(12.0), turning(90.0)])
-def test_sense_is_plausible(exact: np.ndarray) -> None:
+def test_ordinary_homographies_are_plausible(exact: np.ndarray) -> None:
     assert plausible(exact, SIZE, (500, 500))
 
 
@@ -118,5 +118,5 @@ def test_whole_pixel_moves_are_found_with_quarter_turns(degrees: float) -> None:
     assert closest(nudge @ exact, exact, (333, 280)) < 0.01
 
 
-def test_a_leaning_picture_snaps_to_nothing() -> None:
+def test_tilted_picture_has_no_exact_neighbour() -> None:
     assert exact_neighbours(turning(7.0), SIZE, SIZE) == []

@@ -89,9 +89,7 @@ class Strips:
 
     def pinned(self, near: Timing, found_s: float, sent_s: float) -> Timing:
         """The best timing near this one that maps the found time ``found_s`` to ``sent_s``."""
-        speeds = near.speed + np.linspace(
-            -self._speed_uncertainty(), self._speed_uncertainty(), _FINE_SPEEDS
-        )
+        speeds = near.speed + np.linspace(-self._speed_slack(), self._speed_slack(), _FINE_SPEEDS)
         return self._best(sent_s - speeds * found_s, speeds)
 
     def anywhere(self) -> Timing:
@@ -107,9 +105,7 @@ class Strips:
         frame_s = self._frame_s()
         middle = float(np.mean(self.found_times))
         shifts = np.linspace(-3.0 * frame_s, 3.0 * frame_s, _FINE_SHIFTS)
-        speeds = near.speed + np.linspace(
-            -self._speed_uncertainty(), self._speed_uncertainty(), _FINE_SPEEDS
-        )
+        speeds = near.speed + np.linspace(-self._speed_slack(), self._speed_slack(), _FINE_SPEEDS)
         shift, speed = (grid.ravel() for grid in np.meshgrid(shifts, speeds, indexing="ij"))
         return self._best(near.start_s + near.speed * middle + shift - speed * middle, speed)
 
@@ -123,7 +119,7 @@ class Strips:
         best = int(scores.argmax())
         return Timing(float(starts[best]), float(speeds[best]), float(scores[best]))
 
-    def _speed_uncertainty(self) -> float:
+    def _speed_slack(self) -> float:
         """Uncertainty of the speed when both ends may be off by a few frames."""
         frame_s = self._frame_s()
         return min(0.03, 3.0 * frame_s / max(float(np.ptp(self.found_times)), frame_s))
