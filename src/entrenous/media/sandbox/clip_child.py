@@ -24,9 +24,9 @@ from entrenous.media.sandbox.decoder_messages import (
 
 
 def main(memory_bytes: int, cpu_s: int) -> None:
-    """Answer one question, then end."""
+    """Answer one request, then exit."""
     answers = set_answers_apart()
-    warnings.simplefilter("ignore")  # a stranger's file does not speak to the person
+    warnings.simplefilter("ignore")  # an untrusted file must not print warnings
     import_late()
     walls = confine_process(memory_bytes=memory_bytes, cpu_s=cpu_s, threads=False)
     write_to(answers, write_ready(walls))

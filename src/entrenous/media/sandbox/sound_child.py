@@ -23,9 +23,9 @@ from entrenous.media.sound_reader import read_sound
 
 
 def main(memory_bytes: int, cpu_s: int) -> None:
-    """Answer one question, then end."""
+    """Answer one request, then exit."""
     answers = set_answers_apart()
-    warnings.simplefilter("ignore")  # a stranger's file does not speak to the person
+    warnings.simplefilter("ignore")  # an untrusted file must not print warnings
     import_late()
     walls = confine_process(memory_bytes=memory_bytes, cpu_s=cpu_s, threads=False)
     write_to(answers, write_ready(walls))
