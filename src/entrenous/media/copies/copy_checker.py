@@ -93,11 +93,7 @@ class _ToChild(io.RawIOBase):
 
 
 def _wait_for_verdict(child: ForkedChild, wall_s: float) -> None:
-    """Wait for the answer.
-
-    Raises:
-        NotACopy.
-    """
+    """Wait for the answer; raises NotACopy."""
     try:
         while True:
             child.allow(wall_s)

@@ -87,11 +87,7 @@ class _Track:
 
 
 def check_mp4(untrusted_data: bytes) -> None:
-    """Check H.264 video with or without AAC sound.
-
-    Raises:
-        NotACopy.
-    """
+    """Check H.264 video with or without AAC sound; raises NotACopy."""
     tracks, media_at, media = _top_level(untrusted_data, "video/mp4")
     kinds = [track.kind for track in tracks]
     insist(kinds in ([b"vide"], [b"vide", b"soun"]))
@@ -101,11 +97,7 @@ def check_mp4(untrusted_data: bytes) -> None:
 
 
 def check_m4a(untrusted_data: bytes) -> None:
-    """Check AAC sound.
-
-    Raises:
-        NotACopy.
-    """
+    """Check AAC sound; raises NotACopy."""
     tracks, media_at, media = _top_level(untrusted_data, "audio/mp4")
     insist([track.kind for track in tracks] == [b"soun"])
     _insist_tiled(tracks, media_at, len(media))

@@ -48,11 +48,7 @@ _WEBP_ALPHA: Final = 0x10
 
 
 def check_jpeg(untrusted_data: bytes) -> None:
-    """Check a sequential JPEG with one scan and the standard Huffman tables.
-
-    Raises:
-        NotACopy.
-    """
+    """Check a sequential JPEG with one scan and the standard Huffman tables; raises NotACopy."""
     file = Cursor(untrusted_data)
     file.expect(b"\xff\xd8" + _JFIF)
     marker = _jpeg_profile(file)
@@ -99,11 +95,7 @@ def check_png(untrusted_data: bytes) -> None:
 
 
 def check_webp(untrusted_data: bytes) -> None:
-    """Check a VP8 or VP8L chunk, alone or after VP8X, ICCP and ALPH.
-
-    Raises:
-        NotACopy.
-    """
+    """Check a VP8 or VP8L chunk, alone or after VP8X, ICCP and ALPH; raises NotACopy."""
     names = [name for name, _ in webp_chunks(untrusted_data)]
     chunks = dict(webp_chunks(untrusted_data))
     insist(len(chunks) == len(names))
@@ -122,11 +114,7 @@ def check_webp(untrusted_data: bytes) -> None:
 
 
 def webp_chunks(untrusted_data: bytes) -> list[tuple[bytes, bytes]]:
-    """Name and body of each chunk (RFC 9649, 2.3); they must fill the file.
-
-    Raises:
-        NotACopy.
-    """
+    """Name and body of each chunk (RFC 9649, 2.3); they must fill the file; raises NotACopy."""
     file = Cursor(untrusted_data, "little")
     file.expect(b"RIFF")
     insist(file.number(4) == file.left())

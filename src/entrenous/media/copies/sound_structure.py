@@ -29,11 +29,7 @@ _WAV_TYPES: Final = {1: 16, 0xFFFE: 40}
 
 
 def check_ogg(untrusted_data: bytes) -> None:
-    """Check one Opus stream (RFC 7845): two headers, then audio.
-
-    Raises:
-        NotACopy.
-    """
+    """Check one Opus stream (RFC 7845): two headers, then audio; raises NotACopy."""
     file = Cursor(untrusted_data, "little")
     serial = untrusted_data[14:18]
     headers = (_OPUS_HEAD, re.compile(re.escape(_OPUS_TAGS), re.DOTALL))
@@ -54,11 +50,7 @@ def check_ogg(untrusted_data: bytes) -> None:
 
 
 def check_mp3(untrusted_data: bytes) -> None:
-    """Check an Info frame, followed by layer III frames to the end.
-
-    Raises:
-        NotACopy.
-    """
+    """Check an Info frame, followed by layer III frames to the end; raises NotACopy."""
     file = Cursor(untrusted_data)
     first = _mp3_frame(file)
     version, channels = first[1] >> 3 & 3, 1 if first[3] >> 6 == 3 else 2
@@ -75,11 +67,7 @@ def check_mp3(untrusted_data: bytes) -> None:
 
 
 def check_amr(untrusted_data: bytes) -> None:
-    """Check the frames (RFC 4867, 5).
-
-    Raises:
-        NotACopy.
-    """
+    """Check the frames (RFC 4867, 5); raises NotACopy."""
     file = Cursor(untrusted_data)
     file.expect(b"#!AMR\n")
     insist(file.left())
@@ -91,11 +79,7 @@ def check_amr(untrusted_data: bytes) -> None:
 
 
 def check_wav(untrusted_data: bytes) -> None:
-    """Check the format and the sample data.
-
-    Raises:
-        NotACopy.
-    """
+    """Check the format and the sample data; raises NotACopy."""
     file = Cursor(untrusted_data, "little")
     file.expect(b"RIFF")
     insist(file.number(4) == file.left())
@@ -118,11 +102,7 @@ def check_wav(untrusted_data: bytes) -> None:
 
 
 def check_flac(untrusted_data: bytes) -> None:
-    """Check the head (RFC 9639, 8); frames are checked when decoded.
-
-    Raises:
-        NotACopy.
-    """
+    """Check the head (RFC 9639, 8); frames are checked when decoded; raises NotACopy."""
     file = Cursor(untrusted_data)
     file.expect(b"fLaC\0\0\0\x22")
     file.take(34)

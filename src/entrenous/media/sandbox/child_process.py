@@ -100,11 +100,7 @@ class Pipes:
         return b"".join(parts) if parts[0] or len(parts) > 2 else parts[-1]
 
     def write(self, data: bytes) -> None:
-        """Write all bytes.
-
-        Raises:
-            TimeoutError, OSError.
-        """
+        """Write all bytes; raises TimeoutError or OSError."""
         rest = memoryview(data)
         while rest:
             left_s = self._left_s()

@@ -198,7 +198,7 @@ CLIP_QUESTION: Final = struct.Struct(">QddIIdI")  # length of the file that foll
 _SHOWN: Final = struct.Struct(">IIIIdBBBII")
 _FRAME: Final = struct.Struct(">dB")
 _CLIP_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
-    b"U": FramesUnknown,  # before the family that it belongs to
+    b"U": FramesUnknown,  # before its base class
     b"N": NoFrames,
     b"C": ClipCutShort,
     b"G": ClipBroken,
@@ -358,7 +358,7 @@ def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
     if mono_hz and timing != Timing():
         raise ValueError("more than was asked for")
     samples = read(4 * count * channels)
-    import numpy as np  # noqa: PLC0415 - a command that reads no sound does not wait for it
+    import numpy as np  # noqa: PLC0415 - only sounds need it
 
     if not np.isfinite(np.frombuffer(samples, np.float32)).all():
         raise ValueError("a sample is not a finite number")

@@ -93,11 +93,7 @@ def disclose(  # noqa: PLR0913 - a report has this many parts
 
 
 def trace_of(number: int, device: Device) -> Trace:
-    """The recorded trace with this number.
-
-    Raises:
-        NoSuchTrace.
-    """
+    """The recorded trace with this number; raises NoSuchTrace."""
     for trace in device.ledger.traces():
         if trace.number == number:
             return trace
