@@ -1,7 +1,8 @@
 """A platform's bank for a test: what ships, on a database of its own that goes with its engine.
 
 The tables are made once in a process and copied, and nothing waits for the disk: no test in a
-process of its own can tell what a power cut leaves (tests/stop/index/index_kills.py starts another).
+process of its own can tell what a power cut leaves (tests/stop/index/index_kills.py
+starts another).
 """
 
 import sqlite3

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "entrenous"
-SPEAKING = ("faces", "model", "respond", "learn", "send", "stop", "trace", "carry")
+HELP = {"cli.py", "commands", "commands.py", "http"}  # where docstrings are help or answers
 FORBIDDEN = {
     "should have": r"\bshould(?:n't| not)? have\b",
     "careless": r"\bcareless",
@@ -38,9 +38,8 @@ def faults(text: str) -> list[str]:
 
 def texts() -> Iterator[tuple[str, str]]:
     """Where, and what, a person may read: strings, errors, help, tables, lessons, templates."""
-    for folder in SPEAKING:
-        for file in sorted((SOURCE / folder).rglob("*.py")):
-            yield from _strings(file, docstrings=folder == "faces")
+    for file in sorted(SOURCE.rglob("*.py")):
+        yield from _strings(file, docstrings=not HELP.isdisjoint(file.parts))
     for file in sorted(SOURCE.rglob("*.toml")):
         yield from ((_where(file), text) for text in _values(tomllib.loads(file.read_text())))
     for suffix in ("html", "j2", "txt", "js"):

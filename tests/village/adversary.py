@@ -1,6 +1,6 @@
 """A relay in the hands of somebody with a plan: every call goes through her, and dice decide.
 
-It is an adapter over the whole :class:`entrenous.device.device.Courier`. Behind it stands an honest relay,
+It is an adapter over the whole :class:`.Courier`. Behind it stands an honest relay,
 before it everybody's device; it remembers every question and answer of everybody, and knows who
 asks. What it plays, call by call, follows from a seed and the number of the call alone, never from
 the bytes of a ciphertext, so that a seed plays the same again.
@@ -162,7 +162,7 @@ class Adversary:
 
 @dataclass(frozen=True)
 class Before:
-    """A :class:`entrenous.device.device.Courier` of one device whose relay is the adversary's."""
+    """A :class:`.Courier` of one device whose relay is the adversary's."""
 
     adversary: Adversary
     caller: str

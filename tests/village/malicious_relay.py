@@ -17,7 +17,7 @@ Trick = Callable[..., Any]
 
 
 class MaliciousCourier:
-    """A :class:`entrenous.device.device.Courier` that passes everything on but what a trick takes over.
+    """A :class:`.Courier` that passes everything on but what a trick takes over.
 
     To a trick, blobs are bytes: that of ``blob`` returns them, and answers for ``blob_to``.
     """

@@ -217,7 +217,8 @@ def test_nginx_counts_who_waits_by_network(tmp_path: Path) -> None:
 def _asked(path: str, post: Post, address: str) -> bytes:
     return (
         f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Real-IP: {address}\r\n"
-        f"Authorization: Bearer {to_base64url(post.owner.reveal())}\r\nEntrenous-Protocol: 2\r\n\r\n"
+        f"Authorization: Bearer {to_base64url(post.owner.reveal())}\r\n"
+        "Entrenous-Protocol: 2\r\n\r\n"
     ).encode()
 
 

@@ -1,0 +1,48 @@
+"""Create the tables in new files; the n-th process is killed at its n-th statement.
+
+``python killed.py FOLDER`` prints how many were killed before one came through.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+
+from entrenous.carry.store.sqlite_rows import open_sqlite
+
+
+def _die_at(last: int) -> None:
+    seen = 0
+
+    def count(*_: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sql.event.listen(sql.Engine, "before_cursor_execute", count)
+
+
+def _survives(mail: Path, last: int) -> bool:
+    child = os.fork()
+    if child == 0:
+        _die_at(last)
+        open_sqlite(mail).close()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return status == 0
+
+
+def main(folder: Path) -> None:
+    """See above."""
+    last = 1
+    while not _survives(folder / str(last) / "mail.db", last):
+        last += 1
+    sys.stdout.write(str(last - 1))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,39 @@
+"""A relay that is killed while it creates its tables leaves none, and the next start has all."""
+
+import contextlib
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from entrenous.carry.relay_rows import HELD
+from entrenous.carry.store.sqlite_rows import open_sqlite
+from entrenous.carry.store.tables import VERSION
+
+pytestmark = pytest.mark.real
+
+_TABLES = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
+
+
+def state(mail: Path) -> tuple[int, int]:
+    """The number of the schema, and how many tables there are."""
+    with contextlib.closing(sqlite3.connect(mail)) as rows:
+        (version,) = rows.execute("PRAGMA user_version").fetchone()
+        (tables,) = rows.execute(_TABLES).fetchone()
+    return version, tables
+
+
+def test_a_killed_start_leaves_no_table(tmp_path: Path) -> None:
+    """At every statement; then the next start creates all of them."""
+    script = Path(__file__).with_name("killed.py")
+    run = subprocess.run(
+        [sys.executable, script, tmp_path], capture_output=True, text=True, check=True
+    )
+    killed, whole = int(run.stdout), (VERSION, len(HELD))
+    assert killed >= 40
+    assert [state(tmp_path / str(n) / "mail.db") for n in range(1, killed + 1)] == [(0, 0)] * killed
+    assert state(tmp_path / str(killed + 1) / "mail.db") == whole
+    open_sqlite(tmp_path / str(killed) / "mail.db").close()
+    assert state(tmp_path / str(killed) / "mail.db") == whole

@@ -1,0 +1,132 @@
+"""The tables of a relay: created once, in an empty database, and refused in any other version."""
+
+import contextlib
+import hashlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sql
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateTable
+
+from entrenous.base.errors import DiskFull
+from entrenous.carry.relay_rows import HELD, NewerDatabase, OlderDatabase, UnusedDatabase
+from entrenous.carry.store.sqlite_rows import open_sqlite
+from entrenous.carry.store.tables import BULKY, VERSION, schema, table_name
+
+#: SHA-256 of what description() returns for the schema that has the number VERSION.
+DIGEST = "8ad99301031d3b56542a0ebd7201c37636c1faadc6fa6b5a0a9381550340b8cd"
+
+
+def dumped(mail: Path) -> str:
+    """Everything in a database, as SQL."""
+    with contextlib.closing(sqlite3.connect(mail)) as rows:
+        version = rows.execute("PRAGMA user_version").fetchone()[0]
+        return "\n".join((f"PRAGMA user_version={version};", *rows.iterdump(), ""))
+
+
+def of_version(mail: Path, number: int) -> str:
+    """A relay's database that names that number; all that it holds."""
+    open_sqlite(mail).close()
+    with contextlib.closing(sqlite3.connect(mail)) as file:
+        file.execute(f"PRAGMA user_version={number}")
+    return dumped(mail)
+
+
+def description() -> list[object]:
+    """Every table with its columns and its indexes, with the types of SQLite and PostgreSQL."""
+    dialects = (sqlite.dialect(), postgresql.dialect())
+    return [
+        (
+            table.name,
+            [
+                (one.name, *(one.type.compile(d) for d in dialects), one.nullable, one.primary_key)
+                for one in table.columns
+            ],
+            sorted((str(one.name), [part.name for part in one.columns]) for one in table.indexes),
+            table.dialect_options["sqlite"]["with_rowid"],
+        )
+        for table in schema().sorted_tables
+    ]
+
+
+def test_every_kind_of_row_gets_its_table(tmp_path: Path) -> None:
+    mail = tmp_path / "mail.db"
+    open_sqlite(mail).close()
+    with contextlib.closing(sqlite3.connect(mail)) as file:
+        lists = [
+            row for row in file.execute("PRAGMA table_list") if not row[1].startswith("sqlite")
+        ]
+        assert file.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    assert {row[1]: bool(row[4]) for row in lists} == {
+        table_name(kind): kind not in BULKY for kind in HELD
+    }
+
+
+def test_a_changed_schema_takes_the_next_number() -> None:
+    """Where this fails, raise VERSION and note the new hash: tables of the old one are refused."""
+    digest = hashlib.sha256(repr(description()).encode()).hexdigest()
+    assert (VERSION, digest) == (6, DIGEST)
+
+
+def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
+    mail = tmp_path / "mail.db"
+    open_sqlite(mail).close()
+    after = mail.read_bytes()
+    open_sqlite(mail).close()
+    open_sqlite(mail, create=False).close()
+    assert mail.read_bytes() == after
+
+
+@pytest.mark.parametrize(
+    ("number", "refusal"),
+    [(VERSION - 1, OlderDatabase), (0, OlderDatabase), (VERSION + 1, NewerDatabase)],
+    ids=["earlier", "not named", "newer"],
+)
+@pytest.mark.parametrize("create", [True, False])
+def test_another_version_is_refused_and_not_touched(
+    tmp_path: Path, number: int, refusal: type[Exception], *, create: bool
+) -> None:
+    mail = tmp_path / "mail.db"
+    before = of_version(mail, number)
+    with pytest.raises(refusal):
+        open_sqlite(mail, create=create)
+    assert dumped(mail) == before
+
+
+def test_an_empty_file_stays_empty_for_whoever_only_looks(tmp_path: Path) -> None:
+    mail = tmp_path / "mail.db"
+    with pytest.raises(UnusedDatabase, match="entrenous relay run"):
+        open_sqlite(mail, create=False)
+    assert "CREATE" not in dumped(mail)
+    open_sqlite(mail).close()
+    open_sqlite(mail, create=False).close()
+
+
+def test_a_full_disk_leaves_it_empty(tmp_path: Path) -> None:
+    mail = tmp_path / "mail.db"
+    with pytest.raises(DiskFull):
+        open_sqlite(mail, bytes_max=8 * 4096)
+    assert "CREATE" not in dumped(mail)
+    open_sqlite(mail).close()
+
+
+def test_the_schema_is_made_of_types_that_postgresql_has() -> None:
+    text = "\n".join(
+        str(CreateTable(table).compile(dialect=postgresql.dialect()))
+        for table in schema().sorted_tables
+    )
+    assert text.count("CREATE TABLE") == len(HELD)
+    assert "BLOB" not in text
+
+
+def test_tables_beside_ours_are_no_obstacle(tmp_path: Path) -> None:
+    """A PostgreSQL may hold a gate's tables as well; only a table of ours names a version."""
+    mail = tmp_path / "mail.db"
+    engine = sql.create_engine(f"sqlite:///{mail}")
+    with engine.begin() as other:
+        other.exec_driver_sql("CREATE TABLE somebody (name TEXT)")
+    engine.dispose()
+    open_sqlite(mail).close()
+    assert "CREATE TABLE somebody" in dumped(mail)
