@@ -72,7 +72,7 @@ def test_pictures_without_a_frame(photographs: dict[str, Any]) -> None:
         assert without_borders(photographs[name]) == (), name
 
 
-def test_a_plain_picture_is_all_there_is() -> None:
+def test_plain_picture_has_no_frame() -> None:
     assert insides(np.full((50, 80), 9.0, dtype=np.float32)) == ()
 
 
@@ -107,7 +107,7 @@ def test_boxes_lie_one_inside_the_other(height: int, width: int, levels: int, se
     noise=st.integers(0, 24),
     grey=st.booleans(),
 )
-def test_a_frame_is_never_missed_by_looking_at_the_outermost_pixels_first(
+def test_quick_test_of_outermost_pixels_misses_no_frame(
     seed: int, size: tuple[int, int], frame: Any, noise: int, *, grey: bool
 ) -> None:
     """Frames whose brightness varies by about as much as is allowed, in thumbnails of any scale."""

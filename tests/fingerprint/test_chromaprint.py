@@ -52,7 +52,7 @@ def material() -> dict[str, NDArray[np.float32]]:
 
 @pytest.mark.real
 @pytest.mark.skipif(FPCALC is None, reason="fpcalc is not here (Debian: libchromaprint-tools)")
-def test_it_equals_libchromaprint_bit_for_bit(judged: Callable[[str, int], None]) -> None:
+def test_words_equal_libchromaprint_bit_for_bit(judged: Callable[[str, int], None]) -> None:
     count = 0
     for name, samples in material().items():
         same = to_rate(samples, 16_000)
@@ -74,7 +74,7 @@ def test_another_resampler_changes_next_to_nothing() -> None:
         assert apart.mean() <= 0.01 * 32
 
 
-def test_a_long_sound_is_worked_through_in_parts() -> None:
+def test_long_sound_is_processed_in_parts() -> None:
     samples = to_rate(np.tile(music(12.0), 8), 16_000)
     whole = words_of(chroma(samples))
     assert np.array_equal(whole[:50], words_of(chroma(samples[: 15 * RATE_HZ]))[:50])

@@ -65,7 +65,7 @@ def test_bars_are_taken_away_and_the_mirror_image_is_seen_too() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (2, 900, 3), (900, 2, 3), (64, 64, 3)])
-def test_no_shape_breaks_it(shape: tuple[int, ...]) -> None:
+def test_any_shape_is_handled(shape: tuple[int, ...]) -> None:
     flat = np.full(shape, 90, np.uint8)
     cells = layout_of(flat)
     assert cells.min() == cells.max() == 90

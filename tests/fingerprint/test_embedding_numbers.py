@@ -34,7 +34,7 @@ def test_every_pair_is_compared_however_many_there_are(seed: int) -> None:
     np.testing.assert_allclose(np.diag(found[:, -40:]), 1.0, atol=1e-6)
 
 
-def test_of_nothing_there_is_nothing() -> None:
+def test_no_embeddings_have_no_cosines() -> None:
     assert cosines(rows(()), rows(())).shape == (0, 0)
 
 
@@ -42,7 +42,7 @@ def test_of_nothing_there_is_nothing() -> None:
     "numbers",
     [np.zeros(NUMBERS), np.ones(NUMBERS - 1), np.full(NUMBERS, np.nan), np.full(NUMBERS, np.inf)],
 )
-def test_what_has_no_angle_is_refused(numbers: np.ndarray) -> None:
+def test_zero_or_infinite_numbers_are_refused(numbers: np.ndarray) -> None:
     with pytest.raises(ValueError, match="512 finite numbers"):
         quantised(numbers.astype(np.float32))
 

@@ -37,7 +37,7 @@ def test_each_tile_of_a_collage_is_shown_alone() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 900), (900, 4), (31, 31), (64, 64), (300, 1_000)])
-def test_they_are_few_and_all_of_one_size(shape: tuple[int, int]) -> None:
+def test_windows_are_few_and_of_one_size(shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
     seen = windows(noise)
     assert len(seen) <= WINDOWS

@@ -28,7 +28,7 @@ def met(one: Points, other: Points) -> float:
         (lambda pixels: 255 - pixels, Points.inverted),
     ],
 )
-def test_a_changed_picture_has_the_points_that_were_foretold(
+def test_mirrored_and_inverted_pictures_have_the_predicted_points(
     photographs: dict[str, Any],
     name: str,
     change: Callable[[Any], Any],

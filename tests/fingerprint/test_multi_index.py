@@ -85,7 +85,7 @@ def complement(bits: bytes) -> bytes:
     st.integers(0, 31),
     st.integers(0, 2**32 - 1),
 )
-def test_complements_find_their_own(
+def test_complements_find_their_own_entries(
     near: list[tuple[int, int, bool]], radius: int, seed: int
 ) -> None:
     """Queries near a hash, or near its complement; each with its own complement, some twice."""
@@ -115,7 +115,7 @@ def test_crowded_buckets_are_compared_a_part_at_a_time(monkeypatch: pytest.Monke
     assert told(built(16).pairs(as_words(queries), 31).near()) == whole
 
 
-def test_nothing_is_found_in_nothing() -> None:
+def test_empty_index_finds_nothing() -> None:
     empty = Segment.built(plan_of(16), np.zeros(0, np.int64), as_words([]))
     assert empty.pairs(as_words([bytes(32)]), 31).near() == []
     assert built(16).pairs(as_words([]), 31).near() == []

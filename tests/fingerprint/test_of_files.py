@@ -46,7 +46,7 @@ def test_what_is_registered_is_the_reference_bit_for_bit(file: tuple[str, int, i
     assert apart(saved(*file)) == 0
 
 
-def test_a_gate_is_a_few_bits_away() -> None:
+def test_luma_and_shrunk_decoding_change_few_bits() -> None:
     """It reads the luma of the file, whole where that is small and else made smaller."""
     files = [saved(*file) for file in FILES]
     whole = [apart(data, luma=True) for data in files]

@@ -79,7 +79,7 @@ def test_a_turned_upload_has_the_registered_hash(
     assert distances[how] <= 20  # the reference's windows are half a pixel off when turned
 
 
-def test_inverted_colours_are_every_other_bit(
+def test_inverted_colours_invert_every_bit(
     photographs: dict[str, Any], picture_of: MakePicture
 ) -> None:
     pixels = photographs["cat"]

@@ -15,7 +15,7 @@ from entrenous.fingerprint.pdq import fingerprint
 MakePicture = Callable[[Any], Picture]
 
 
-def test_a_claim_can_carry_them() -> None:
+def test_claim_can_carry_window_hashes() -> None:
     edges = grid_edges()
     assert registered(edges, edges).sum() == 525
     assert PARTS_MAX >= 525

@@ -81,7 +81,7 @@ def test_half_of_the_bits_are_set(photographs: dict[str, Any], picture_of: MakeP
         assert int.from_bytes(bits, "big").bit_count() == 128
 
 
-def test_what_is_transparent_is_not_seen(
+def test_transparent_parts_count_as_white(
     photographs: dict[str, Any], picture_of: MakePicture
 ) -> None:
     shown = photographs["coffee"].copy()

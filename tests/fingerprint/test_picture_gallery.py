@@ -90,7 +90,7 @@ def test_the_right_picture_comes_first(
         assert first.mirrored == ("mirrored" in how)
 
 
-def test_a_stranger_finds_no_more_than_chance_has_it(
+def test_unrelated_picture_shares_only_chance_matches(
     gallery: Gallery, photographs: dict[str, Any], vocabulary: Vocabulary
 ) -> None:
     odd = cv2.warpAffine(

@@ -20,7 +20,7 @@ def test_the_error_is_that_of_what_is_shown() -> None:
     assert 0.9 < told / shown < 1.25  # chroma, enlarged, is smoothed a little
 
 
-def test_between_what_was_tried_the_target_is_met() -> None:
+def test_rate_factor_between_tried_ones_meets_the_target() -> None:
     target = 255.0**2 / 10.0**4.23
     assert rate_factor((1.3 * target, target)) == TRIED_CRFS[1]
     between = rate_factor((1.25 * target, target / 1.25))

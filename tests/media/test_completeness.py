@@ -54,7 +54,7 @@ def test_a_bomb_is_refused_from_its_header() -> None:
 @pytest.mark.parametrize(
     ("at", "announced"), [(0x18, b"\xff\xff\xff\xff\xff\xff"), (0x18, b"\xff\x7f\x00\xff\x7f\x00")]
 )
-def test_a_webp_canvas_is_judged_before_it_is_made(
+def test_webp_canvas_is_checked_before_allocation(
     at: int, announced: bytes, photo: Image.Image
 ) -> None:
     out = io.BytesIO()
@@ -67,7 +67,7 @@ def test_a_webp_canvas_is_judged_before_it_is_made(
 
 
 @pytest.mark.parametrize("side", ["gif", "bmp", "tiff"])
-def test_every_header_is_judged(side: str, files: Files) -> None:
+def test_size_in_every_header_is_checked(side: str, files: Files) -> None:
     data = bytearray(files[side])
     if side == "gif":
         data[6:10] = b"\xff\xff\xff\xff"
@@ -127,9 +127,7 @@ def test_what_comes_after_the_end_does_not_matter(name: str, files: Files) -> No
     )
 
 
-def test_a_thumbnail_inside_does_not_stand_for_the_picture(
-    photo: Image.Image, files: Files
-) -> None:
+def test_thumbnail_inside_does_not_count_as_the_picture(photo: Image.Image, files: Files) -> None:
     """Its own end marker must not be taken for the picture's."""
     data = files["jpeg"]
     segment = b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
@@ -173,7 +171,7 @@ def test_a_damaged_file_is_a_picture_or_is_refused(files: Files, data: st.DataOb
     | st.just(b"\0\0\0\x18ftypavif\0\0\0\0mif1avif"),
     st.binary(max_size=300),
 )
-def test_noise_behind_a_true_beginning_is_refused(start: bytes, noise: bytes) -> None:
+def test_noise_after_a_valid_start_is_refused(start: bytes, noise: bytes) -> None:
     with pytest.raises(Malformed):
         read_picture(start + noise)
 

@@ -29,7 +29,7 @@ def test_files_of_old_cameras_are_clips() -> None:
     assert medium_of(beep()) is Medium.CLIP  # a player would look for frames in it, too
 
 
-def test_moving_pictures_in_an_ogg_file_are_not_passed_over() -> None:
+def test_video_in_an_ogg_file_is_refused() -> None:
     film = written(wander(seconds=0.5), codec="libvpx", container="ogg")
     assert medium_of(film) is Medium.SOUND
     with pytest.raises(SoundBroken):

@@ -88,7 +88,7 @@ def test_a_written_profile_reads_back_the_same(profile: MatrixProfile) -> None:
 
 
 @pytest.mark.parametrize("profile", [ADOBE_RGB, DISPLAY_P3])
-def test_little_cms_finds_the_profile_sound(profile: MatrixProfile) -> None:
+def test_little_cms_accepts_the_profile(profile: MatrixProfile) -> None:
     opened = ImageCms.ImageCmsProfile(io.BytesIO(write_profile(profile))).profile
     assert opened.is_matrix_shaper
     assert opened.profile_description == "Colour numbers"
@@ -127,7 +127,7 @@ def as_srgb(image: Image.Image, profile: bytes) -> NDArray[np.uint8]:
     return np.asarray(shown)
 
 
-def test_srgb_in_any_clothes_is_srgb() -> None:
+def test_every_variant_of_srgb_is_recognised() -> None:
     little_cms = parse_profile(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     assert little_cms is not None
     assert is_srgb(little_cms)
@@ -145,7 +145,7 @@ def srgb_light(x: float) -> float:
 
 
 @given(st.binary(max_size=600), st.integers(0, 600))
-def test_no_noise_makes_the_reader_stumble(noise: bytes, at: int) -> None:
+def test_noise_never_crashes_the_reader(noise: bytes, at: int) -> None:
     profile = bytearray(write_profile(DISPLAY_P3))
     profile[at : at + len(noise)] = noise
     numbers = parse_profile(bytes(profile))
@@ -204,7 +204,7 @@ def test_grey_with_a_colour_profile_becomes_srgb_grey(photo: Image.Image, write:
     assert pixels.mean() < np.asarray(image).mean() - 10
 
 
-def test_ink_is_shown_through_its_profile(photo: Image.Image, write: Write) -> None:
+def test_cmyk_is_converted_by_its_profile(photo: Image.Image, write: Write) -> None:
     """Where a profile says that the first ink is yellow, it is not shown as cyan."""
     image = Image.new("CMYK", photo.size, (255, 0, 0, 0))
     picture = read_picture(write(image, "JPEG", quality=95, icc_profile=ink_profile()))

@@ -27,7 +27,7 @@ WAYS = [
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("way", WAYS)
-def test_an_end_marker_does_not_mend_a_cut(
+def test_truncated_jpeg_with_an_end_marker_is_refused(
     mode: str, way: dict[str, int], photo: Image.Image, write: Write
 ) -> None:
     data = write(photo.convert(mode), "JPEG", **way)

@@ -30,14 +30,14 @@ def psnr_db(picture: Picture, data: bytes) -> float:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_copy_is_as_near_as_promised(name: str, files: dict[str, bytes]) -> None:
+def test_every_copy_reaches_the_promised_psnr(name: str, files: dict[str, bytes]) -> None:
     picture = read_picture(files[name])
     finer = finer_needed(picture, marked(picture, 1))
     assert psnr_db(picture, write_picture(picture, marked(picture, 2), finer=finer)) >= 42.0
 
 
 @pytest.mark.parametrize("name", [*NAMES, "png", "webp-lossless", "gif", "tiff"])
-def test_the_same_picture_needs_the_same(name: str, files: dict[str, bytes]) -> None:
+def test_same_picture_needs_the_same_step(name: str, files: dict[str, bytes]) -> None:
     picture = read_picture(files[name])
     finer = finer_needed(picture, marked(picture))
     assert finer == finer_needed(read_picture(files[name]), marked(picture))
@@ -71,7 +71,7 @@ def test_every_step_is_finer_or_sharper(files: dict[str, bytes]) -> None:
         assert nearness[-1] > 48.0
 
 
-def test_of_a_large_picture_bands_are_enough(astronaut: NDArray[np.uint8], write: Write) -> None:
+def test_bands_suffice_for_a_large_picture(astronaut: NDArray[np.uint8], write: Write) -> None:
     tiled = np.tile(astronaut, (4, 4, 1))
     picture = read_picture(write(Image.fromarray(tiled), "JPEG", quality=60))
     trial = marked(picture)

@@ -53,7 +53,7 @@ def test_each_format_shows_the_photo(
     assert off(picture, photo) <= LOSSES[name]
 
 
-def test_the_name_of_the_kind_is_in_the_bytes_alone(files: dict[str, bytes]) -> None:
+def test_format_is_recognised_by_the_bytes_alone(files: dict[str, bytes]) -> None:
     kinds = {name: read_picture(data).encoding.format.value for name, data in files.items()}
     assert kinds == {name: name.partition("-")[0] for name in files}
 
@@ -122,7 +122,7 @@ def test_an_alpha_that_hides_nothing_is_none(photo: Image.Image, write: Write) -
     assert read_picture(write(photo.convert("RGBA"), "PNG")).alpha is None
 
 
-def test_what_nobody_can_see_does_not_travel(photo: Image.Image, write: Write) -> None:
+def test_invisible_samples_are_removed(photo: Image.Image, write: Write) -> None:
     image = photo.copy()
     image.putalpha(Image.new("L", photo.size, 0))
     image.paste((10, 20, 30, 255), (0, 0, 80, 120))

@@ -26,7 +26,7 @@ def test_a_small_picture_stays_as_it_is(files: dict[str, bytes]) -> None:
     assert resize(picture, 160) is picture
 
 
-def test_it_looks_the_same_and_keeps_its_encoding(files: dict[str, bytes]) -> None:
+def test_resized_picture_looks_the_same_and_keeps_its_encoding(files: dict[str, bytes]) -> None:
     picture = read_picture(files["jpeg"])
     smaller = resize(picture, 80)
     assert smaller.encoding == picture.encoding
@@ -45,6 +45,6 @@ def test_transparent_colours_do_not_bleed() -> None:
     assert np.asarray(smaller)[visible].min() >= 250
 
 
-def test_nothing_is_no_size(files: dict[str, bytes]) -> None:
+def test_size_below_one_is_refused(files: dict[str, bytes]) -> None:
     with pytest.raises(ValueError, match="at least one pixel"):
         resize(read_picture(files["png"]), 0)

@@ -50,7 +50,7 @@ def test_the_right_view_fits(scene: Any, frames_of: MakeFrames, how: str) -> Non
     assert sorted(shares.values())[-2] <= 0.5
 
 
-def test_another_video_fits_in_no_view(
+def test_another_video_matches_in_no_view(
     scene: Any, another_scene: Any, frames_of: MakeFrames
 ) -> None:
     registered = video_print(frames_of(scene, 12.0))

@@ -25,7 +25,7 @@ def ends() -> Iterator[Ends]:
             os.close(end)
 
 
-def test_it_gives_just_what_is_asked_for_and_keeps_the_rest(ends: Ends) -> None:
+def test_read_returns_exactly_the_size_and_keeps_the_rest(ends: Ends) -> None:
     pipes, _, answered = ends
     os.write(answered, b"Rabcdefgh")
     assert pipes.read(1) == b"R"
@@ -37,7 +37,7 @@ def test_it_gives_just_what_is_asked_for_and_keeps_the_rest(ends: Ends) -> None:
     assert pipes.is_ahead()
 
 
-def test_what_is_larger_than_the_pipe_comes_whole(ends: Ends) -> None:
+def test_data_larger_than_the_pipe_arrives_whole(ends: Ends) -> None:
     pipes, asked, answered = ends
     data = os.urandom(3 * PIPE_BYTES + 17)
 
@@ -59,14 +59,14 @@ def test_what_is_larger_than_the_pipe_comes_whole(ends: Ends) -> None:
     child.join()
 
 
-def test_one_that_says_nothing_ends_in_time(ends: Ends) -> None:
+def test_silent_child_times_out(ends: Ends) -> None:
     pipes, _, _ = ends
     pipes.allow(0.05)
     with pytest.raises(TimeoutError):
         pipes.read(1)
 
 
-def test_one_that_gives_a_byte_at_a_time_ends_in_time_too(ends: Ends) -> None:
+def test_child_sending_single_bytes_times_out(ends: Ends) -> None:
     """There is always something to read, so it is never waited for."""
     pipes, _, answered = ends
     over = threading.Event()
@@ -90,14 +90,14 @@ def test_one_that_gives_a_byte_at_a_time_ends_in_time_too(ends: Ends) -> None:
         child.join()
 
 
-def test_one_that_reads_nothing_ends_in_time(ends: Ends) -> None:
+def test_child_that_reads_nothing_times_out(ends: Ends) -> None:
     pipes, _, _ = ends
     pipes.allow(0.05)
     with pytest.raises(TimeoutError):
         pipes.write(bytes(8 * PIPE_BYTES))
 
 
-def test_one_that_has_ended_is_noticed(ends: Ends) -> None:
+def test_ended_child_is_noticed(ends: Ends) -> None:
     pipes, _, answered = ends
     os.write(answered, b"abc")
     os.close(answered)

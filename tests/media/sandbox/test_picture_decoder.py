@@ -43,7 +43,7 @@ def liar(code: str, *, wall_s: float = 10.0) -> PictureDecoder:
     )
 
 
-def test_every_file_comes_out_as_without_a_jail(files: Files) -> None:
+def test_every_file_decodes_as_without_a_sandbox(files: Files) -> None:
     with PictureDecoder() as jail:
         for data in files.values():
             assert jail.read(data) == read_picture(data)
@@ -55,7 +55,7 @@ def test_a_child_of_its_own_for_one_file(kind: PictureFormat, files: Files) -> N
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
-def test_what_pillow_loads_late_is_there_in_time(
+def test_late_pillow_imports_are_loaded_in_time(
     kind: str, photo: Image.Image, write: Write
 ) -> None:
     """No module can be imported behind the walls: orientation and profile must work there too."""
@@ -67,7 +67,7 @@ def test_what_pillow_loads_late_is_there_in_time(
     assert decode_untrusted(data) == read_picture(data)
 
 
-def test_errors_come_through(files: Files) -> None:
+def test_child_reports_errors(files: Files) -> None:
     with PictureDecoder() as jail:
         with pytest.raises(NotAPicture):
             jail.read(b"hello")
@@ -122,7 +122,7 @@ def outcome(read: Callable[[bytes], object], data: bytes) -> object:
         "import ctypes; ctypes.string_at(0)",
     ],
 )
-def test_a_child_that_dies_or_talks_rubbish_has_given_up(code: str, files: Files) -> None:
+def test_dead_or_invalid_child_raises_decoder_gave_up(code: str, files: Files) -> None:
     with liar(code) as jail, pytest.raises(DecoderGaveUp, match="stopped on this one"):
         jail.read(files["jpeg"])
 
@@ -186,7 +186,7 @@ def test_no_child_is_left_behind(files: Files) -> None:
 
 
 @pytest.mark.parametrize("code", ["import sys; sys.exit(1)", "print('hello')"])
-def test_a_child_that_does_not_start_is_no_fault_of_the_picture(code: str, files: Files) -> None:
+def test_child_that_cannot_start_raises_decoder_did_not_start(code: str, files: Files) -> None:
     with pytest.raises(DecoderDidNotStart, match="did not start"):
         PictureDecoder(command=(sys.executable, "-I", "-c", code)).read(files["png"])
     with pytest.raises(DecoderDidNotStart):
@@ -199,7 +199,7 @@ def test_memory_runs_out_inside_and_nowhere_else(photo: Image.Image, write: Writ
         decode_untrusted(data, limits=Limits(memory_bytes=60 << 20))
 
 
-def test_a_bomb_costs_the_child_little() -> None:
+def test_decompression_bomb_uses_little_memory() -> None:
     began_s = time.monotonic()
     head = b"\0\0\xc3\x50\0\0\xc3\x50\x08\2\0\0\0"
 
@@ -219,7 +219,7 @@ def test_a_bomb_costs_the_child_little() -> None:
 @pytest.mark.skipif(
     not ON_LINUX, reason="seccomp and the list of calls: Linux on x86_64 or aarch64"
 )
-def test_all_walls_stand() -> None:
+def test_all_restrictions_are_in_force() -> None:
     with PictureDecoder(kinds=(PictureFormat.JPEG,)) as jail:
         assert (
             jail.walls
