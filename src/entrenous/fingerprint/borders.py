@@ -134,9 +134,7 @@ def plain_rows(rows: Floats, more: float = 0.0) -> NDArray[np.bool_]:
 
 
 def _sharpest(changes: Floats, place: int) -> int:
-    """The boundary near ``place`` with the largest brightness change; seam i lies before row i +
-    1.
-    """
+    """The boundary near ``place`` with the largest change; seam i lies before row i + 1."""
     first = max(0, place - 2)
     return first + 1 + int(np.argmax(changes[first : place + NEAR_PX]))
 

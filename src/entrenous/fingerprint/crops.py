@@ -62,9 +62,7 @@ def registered(down: Edges, across: Edges) -> NDArray[np.bool_]:
 
 
 def _windows(grey: Floats, sides_px: tuple[int, int]) -> Iterator[Floats]:
-    """The blocks (K, 64, 64) of all registered windows, one pair of top and bottom edges at a
-    time.
-    """
+    """The blocks (K, 64, 64) of registered windows, one pair of top and bottom edges at a time."""
     edges = grid_edges()
     across = window_axes(grey.shape[1], edges)
     length = edges[:, 1] - edges[:, 0]
@@ -188,9 +186,7 @@ SLIGHT: Final = (-3.5, -2.0, 2.0, 3.5)  # beyond this, too much was cut off for 
 
 
 def turned_back(grey: Floats, angles: Sequence[float] = ANGLES) -> Floats:
-    """(A, H, W): a grey picture rotated about its centre by each of A angles, with replicated
-    edges.
-    """
+    """(A, H, W): a grey picture rotated about its centre by A angles, with replicated edges."""
     height, width = grey.shape
     middle = ((width - 1) / 2, (height - 1) / 2)
     matrices = [cv2.getRotationMatrix2D(middle, angle, 1.0) for angle in angles]

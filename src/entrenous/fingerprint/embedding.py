@@ -145,15 +145,12 @@ class OnnxEmbedder:
     __slots__ = ("_lock", "_network", "_session")
 
     def __init__(self) -> None:
-        """Find the network; raises LacksEmbedding if a package is missing or the network
-        differs.
-        """
+        """Find the network; raises LacksEmbedding if a package is missing or another."""
         self._network = _network()
         self._session: Any = None
         self._lock = threading.Lock()
 
     def embed(self, squares: Sequence[bytes]) -> tuple[Embedding, ...]:
-        """One embedding per square, in order."""
         with self._lock:
             if self._session is None:
                 self._session = _session(self._network)

@@ -51,7 +51,6 @@ class Points:
         return Points(places, self.sizes, angles, self.looks[:, _MIRRORED], self.shape)
 
     def inverted(self) -> "Points":
-        """The points of the picture's negative."""
         angles = np.mod(self.angles + 0.5, 1.0).astype(np.float32)
         return Points(self.places, self.sizes, angles, self.looks[:, _INVERTED], self.shape)
 
@@ -122,7 +121,6 @@ class Vocabulary:
 
     @classmethod
     def shipped(cls) -> Self:
-        """The vocabulary in this package."""
         stored = files(__package__).joinpath("words.bin").read_bytes()
         numbers = np.frombuffer(stored, np.uint8).reshape(WORDS, _NUMBERS)
         return cls(numbers.astype(np.float32) / np.float32(_UNIT), _rotation())

@@ -27,7 +27,6 @@ class Pairs:
 
     @classmethod
     def joined(cls, some: Sequence["Pairs"]) -> "Pairs":
-        """Concatenate pairs."""
         some = [one for one in some if one.query.size]
         if len(some) < 2:
             return some[0] if some else cls.none()
@@ -38,7 +37,6 @@ class Pairs:
         )
 
     def with_query_offset(self, by: int) -> "Pairs":
-        """The same pairs with ``by`` added to each query index."""
         return Pairs(self.query + by, self.entry, self.distance) if by else self
 
     def distinct(self) -> "Pairs":
@@ -51,7 +49,6 @@ class Pairs:
         return Pairs(query[first], entry[first], self.distance[order[first]])
 
     def near(self) -> list[Near]:
-        """The pairs as a list of :class:`Near`."""
         columns = (self.query.tolist(), self.entry.tolist(), self.distance.tolist())
         return [Near(*one) for one in zip(*columns, strict=True)]
 

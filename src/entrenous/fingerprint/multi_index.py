@@ -48,7 +48,6 @@ class Plan:
 
     @classmethod
     def of(cls, substrings: int, radius: int = PDQ_RADIUS, *, folded: bool = False) -> Self:
-        """The plan that finds everything within ``radius`` bits."""
         width, longer = divmod(_BITS, substrings)
         widths = [width + (place < longer) for place in range(substrings)]
         starts = np.cumsum([0, *widths[:-1]])
@@ -76,7 +75,6 @@ class Plan:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The number of cells in each substring's table."""
         return tuple(int(mask) + 1 >> self.is_folded for mask in self.mask)
 
     def cells(self, words: Words) -> Keys:
@@ -166,7 +164,6 @@ class Folded:
 
     @classmethod
     def of(cls, wanted: Words) -> Self:
-        """Fold (Q, 4) queries."""
         is_complement = wanted[:, 0] >> _HIGHEST
         upright = np.where(is_complement[:, None], ~wanted, wanted)
         rows: dict[bytes, int] = {}
@@ -317,7 +314,6 @@ def _spread(lows: NDArray[np.uint32], sizes: NDArray[np.uint32]) -> Iterator[tup
 
 
 def _tables(plan: Plan) -> list[tuple[int, int]]:
-    """First cell and size of each substring's table."""
     return list(zip(map(int, plan.first), plan.sizes, strict=True))
 
 

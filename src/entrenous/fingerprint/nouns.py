@@ -69,9 +69,7 @@ class NearEmbedding:
 
 
 class EmbeddingIndex(Protocol):
-    """Finds registered embeddings; follows an EmbeddingStore as an IndexStore follows a
-    BankStore.
-    """
+    """Finds registered embeddings in an EmbeddingStore, which it follows."""
 
     def alike(
         self, queries: Sequence[Embedding], at_least: Sequence[float]
@@ -158,9 +156,7 @@ LAST_MS: Final = 3_600_000  # the longest allowed clip
 
 @dataclass(frozen=True, slots=True)
 class PicturePrint:
-    """A registered picture: the hash of the whole, hashes of windows, and an embedding if its owner
-    agreed.
-    """
+    """A registered picture: hashes of the whole and of windows, and perhaps an embedding."""
 
     kind: ClassVar[str] = PICTURE_KIND
     whole: Fingerprint
@@ -175,7 +171,6 @@ class PicturePrint:
 
     @property
     def quality(self) -> int:
-        """Amount of detail, from 0 to 100."""
         return self.whole.quality
 
 
@@ -215,7 +210,6 @@ class VideoPrint:
 
     @property
     def hashes(self) -> tuple[bytes, ...]:
-        """One hash per frame, perhaps with duplicates."""
         return tuple(frame.bits for frame in self.frames)
 
     @property
@@ -291,7 +285,6 @@ class SoundPrint:
         return len(self.words) // 4
 
     def __iter__(self) -> Iterator[int]:
-        """The words as integers."""
         return (
             int.from_bytes(self.words[at : at + 4], "big") for at in range(0, len(self.words), 4)
         )
@@ -316,9 +309,7 @@ Print = PicturePrint | ClipPrint | SoundPrint
 
 @dataclass(frozen=True, slots=True)
 class HeardAs:
-    """One transformation (``how``) of an upload's sound, and its words as in SoundPrint; may be
-    empty.
-    """
+    """One transformation (``how``) of an upload's sound, and its words (perhaps none)."""
 
     how: str
     words: bytes
@@ -409,5 +400,4 @@ class Candidate:
 
     @property
     def same_print(self) -> bool:
-        """Whether the fingerprints match."""
         return self.bits <= _LIKELY_BITS

@@ -33,7 +33,6 @@ class Pairs:
     sent: NDArray[np.int64]
 
     def subset(self, which: NDArray[np.int64]) -> "Pairs":
-        """A subset of the pairs."""
         return Pairs(self.found_entries, self.sent_entries, self.found[which], self.sent[which])
 
     @property

@@ -39,7 +39,6 @@ class Alike:
 
     @classmethod
     def of(cls, rows: Sequence[int], layouts: Sequence[Cells]) -> Self:
-        """Group layouts of one shape with their numbers."""
         high, wide = layouts[0].shape[:2]
         cells = np.stack(layouts).reshape(len(layouts), -1).astype(np.float32)
         squares = np.square(cells).reshape(len(layouts), high * wide, CHANNELS).sum(axis=2)
@@ -79,9 +78,7 @@ class Layouts:
         return cls(tuple(alike), len(layouts))
 
     def differences(self, pixels: Pixels) -> Floats:
-        """(count,): difference in levels of (H, W, 3) pixels from a part of each layout, or
-        infinity.
-        """
+        """(count,): difference in levels from a part of each layout, or infinity."""
         views, differences = views_of(pixels), np.full(self.count, np.inf, np.float32)
         for group in self.shapes:
             differences[group.rows] = group.differences(views)
@@ -177,7 +174,6 @@ def packed(pixels: Pixels, vocabulary: Vocabulary) -> bytes:
 
 
 def entries_of(points: Points, vocabulary: Vocabulary) -> Entries:
-    """One entry per point."""
     entries = np.empty(len(points.looks), ENTRY)
     words = vocabulary.nearest(points.looks, 1)[:, 0]
     entries["word"], entries["signs"] = words, vocabulary.signs(points.looks, words)
@@ -186,7 +182,6 @@ def entries_of(points: Points, vocabulary: Vocabulary) -> Entries:
 
 
 def place_in(entries: Entries, points: Points) -> None:
-    """Write the positions of points into their entries."""
     placed = np.clip(np.rint(points.places * _SIDE), 0, _SIDE)
     entries["x"], entries["y"] = placed[:, 0], placed[:, 1]
     entries["size"] = np.clip(np.rint(-points.sizes * OCTAVE), 0, 255)

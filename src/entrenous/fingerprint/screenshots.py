@@ -26,9 +26,7 @@ SHAPES: Final = (16 / 9, 3 / 2, 4 / 3, 5 / 4, 1.0, 4 / 5, 3 / 4, 2 / 3, 9 / 16) 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A grey picture (H, W), and the jumps above each row, accumulated from the left: (H + 1, W +
-    1).
-    """
+    """A grey picture (H, W), and cumulative jumps above each row, (H + 1, W + 1)."""
 
     grey: Floats
     jumps: Floats
@@ -99,9 +97,7 @@ def _area(box: Box) -> int:
 
 
 def _filled(grey: Floats, box: Box) -> float:
-    """The shares of rows and of columns that are not plain, multiplied; a picture has no page
-    around it.
-    """
+    """The product of the shares of rows and columns that are not plain page."""
     inner = grey[box[0] : box[1], box[2] : box[3]]
     has_ink = (inner.max(axis=axis) - inner.min(axis=axis) > SPREAD for axis in (0, 1))
     return float(np.prod([one.mean() for one in has_ink]))
@@ -130,7 +126,7 @@ def usual_boxes(grey: Floats) -> list[Box]:
 
 
 def _share(place: int, shares: int, length_px: int, plain: NDArray[np.bool_]) -> tuple[int, int]:
-    """First and last line of an even share, between seams and an outer margin of equal width."""
+    """First and last line of an even share, between seams and equal outer margins."""
     seam = _run_at(plain, length_px // shares) if shares > 1 else 0
     margin = min(seam or length_px, _run_at(plain, 0))
     each = (length_px - 2 * margin - (shares - 1) * seam) / shares

@@ -113,9 +113,7 @@ class SoundIndex:
                 yield _as_alike(found, shift - self._start(sound), sound, view)
 
     def _aligned(self, words: Words) -> Iterator[tuple[int, int]]:
-        """Sounds, each with an offset from the upload's words to ``words``; most votes first per
-        sound.
-        """
+        """Sounds with offsets from the upload's words to ``words``, those with most votes."""
         queried = np.flatnonzero(lively(words))
         span = len(self.words) + len(words)
         offsets, votes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
@@ -181,7 +179,6 @@ class SoundIndex:
 
 
 def as_words(sound: SoundPrint) -> Words:
-    """The words of a print as an array."""
     return np.frombuffer(sound.words, dtype=">u4").astype(np.uint32)
 
 

@@ -45,9 +45,7 @@ Samples = NDArray[np.float32]
 
 
 class Track(NamedTuple):
-    """A clip's sound: float32 (samples, channels), samples per second, and its timing against the
-    frames.
-    """
+    """A clip's sound, float32 (samples, channels), and its timing against the frames."""
 
     samples: Samples
     rate_hz: int
@@ -95,7 +93,6 @@ class ClipWriter:
         self._mux(self._stream.encode(frame))
 
     def finish(self) -> bytes:
-        """Return the whole file."""
         self._mux_sound(None)
         self._mux(self._stream.encode())
         for packet in self._filter.filter(None):
@@ -220,7 +217,6 @@ def rate_factor(errors: tuple[float, float]) -> float:
 
 
 def _errors(one: Frame, other: Frame) -> tuple[float, float, float]:
-    """Mean squared errors of Y, Cb and Cr."""
     luma = one.width_px * one.height_px
     planes, others = (np.frombuffer(frame.planes, np.uint8) for frame in (one, other))
     parts = (slice(luma), slice(luma, luma + luma // 4), slice(luma + luma // 4, None))

@@ -251,9 +251,7 @@ def _loaded(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
 
 
 def _reached(partial: Any, colour: int | tuple[int, ...]) -> bool:
-    """Load a JPEG without end marker over this colour, and check whether the last sample
-    changed.
-    """
+    """Load a JPEG without end marker over this colour; whether the last sample changed."""
     partial.load_prepare()
     partial.im.paste(colour, (0, 0, *partial.size))
     with contextlib.suppress(OSError):  # expected: it has no end marker

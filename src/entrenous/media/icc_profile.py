@@ -198,9 +198,7 @@ def _unicode(text: str) -> bytes:
 
 
 def _assemble(major: int, tags: dict[bytes, bytes]) -> bytes:
-    """Header (7.2), tag table (7.3), and elements on 4-byte boundaries; equal elements are stored
-    once.
-    """
+    """Header (7.2), tag table (7.3), elements on 4-byte boundaries, equal ones stored once."""
     at = 132 + 12 * len(tags)
     table, body, places = struct.pack(">I", len(tags)), b"", dict[bytes, int]()
     for name, element in tags.items():

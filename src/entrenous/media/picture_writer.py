@@ -141,7 +141,6 @@ def jpeg_options(encoding: Encoding, finer: int) -> dict[str, Any]:
 
 
 def webp_options(encoding: Encoding, finer: int) -> dict[str, Any]:
-    """Pillow's options for a WebP, likewise."""
     step = _WEBP_STEPS[min(finer, len(_WEBP_STEPS) - 1)]
     if encoding.lossless or step.sharp:
         return {"lossless": True, "exact": True, "quality": 50, "method": 4}

@@ -169,7 +169,7 @@ def _in_scale(part: NDArray[Any]) -> NDArray[np.float32]:
 def _mono(
     parts: Iterable[NDArray[np.float32]], rate_hz: int, mono_hz: int
 ) -> Iterator[NDArray[Any]]:
-    """(samples, 1) parts at another rate, at most the longest allowed sound, at least one
+    """(samples, 1) parts at another rate, limited to the longest allowed sound, at least one
     sample.
     """
     resampler = av.AudioResampler(format="flt", layout="mono", rate=mono_hz)

@@ -75,7 +75,6 @@ class Alignment:
     sent: list[Frame]
 
     def shown_by(self, found_s: float) -> Frame:
-        """The sent frame that the found frame at this time shows."""
         wanted = np.array([self.moment.start_s + self.moment.speed * found_s])
         return self.sent[int(nearest(_times(self.sent), wanted)[0])]
 
@@ -303,9 +302,7 @@ def _evidence(detector: FrameDetector, candidate: ClipCandidate) -> CombinedEvid
 
 
 def _verdict(evidence: CombinedEvidence, candidate: ClipCandidate, compared: int) -> Verdict:
-    """Score every copy of the clip; ``compared`` is the number of copies the chances are corrected
-    for.
-    """
+    """Score every copy of the clip, correcting chances for ``compared`` copies."""
     scores = _scores(evidence, candidate.clip, stream_bytes(candidate.stage))
     return weigh(by_label(candidate.clip.copies, scores), compared=compared)
 

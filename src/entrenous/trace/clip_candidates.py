@@ -121,7 +121,6 @@ def _merge_equal(alike: list[ClipCandidate], device: Device) -> list[ClipCandida
 
 
 def count_clip_copies(device: Device) -> int:
-    """The number of clip copies sent from this device."""
     return sum(len(clip.copies) for one in device.ledger.with_clips() for clip in one.clips)
 
 

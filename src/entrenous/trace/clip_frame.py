@@ -128,9 +128,7 @@ def _likely_times(luma: Pixels, likely: list[Anchor]) -> list[tuple[Anchor, floa
 
 
 def _likenesses(luma: Pixels, anchor: Anchor, likely: list[Anchor]) -> list[tuple[float, float]]:
-    """Likeness and time of the thumbnails that this anchor judges, each where the camera motion
-    predicts it.
-    """
+    """Likeness and time of the thumbnails that this anchor judges, warped by the camera motion."""
     key, candidate = anchor.key, anchor.candidate
     own = _judged_by(anchor, [one for one in likely if one.candidate is candidate])
     times, thumbs = candidate.thumb_times[own], candidate.thumbs[own]
@@ -163,9 +161,7 @@ def _judged_by(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bool_]:
 def _best_frame(
     luma: Pixels, candidate: ClipCandidate, sent: list[Frame], at_s: float
 ) -> _Shown | None:
-    """The frame near this time with the best fine detail, and the registration of the picture on
-    it.
-    """
+    """The best-matching frame near this time, with the registration of the picture on it."""
     frame = min(sent, key=lambda one: abs(one.at_s - at_s), default=None)
     best: _Shown | None = None
     for _ in range(_ROUNDS):

@@ -202,7 +202,6 @@ class Wanted:
     disclosed: bool
 
     def under(self, name: str) -> "Wanted":
-        """The same options for a subfolder."""
         return replace(self, out=self.out / name)
 
 
@@ -281,7 +280,6 @@ UNLEARNT = (
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's command."""
     app.command("trace")(trace)
 
 

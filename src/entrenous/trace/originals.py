@@ -43,13 +43,11 @@ class Original:
         self._prepared: Prepared | None = None
 
     def features(self) -> Features:
-        """The local features used for registration."""
         if self._features is None:
             self._features = features(np.asarray(self.picture))
         return self._features
 
     def prepared(self) -> Prepared:
-        """The picture prepared for mark detection."""
         if self._prepared is None:
             self._prepared = prepare(np.asarray(self.picture))
         return self._prepared

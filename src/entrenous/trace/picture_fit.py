@@ -38,9 +38,7 @@ from entrenous.watermark.verdict import Score, Verdict, weigh_in_rounds
 
 
 def detect_evidence(found: Picture, registration: Registration, prepared: Prepared) -> ChipEvidence:
-    """Collect the mark evidence in a found picture; ``prepared`` is the sent picture it was
-    registered on.
-    """
+    """The mark evidence in a picture that is registered on ``prepared``."""
     with ThreadPoolExecutor(1) as executor:
         coding = executor.submit(_coefficient_evidence, found, registration, prepared)
         laid, covered = warp_to_sent(luma(np.asarray(found)), registration)
@@ -84,7 +82,6 @@ class Found:
 
     @classmethod
     def of(cls, picture: Picture) -> Self:
-        """Wrap a picture without computing anything yet."""
         return cls(picture, feature_views(np.asarray(picture)))
 
 
@@ -170,9 +167,7 @@ def _scorer(one: AlignedPicture, picture: SentPicture) -> Score:
 def _by_original(
     sent: Iterable[Sent], device: Device, lost: MissingFiles
 ) -> dict[tuple[bytes, int | None], list[Sent]]:
-    """Group sent pictures by source bytes and reduced size; those with unreadable files are
-    skipped.
-    """
+    """Group sent pictures by source bytes and reduced size, skipping unreadable ones."""
     names: dict[tuple[bytes, int | None], tuple[bytes, list[Sent]]] = {}
     for message, picture in sent:
         source = lost.kept(picture.original, message, device)

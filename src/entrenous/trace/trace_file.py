@@ -16,9 +16,7 @@ from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A trace, the names of the messages it could not be compared with, and for a picture its
-    evidence.
-    """
+    """A trace, the messages it could not be compared with, and for a picture its evidence."""
 
     trace: Trace
     lost: tuple[MessageName, ...] = ()

@@ -268,9 +268,7 @@ class FoundSound:
 
 @dataclass(frozen=True, slots=True)
 class DetectedSound:
-    """``evidence`` (chips,) is the expected chip, in -1 .. 1; ``span`` is where the found sound
-    matches.
-    """
+    """``evidence`` (chips,) is the expected chip, in -1 .. 1; ``span`` is the part found."""
 
     evidence: NDArray[np.float64]
     span: Span

@@ -136,7 +136,6 @@ def _distinct(places: list[Place]) -> tuple[Place, ...]:
 
 
 def _stretched(levels: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
-    """Resample to the sent sound's tempo."""
     if tempo == 1.0 or len(levels) < 2:
         return levels
     at = np.arange(0.0, (len(levels) - 1) * tempo + 1e-9) / tempo

@@ -32,13 +32,11 @@ def samples_at_rate(count: int, rate_hz: int) -> int:
 
 
 def tiles(count: int, rate_hz: int) -> int:
-    """Number of tiles along ``count`` samples."""
     frames = samples_at_rate(count, rate_hz) // HOP + 1
     return -(-frames // TILE_FRAMES)
 
 
 def chips_needed(count: int, rate_hz: int) -> int:
-    """Number of chips in so many samples of one channel."""
     return tiles(count, rate_hz) * BANDS
 
 
@@ -99,7 +97,6 @@ _SQUARES: Final = 1.5  # the sum of squared Hann windows at fourfold overlap
 
 
 def window() -> NDArray[np.float32]:
-    """The periodic Hann window."""
     turn = 2.0 * np.pi * np.arange(WINDOW) / WINDOW
     return (0.5 - 0.5 * np.cos(turn)).astype(np.float32)
 

@@ -93,9 +93,7 @@ class Path:
         return float((self.sent[-1] - self.sent[0]) / (self.found[-1] - self.found[0]))
 
     def place(self, sent: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Positions in the found sound for positions in the sent one, extrapolated beyond the
-        knots.
-        """
+        """Positions in the found sound for positions in the sent one, also beyond the knots."""
         inside = np.interp(sent, self.sent, self.found)
         before = np.minimum(sent - self.sent[0], 0.0) / self.speed
         after = np.maximum(sent - self.sent[-1], 0.0) / self.speed
@@ -106,9 +104,7 @@ class Path:
 def follow(
     tape: FractionalSamples, sent: NDArray[np.float32], places: Sequence[Place]
 ) -> Path | None:
-    """The path of a found sound that contours placed at one of ``places``; None if windows
-    disagree.
-    """
+    """The path of a found sound from one of ``places``; None if windows disagree."""
     lines = [line for place in places for line in _lines(tape, place)]
     probes = _probes(tape)
     line = max(lines, key=lambda one: one.weight * _agreement(tape, sent, one, probes))
@@ -141,7 +137,6 @@ class _Line:
         return self.pitch != self.tempo
 
     def at(self, found: float) -> float:
-        """The expected position in the sent sound."""
         return self.centre + self.tempo * (found - self.middle)
 
 

@@ -47,7 +47,6 @@ class Layout:
 
     @property
     def chips(self) -> int:
-        """Number of chips in all bands together."""
         return self.bands[-1].stop
 
 
@@ -72,7 +71,6 @@ def layout(width_px: int, height_px: int) -> Layout:
 
 
 def chips_needed(width_px: int, height_px: int) -> int:
-    """Number of chips in a picture of this size."""
     return layout(width_px, height_px).chips
 
 

@@ -34,9 +34,7 @@ class ChipEvidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PartialEvidence:
-    """Evidence from one source with norm 1 (0 if there is none), and the score of a trial mark in
-    it.
-    """
+    """Evidence from one source, of norm 1 (0 if there is none), and a trial mark's score in it."""
 
     per_chip: Plane
     forecast: float
@@ -134,7 +132,6 @@ def _normalised(
 
 
 def _signals(trial_response: Sequence[Plane], plan: Layout) -> list[float]:
-    """The response of a trial mark in each band."""
     trial = trial_chips(plan)
     return [
         float(np.dot(trial[band.start : band.stop], own))
@@ -195,10 +192,6 @@ _PRIOR: Final = 0.5  # least weight of a band, in standard deviations of the pil
 
 @dataclass(slots=True, eq=False)
 class FrameDetector:
-    """Accumulates the evidence of frames: one plane per node, so it grows with seconds, not
-    frames.
-    """
-
     stage: ClipLayout
     planes: dict[int, Plane] = field(default_factory=dict)
     _trial: Plane | None = None
@@ -271,9 +264,7 @@ def combine_evidence(detector: FrameDetector, pilots: Mapping[int, bytes]) -> Co
 def _weights(
     nodes: Mapping[int, Plane], pilot: Mapping[int, Plane], stage: ClipLayout
 ) -> NDArray[np.float32]:
-    """Per chip: a band where the pilot is z deviations above chance gets the weight z over its
-    norm.
-    """
+    """Per chip: z over the band's norm, where the pilot is z deviations above chance."""
     weights = np.zeros(stage.plan.chips, np.float32)
     shared = ~stage.own
     for band in stage.plan.bands:

@@ -182,9 +182,7 @@ def _cap(trial: Plane, psnr_db: float) -> float:
 
 
 def _error(sample: NDArray[np.floating[Any]]) -> float:
-    """Expected squared error after dithered rounding: linear between the squares of whole
-    numbers.
-    """
+    """Expected squared error after dithered rounding: linear between squares of integers."""
     whole = np.floor(sample)
     return float(np.mean(whole**2 + (sample - whole) * (2.0 * whole + 1.0)))
 
@@ -207,7 +205,6 @@ class Canvas:
 
 
 def canvas(rows: int, columns: int) -> Canvas:
-    """New buffers for a picture of this size."""
     return Canvas(np.empty((rows, columns, 4), np.uint8), np.empty((rows, columns), np.int16))
 
 

@@ -292,7 +292,6 @@ def _by_frequency(
 
 
 def _most_likely(observed: Intervals, sent: Planes, marked: Planes) -> Planes:
-    """The most likely coefficients within the intervals."""
     law = initial_law(observed, sent, marked)
     added = _SECOND_MOMENT * np.square(law.scale) * score_function(observed, sent, law)
     return (sent + added)[None]

@@ -73,7 +73,6 @@ def detail_pyramid(plane: Plane, levels: int) -> list[Plane]:
 
 
 def detail_adjoint(details: list[Plane]) -> Plane:
-    """The adjoint of :func:`detail_pyramid`."""
     upper = -_up_adjoint(details[-1])
     for level in range(len(details) - 1, 0, -1):
         own = details[level] - _up_adjoint(details[level - 1])
@@ -91,7 +90,6 @@ def add_up(patterns: list[Plane]) -> Plane:
 
 
 def add_up_adjoint(plane: Plane, levels: int) -> list[Plane]:
-    """The adjoint of :func:`add_up`."""
     parts = [plane]
     for _ in range(levels - 1):
         parts.append(_up_adjoint(parts[-1]))

@@ -158,7 +158,6 @@ def weigh(
 
 
 def finding_of(named: int) -> Finding:
-    """The finding for a number of named copies."""
     return (Finding.NOBODY, Finding.ONE, Finding.SEVERAL)[min(named, 2)]
 
 

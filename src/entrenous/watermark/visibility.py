@@ -92,9 +92,7 @@ def _gains(bands: int) -> tuple[float, ...]:
 
 
 def _floor(luma: Plane, octaves: list[_Octave]) -> float:
-    """The highest floor that keeps the expected SSIM and, above 0.4, the PSNR of smooth
-    pictures.
-    """
+    """The highest floor that keeps the expected SSIM and, above 0.4, PSNR."""
     contrast = _variance(luma)[::_SAMPLE_PX, ::_SAMPLE_PX]
     sampled = [one.thinned(max(1, _SAMPLE_PX >> level)) for level, one in enumerate(octaves)]
     smooth_db = _SMOOTH_DB_AT_600_PX + _SMOOTH_DB_PER_OCTAVE * math.log2(max(luma.shape) / 600.0)
@@ -174,9 +172,7 @@ def zero_in_flat_areas(
 
 
 def flat_places(pixels_rgb: Pixels) -> Pixels:
-    """(H, W) uint8: 255 where the surrounding 15 x 15 pixels (fewer at a border) are equal, else
-    0.
-    """
+    """(H, W) uint8: 255 where the 15 x 15 pixels around are equal (fewer at a border), else 0."""
     half, high = _FLAT_WINDOW_PX // 2, len(pixels_rgb)
     flat = np.empty(pixels_rgb.shape[:2], np.uint8)
     for top in range(0, high, _ROWS):
@@ -217,18 +213,14 @@ _STEPS: Final = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scale:
-    """A mark's visibility at one scale, and how smooth each place is: 1 where nothing hides a
-    mark.
-    """
+    """A mark's visibility at one scale, and how smooth each place is, up to 1."""
 
     seen: Plane
     smooth: Plane
     weight: float
 
     def visibility(self, reduction: float) -> float:
-        """The visibility left after lowering smooth places; it is proportional to the mark's
-        square.
-        """
+        """The visibility after lowering smooth places; proportional to the mark's square."""
         return self.weight * float(np.mean(self.seen / (np.float32(1) + reduction * self.smooth)))
 
 
@@ -288,9 +280,7 @@ def _scale(small: Pixels, trial: Plane, weight: float) -> _Scale:
 
 
 def _lightness(pixels_rgb: Pixels) -> Plane:
-    """Y of XYB: the mean of two cones' cube roots, in which a step looks equal at every
-    brightness.
-    """
+    """Y of XYB: the mean of two cones' cube roots, uniform to the eye at every brightness."""
     light = cv2.LUT(pixels_rgb, _linear())
     cones = [
         np.cbrt(light @ np.array(cone, np.float32) + np.float32(_BIAS)) for cone in (_LONG, _MIDDLE)

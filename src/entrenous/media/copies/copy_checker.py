@@ -56,7 +56,6 @@ class CopyChecker:
             server.drop()
 
     def close(self) -> None:
-        """End all processes."""
         for server in self._servers.values():
             server.end()
         self._servers.clear()

@@ -24,7 +24,6 @@ _STILLS: Final = (PictureFormat.JPEG, PictureFormat.PNG, PictureFormat.WEBP)
 
 
 def main(memory_bytes: int, cpu_s: int, decoders: Decoders) -> None:
-    """Fork until the socket is closed."""
     warnings.simplefilter("ignore")  # an untrusted file must not print warnings
     load_decoder_module(decoders)
     if decoders is Decoders.STILL:

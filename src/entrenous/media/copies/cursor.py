@@ -28,14 +28,12 @@ class Cursor:
         self.data, self.at, self._order = untrusted_data, 0, order
 
     def take(self, size: int) -> bytes:
-        """The next ``size`` bytes."""
         end = self.at + size
         insist(size >= 0 and end <= len(self.data))
         found, self.at = self.data[self.at : end], end
         return found
 
     def number(self, size: int) -> int:
-        """The next unsigned integer of ``size`` bytes."""
         return int.from_bytes(self.take(size), self._order)
 
     def expect(self, wanted: bytes) -> None:
@@ -43,11 +41,9 @@ class Cursor:
         insist(self.take(len(wanted)) == wanted)
 
     def left(self) -> int:
-        """The number of unread bytes."""
         return len(self.data) - self.at
 
     def end(self) -> None:
-        """Require the end of the file."""
         insist(self.left() == 0)
 
 

@@ -116,8 +116,8 @@ FLAC_HEAD: Final = 8 + 34 + len(_FLAC_COMMENT) + len(_FLAC_PADDING)
 
 
 def _ogg_page(file: Cursor, serial: bytes, number: int) -> tuple[int, bytes, bytes]:
-    """Flags, body and lacing values of page ``number`` (RFC 3533, 6), whose checksum must be
-    right.
+    """Flags, body and lacing values of page ``number`` (RFC 3533, 6), with its checksum
+    verified.
     """
     start = file.at
     file.expect(b"OggS\0")

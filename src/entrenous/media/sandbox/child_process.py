@@ -131,9 +131,7 @@ class Pipes:
             return part
 
     def _left_s(self) -> float:
-        """Remaining time, checked before each piece, so that a child cannot delay us byte by
-        byte.
-        """
+        """Remaining time, checked before each piece, so that single bytes cannot delay us."""
         left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
@@ -151,8 +149,6 @@ class Pipes:
 
 
 class Child(Pipes):
-    """A child that runs as a process of its own."""
-
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         if process.stdin is None or process.stdout is None:
             raise ValueError("a child needs two pipes")
@@ -165,7 +161,6 @@ class Child(Pipes):
         return self._process.poll() is None and not self.is_ahead()
 
     def end(self) -> None:
-        """Kill the child and close the pipes."""
         end_group(self._process)
         for pipe in self._open:
             pipe.close()

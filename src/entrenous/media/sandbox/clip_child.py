@@ -24,7 +24,6 @@ from entrenous.media.sandbox.decoder_messages import (
 
 
 def main(memory_bytes: int, cpu_s: int) -> None:
-    """Answer one request, then exit."""
     answers = set_answers_apart()
     warnings.simplefilter("ignore")  # an untrusted file must not print warnings
     import_late()

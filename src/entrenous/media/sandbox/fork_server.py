@@ -27,7 +27,6 @@ Answers = Callable[[int], None]
 
 
 def main(memory_bytes: int, cpu_s: int, kind: PictureFormat) -> None:
-    """Fork children that read pictures of this format."""
     load(kind)
     serve(memory_bytes, cpu_s, answer_all, threads=kind in THREADED)
 

@@ -31,7 +31,6 @@ _LATE_IMPORTS: Final = ("PIL.ImageColor", "PIL.ImagePalette", "PIL.TiffImagePlug
 
 
 def main(memory_bytes: int, cpu_s: int, kinds: list[PictureFormat]) -> None:
-    """Answer until standard input ends."""
     answers = set_answers_apart()
     for kind in kinds:
         load(kind)
@@ -63,7 +62,6 @@ def answer_all(answers: int) -> None:
 
 
 def answer(untrusted_data: bytes, at_least_px: int, *, luma: bool) -> Iterator[bytes]:
-    """The answer for one file, in parts."""
     try:
         picture = read_picture(untrusted_data, at_least_px=at_least_px, luma=luma)
     except EntrenousError as failure:

@@ -23,7 +23,6 @@ from entrenous.media.sound_reader import read_sound
 
 
 def main(memory_bytes: int, cpu_s: int) -> None:
-    """Answer one request, then exit."""
     answers = set_answers_apart()
     warnings.simplefilter("ignore")  # an untrusted file must not print warnings
     import_late()

@@ -105,8 +105,8 @@ _SHIFT: Final = {Anchor.START: 0.0, Anchor.MIDDLE: 0.5, Anchor.END: 1.0}
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: column widths ``wide`` in mm, ``strong`` rows in bold, ``numbers`` columns aligned
-    right.
+    """A table: ``wide`` are widths in mm, ``strong`` bold rows, ``numbers`` right-aligned
+    columns.
     """
 
     head: Sequence[str]
@@ -119,8 +119,6 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Pages that are filled from top to bottom."""
-
     pdf: FPDF
 
     def page(self) -> None:
@@ -152,7 +150,6 @@ class Sheet:
         self.gap(2.0)
 
     def paragraphs(self, items: Iterable[str], size: float = 10.0) -> None:
-        """Print paragraphs with space after each."""
         for one in items:
             self.text(one, size)
             self.gap(2.1)
@@ -163,11 +160,9 @@ class Sheet:
         self.pdf.rect(MARGIN_MM - 5.0, top_mm, 1.2, self.pdf.get_y() - top_mm, style="F")
 
     def facts(self, items: Sequence[tuple[str, str]], wide: tuple[float, float]) -> None:
-        """Print terms and their values in two columns."""
         self.table(Table((), items, wide, first=Tone.SOFT))
 
     def table(self, table: Table) -> None:
-        """Print a table; its head is repeated on every page."""
         self._set_font(_TABLE_SIZE)
         self.pdf.set_draw_color(*_RULE)
         self.pdf.set_line_width(0.2)

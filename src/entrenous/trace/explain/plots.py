@@ -54,8 +54,6 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """One line of text."""
-
     at: Point
     text: str
     tone: Tone = Tone.SOFT
@@ -81,7 +79,6 @@ def line(one: Point, other: Point, tone: Tone, *, dashed: bool = False) -> Path:
 
 
 def box(left: float, top: float, right: float, bottom: float, tone: Tone) -> Path:
-    """A filled rectangle."""
     corners = ((left, top), (right, top), (right, bottom), (left, bottom))
     return Path(corners, tone, filled=True)
 
@@ -155,8 +152,6 @@ class _Axis:
 
 @dataclass(frozen=True, slots=True)
 class _Label:
-    """A text above one position of the axis."""
-
     at: float
     text: str
     tone: Tone
@@ -272,9 +267,7 @@ def _column_height(count: int, copies: int, wide: float, axis: _Axis) -> float:
 def _named_and_labels(
     scores: Mapping[str, float], named: Sequence[str], axis: _Axis
 ) -> Iterator[Shape]:
-    """The named copies, and labels: for all copies if they are few, else for the named or best
-    ones.
-    """
+    """The named copies, and labels for all copies if few, else for the named or best ones."""
     for who in named:
         yield Dot((axis.x(scores[who]), _BASE - _RADIUS - 2), _RADIUS + 1.5, Tone.NAMED)
     shown = [*named] or [max(scores, key=scores.__getitem__)]
@@ -357,8 +350,8 @@ class ToneCurve:
 def tone_curve(
     original_rgb: NDArray[np.uint8], laid_rgb: NDArray[np.uint8], covered: NDArray[np.bool_]
 ) -> ToneCurve:
-    """Compare the original (H, W, 3) with the found picture warped onto it (H, W, 3), where it
-    covers it (H, W).
+    """Compare the original with the found picture on its grid, (H, W, 3) both, where (H, W)
+    covers.
     """
     sent, laid, inside = (_small(plane) for plane in (original_rgb, laid_rgb, covered))
     keep = inside > 0.99
@@ -392,7 +385,6 @@ def in_words(curve: ToneCurve) -> str:
 
 
 def tone_plot(curve: ToneCurve) -> Drawing:
-    """The tone curve, with the line of no change."""
     inner: list[Shape] = []
     for level in (0, 64, 128, 192, 255):
         inner.append(line(_at(level, 0), _at(level, 255), Tone.FAINT))

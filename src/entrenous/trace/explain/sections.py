@@ -55,8 +55,6 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One copy in the table of scores."""
-
     label: str
     score: str
     chance: str

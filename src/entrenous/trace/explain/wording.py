@@ -48,7 +48,6 @@ def describe_size(scale: float) -> str:
 
 
 def describe_part(span: Span) -> str:
-    """Describe the part of a sent clip or sound that was found."""
     at = f"{span.start_s:.1f} s after its start"
     if span.length_s == 0.0:
         return f"one frame, {at}"
@@ -61,9 +60,7 @@ def describe_part(span: Span) -> str:
 
 
 def odds(chance: float) -> str:
-    """A small chance as a sentence; the power of ten is rounded down, so that it never
-    overstates.
-    """
+    """A small chance as a sentence; rounding the power of ten down keeps it from overstating."""
     power = math.floor(-math.log10(max(chance, 1e-300)))
     return f"Any other copy would fit this well less than once in {_count(power)} tries."
 
@@ -202,7 +199,6 @@ LIMITS: Final = (
 
 
 def finding_line(finding: Finding) -> str:
-    """The finding in one line."""
     return {
         Finding.ONE: "The found file was made from one copy",
         Finding.SEVERAL: "The found file was made from several copies",
@@ -314,9 +310,7 @@ def _chance_method(copies: str, needed: float, *, rounds: bool) -> list[str]:
 
 
 def method(chips: int | None, compared: int, needed: float) -> list[str]:
-    """The method in half a page; ``chips`` is the number of chips in a picture's mark, None for
-    clips and sounds.
-    """
+    """The method in half a page; ``chips`` is None for clips and sounds."""
     copies = "one copy" if compared == 1 else f"{compared:,} copies"
     return [
         *(_clip_and_sound_method() if chips is None else _picture_method(chips)),
@@ -341,7 +335,6 @@ def method(chips: int | None, compared: int, needed: float) -> list[str]:
 
 
 def how_to_check(number: int) -> str:
-    """Say how somebody else can repeat the finding."""
     return (
         "The sender can disclose the marks of this one message, and of no other, in a file: "
         f"entrenous verdict disclose {number}. With that file, the found file and the original, "

@@ -31,7 +31,6 @@ SENDER: Final = (
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
     verdict = typer.Typer(help="Let others check a verdict.", no_args_is_help=True)
     verdict.command("disclose")(disclose)
     verdict.command("check")(check)

@@ -48,9 +48,7 @@ def tail(s: float) -> float:
 
 
 def chance(s: float, compared: int, round_: int) -> float:
-    """Upper bound on the chance that any of ``compared`` innocent copies scores ``s`` or more,
-    corrected for the round.
-    """
+    """Upper bound on the chance that any innocent copy scores ``s``, corrected for the round."""
     p = tail(s)
     best = 1.0 if p >= 1.0 else -math.expm1(compared * math.log1p(-p))  # = 1 - (1 - p)^compared
     return min(1.0, best * 2.0 ** min(round_ + 1, 1000))

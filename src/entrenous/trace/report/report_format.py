@@ -94,16 +94,13 @@ class ReportForm(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def short_texts(untrusted: Mapping[str, str]) -> dict[str, str]:
-    """A few short one-line texts by name."""
     if len(untrusted) > 40 or any(len(key + text) > 400 for key, text in untrusted.items()):
         raise ValueError("its list of versions is too long")
     return {_one_line(name): _one_line(text) for name, text in untrusted.items()}
 
 
 def label_of(text: str) -> str:
-    """A label as in base/copies.py, but in any Unicode form, because contacts' names keep
-    theirs.
-    """
+    """A label as in base/copies.py, but in any Unicode form, as contacts' names keep theirs."""
     if not text.strip() or len(text) > _LABEL_MAX:
         raise ValueError("a label is empty or too long")
     return _one_line(text)
@@ -139,7 +136,6 @@ def at_most(items: list[Entry], most: int) -> list[Entry]:
 
 
 def hex_up_to(text: str, most: int) -> bytes:
-    """1 to ``most`` bytes in lower-case hex."""
     if not 1 <= len(text) // 2 <= most:
         raise ValueError("a signed statement has the wrong length")
     return hex_of(text, len(text) // 2)
@@ -176,7 +172,6 @@ def write_report(report: Report, hashed: Callable[[bytes], bytes]) -> tuple[dict
 
 
 def seal_report(plain: Mapping[str, Any], digest: bytes, signed: Signature | None) -> bytes:
-    """Write the file with its digest and signature."""
     whole = {
         **plain,
         "digest": digest.hex(),
@@ -220,9 +215,7 @@ def _decode_unique(untrusted_data: bytes) -> object:
 
 
 def _refuse_other_versions(whole: object) -> None:
-    """Check the version first: other versions have other fields, and their senders did nothing
-    wrong.
-    """
+    """Check the version first, because other versions have other fields without being malformed."""
     schema = whole.get("schema") if isinstance(whole, dict) else None
     other = _ANY_SCHEMA.fullmatch(schema) if isinstance(schema, str) else None
     if other is None or (version := int(other[1])) == _VERSION:

@@ -93,7 +93,6 @@ class Strips:
         return self._best(sent_s - speeds * found_s, speeds)
 
     def anywhere(self) -> Timing:
-        """The best timing of all."""
         speeds = np.geomspace(*_SPEED_RANGE, _ROUGH_SPEEDS)
         middles, speed = (
             grid.ravel() for grid in np.meshgrid(self.sent_times, speeds, indexing="ij")
@@ -199,12 +198,10 @@ def detail(plane: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def covers_enough(covered: NDArray[np.bool_]) -> bool:
-    """Whether enough is covered for a comparison."""
     return bool(covered.mean() >= _COVERED_MIN)
 
 
 def thumbnail_rows(frames: Sequence[Grey]) -> Rows:
-    """Frames as rows of flattened thumbnails."""
     return np.stack([small(frame).ravel().astype(np.float32) for frame in frames])
 
 
@@ -262,9 +259,7 @@ class Camera:
         return float(self.times[-1] - self.times[0]) + last
 
     def way(self, start_s: float, stop_s: float, size: tuple[int, int]) -> Motion:
-        """The motion, 2 x 3, from pixels of the frame nearest to ``start_s`` to those of the one
-        nearest to ``stop_s``, for frames of ``size``.
-        """
+        """The motion, 2 x 3, between the frames nearest to two times, for frames of ``size``."""
         one, other = self.nearest(start_s), self.nearest(stop_s)
         motion = _matrix(self.motions[other]) @ np.linalg.inv(_matrix(self.motions[one]))
         motion[:2, 2] *= max(size)
@@ -273,7 +268,6 @@ class Camera:
         return np.asarray(motion[:2], np.float64)
 
     def nearest(self, at_s: float) -> int:
-        """Index of the frame nearest in time."""
         after = int(np.searchsorted(self.times, at_s))
         around = range(max(0, after - 1), min(len(self.times), after + 1))
         return min(around, key=lambda number: abs(float(self.times[number]) - at_s))

@@ -84,7 +84,6 @@ def looked_at_px(longest_px: int, side_px: int) -> int:
 
 
 def strongest(found: Features, count: int) -> Features:
-    """At most ``count`` of the strongest features."""
     return Features(found.size, found.points[:count], found.looks[:count])
 
 

@@ -234,9 +234,7 @@ def gauss_newton_step(
     step_px_max: float = _STEP_PX_MAX,
     freedom: Freedom | None = None,
 ) -> tuple[Pose, Homography] | None:
-    """One step of the homography and the lens from all blocks; also returns the homography of the
-    step.
-    """
+    """One step of the homography and the lens from all blocks, and the step's homography."""
     middle, reach = (np.array(size) - 1.0) / 2.0, max(size) / 2.0
     across, down = _projective(flow.centres, middle, reach)
     if pose.lens is not None:

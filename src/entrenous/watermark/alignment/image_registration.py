@@ -76,14 +76,11 @@ class Registration:
 
     @property
     def homography(self) -> Homography:
-        """3 x 3, from the sent picture's pixel centres to the found one's; the nearest
-        homography.
-        """
+        """3 x 3, from the sent picture's pixel centres to the found one's (the nearest one)."""
         return np.array(self.warp.homography, np.float64).reshape(3, 3)
 
     @property
     def bent(self) -> bool:
-        """Whether there is a lens or bend distortion."""
         return not self.pose.straight
 
     def sent_to_found(self, points: Points) -> Points:
@@ -174,9 +171,7 @@ def _refine_best(
 
 
 def _good_enough(candidate: Registration) -> bool:
-    """Whether to stop trying; a bend can hide a bad starting point, so a bent result is not
-    enough.
-    """
+    """Whether to stop trying; a bend can hide a bad start, so a bent result does not count."""
     return not candidate.bent and candidate.misfit <= _SURE_MISFIT
 
 

@@ -77,9 +77,7 @@ _SPANS: Final = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refined:
-    """The refined pose, its remaining misfit, and the standard error of a position in found
-    pixels.
-    """
+    """The refined pose, its misfit, and the standard error of a position in found pixels."""
 
     pose: Pose
     misfit: float
@@ -155,8 +153,8 @@ class _Refinement:
         return best if fine <= _HOPEFUL_MISFIT_MAX or blurred <= _BLURRED_MISFIT_MAX else None
 
     def refined(self) -> Refined:
-        """The simplest pose that fits nearly as well as the best: exact, simple, straight, then
-        bent.
+        """The simplest pose that fits nearly as well as the best, preferring exact and straight
+        ones.
         """
         start = Pose(self._start.homography)
         straight, least = self._least_misfit([start, *list(self._sharpened(start))[-1:]])
@@ -237,9 +235,7 @@ class _Refinement:
         return error * self._scale / self._finest_scale()
 
     def _misfit(self, pose: Pose) -> float:
-        """Mean of the misfits in the finest detail and in coarser detail, which smooth pictures
-        need.
-        """
+        """Mean of the misfits in the finest and in coarser detail, which smooth pictures need."""
         fine, coarse = self._judging_bench(), self._level(_SIDES_PX[1]).bench
         if max(fine.size) < 1.5 * max(coarse.size):
             coarse = self._level(_SIDES_PX[0]).bench
@@ -381,7 +377,6 @@ def _rounded(box: Points, into: Size) -> list[Points]:
 
 
 def homography_between(before: Points, after: Points) -> Homography:
-    """The homography that maps four points to four others."""
     return np.asarray(
         cv2.getPerspectiveTransform(before.astype(np.float32), after.astype(np.float32)), np.float64
     )

@@ -30,12 +30,10 @@ def scaling(along_x: float, along_y: float) -> Homography:
 
 
 def resizing(before: Size, after: Size) -> Homography:
-    """Resize a grid to another size."""
     return scaling(after[0] / before[0], after[1] / before[1])
 
 
 def mirroring(size: Size) -> Homography:
-    """Flip left to right."""
     return np.array([[-1.0, 0.0, size[0] - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
 
@@ -44,7 +42,6 @@ def inverse(homography: Homography) -> Homography:
 
 
 def apply_homography(homography: Homography, points: Points) -> Points:
-    """Map the points."""
     x, y, w = homography @ np.column_stack([points, np.ones(len(points))]).T
     return np.column_stack([x / w, y / w])
 
@@ -56,8 +53,8 @@ def corners(size: Size) -> Points:
 
 
 def plausible(homography: Homography, sent: Size, found: Size) -> bool:
-    """Whether there is no fold, no extreme stretch or scale, and a visible part of the sent
-    picture.
+    """Whether there is no fold, extreme stretch or scale, and some of the sent picture is
+    visible.
     """
     if not np.isfinite(homography).all() or abs(np.linalg.det(homography)) < 1e-12:
         return False
@@ -235,7 +232,6 @@ class Lens:
     k2: float = 0.0
 
     def distort(self, points: Points) -> Points:
-        """Distort N points."""
         away = points - np.array(self.centre)
         square = (away**2).sum(axis=1, keepdims=True) / self.reach**2
         return np.asarray(points + away * (self.k1 * square + self.k2 * square**2), np.float64)
@@ -286,13 +282,11 @@ class Pose:
         return self.bend is None and self.lens is None
 
     def sent_to_found(self, points: Points) -> Points:
-        """Map N points of the sent picture to the found one."""
         bent = points if self.bend is None else points + self.bend.at(points)
         seen = apply_homography(self.homography, bent)
         return seen if self.lens is None else self.lens.distort(seen)
 
     def found_to_sent(self, points: Points) -> Points:
-        """Map N points of the found picture to the sent one."""
         seen = points if self.lens is None else self.lens.undistorted(points)
         straight = apply_homography(inverse(self.homography), seen)
         return straight if self.bend is None else self.bend.undistorted(straight)
