@@ -10,12 +10,12 @@ from entrenous.base.audio_video import SoundTooShortToMark, TooQuietToMark
 from entrenous.watermark.audio_mark import (
     BANDS,
     PreparedSound,
-    chips,
     chips_needed,
     embed,
     prepare,
     stream_bytes,
 )
+from entrenous.watermark.chip_layout import chips
 
 
 def key(prepared: PreparedSound, seed: int) -> bytes:

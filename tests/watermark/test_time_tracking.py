@@ -22,7 +22,7 @@ START, STOP = 5.13, 12.13
 def laid(attack: Attack) -> Path:
     leak, rate_hz = attack(SENT[int(START * 16_000) : int(STOP * 16_000)], 16_000)
     found = prepare_found(leak, rate_hz)
-    path = audio_tracking.follow(found.tape, SENT, audio_location.locate(found.contour, CONTOUR))
+    path = audio_tracking.follow(found.samples, SENT, audio_location.locate(found.contour, CONTOUR))
     assert path is not None
     return path
 

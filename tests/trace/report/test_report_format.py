@@ -205,10 +205,12 @@ def of_version(version: int) -> bytes:
 def test_other_version_is_refused_without_blaming_the_sender() -> None:
     with pytest.raises(OlderReport, match="entrenous verdict disclose") as older:
         read_report(of_version(1), sha256)
-    assert "it is of version 1, and version 2 is read" in " ".join(str(older.value).split())
+    said = " ".join(str(older.value).split())
+    assert "it has version 1, and this Entrenous reads version 2" in said
     with pytest.raises(NewerReport, match="Update Entrenous") as newer:
         read_report(of_version(31), sha256)
-    assert "it is of version 31, and version 2 is read" in " ".join(str(newer.value).split())
+    said = " ".join(str(newer.value).split())
+    assert "it has version 31, and this Entrenous reads version 2" in said
 
 
 @pytest.mark.parametrize("char", ["\n", "\r", "\t", "\x1b", "\x85", "\u2028", "\u2029", "\u202e"])
