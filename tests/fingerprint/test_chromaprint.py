@@ -1,4 +1,4 @@
-"""Our Chromaprint gives the words of libchromaprint, bit for bit, from the same samples."""
+"""Our Chromaprint equals libchromaprint bit for bit on the same samples."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def ours(samples: NDArray[np.float32], rate_hz: int) -> Words:
 
 
 def theirs(samples: NDArray[np.float32], rate_hz: int) -> Words:
-    """What Debian's fpcalc (libchromaprint-tools) says of 16-bit samples on its standard input."""
+    """The output of fpcalc (Debian's libchromaprint-tools) for 16-bit samples on standard input."""
     assert FPCALC is not None
     options = ["-raw", "-json", "-length", "0", "-format", "s16le", "-channels", "1"]
     done = subprocess.run(

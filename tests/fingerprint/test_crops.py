@@ -1,4 +1,4 @@
-"""Cut-outs meet registered windows, narrow ones the hash of the whole; strangers meet neither."""
+"""Cut-outs match registered windows, narrow cuts the whole hash; unrelated pictures neither."""
 
 from collections.abc import Callable
 from itertools import permutations
@@ -21,7 +21,7 @@ SUBJECTS = ("astronaut", "cat", "coffee", "rocket", "china", "flower", "camera",
 
 
 def leak(pixels: Any, rng: np.random.Generator) -> Any:
-    """30 % of the area cut off in any shape, resized, JPEG quality 50."""
+    """30 % of the area removed in any shape, resized, JPEG quality 50."""
     height, width, _ = pixels.shape
     tall = np.exp(rng.uniform(np.log(0.7), 0))
     rows, columns = int(tall * height), int(0.7 / tall * width)

@@ -1,4 +1,4 @@
-"""The index of embeddings follows its bank: news are found, what was withdrawn is forgotten."""
+"""The index of embeddings follows its store: new ones are found, withdrawn ones are dropped."""
 
 import numpy as np
 import pytest

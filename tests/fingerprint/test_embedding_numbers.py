@@ -1,4 +1,4 @@
-"""512 numbers as bytes: their angle is kept, and cosines are those of plain arithmetic."""
+"""512 numbers as bytes: angles are kept, and cosines equal plain arithmetic."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_bytes_keep_the_angle_whatever_the_length(seed: int, length: float) -> N
 @given(seeds)
 def test_every_pair_is_compared_however_many_there_are(seed: int) -> None:
     kept = rows([quantised(one) for one in some_numbers(seed % 7, 40)])
-    many = np.tile(kept, (300, 1))  # more than are made floats at a time
+    many = np.tile(kept, (300, 1))  # more than one batch of floats
     found = cosines(kept[:3], many)
     assert found.shape == (3, 12_000)
     np.testing.assert_allclose(found[:, -40:], cosines(kept[:3], kept), atol=1e-6)

@@ -1,4 +1,4 @@
-"""The index is exact: equal to counting bits one pair at a time, in the smallest banks too."""
+"""The index is exact: equal to comparing every pair, also in the smallest banks."""
 
 import numpy as np
 import pytest

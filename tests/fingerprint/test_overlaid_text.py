@@ -1,4 +1,4 @@
-"""Words across a photograph are painted over; a photograph without any is left as it is."""
+"""Text across a photograph is painted over; a photograph without text is unchanged."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def of(pixels: Any) -> Any:
 
 
 def written(pixels: Any, fill: tuple[int, int, int], around: tuple[int, int, int] | None) -> Any:
-    """Two lines of words as wide as the picture."""
+    """Two lines of text as wide as the picture."""
     out = pixels.copy()
     high, wide = out.shape[:2]
     scale = wide / 400

@@ -24,7 +24,7 @@ def vocabulary() -> Vocabulary:
 
 @pytest.fixture(scope="module")
 def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> Gallery:
-    """The asked-for photographs, then strangers whose points are those of others, shuffled."""
+    """The wanted photographs, then unrelated ones with shuffled points."""
     rng = np.random.default_rng(7)
     others = [
         np.frombuffer(packed(photographs[name], vocabulary), ENTRY)

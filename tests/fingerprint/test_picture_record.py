@@ -1,4 +1,4 @@
-"""The record of a sent picture's looks: small, and refused when it was damaged."""
+"""The stored record of a sent picture: small, and refused when damaged."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Turning back by one of the angles brings a slightly turned picture near to upright."""
+"""One of the rotations brings a slightly turned picture nearly upright."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""An excerpt is found through codecs and at other speeds; silence, hum and noise fit nothing."""
+"""An excerpt is found after codecs and speed changes; silence, hum and noise match nothing."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -96,7 +96,7 @@ def test_silence_hum_and_noise_are_neither_registered_nor_found(
     samples = nothing_to_hear()[name]
     with pytest.raises(SoundTooQuiet):
         sound_print(samples, RATE_HZ)
-    # a bank that a stranger filled with it all the same
+    # a bank that an attacker filled with it nevertheless
     words = sound_look(samples, RATE_HZ)[0].words
     careless = SoundIndex.of([SoundPrint(words.astype(">u4").tobytes())])
     assert careless.near(sound_look(samples, RATE_HZ)) == []
@@ -127,7 +127,7 @@ def test_empty_index_finds_nothing(sounds: list[Samples]) -> None:
 
 
 def by_counting(words: Any, sounds: list[Any]) -> set[tuple[int, int]]:
-    """(sound, length) of the longest stretch that counts, by comparing every pair of places."""
+    """(sound, length) of the longest valid match, by comparing every pair of positions."""
     found = set()
     for number, sound in enumerate(sounds):
         for length, most in LIMITS:
@@ -206,7 +206,7 @@ def of_words(words: NDArray[np.uint32]) -> SoundPrint:
 
 
 def test_loop_with_a_thousand_alignments_takes_little_memory() -> None:
-    """Twelve words again and again, as a ringtone has them: each stands in 333 places."""
+    """Twelve repeated words, as in a ringtone, each at 333 places."""
     loop = np.tile(np.random.default_rng(1).integers(0, 2**32, 12, dtype=np.uint32), 333)
     index = SoundIndex.of([of_words(loop)])
     tracemalloc.start()
@@ -228,7 +228,7 @@ def test_two_sounds_one_after_the_other_as_they_were_registered_are_both_found()
 
 @pytest.mark.parametrize(("words", "found"), [(3, 6), (5, 0)])
 def test_word_with_too_many_similar_places_is_ignored(words: int, found: int) -> None:
-    """So many registered words, one bit from the upload's, in 900 places each, in two sounds."""
+    """Many registered words one bit from the upload's, at 900 places each, in two sounds."""
     sound = np.random.default_rng(3).integers(0, 2**32, 19, dtype=np.uint32)
     variants = [np.tile(sound ^ np.uint32(1 << bit), 450) for bit in range(words)]
     index = SoundIndex.of([of_words(one) for one in variants * 2])

@@ -1,4 +1,4 @@
-"""PDQ's filter along one axis, also where a decoder has made one pixel of several."""
+"""PDQ's filter along one axis, also when a decoder averaged several pixels to one."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from entrenous.fingerprint.pdq import BLOCKS, reference_axis, reference_spans
 def test_averaged_pixels_weigh_as_much_as_their_originals(
     length: int, by: int, seed: int, *, from_end: bool
 ) -> None:
-    """Of a row in which those pixels are alike nothing is lost, so the blocks are the same."""
+    """In a row where averaged pixels are equal nothing is lost, so the blocks are equal."""
     left = -(-length // by)
     means = np.random.default_rng(seed).uniform(0, 255, left)
     every = np.repeat(means, by)

@@ -14,7 +14,7 @@ RADIUS = 31
 
 
 def owners(plan: Plan) -> list[int]:
-    """Which substring each of the 256 bits belongs to."""
+    """The substring that each of the 256 bits belongs to."""
     bits = as_words([flipped(bytes(32), [place]) for place in range(256)])
     mine = plan.cells(bits) != plan.cells(as_words([bytes(32)]))
     assert mine.sum(axis=1).tolist() == [1] * 256
@@ -22,7 +22,7 @@ def owners(plan: Plan) -> list[int]:
 
 
 def reaches(plan: Plan, changed: list[int]) -> bool:
-    """Whether some cell that is looked up for a zero hash is where the changed hash lies."""
+    """Whether a cell looked up for a zero hash contains the changed hash."""
     probes = plan.probes(plan.cells(as_words([bytes(32)])))[0]
     cells = plan.cells(as_words([flipped(bytes(32), changed)]))[0]
     return bool(np.isin(cells, probes).any())

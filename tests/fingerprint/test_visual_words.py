@@ -1,4 +1,4 @@
-"""Words and signs: close looks get the same ones, strangers do not."""
+"""Words and signs: similar descriptors share them, unrelated ones do not."""
 
 import numpy as np
 import pytest

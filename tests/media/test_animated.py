@@ -1,4 +1,6 @@
-"""Whether a picture moves is told by its structure, and a still one is never said to move."""
+"""Animation is recognised by the file's structure; still pictures are never reported as
+animated.
+"""
 
 import io
 from typing import Any
@@ -46,7 +48,7 @@ def test_metadata_or_one_timed_picture_is_not_animated() -> None:
 def test_truncated_file_gives_an_answer(kind: str) -> None:
     data = saved(kind, 3)
     told = [is_animated(data[:kept]) for kept in range(len(data))]
-    assert told == sorted(told)  # from some place on it is seen
+    assert told == sorted(told)  # recognised from some length on
 
 
 def test_other_files_are_not_animated() -> None:

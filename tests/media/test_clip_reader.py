@@ -1,4 +1,4 @@
-"""Clips are read frame by frame, upright, by their own times; what is no clip says so."""
+"""Clips are read frame by frame, upright, with their own times; other files are refused."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""Cut short, damaged, too large: refused with the right words, and never half decoded."""
+"""Truncated, damaged or too large files are refused with the right error, never half decoded."""
 
 import io
 import struct
@@ -15,16 +15,16 @@ from entrenous.base.picture import CutShort, DecoderGaveUp, NotAPicture, TooMany
 from entrenous.media.picture_reader import read_picture
 
 Files = dict[str, bytes]
-HARMLESS_TAIL = {"gif": 2}  # its last bytes say only that nothing follows
+HARMLESS_TAIL = {"gif": 2}  # its last bytes only mark the end
 BOUNDED = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
 def bomb(side_px: int = 50_000) -> bytes:
-    """A PNG that announces 50,000 x 50,000 pixels, 7.5 GB, in a few kB: a well-formed file.
+    """A well-formed PNG of a few kB that announces 50,000 x 50,000 pixels (7.5 GB).
 
-    Deflate reaches 1 : 1,032, so the first 64 rows are there (10 MB); a decoder would begin.
+    Deflate reaches 1 : 1,032, so the first 64 rows exist (10 MB), and a decoder would start.
     """
     row = b"\0" + bytes(side_px * 3)
     squeeze = zlib.compressobj(9)
@@ -128,7 +128,7 @@ def test_what_comes_after_the_end_does_not_matter(name: str, files: Files) -> No
 
 
 def test_thumbnail_inside_does_not_count_as_the_picture(photo: Image.Image, files: Files) -> None:
-    """Its own end marker must not be taken for the picture's."""
+    """Its end marker must not be taken for the picture's."""
     data = files["jpeg"]
     segment = b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
     with_thumbnail = data[:2] + segment + data[2:]
@@ -147,7 +147,7 @@ def test_a_png_whose_checksum_fails_is_refused(files: Files) -> None:
 @BOUNDED
 @given(st.data())
 def test_a_damaged_file_is_a_picture_or_is_refused(files: Files, data: st.DataObject) -> None:
-    """Whatever happens inside a decoder, a person gets a picture or one of our messages."""
+    """Whatever happens in a decoder, the result is a picture or one of our errors."""
     name = data.draw(st.sampled_from(sorted(files)))
     damaged = bytearray(files[name])
     early = data.draw(st.booleans())
@@ -177,7 +177,7 @@ def test_noise_after_a_valid_start_is_refused(start: bytes, noise: bytes) -> Non
 
 
 def repaired(png: bytes) -> bytes:
-    """With each chunk's checksum made good again, so that damage reaches the decoder."""
+    """With correct chunk checksums, so that damage reaches the decoder."""
     out, at = bytearray(png[:8]), 8
     while at + 12 <= len(png):
         (size,) = struct.unpack_from(">I", png, at)

@@ -1,4 +1,4 @@
-"""Writing: alike to the original, the same bytes every time, and only what a picture needs."""
+"""Writing: similar to the original, deterministic, and without unneeded parts."""
 
 import io
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def test_coarse_jpeg_tables_are_not(photo: Image.Image, write: Write) -> None:
 
 
 def test_extreme_jpeg_tables_are_handled(photo: Image.Image) -> None:
-    """A stranger chooses them; up to 65,535 is legal in T.81."""
+    """An untrusted file may have them; up to 65,535 is legal in T.81."""
     for table in ((65_535,) * 64, (1,) * 63 + (1_700,), (1,) * 64):
         encoding = Encoding(PictureFormat.JPEG, tables={0: table, 1: table}, subsampling="4:2:0")
         picture = Picture(photo.width, photo.height, photo.tobytes(), encoding)

@@ -1,4 +1,4 @@
-"""Smaller copies: right size, right colours, no bleeding from what is transparent."""
+"""Reduced pictures: right size, right colours, no bleeding from transparent areas."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_resized_picture_looks_the_same_and_keeps_its_encoding(files: dict[str, 
 
 
 def test_transparent_colours_do_not_bleed() -> None:
-    """Invisible black next to visible white must not make the white edge grey."""
+    """Invisible black beside visible white must not make the white edge grey."""
     image = Image.new("RGB", (40, 40), "white")
     image.paste((0, 0, 0), (0, 0, 20, 40))
     alpha = bytes(([0] * 20 + [255] * 20) * 40)

@@ -1,4 +1,4 @@
-"""A JPEG that is decoded no larger than is needed, for a gate (docs/spec/gate.md section 2.1)."""
+"""JPEGs decoded no larger than a gate needs (docs/spec/gate.md section 2.1)."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Sounds as files: read from every codec, written as they were, nothing told about their makers."""
+"""Sounds as files: read from every codec, written like the original, without metadata."""
 
 import io
 from dataclasses import replace
@@ -154,7 +154,7 @@ def a_wave(rate_hz: int) -> bytes:
 def test_unsupported_codec_is_not_taken_for_silence(data: bytes) -> None:
     with pytest.raises(SoundUnknown):
         read_sound(data)
-    read_sound(beside(FILES["mp4"][0], data, container="matroska"))  # one that is read is enough
+    read_sound(beside(FILES["mp4"][0], data, container="matroska"))  # one supported track is enough
 
 
 def test_a_file_without_a_sound_is_silent() -> None:

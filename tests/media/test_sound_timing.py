@@ -1,4 +1,4 @@
-"""Times of a sound become silences; times that lie become neither many nor long ones."""
+"""Gaps in a sound's times become silences; wrong times cause neither many nor long ones."""
 
 import pytest
 

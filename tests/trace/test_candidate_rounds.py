@@ -1,4 +1,4 @@
-"""Which pictures are tried, in which order: decided by resemblance alone."""
+"""The order in which pictures are tried depends on resemblance alone."""
 
 import inspect
 from dataclasses import replace

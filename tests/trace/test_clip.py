@@ -1,4 +1,4 @@
-"""Tracing clips through a device in memory: excerpts, screenshots, and what names nobody."""
+"""Trace clips with a device in memory: excerpts, screenshots, and clips that name nobody."""
 
 import io
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Which anchors judge which moments, when a camera comes back to where it was."""
+"""Which anchors judge which thumbnails when a camera returns to a view."""
 
 from types import SimpleNamespace
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""Copies that were given silences, so that their sound stays beside their picture, still trace."""
+"""Copies with inserted silences, which keep sound and picture in sync, can still be traced."""
 
 from functools import cache
 
@@ -28,7 +28,7 @@ MADE = {
 
 @cache
 def marked(name: str) -> tuple[Device, bytes]:
-    """A clip of eight seconds, sent, and Caro's copy of it."""
+    """A sent clip of eight seconds, and Caro's copy of it."""
     device = offline_device()
     source = moved(flash_and_beep(8.0), **MADE[name])
     copies = {copy.to: copy.data for _, copy in mark_clip_copies(source, PEOPLE, device)}
@@ -53,5 +53,5 @@ def test_sound_of_a_clip_with_odd_times_names_its_copy_after_recoding(name: str)
 
 
 def test_sound_with_two_gaps_names_nobody() -> None:
-    """docs/known-attacks.md says so."""
+    """A known limit, see docs/known-attacks.md."""
     assert by_sound("two gaps").verdict.named == ()

@@ -1,4 +1,4 @@
-"""A trace names people as they are called now, and nobody who never had that copy."""
+"""A trace uses people's current names, and never names somebody without that copy."""
 
 import io
 
@@ -36,7 +36,7 @@ class Leaked(Room):
         self.leak = as_jpeg(copy.crop((24, 16, 276, 268)), 70)
 
     def knows_another(self, who: Person) -> None:
-        """She gets to know somebody else whom she calls Ben."""
+        """Ana adds another person, whom she also calls Ben."""
         who.adds(self.settles("caro"))
         rename_contact("caro", "ben", who.device)
 

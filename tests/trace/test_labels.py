@@ -1,4 +1,4 @@
-"""Copies have one label each, and no two people one."""
+"""Each copy has one label, and no two people share one."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_device_label_never_equals_another_persons_label() -> None:
 
 
 def test_copies_carry_current_names() -> None:
-    """Two who have changed their names with each other, one of them with two devices."""
+    """Two people exchanged their names; one of them has two devices."""
     now = {BEN: "caro", CARO: "ben"}
     copies = [copy("ben", BEN), copy("caro", CARO), copy("ben", BEN)]
     assert called(copies, lambda person, label: now[person] if person else label) == {

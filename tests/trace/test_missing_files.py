@@ -1,4 +1,4 @@
-"""What the vault does not give any more keeps nothing else from being traced, and is told."""
+"""Vault files that cannot be read do not stop other traces, and are reported."""
 
 from dataclasses import replace
 
@@ -71,7 +71,9 @@ def test_missing_clip_stops_no_trace(part: str) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
     stranger = investigate(as_jpeg(Image.fromarray(noise)), device).trace
     assert stranger.verdict.finding is Finding.NOBODY
-    assert stranger.lost == ((gone.id,) if part == "survey" else ())  # it could have been that one
+    assert stranger.lost == (
+        (gone.id,) if part == "survey" else ()
+    )  # the lost copy might have been the one
     assert investigate(still.data, device).trace.verdict.named == (CARO,)
     for found in (clip.data, shot_of(frames[6], 95)):
         trace = trace_file(found, device).trace

@@ -1,4 +1,4 @@
-"""Sent pictures that several leaks are laid over are looked at once."""
+"""Sent pictures that several leaks are compared with are decoded once."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ GREY = Picture(300, 200, bytes(300 * 200 * 3), Encoding(PictureFormat.PNG))
 
 
 class Reader:
-    """Counts what it is asked for."""
+    """Counts the calls."""
 
     def __init__(self) -> None:
         self.read: list[bytes] = []

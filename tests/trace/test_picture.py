@@ -1,4 +1,4 @@
-"""From a found picture to all that a trace rests on: messages, collages, strangers, old ledgers."""
+"""The evidence of picture traces: several messages, collages, unrelated pictures, old ledgers."""
 
 import io
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is heard of a cut-out comes from the cut-out alone, and the same way every time."""
+"""The evidence in a crop comes from the crop alone, and is deterministic."""
 
 import hashlib
 import io

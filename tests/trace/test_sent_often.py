@@ -1,4 +1,4 @@
-"""One clip or recording in several messages, or a still of it: the very copy is named."""
+"""The right copy is named for a clip or recording in several messages, or with a still of it."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ def middle_of(clip: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def clip_twice() -> tuple[Device, Copies]:
-    """A clip that went to ben, and in a message of its own to caro."""
+    """A clip sent to ben, and in another message to caro."""
     device, source, copies = offline_device(), written(wander(seconds=3.0)), {}
     for who in ("ben", "caro"):
         ((_, copy),) = mark_clip_copies(source, [RecipientId(who)], device)
@@ -69,7 +69,7 @@ def test_a_clip_in_two_messages_is_weighed_for_both(
 
 
 def test_each_message_keeps_its_own_survey_of_the_clip(clip_twice: tuple[Device, Copies]) -> None:
-    """As after a move to another device, whose arithmetic rounds otherwise."""
+    """Surveys may differ after a move to another device with other rounding."""
     device, copies = clip_twice
     message = next(one for one in device.ledger.messages() if one.clips[0].copies[0].to == "caro")
     (clip,) = message.clips
@@ -86,7 +86,7 @@ def test_each_message_keeps_its_own_survey_of_the_clip(clip_twice: tuple[Device,
 
 
 def test_a_clip_is_found_though_a_still_of_it_was_sent_too() -> None:
-    """The still went to ben, the clip to caro; all copies count, whichever is found."""
+    """The still went to ben, the clip to caro; all copies count for either trace."""
     device, source = offline_device(), written(wander(seconds=3.0))
     still = middle_of(source)
     ((_, of_ben),) = mark_copies(still, [RecipientId("ben")], None, device)
@@ -109,7 +109,7 @@ def test_a_clip_is_found_though_a_still_of_it_was_sent_too() -> None:
 
 @pytest.fixture(scope="module")
 def sound_often() -> tuple[Device, Copies]:
-    """One recording in seven messages, to one person each."""
+    """One recording in seven messages, each to one person."""
     device, recording, copies = device_for_sounds(), note(2, 6.0), {}
     for who in EACH_ALONE:
         ((_, copy),) = mark_sound_copies(recording, [RecipientId(who)], device)

@@ -1,4 +1,4 @@
-"""Tracing sounds through a device in memory: the right copy is named, and nobody else's."""
+"""Trace sounds with a device in memory: only the right copy is named."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""``trace`` of one file, of several and of folders: what is said, and how it ends."""
+"""The command ``trace`` for one file, several files and folders: output and exit status."""
 
 import json
 from collections.abc import Callable
@@ -100,7 +100,7 @@ def test_exit_status_of_several_files_is_the_best_one(
     assert traced(bad, unmarked)[0] == NO
     assert traced(bad, unmarked, copies["ben"])[0] == YES
     status, lines, _ = traced(bad, tmp_path / "missing.jpg")
-    assert status == 7  # all failed: the first one's family
+    assert status == 7  # all failed: status of the first one's error family
     assert [line["error"] for line in lines] == ["CutShort", "NoSuchFile"]
 
 

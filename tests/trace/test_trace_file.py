@@ -1,4 +1,4 @@
-"""Whatever a file is: a clip whose frames name nobody is listened to."""
+"""Trace any kind of file; a clip whose frames name nobody is traced by its sound."""
 
 import io
 from dataclasses import replace

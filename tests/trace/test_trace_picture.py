@@ -1,4 +1,4 @@
-"""Tracing through a device in memory: the right copy is named, and nobody else's."""
+"""Trace pictures with a device in memory: only the right copy is named."""
 
 import io
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The right copy is heard, nobody else is, and innocents' scores have mean 0 and deviation 1."""
+"""Only the right copy scores high; innocent scores have mean 0 and deviation 1."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""Marks in sounds: quiet, linear in their chips, silent in silence, at the sound's own rate."""
+"""Marks in sounds: faint, linear in their chips, absent in silence, at the sound's own rate."""
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def test_both_channels_carry_the_same_mark_in_their_own_sound() -> None:
 @settings(max_examples=5, deadline=None)
 @given(st.integers(0, 2**31))
 def test_the_mark_is_linear_in_its_chips(seed: int) -> None:
-    """Averaged copies carry averaged marks; the opposite key takes a mark back."""
+    """Averaged copies have averaged marks; the inverted key removes a mark."""
     prepared = prepare(voice(1.5), 16_000)
     stream = key(prepared, seed)
     opposite = bytes(255 - byte for byte in stream)

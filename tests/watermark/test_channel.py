@@ -1,4 +1,4 @@
-"""Filters of the whole picture are measured, and are their own adjoint."""
+"""Channel filters are measured correctly and are their own adjoint."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Marks in frames: steady in power, faithful on the way back, heard by their own copy alone."""
+"""Marks in frames: constant power, exact adjoint of the warp, and detection of the right copy."""
 
 import inspect
 import itertools
@@ -63,7 +63,7 @@ def test_a_mark_is_47_db_below_the_picture() -> None:
 def test_warp_back_is_the_adjoint_of_the_warp(
     scale: float, turn: float, x: float, y: float
 ) -> None:
-    """Wherever the camera is, <laid(p), laid(p)> is about <p, back(laid(p))>, up to the scale."""
+    """For any camera motion <warp(p), warp(p)> is about <p, warp_back(warp(p))>, up to scale."""
     c, s = scale * math.cos(turn), scale * math.sin(turn)
     way = np.array([[c, -s, x], [s, c, y]])
     pattern = ON.pattern(stream(1), stream(2))
@@ -103,7 +103,7 @@ def test_the_pilot_takes_no_part_in_a_score() -> None:
 
 
 def test_nothing_before_the_score_takes_a_key() -> None:
-    """What lays frames, listens and weighs bands may know the pilot, and no copy's stream."""
+    """Alignment, accumulation and weighing may use the pilot, but no copy's stream."""
     for function in (detector.FrameDetector.take, detector.combine_evidence, clip_mark.amplitude):
         names = set(inspect.signature(function).parameters)
         assert not names & {"stream", "copy_stream", "seed", "key", "copies", "recipient", "scores"}

@@ -1,4 +1,4 @@
-"""The right copy is heard, innocents are not, and nothing before the score knows a key."""
+"""Only the right copy scores high, and nothing before the score uses a key."""
 
 import importlib
 import inspect
@@ -62,7 +62,7 @@ def demo_leak(copy: Pixels) -> Leak:
 
 
 def barred(pixels: Pixels) -> Pixels:
-    """A phone's screenshot: the picture, a little smaller, between two dark bars."""
+    """A phone's screenshot: the picture, reduced, between two dark bars."""
     small = resized(pixels, 0.9)
     screen = np.full((int(small.shape[0] * 1.4), small.shape[1], 3), 17, np.uint8)
     screen[50 : 50 + small.shape[0]] = small
@@ -106,7 +106,7 @@ def heard_in(leak: Leak, sent: Any) -> ChipEvidence:
 
 
 def heard_in_place(leak: Leak, sent: Any) -> ChipEvidence:
-    """As :func:`heard_in`, for a leak that was not moved: so nothing needs to be searched."""
+    """As :func:`heard_in`, for a leak that needs no registration."""
     found, table = leak
     covered = np.ones(found.shape[:2], np.bool_)
     if table is None:
@@ -281,7 +281,7 @@ def functions_of(package: ModuleType) -> list[Callable[..., object]]:
 
 
 SECRET = re.compile(r"(?<![a-z])(key|stream|streams|recipient|recipients|seed|secret|scores?)")
-# a stream's bits; the making of a copy; the score itself, and what named copies leave of it
+# functions that may take a stream: chips, making a copy, scoring, removing named copies
 MAY_KNOW = {"chips", "embed", "paint", "scores", "without"}
 
 

@@ -1,4 +1,4 @@
-"""Plain areas of drawings and pages carry no mark, and photographs keep theirs bit for bit."""
+"""Flat areas of drawings and pages carry no mark; photographs are not affected."""
 
 import io
 from typing import Any
@@ -24,7 +24,7 @@ TINT = (217, 253, 211)
 
 
 def chat(scale: int) -> Pixels:
-    """What a chat looks like: text in tinted bubbles on white."""
+    """A chat-like screenshot: text in tinted bubbles on white."""
     picture = Image.new("RGB", (360 * scale, 600 * scale), PAPER)
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(14 * scale)
@@ -46,7 +46,7 @@ def copy_of(pixels: Pixels, who: int) -> Pixels:
     return embed(prepare(pixels), streams(pixels)[who], dither)
 
 
-@pytest.mark.parametrize("scale", [1, 2, 4])  # the largest is marked smaller, and enlarged
+@pytest.mark.parametrize("scale", [1, 2, 4])  # the largest is marked at a smaller size and enlarged
 def test_flat_areas_of_a_chat_screenshot_are_unchanged(scale: int) -> None:
     pixels = chat(scale)
     plain = flat_places(pixels) == 255

@@ -1,4 +1,4 @@
-"""Where the leak's own coding is listened to, and that it says what it should."""
+"""When the leak's own coding is used, and the sign of that evidence."""
 
 import io
 
@@ -44,7 +44,7 @@ def test_evidence_has_the_sign_of_the_added_mark(quality: int, alike: float) -> 
     inside = np.s_[:, 64:]
     assert np.corrcoef(said[inside].ravel(), added[inside].ravel())[0, 1] > alike
     assert np.corrcoef(would[inside].ravel(), trial[inside].ravel())[0, 1] > alike
-    # a forecast: what the trial would add is about what was added, along the same measure
+    # the trial's predicted response is about the measured one
     reached = float((said[inside] * added[inside]).sum())
     assert 0.5 < reached / float((would[inside] * trial[inside]).sum()) < 2.0
 

@@ -1,4 +1,4 @@
-"""Named copies set aside: they fall silent, others beside them are heard, innocents stay fair."""
+"""Removing named copies: their scores vanish, others rise, innocent scores stay fair."""
 
 from typing import Any
 

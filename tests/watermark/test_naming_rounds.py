@@ -1,4 +1,4 @@
-"""Copies named in rounds: the bound is kept, fainter copies are found, the end comes."""
+"""Naming in rounds: the bound holds, fainter copies are found, and it terminates."""
 
 from collections.abc import Collection, Mapping
 
@@ -81,7 +81,7 @@ def test_unchanged_scores_name_no_more_than_one_round(scores: list[float]) -> No
 
 
 def test_innocents_are_named_no_more_often_than_alpha_says() -> None:
-    """Fresh innocent scores in every round, as fair as can be, at an alpha that can be counted."""
+    """New innocent scores in every round, at an alpha large enough for counting."""
     dice, alpha, runs = np.random.default_rng(5), 0.2, 3000
 
     def score(_: Collection[RecipientId]) -> Scores:

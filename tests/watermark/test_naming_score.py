@@ -1,4 +1,4 @@
-"""The score that names: the least one, whatever the number of copies."""
+"""The naming score is the least one that names, for any number of copies."""
 
 import pytest
 from hypothesis import given

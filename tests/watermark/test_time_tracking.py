@@ -1,4 +1,4 @@
-"""A found sound is laid on the sent one: start, speed and pitch, before any key is known."""
+"""A found sound is aligned with the sent one: start, speed and pitch, before any key is used."""
 
 import inspect
 from types import ModuleType

@@ -1,4 +1,4 @@
-"""The promise of weigh, tried on examples, on random scores and on innocent crowds."""
+"""The guarantees of weigh, tested on examples, random scores and innocent crowds."""
 
 import math
 

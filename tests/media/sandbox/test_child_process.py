@@ -1,4 +1,4 @@
-"""The parent's ends of the two pipes: exact reads, ends in time, and nothing overlooked."""
+"""The parent's ends of the pipes: exact reads, timeouts, and no unread data overlooked."""
 
 import os
 import threading
@@ -14,14 +14,14 @@ Ends = tuple[Pipes, int, int]
 
 @pytest.fixture
 def ends() -> Iterator[Ends]:
-    """The pipes, and the child's ends: where questions come, and where answers go."""
+    """The pipes, and the child's ends for requests and answers."""
     asked, questions = os.pipe()
     answers, answered = os.pipe()
     pipes = Pipes(questions, answers)
     pipes.allow(30)
     yield pipes, asked, answered
     for end in (asked, questions, answers, answered):
-        with suppress(OSError):  # a test has closed it
+        with suppress(OSError):  # closed by a test
             os.close(end)
 
 
@@ -67,7 +67,7 @@ def test_silent_child_times_out(ends: Ends) -> None:
 
 
 def test_child_sending_single_bytes_times_out(ends: Ends) -> None:
-    """There is always something to read, so it is never waited for."""
+    """There is always something to read, so no single wait times out."""
     pipes, _, answered = ends
     over = threading.Event()
 
@@ -84,7 +84,7 @@ def test_child_sending_single_bytes_times_out(ends: Ends) -> None:
     finally:
         over.set()
         os.set_blocking(pipes._answers, False)
-        with suppress(BlockingIOError):  # a writer that waits for room is let go
+        with suppress(BlockingIOError):  # unblocks a writer that waits for room
             while os.read(pipes._answers, PIPE_BYTES):
                 pass
         child.join()

@@ -1,4 +1,4 @@
-"""Clips in the jail: the same frames, the same errors, and a child that may lie. Real processes."""
+"""Clips decoded in a sandbox: same frames, same errors, and lying children. Real processes."""
 
 import struct
 import sys
@@ -49,7 +49,7 @@ def test_frames_of_a_long_clip_are_farther_apart() -> None:
 
 
 def test_frames_out_of_time_order_are_refused() -> None:
-    """Or a file whose second frame claims to be its last one would show one moment alone."""
+    """Otherwise a file whose second frame claims to be the last would show one frame only."""
     options = {"bf": "2", "preset": "veryfast"}
     data = bytearray(written(wander(seconds=2.0), codec="libx264", **options))
     second = data.index(b"ctts") + 20  # ISO/IEC 14496-12, 8.6.1.3

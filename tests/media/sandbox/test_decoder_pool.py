@@ -1,4 +1,4 @@
-"""Many strangers' pictures: children are forked, behind the same walls. Real processes."""
+"""Many untrusted pictures decoded by forked, equally confined children. Real processes."""
 
 import io
 import os
@@ -41,7 +41,7 @@ forks.main(1 << 31, 20, forks.PictureFormat(sys.argv[3]))
 
 
 def liars(code: str, *, wall_s: float = 10.0, pictures_per_child: int = 1) -> DecoderPool:
-    """Jails whose children say this instead of decoding."""
+    """Pools whose children send this instead of decoding."""
     command = (sys.executable, "-c", FORKS.replace("{code}", code))
     limits = Limits(wall_s=wall_s)
     return DecoderPool(limits=limits, pictures_per_child=pictures_per_child, command=command)
@@ -125,7 +125,7 @@ def test_a_child_that_never_answers_is_ended_in_time(files: Files) -> None:
 
 
 def test_left_over_answer_is_never_used_for_another_picture(files: Files) -> None:
-    """It says N, and more that nobody asked for: the next child has pipes of its own."""
+    """The child sends N and more unasked bytes; the next child has pipes of its own."""
     with liars("b'NP' + bytes(40)") as jails:
         for _ in range(3):
             with pytest.raises(NotAPicture):
@@ -144,7 +144,7 @@ def test_reused_child_serves_its_share_and_no_more(files: Files) -> None:
 
 
 def test_one_child_gives_the_same_answers_as_many(files: Files) -> None:
-    """What an earlier picture left in its memory is in no later one."""
+    """Memory left by an earlier picture must not appear in later ones."""
     cuts = [files["jpeg"], files["jpeg"][: len(files["jpeg"]) // 2] + b"\xff\xd9"]
     with DecoderPool(pictures_per_child=100) as kept, DecoderPool() as fresh:
         for data in (files["jpeg"], *cuts, *cuts):
@@ -182,7 +182,7 @@ def test_child_of_a_large_picture_is_not_reused() -> None:
 
 
 def test_child_that_writes_unasked_is_not_reused(files: Files) -> None:
-    """It answers, and says more: that is nobody's answer."""
+    """The child answers and writes more, which must never be taken for an answer."""
     code = "b''.join(real(data, px, luma=luma)) + b'N' * 40"
     picture = read_picture(files["jpeg"])
     with liars(code, pictures_per_child=100) as jails:
@@ -200,7 +200,7 @@ def test_child_dying_between_pictures_loses_no_picture(files: Files) -> None:
         (pid,) = children(server)
         os.kill(pid, signal.SIGKILL)
         ended = Path(f"/proc/{pid}/stat")
-        while ") Z " not in ended.read_text():  # nobody has waited for it, so it stays to be seen
+        while ") Z " not in ended.read_text():  # not reaped yet, so it is still visible
             time.sleep(0.01)
         assert jails.read(files["jpeg"]) == picture
 

@@ -1,4 +1,4 @@
-"""The child's answers: what it says arrives whole, and what no honest child says is refused."""
+"""A child's answers arrive complete; answers that no honest child sends are refused."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Strangers' sounds are decoded in a child behind walls; its answers are not believed."""
+"""Untrusted sounds are decoded in a sandbox, and its answers are checked."""
 
 import io
 import struct
@@ -40,7 +40,7 @@ OGG = coded(voice(1.0, 48_000), 48_000, "libopus", "ogg", 32_000)
 
 
 class Pipe:
-    """The bytes of an answer, one read after the other."""
+    """The bytes of an answer, read one after the other."""
 
     def __init__(self, data: bytes) -> None:
         self._rest = data
@@ -76,7 +76,7 @@ def test_child_decodes_as_in_process() -> None:
     ("container", "codec"), [("mp4", "mov_text"), ("ipod", "mov_text"), ("matroska", "subrip")]
 )
 def test_text_track_does_not_disturb_decoding(container: str, codec: str) -> None:
-    """The child meets it when nothing more can be imported."""
+    """The child meets it when modules can no longer be imported."""
     plain = coded(voice(1.0, 48_000), 48_000, "aac", "mp4", 64_000)
     data = subtitled(plain, container=container, codec=codec)
     assert decode_sound_untrusted(data) == read_sound(data)

@@ -1,4 +1,4 @@
-"""The page holds everything, nothing from outside, no secret, and lets nobody's name act."""
+"""The report page: complete, self-contained, without secrets, and safe against hostile names."""
 
 import html
 import re

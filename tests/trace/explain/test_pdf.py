@@ -1,4 +1,4 @@
-"""The PDF opens, has its pages in order, and copes with any name."""
+"""The PDF opens, has its pages in order, and prints any name."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ def account(caro_leaked: Desk) -> Account:
 
 
 def pages(pdf: bytes) -> int:
-    """Counted in the file itself, whose objects are found through its table."""
+    """The number of pages, read from the file's cross-reference table."""
     start = int(pdf[pdf.rindex(b"startxref") :].split()[1])
     assert pdf[start : start + 4] == b"xref"
     return len(re.findall(rb"/Type /Page\b(?!s)", pdf))
@@ -62,7 +62,7 @@ def test_no_text_breaks_the_pdf(account: Account, name: str) -> None:
 
 
 def test_no_picture_is_on_the_first_pages(account: Account) -> None:
-    """The first image that is painted comes after the last page that is promised to be free."""
+    """The first image must come after the last page that is promised to be free of pictures."""
     painted = [
         number
         for number, page in enumerate(_contents(write_pdf(account)), 1)
@@ -72,7 +72,7 @@ def test_no_picture_is_on_the_first_pages(account: Account) -> None:
 
 
 def _contents(pdf: bytes) -> list[bytes]:
-    """What each page paints, in order; streams are in the order of pages."""
+    """The content stream of each page, in page order."""
     streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
     plain = []
     for one in streams:

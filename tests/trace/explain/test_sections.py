@@ -1,4 +1,4 @@
-"""The account of a trace: of a picture, of a clip, of nothing, with every choice."""
+"""The sections of reports about pictures and clips, and about a finding of nobody."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

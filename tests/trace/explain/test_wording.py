@@ -1,4 +1,4 @@
-"""A verdict in words: never more certain than the figures."""
+"""Verdicts in words: never more certain than the figures."""
 
 import pytest
 from hypothesis import given
@@ -106,5 +106,5 @@ def test_part_of_a_clip_in_words() -> None:
     assert describe_part(Span(12.34, 5.0)) == "5.0 s of it, from 12.3 s after its start"
     assert describe_part(Span(3.0, 0.0)) == "one frame, 3.0 s after its start"
     assert describe_part(Span(0.0, 9.0, 0.98)).endswith("played 2.0 % slower")
-    # Half a frame of its 48 is neither a speed nor another length.
+    # half a frame of 48 must not count as a change of speed or length
     assert describe_part(Span(0.0, 4.0 * 0.988, 0.988)) == "4.0 s of it, from 0.0 s after its start"

@@ -1,4 +1,4 @@
-"""A disclosed finding is repeated bit for bit, and refused when anything in it was changed."""
+"""A disclosed finding is repeated bit for bit, and refused after any change."""
 
 import io
 import json
@@ -48,7 +48,7 @@ def disclosed(caro_leaked: Desk) -> Disclosed:
 
 @pytest.fixture
 def remembered(monkeypatch: pytest.MonkeyPatch, known: Known) -> None:
-    """What was examined once is not examined again: many changes are tried on one pair of files."""
+    """Cache examinations, because many changes are tried on one pair of files."""
 
     def examined(found: Picture, original: Picture) -> Evidence | None:
         key = found.samples, original.samples
@@ -69,7 +69,7 @@ def files(desk: Desk, report: bytes, copy: bytes | None = None) -> Files:
 
 
 def forged(file: bytes, change: Change, *, digest: bool = True) -> bytes:
-    """The report with a change in it, and by default with a digest that fits again."""
+    """The report with a change, by default with a digest that is right again."""
     plain = json.loads(file)
     change(plain)
     sealed = {name: plain.pop(name) for name in ("digest", "device", "signature")}
@@ -115,7 +115,7 @@ def test_a_copy_in_hand_is_recognised(caro_leaked: Desk, disclosed: Disclosed) -
 
 
 def test_identical_copies_are_all_listed() -> None:
-    """Two marks of a tiny plain picture may end as one file; that is no fault of the report."""
+    """Two marks of a tiny plain picture may give identical files, which the report must allow."""
     device, plain = device_with_nothing(), io.BytesIO()
     Image.new("RGB", (128, 96)).save(plain, "WEBP", quality=30)
     labels = [RecipientId("ben"), RecipientId("caro")]
@@ -128,7 +128,7 @@ def test_identical_copies_are_all_listed() -> None:
 
 
 def listed_twice(plain: dict[str, Any]) -> None:
-    """Caro's copy once more, in front, as somebody else's; every figure fits."""
+    """Caro's copy is listed again first, under another name; every figure is right."""
     plain["copies"].insert(0, {**plain["copies"][1], "to": "eva"})
     plain["finding"], plain["named"], plain["compared"] = "several", ["eva", "caro"], 4
     for one in plain["copies"]:
@@ -161,7 +161,7 @@ def test_a_named_copy_that_was_called_copy_2_is_no_pseudonym() -> None:
 
 
 def swapped(plain: dict[str, Any]) -> None:
-    """The ledger says of one person's copy what was true of another's: seeds exchanged."""
+    """The ledger has the seeds of two people's copies exchanged."""
     one, other = plain["copies"][0], plain["copies"][1]
     one["seed"], other["seed"] = other["seed"], one["seed"]
     for name in ("first_score", "score", "chance", "likelihood_ratio"):
@@ -350,7 +350,7 @@ def test_trace_without_number_of_compared_copies_is_not_disclosed(caro_leaked: D
 
 
 def test_merged_copies_are_repeated_in_rounds() -> None:
-    """Copies that are heard only once the louder ones are set aside agree with the trace's."""
+    """Copies found only after removing stronger ones must agree with the trace's."""
     names = ("ben", "caro", "dina", "eva")
     ours = desk(names)
     loud, faint = (np.asarray(opened(ours.copies[name]), float) for name in ("ben", "eva"))

@@ -1,4 +1,4 @@
-"""What recipients' devices signed: a sender who edits her ledger afterwards is found out."""
+"""Receipts of recipients' devices expose a sender who edits her ledger after sending."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ class Case:
     leak: bytes
 
     def disclosed(self, *, blind: bool = False) -> Disclosed:
-        """The report, as Ana's device writes it from the ledger that it has now."""
+        """The report as Ana's device writes it from its current ledger."""
         number = investigate(self.leak, self.ana.device).trace.number
         proofs = proofs_of(self.message.id, self.ana.device)
         return disclose(number, self.leak, self.ana.device, None, blind=blind, proofs=proofs)
@@ -110,7 +110,7 @@ def test_an_honest_report_holds_and_says_who_opened_it(case: Case, disclosed: Di
 
 @pytest.mark.threat("sender-frames")
 def test_a_ledger_that_was_edited_after_sending_is_refused(case: Case) -> None:
-    """Ana says that ben's mark had been caro's: her seeds, hashes and nonces exchanged."""
+    """Ana claims that ben's mark was caro's: seeds, hashes and nonces are exchanged."""
     (picture,) = case.message.pictures
     ben, caro = picture.copies
     framed = (
@@ -130,7 +130,7 @@ def test_a_ledger_that_was_edited_after_sending_is_refused(case: Case) -> None:
 
 @pytest.fixture
 def swapped(case: Case) -> Iterator[Disclosed]:
-    """Ana calls ben caro and caro ben, and nothing else is changed."""
+    """Ana exchanges the names of ben and caro and changes nothing else."""
     (picture,) = case.message.pictures
     ben, caro = picture.copies
     labels = replace(ben, to=caro.to), replace(caro, to=ben.to)

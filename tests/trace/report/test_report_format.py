@@ -1,4 +1,4 @@
-"""Reports are read strictly: they come from somebody who may want to be believed."""
+"""Reports are parsed strictly, because their senders may want to deceive."""
 
 import hashlib
 import json
@@ -139,7 +139,7 @@ def example() -> dict[str, Any]:
 
 
 def sealed_again(plain: dict[str, Any]) -> bytes:
-    """With a digest that fits, so that what is refused is refused for itself."""
+    """With a matching digest, so that only the change itself can be refused."""
     seal = {name: plain.pop(name, None) for name in SEAL}
     seal["digest"] = sha256(canonical_json(plain)).hex()
     return json.dumps({**plain, **seal}).encode()
@@ -193,7 +193,7 @@ def test_value_in_another_form_is_refused(path: tuple[Any, ...], value: object) 
 
 
 def of_version(version: int) -> bytes:
-    """A report whose fields are another version's: version 1 had no proofs and no cards."""
+    """A report with the fields of another version: version 1 had no proofs and no cards."""
     plain = {**example(), "schema": f"entrenous/verdict-report/{version}"}
     if version == 1:
         del plain["cards"], plain["copies"][0]["proof"]

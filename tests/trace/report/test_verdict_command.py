@@ -1,4 +1,4 @@
-"""``trace --explain`` and ``verdict``: what they write, what they refuse, and how they end."""
+"""``trace --explain`` and ``verdict``: output, refusals and exit statuses."""
 
 import io
 import json
@@ -23,7 +23,7 @@ def command(*arguments: object) -> int:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a photo, its marked copies and a leak of the second of them."""
+    """A folder with a photo, its marked copies and a leak of the second copy."""
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
     monkeypatch.delenv("ENTRENOUS_DEBUG", raising=False)

@@ -1,4 +1,4 @@
-"""Following the camera, and finding the moment."""
+"""Track the camera and find the time of a frame."""
 
 import numpy as np
 import pytest

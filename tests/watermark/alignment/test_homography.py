@@ -1,4 +1,4 @@
-"""Homographies: pixel centres, words for people, and what is refused."""
+"""Homographies: pixel centres, descriptions, and implausible ones."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ SIZE = (400, 300)
 
 
 def turning(degrees: float) -> np.ndarray:
-    """Counter-clockwise as a person sees it, about the middle."""
+    """Counter-clockwise rotation, as seen, about the centre."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     middle = np.array([199.5, 149.5])
     slope = np.array([[c, s], [-s, c]])
@@ -57,10 +57,10 @@ def test_kept_is_the_share_that_is_still_seen() -> None:
     "nonsense",
     [
         np.zeros((3, 3)),
-        np.diag([1.0, 0.1, 1.0]),  # a needle
+        np.diag([1.0, 0.1, 1.0]),  # extreme stretch
         np.diag([100.0, 100.0, 1.0]),
         np.array([[1.0, 0, 0], [0, 1, 0], [0.01, 0, -1]]),  # a fold
-        np.array([[1.0, 0, 5000], [0, 1, 0], [0, 0, 1]]),  # nothing in sight
+        np.array([[1.0, 0, 5000], [0, 1, 0], [0, 0, 1]]),  # nothing visible
         np.full((3, 3), np.nan),
     ],
 )

@@ -1,4 +1,4 @@
-"""A found picture is laid over the sent one to a fraction of a pixel, or not at all."""
+"""A found picture is registered to a fraction of a pixel, or not at all."""
 
 import io
 
