@@ -117,7 +117,7 @@ def test_messages_that_could_not_be_compared_are_listed(
     out = capsys.readouterr().out
     page = (tmp_path / "report" / "trace.html").read_text()
     for text in (out, page):
-        assert f"What this device kept of {name} to compare with cannot be read any more" in text
+        assert f"The files of {name} on this device are missing or damaged" in text
     assert "too small" not in out
 
 

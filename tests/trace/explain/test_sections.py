@@ -29,7 +29,7 @@ def test_picture_report_describes_the_alignment_and_its_certainty(caro_leaked: D
     known = dict(account.undone)
     assert known["Crop, turn, mirror"].startswith("cropped to 7")
     assert known["Saved as"] == "JPEG, quality about 70"
-    assert "points of both pictures agree" in known["How sure it lies right"]
+    assert "points of both pictures agree" in known["How sure the position is"]
     assert "as sent" in known["Light and colour"]
     assert dict(account.identity)["Copies compared"] == "3"
     assert any("faint steps of brightness" in one for one in account.method)

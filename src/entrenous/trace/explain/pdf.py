@@ -340,11 +340,11 @@ def _finding(sheet: Sheet, account: Account) -> None:
 
 
 def _scores(sheet: Sheet, account: Account, plot: Drawing) -> None:
-    sheet.heading("How loudly each copy's mark is heard")
+    sheet.heading("How strongly each copy's mark was found")
     sheet.gap(sheet.drawing(plot, WIDTH_MM) + 1.0)
     sheet.caption(
-        "Each copy's score. The shaded hill is where scores of copies lie that had no part in the "
-        "file; right of the dashed line a copy is named.",
+        "Each copy's score. The shaded area is where copies that had no part in the file score; a "
+        "copy right of the dashed line is named.",
         MARGIN_MM,
         WIDTH_MM,
     )
@@ -371,7 +371,7 @@ def _undone(sheet: Sheet, account: Account) -> None:
         return
     tall = account.tone.height * _TONE_MM / account.tone.width
     sheet.room(tall + 24.0)
-    sheet.heading("What was done to it, and undone")
+    sheet.heading("How the file was changed")
     top = sheet.pdf.get_y()
     sheet.drawing(account.tone, _TONE_MM, MARGIN_MM + WIDTH_MM - _TONE_MM)
     sheet.facts(account.undone, (_TERM_MM, WIDTH_MM - _TERM_MM - _TONE_MM - _GUTTER_MM))
@@ -403,11 +403,11 @@ def _pictures(sheet: Sheet, shown: Pictures, *, veiled: bool) -> None:
     sheet.text("Annex: the pictures", 16.0, bold=True)
     sheet.gap(1.0)
     if veiled:
-        sheet.text("They are left out: only their frames and colours are shown.", tone=Tone.SOFT)
+        sheet.text("They are left out; only their frames and colours are shown.", tone=Tone.SOFT)
     sheet.gap(4.0)
     left = (shown.outlined, "The original. The line goes around the part that the found file shows")
     _side_by_side(sheet, left, (shown.found, "The found file, as it was found"))
-    left = (shown.laid, "The found file, laid over the original. Grey: it shows nothing of it")
+    left = (shown.laid, "The found file in its place on the original. Grey: it shows nothing there")
     _side_by_side(
         sheet, left, (shown.halves, "Left half: the original. Right half: the found file on it")
     )

@@ -213,7 +213,7 @@ def _undone(fit: Fit, seen: Investigation) -> Facts:
     placed = (
         f"{registration.inliers:,} points of both pictures agree"
         if registration.inliers
-        else "laid over as a whole, without single points"
+        else "placed as a whole, without matching points"
     )
     alike = 100.0 * (1.0 - registration.misfit)
     tables = seen.found.encoding.tables
@@ -226,7 +226,7 @@ def _undone(fit: Fit, seen: Investigation) -> Facts:
         *(bent if warp.bent_px >= _BENT_PX else ()),
         ("Size", describe_size(warp.scale)),
         ("Saved as", saved),
-        ("How sure it lies right", f"{placed}; {alike:.0f} % of the fine detail is the same"),
+        ("How sure the position is", f"{placed}; {alike:.0f} % of the fine detail is the same"),
     )
 
 

@@ -135,9 +135,9 @@ def explain_nobody(forecast: float, needed: float) -> str:
 def missing_messages_line(messages: Sequence[str]) -> str:
     """Say which messages' copies could not be compared, why, and what may help."""
     return (
-        f"What this device kept of {several(messages)} to compare with cannot be read any more, so "
-        "those copies were not looked at. An archive that you made before may still hold it: read "
-        "that in on a new device, and trace there."
+        f"The files of {several(messages)} on this device are missing or damaged, so these copies "
+        "were not compared. An archive that you made before may still have them: read it in on a "
+        "new device, and trace there."
     )
 
 
@@ -188,7 +188,7 @@ LIMITS: Final = (
         "Nothing here says whether the picture is genuine, when it was taken, or who is in it.",
     ),
     (
-        "More than the figures carry.",
+        "More than the figures support.",
         (
             "The chance counts accidents, not faults: an error in the program, a wrong label in "
             "the sender's list or a stolen secret is not in it. Beyond one in a million billion "
@@ -267,10 +267,10 @@ def _picture_method(chips: int) -> list[str]:
             "random and is kept on the sender's device."
         ),
         (
-            "The found file is laid over the sender's original: crop, size, turn and mirror are "
-            "undone. Then everything that the original explains is taken away: the picture "
+            "The found file is placed on the sender's original: crop, size, turn and mirror are "
+            "reversed. Then everything that the original explains is taken away: the picture "
             "itself, changes of brightness and colour, the errors of JPEG coding. What is left "
-            "speaks for each step, up or down, more or less firmly. No copy's secret is used up "
+            "is evidence for each step, up or down, strong or weak. No copy's secret is used up "
             "to this point, so none can bias it."
         ),
     ]
@@ -285,24 +285,24 @@ def _clip_and_sound_method() -> list[str]:
             "drawn at random and is kept on the sender's device."
         ),
         (
-            "The found file is laid on the sender's original: which part it is, its speed, size "
-            "and crop are found and undone. Then everything that the original explains is taken "
-            "away. What is left speaks for each step, one way or the other, more or less firmly. "
+            "The found file is placed on the sender's original: which part it is, its speed, size "
+            "and crop are found and reversed. Then everything that the original explains is taken "
+            "away. What is left is evidence for each step, one way or the other, strong or weak. "
             "No copy's secret is used up to this point, so none can bias it."
         ),
     ]
 
 
 def _chance_method(copies: str, needed: float, *, rounds: bool) -> list[str]:
-    all_of_them = f"{copies.capitalize()} of everything that was looked at count in the chance: "
+    all_of_them = f"{copies.capitalize()} of all compared messages count in the chance: "
     once = "1 \u2212 (1 \u2212 P)^N with N the number of copies (\u0160id\u00e1k 1967)"
     named = f"A copy is named when it is at most one in a million: from a score of {needed:.1f} on."
     if not rounds:
         return [f"{all_of_them}{once}. {named}"]
     return [
         (
-            f"{all_of_them}twice {once}. {named} Twice, because copies may have been merged: what "
-            "named copies say is taken out, and the others are scored again, in rounds whose "
+            f"{all_of_them}twice {once}. {named} Twice, because copies may have been merged: the "
+            "evidence of named copies is removed, and the others are scored again, in rounds whose "
             "chances are counted 2, 4, 8 fold and so on. So all rounds together name an innocent "
             "copy at most once in a million traces."
         )
@@ -315,7 +315,7 @@ def method(chips: int | None, compared: int, needed: float) -> list[str]:
     return [
         *(_clip_and_sound_method() if chips is None else _picture_method(chips)),
         (
-            "Only now each copy's own steps are compared with that. The score is their agreement, "
+            "Only now each copy's own steps are compared with this. The score is their agreement, "
             "divided so that a copy which had no part in the file scores 0 on average with a "
             "standard deviation of 1. For such a copy the steps are still fair coins, whatever "
             "was done to the file. Therefore a theorem, not a fitted curve, bounds how often it "
@@ -326,7 +326,7 @@ def method(chips: int | None, compared: int, needed: float) -> list[str]:
         (
             "The likelihood ratio compares two explanations of one score: this copy was used, or "
             "it was not. Its alternative is fixed beforehand: with chance 1/2 nothing of the mark "
-            "survived, with chance 1/2 it is heard with a strength t of 1 to 300, weighted by "
+            "survived, with chance 1/2 it has a strength t of 1 to 300, weighted by "
             "1/t. On average over copies that were not used it is at most 1, so it reaches x for "
             "at most one of them in x. The verbal scale follows the ENFSI guideline for "
             "evaluative reporting (2015)."
