@@ -191,5 +191,5 @@ def turned_back(grey: Floats, angles: Sequence[float] = ANGLES) -> Floats:
     middle = ((width - 1) / 2, (height - 1) / 2)
     matrices = [cv2.getRotationMatrix2D(middle, angle, 1.0) for angle in angles]
     size = (width, height)
-    turned = [cv2.warpAffine(grey, m, size, borderMode=cv2.BORDER_REPLICATE) for m in matrices]
-    return np.stack(turned).astype(np.float32)
+    rotated = [cv2.warpAffine(grey, m, size, borderMode=cv2.BORDER_REPLICATE) for m in matrices]
+    return np.stack(rotated).astype(np.float32)

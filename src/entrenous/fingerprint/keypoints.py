@@ -62,8 +62,8 @@ def points_of(pixels: Pixels, limit: int) -> Points:
     longest = max(height, width)
     sift = cv2.SIFT.create(contrastThreshold=_CONTRAST)
     chosen = _spread(list(sift.detect(grey, None)), width, height, limit)
-    seen: tuple[Any, Any] = sift.compute(grey, chosen) if chosen else ((), None)
-    keypoints, numbers = seen
+    computed: tuple[Any, Any] = sift.compute(grey, chosen) if chosen else ((), None)
+    keypoints, numbers = computed
     if numbers is None:
         keypoints, numbers = (), np.empty((0, 128), np.float32)
     table = np.array([(*p.pt, p.size, p.angle) for p in keypoints], np.float32).reshape(-1, 4)

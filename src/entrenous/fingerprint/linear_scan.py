@@ -26,14 +26,14 @@ class Pairs:
         return cls(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
 
     @classmethod
-    def joined(cls, some: Sequence["Pairs"]) -> "Pairs":
-        some = [one for one in some if one.query.size]
-        if len(some) < 2:
-            return some[0] if some else cls.none()
+    def joined(cls, several: Sequence["Pairs"]) -> "Pairs":
+        several = [one for one in several if one.query.size]
+        if len(several) < 2:
+            return several[0] if several else cls.none()
         return cls(
-            np.concatenate([one.query for one in some]),
-            np.concatenate([one.entry for one in some]),
-            np.concatenate([one.distance for one in some]),
+            np.concatenate([one.query for one in several]),
+            np.concatenate([one.entry for one in several]),
+            np.concatenate([one.distance for one in several]),
         )
 
     def with_query_offset(self, by: int) -> "Pairs":

@@ -34,7 +34,7 @@ def without_writing(grey: Floats, least: int) -> Floats:
     There are at most four, those with a PDQ quality of at least ``least``.
     """
     level = grey.astype(np.uint8)
-    blocks = [shrink(seen) for seen in _painted(level)]
+    blocks = [shrink(shown) for shown in _painted(level)]
     if not blocks:
         return np.zeros((0, KEPT, KEPT), dtype=np.float32)
     found = np.stack(blocks)
@@ -65,18 +65,18 @@ def _in_line(statistics: NDArray[Any]) -> Mask:
     left, top, wide, high = statistics[:, :4].T.astype(np.float32)
     higher = np.maximum.outer(high, high)
     middle, foot = left + wide / 2, top + high
-    beside = np.abs(np.subtract.outer(middle, middle)) <= REACH * higher
-    beside &= np.minimum.outer(high, high) >= ALIKE * higher
-    beside &= np.abs(np.subtract.outer(foot, foot)) <= BASE * higher
-    return np.asarray(beside.sum(axis=1) > OTHERS_MIN, dtype=np.bool_)  # each counts itself
+    neighbours = np.abs(np.subtract.outer(middle, middle)) <= REACH * higher
+    neighbours &= np.minimum.outer(high, high) >= ALIKE * higher
+    neighbours &= np.abs(np.subtract.outer(foot, foot)) <= BASE * higher
+    return np.asarray(neighbours.sum(axis=1) > OTHERS_MIN, dtype=np.bool_)  # each counts itself
 
 
 def _painted(level: Grey) -> Iterator[Grey]:
     """The picture with each kind of letters painted over."""
     around = max(2, round(OUTLINE * len(level)))
     brush = np.ones((2 * around + 1, 2 * around + 1), dtype=np.uint8)
-    for seen in (level, 255 - level):
+    for shown in (level, 255 - level):
         for at_least in LEVELS:
-            mask = cv2.dilate(letters(seen, at_least).astype(np.uint8), brush)
+            mask = cv2.dilate(letters(shown, at_least).astype(np.uint8), brush)
             if 0 < np.count_nonzero(mask) <= COVERED_MAX * mask.size:
                 yield np.asarray(cv2.inpaint(level, mask, _NEAR_PX, cv2.INPAINT_TELEA), np.uint8)

@@ -60,13 +60,13 @@ def agreeing(pairs: Pairs, weight: NDArray[np.float32]) -> tuple[frozenset[int],
         pairs, weight = pairs.subset(strongest), weight[strongest]
     at_found = _places(pairs.found_entries[pairs.found])
     at_sent = _places(pairs.sent_entries[pairs.sent])
-    alike = _alike(pairs, at_found, at_sent)
-    leading = np.argsort(-(alike @ weight))[:_LEADING]
-    groups = [_distinct(at_found, at_sent, weight, alike[one]) for one in leading]
+    agree = _agreement(pairs, at_found, at_sent)
+    leading = np.argsort(-(agree @ weight))[:_LEADING]
+    groups = [_distinct(at_found, at_sent, weight, agree[one]) for one in leading]
     return max(groups, key=lambda one: one[1], default=(frozenset(), 0.0))
 
 
-def _alike(pairs: Pairs, at_found: Places, at_sent: Places) -> NDArray[np.bool_]:
+def _agreement(pairs: Pairs, at_found: Places, at_sent: Places) -> NDArray[np.bool_]:
     """Row i: which pairs agree with pair i in position, rotation and scale."""
     turns, octaves = pairs.turns, pairs.octaves
     how = np.exp2(octaves) * np.exp(2j * np.pi / TURN * turns).astype(np.complex64)

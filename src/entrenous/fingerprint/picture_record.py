@@ -74,8 +74,8 @@ class Layouts:
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for row, one in enumerate(layouts):
             by_shape.setdefault(one.shape, []).append(row)
-        alike = (Alike.of(rows, [layouts[at] for at in rows]) for rows in by_shape.values())
-        return cls(tuple(alike), len(layouts))
+        groups = (Alike.of(rows, [layouts[at] for at in rows]) for rows in by_shape.values())
+        return cls(tuple(groups), len(layouts))
 
     def differences(self, pixels: Pixels) -> Floats:
         """(count,): difference in levels from a part of each layout, or infinity."""
@@ -103,7 +103,7 @@ def views_of(pixels: Pixels) -> list[Pixels]:
     left, right = _inside(small[top:bottom].transpose(1, 0, 2))
     inner = smooth[top:bottom, left:right]
     views = [smooth] if inner.shape == smooth.shape else [smooth, inner]
-    return [np.ascontiguousarray(way) for one in views for way in (one, one[:, ::-1])]
+    return [np.ascontiguousarray(image) for one in views for image in (one, one[:, ::-1])]
 
 
 def _inside(pixels: Pixels) -> tuple[int, int]:

@@ -123,7 +123,7 @@ def homographies_over_time(
     ``size`` is that of the sent frames the homography refers to.
     """
     homographies = [candidate.camera.way(float(time), at_s, size) for time in times]
-    return [homography @ np.vstack([way, [0.0, 0.0, 1.0]]) for way in homographies]
+    return [homography @ np.vstack([motion, [0.0, 0.0, 1.0]]) for motion in homographies]
 
 
 def _match_thumbnails(sampled: list[Frame], anchor: Anchor) -> Hypothesis | None:

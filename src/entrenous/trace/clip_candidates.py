@@ -84,7 +84,7 @@ def clip_candidates(device: Device, lost: MissingFiles) -> list[ClipCandidate]:
     for one in _sent_clips(device, lost):
         key = one.clip.width_px, one.clip.height_px, round(one.clip.length_s, 1)
         alike.setdefault(key, []).append(one)
-    return [one for some in alike.values() for one in _merge_equal(some, device)]
+    return [one for group in alike.values() for one in _merge_equal(group, device)]
 
 
 def _sent_clips(device: Device, lost: MissingFiles) -> Iterator[ClipCandidate]:
@@ -147,8 +147,8 @@ def anchors(
         anchor
         for candidate in candidates
         for key, sent in ((key, _stored_features(key)) for key in candidate.keys)
-        for number, flipped, seen in views
-        if (anchor := _anchor(candidate, key, sent, (number, flipped, seen))) is not None
+        for number, flipped, features_seen in views
+        if (anchor := _anchor(candidate, key, sent, (number, flipped, features_seen))) is not None
     ]
     return sorted(found, key=lambda anchor: -anchor.agreeing)[:limit]
 
@@ -156,19 +156,19 @@ def anchors(
 def _anchor(
     candidate: ClipCandidate, key: KeyFrame, sent: Features, view: tuple[int, bool, Features]
 ) -> Anchor | None:
-    number, flipped, seen = view
-    at_sent, at_found = matches(seen, sent)
+    number, flipped, features_seen = view
+    at_sent, at_found = matches(features_seen, sent)
     if len(at_sent) < _MATCHES_MIN:
         return None
     affine, agree = cv2.estimateAffine2D(
-        at_sent, at_found, ransacReprojThreshold=_TOLERANCE * max(seen.size)
+        at_sent, at_found, ransacReprojThreshold=_TOLERANCE * max(features_seen.size)
     )
     if not np.sum(agree) >= _MATCHES_MIN:  # the mask is None when no map was found
         return None
     homography = np.vstack([affine, [0.0, 0.0, 1.0]])
     if flipped:
-        homography = mirroring(seen.size) @ homography
-    if not plausible(homography, sent.size, seen.size):
+        homography = mirroring(features_seen.size) @ homography
+    if not plausible(homography, sent.size, features_seen.size):
         return None
     return Anchor(candidate, number, key, homography, int(agree.sum()))
 
@@ -184,6 +184,8 @@ def _features(luma: Grey) -> Features:
 
 def _stored_features(key: KeyFrame) -> Features:
     points = np.frombuffer(key.points, np.float32).reshape(-1, 2).astype(np.float64)
-    views = np.frombuffer(key.looks, np.uint8).reshape(-1, 128).astype(np.float32)
-    norms = np.maximum(np.linalg.norm(views, axis=1, keepdims=True), 1e-6)
-    return Features((key.width_px, key.height_px), points, np.asarray(views / norms, np.float32))
+    descriptors = np.frombuffer(key.looks, np.uint8).reshape(-1, 128).astype(np.float32)
+    norms = np.maximum(np.linalg.norm(descriptors, axis=1, keepdims=True), 1e-6)
+    return Features(
+        (key.width_px, key.height_px), points, np.asarray(descriptors / norms, np.float32)
+    )

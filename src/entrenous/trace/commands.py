@@ -44,8 +44,8 @@ from entrenous.watermark.verdict import Finding, Part, Span, Trace, Verdict, War
 def with_current_names(traced: Traced, device: Device) -> Traced:
     """Replace the names in a trace by what people are called now."""
     trace = as_called(traced.trace, current_names(device), device)
-    seen = traced.investigation
-    known = None if seen is None else replace(seen, trace=trace)
+    investigation = traced.investigation
+    known = None if investigation is None else replace(investigation, trace=trace)
     return replace(traced, trace=trace, investigation=known)
 
 
@@ -233,11 +233,11 @@ def write_explanation(
     traced: Traced, data: bytes, name: str, device: Device, wanted: Wanted
 ) -> None:
     """Write the page, the PDF and, on request, the report of one trace; print a hint about them."""
-    choices, seen = wanted.choices, traced.investigation
+    choices, investigation = wanted.choices, traced.investigation
     account = (
         account_of(traced.trace, name, choices)
-        if seen is None
-        else account_of_picture(seen, data, name, device, choices)
+        if investigation is None
+        else account_of_picture(investigation, data, name, device, choices)
     )
     if traced.lost:  # first, as it may be why no copy stands out
         account = replace(account, remarks=(missing_messages_line(traced.lost), *account.remarks))
@@ -388,13 +388,13 @@ def _status(traced: Traced) -> int:
 
 
 def _hint_unlearnt(traced: Traced) -> None:
-    seen = traced.investigation
-    if seen is not None and seen.unlearnt and not seen.fits:
-        hint(UNLEARNT.format(count=seen.unlearnt))
+    investigation = traced.investigation
+    if investigation is not None and investigation.unlearnt and not investigation.fits:
+        hint(UNLEARNT.format(count=investigation.unlearnt))
 
 
 def _learn(device: Device) -> None:
-    strange = device.ledger.unlearnt()
-    with bar("Looking", len(strange)) as steps:
-        count = learn_looks(strange, device, steps.done)
-    hint(f"Looked at {count} of {len(strange)} sent photos.")
+    unlearnt = device.ledger.unlearnt()
+    with bar("Looking", len(unlearnt)) as steps:
+        count = learn_looks(unlearnt, device, steps.done)
+    hint(f"Looked at {count} of {len(unlearnt)} sent photos.")

@@ -71,25 +71,29 @@ def investigate(
         extracting = executor.submit(leak.features.features)  # needs no vault
         candidates = _candidates(leak, unlearnt_pictures, device)
         extracting.result()
-    seen = leak.picture
-    lost, kept = MissingFiles(), originals or Originals(device.read_picture)
-    aligned, attempted = _align(leak, candidates, kept, device, lost)
+    found_picture = leak.picture
+    lost, cache = MissingFiles(), originals or Originals(device.read_picture)
+    aligned, attempted = _align(leak, candidates, cache, device, lost)
     unlearnt = sum(not one.learnt for one in candidates)
     of_pictures = sum(len(picture.copies) for _, picture in attempted)
     in_clips = count_clip_copies(device)
     compared = of_pictures + in_clips
     fits = _named_first([fit for one in aligned for fit in weigh_copies(one, compared)])
     named = any(fit.verdict.named for fit in fits)
-    frame = None if named or not in_clips else trace_frame(seen, untrusted_data, device, lost)
+    frame = (
+        None if named or not in_clips else trace_frame(found_picture, untrusted_data, device, lost)
+    )
     if frame is not None and (frame.verdict.named or not fits):
         device.ledger.note(frame)
-        return Investigation(frame, seen, (), frame.compared, len(attempted), unlearnt)
+        return Investigation(frame, found_picture, (), frame.compared, len(attempted), unlearnt)
     if not of_pictures and not lost.messages:
         raise NothingToWeigh
-    said = [MessageVerdict(fit.message.name, fit.verdict, fit.registration.warp) for fit in fits]
-    trace = build_trace(said, untrusted_data, device, compared=compared, lost=lost)
+    verdicts = [
+        MessageVerdict(fit.message.name, fit.verdict, fit.registration.warp) for fit in fits
+    ]
+    trace = build_trace(verdicts, untrusted_data, device, compared=compared, lost=lost)
     device.ledger.note(trace)
-    return Investigation(trace, seen, fits, compared, len(attempted), unlearnt)
+    return Investigation(trace, found_picture, fits, compared, len(attempted), unlearnt)
 
 
 def warp_onto_sent(found: Picture, fit: Fit) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

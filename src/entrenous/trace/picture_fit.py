@@ -41,8 +41,8 @@ def detect_evidence(found: Picture, registration: Registration, prepared: Prepar
     """The mark evidence in a picture that is registered on ``prepared``."""
     with ThreadPoolExecutor(1) as executor:
         coding = executor.submit(_coefficient_evidence, found, registration, prepared)
-        laid, covered = warp_to_sent(luma(np.asarray(found)), registration)
-        octaves = by_octave(laid, covered, prepared)
+        warped, covered = warp_to_sent(luma(np.asarray(found)), registration)
+        octaves = by_octave(warped, covered, prepared)
         return join_partial_evidence(octaves, coding.result())
 
 
@@ -57,9 +57,9 @@ def _coefficient_evidence(
     under, inside = warp_to_found(prepared.pixels_rgb, registration)
     trial, _ = warp_to_found(prepared.pattern(trial_chips(prepared.layout)), at_work)
     plane = recoded(np.asarray(found), under, inside, table, trial)
-    laid, covered = warp_to_sent(plane, at_work)
-    laid[~covered] = 0  # otherwise border pixels would count as evidence outside the leak
-    return by_coding(laid, prepared)
+    warped, covered = warp_to_sent(plane, at_work)
+    warped[~covered] = 0  # otherwise border pixels would count as evidence outside the leak
+    return by_coding(warped, prepared)
 
 
 def _at_working_size(registration: Registration, layout: Layout) -> Registration:

@@ -65,8 +65,8 @@ def estimate_by_phase(
     cross = _banded(np.conj(sent) * found)
     gain = cross.sum(0) / (sent_power.sum(0) + _TINY)
     for _ in range(_ROUNDS):
-        rest = by_band(power(found - sent * _fine(gain)))
-        weight = 1.0 / _level(rest, sent_power)
+        residual = by_band(power(found - sent * _fine(gain)))
+        weight = 1.0 / _level(residual, sent_power)
         gain = (cross * weight).sum(0) / ((sent_power * weight).sum(0) + _TINY)
     covered = np.real(np.conj(gain) * (cross - gain * sent_power)) * weight
     loud = np.abs(gain) ** 2 * sent_power * weight
@@ -85,13 +85,13 @@ def estimate_by_power(
     for band in range(BANDS):
         shifted = _echoes(sent_power[:, band])
         taps, expected = _fit(shifted, found_power[:, band])
-        rest = np.clip(found_power[:, band] / expected - 1.0, -_CLIP, _CLIP)
+        residual = np.clip(found_power[:, band] / expected - 1.0, -_CLIP, _CLIP)
         for lag, tap, echo in zip(_LAGS, taps, shifted.T, strict=False):
             if tap <= 0.0:
                 continue
             # An echo's evidence about a tile is moved to the tile's own position.
             response = _shifted(2.0 * tap * echo / expected, -lag) * strong[:, band]
-            evidence[:, band] += _shifted(rest, -lag) * response
+            evidence[:, band] += _shifted(residual, -lag) * response
             information[:, band] += response**2
     whole = information.reshape(-1, _CELLS, BANDS).sum(1)
     return Estimates(evidence.reshape(-1, _CELLS, BANDS).sum(1) / (whole + _TINY), whole)
@@ -164,10 +164,10 @@ def _fine(gain: NDArray[np.complex128]) -> NDArray[np.complex64]:
     return np.repeat(gain, TILE_BINS).astype(np.complex64)
 
 
-def _level(rest: NDArray[np.float32], sent_power: NDArray[np.float64]) -> NDArray[np.float64]:
+def _level(residual: NDArray[np.float32], sent_power: NDArray[np.float64]) -> NDArray[np.float64]:
     """Smoothed power of the residual, always positive."""
-    smooth = uniform_filter1d(rest.astype(np.float64), _REST_FRAMES, axis=0, mode="nearest")
-    least: NDArray[np.float64] = 1e-9 * sent_power.mean(0) + 1e-6 * rest.mean(0) + _TINY
+    smooth = uniform_filter1d(residual.astype(np.float64), _REST_FRAMES, axis=0, mode="nearest")
+    least: NDArray[np.float64] = 1e-9 * sent_power.mean(0) + 1e-6 * residual.mean(0) + _TINY
     level: NDArray[np.float64] = np.maximum(smooth, 0.0) + least
     return level
 

@@ -97,9 +97,9 @@ def _overall_slope(
 ) -> float:
     """Slope of the regression over all levels; 1 if there is only one level."""
     share = weight / max(float(weight.sum()), 1e-9)
-    away = sent - float(share @ sent)
-    spread = float(share @ away**2)
-    return float(share @ (away * leak)) / spread if spread > 1.0 else 1.0
+    centred = sent - float(share @ sent)
+    spread = float(share @ centred**2)
+    return float(share @ (centred * leak)) / spread if spread > 1.0 else 1.0
 
 
 def _with_sign(slope: NDArray[np.float64], overall: float) -> NDArray[np.float64]:
@@ -109,10 +109,10 @@ def _with_sign(slope: NDArray[np.float64], overall: float) -> NDArray[np.float64
 
 
 def _chroma_gains(
-    rest: Plane, red: Plane, blue: Plane, covered: NDArray[np.bool_], step: int
+    residual: Plane, red: Plane, blue: Plane, covered: NDArray[np.bool_], step: int
 ) -> tuple[np.float32, np.float32]:
     keep = covered.ravel()[::step]
-    y, r, b = (plane.ravel()[::step][keep].astype(np.float64) for plane in (rest, red, blue))
+    y, r, b = (plane.ravel()[::step][keep].astype(np.float64) for plane in (residual, red, blue))
     if y.size < 3:
         return np.float32(0), np.float32(0)
     limit = 3.0 * np.std(y)
@@ -245,25 +245,27 @@ def _weighed(found: Plane, sent: Plane, slope: Plane, coverage: Plane, trial: Pl
     weight = (coverage > _COVERED).astype(np.float32)
     amount = np.maximum(_mean(weight), 1e-6)
     gain = _gain(found, sent, weight, amount)
-    rest, variance = _rest(found, sent, gain, weight, amount)
+    residual, variance = _residual(found, sent, gain, weight, amount)
     kept = gain * slope
     # a rest smaller than a mark of this strength shows that marks were weakened
     full = np.maximum(kept**2 * _mean(trial * trial), 1e-9)
     kept *= np.minimum(1.0, variance / full)
     return Evidence(
-        np.asarray(kept * rest / variance, np.float32),
+        np.asarray(kept * residual / variance, np.float32),
         np.asarray(kept**2 / variance * weight, np.float32),
     )
 
 
-def _rest(
+def _residual(
     found: Plane, sent: Plane, gain: Plane, weight: Plane, amount: Plane
 ) -> tuple[Plane, Plane]:
     """The residual of the regression, clipped, and its variance around each pixel."""
-    rest = (found - gain * sent) * weight
-    spread = np.sqrt(np.maximum(_mean(rest * rest) / amount, 0.0))
-    rest = np.clip(rest, -_CLIP_SD * spread, _CLIP_SD * spread)
-    return rest, np.maximum(_mean(rest * rest) / amount, 0.0) + np.float32(_VARIANCE_MIN)
+    residual = (found - gain * sent) * weight
+    spread = np.sqrt(np.maximum(_mean(residual * residual) / amount, 0.0))
+    residual = np.clip(residual, -_CLIP_SD * spread, _CLIP_SD * spread)
+    return residual, np.maximum(_mean(residual * residual) / amount, 0.0) + np.float32(
+        _VARIANCE_MIN
+    )
 
 
 def _gain(found: Plane, sent: Plane, weight: Plane, amount: Plane) -> Plane:

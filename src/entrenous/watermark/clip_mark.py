@@ -126,10 +126,10 @@ def laid_on(node_pattern: Plane, motion: Motion) -> Plane:
     if np.array_equal(motion, _STILL):
         return node_pattern
     size = (node_pattern.shape[1], node_pattern.shape[0])
-    laid = cv2.warpAffine(
+    warped = cv2.warpAffine(
         node_pattern, motion, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
     )
-    return np.asarray(laid, np.float32)
+    return np.asarray(warped, np.float32)
 
 
 def warp_back(evidence: Plane, motion: Motion) -> Plane:

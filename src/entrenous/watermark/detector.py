@@ -52,12 +52,12 @@ def join_partial_evidence(octaves: PartialEvidence, coding: PartialEvidence | No
 
 
 def by_octave(
-    laid: Pixels | Plane, covered: NDArray[np.bool_], prepared: Prepared
+    warped: Pixels | Plane, covered: NDArray[np.bool_], prepared: Prepared
 ) -> PartialEvidence:
     """Evidence in the leak's detail, octave by octave, at the working size."""
     plan = prepared.layout
     inside = _fully_covered(covered, plan.working)
-    leak = shrink(_luma_of(laid), plan.working)
+    leak = shrink(_luma_of(warped), plan.working)
     tone = fit_tone(leak, shrink(prepared.pixels_rgb, plan.working), inside > 0)
     filled = np.where(inside > 0, leak, tone.expected).astype(np.float32)
     channel = fit_channel_filter(filled, tone.expected, inside > 0)
@@ -70,14 +70,16 @@ def by_octave(
     return _balanced(signed, _per_chip(trial_response, channel, prepared), plan)
 
 
-def _luma_of(laid: Pixels | Plane) -> Plane:
-    return np.asarray(laid, np.float32) if laid.ndim == 2 else luma(np.asarray(laid, np.uint8))
+def _luma_of(warped: Pixels | Plane) -> Plane:
+    return (
+        np.asarray(warped, np.float32) if warped.ndim == 2 else luma(np.asarray(warped, np.uint8))
+    )
 
 
-def by_coding(laid: Plane, prepared: Prepared) -> PartialEvidence:
+def by_coding(warped: Plane, prepared: Prepared) -> PartialEvidence:
     """Evidence in the leak's JPEG coefficients at its own size (see ``jpeg_evidence``)."""
     plan = prepared.layout
-    sized = _sized(laid, plan.working)
+    sized = _sized(warped, plan.working)
     planes = [sized] if sized.ndim == 2 else [sized[:, :, 0], sized[:, :, 1]]
     signed, *trial_response = (
         pattern_adjoint(np.ascontiguousarray(plane), plan, prepared.masks) for plane in planes

@@ -63,9 +63,9 @@ def blocks(plane: Plane) -> Planes:
 def unblocks(coefficients: Planes, shape: Shape) -> Plane:
     """The inverse of :func:`blocks`, cut to (rows, columns)."""
     _, tall, wide = coefficients.shape
-    apart = coefficients.reshape(BLOCK, BLOCK, tall, wide).transpose(2, 0, 3, 1)
+    separated = coefficients.reshape(BLOCK, BLOCK, tall, wide).transpose(2, 0, 3, 1)
     cosines = _cosines()
-    across = np.ascontiguousarray(apart).reshape(-1, BLOCK) @ cosines
+    across = np.ascontiguousarray(separated).reshape(-1, BLOCK) @ cosines
     whole = cosines.T @ across.reshape(tall, BLOCK, wide * BLOCK)
     return np.ascontiguousarray(whole.reshape(tall * BLOCK, -1)[: shape[0], : shape[1]], np.float32)
 
@@ -110,8 +110,8 @@ class Intervals:
 
     def outside(self, sent: Planes) -> Planes:
         """Distance of the sent picture's coefficients from the intervals."""
-        away = np.maximum(self.low - sent, sent - self.high)
-        return np.asarray(np.maximum(away, np.float32(0)), np.float32)
+        distance = np.maximum(self.low - sent, sent - self.high)
+        return np.asarray(np.maximum(distance, np.float32(0)), np.float32)
 
 
 def intervals(leak: Planes, steps: NDArray[np.float32], first: int = 0) -> Intervals:

@@ -119,7 +119,7 @@ class PictureDecoder:
         return self._child
 
 
-_CLIP_CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.clip_child")
+_TRACK_CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.track_child")
 _CLIP_LIMITS: Final = Limits(memory_bytes=3 << 30, cpu_s=3600, wall_s=30.0)
 _EVERYTHING: Final = Cut()
 _CHILD_FAILED: Final = (OSError, EOFError, ValueError, MemoryError)
@@ -131,7 +131,7 @@ def decode_clip_untrusted(
     cut: Cut = _EVERYTHING,
     *,
     limits: Limits = _CLIP_LIMITS,
-    command: Sequence[str] = _CLIP_CHILD,
+    command: Sequence[str] = (*_TRACK_CHILD, "clip"),
 ) -> Iterator[Clip]:
     """As :func:`.clip_reader.read_clip`, in a child process.
 
@@ -144,8 +144,8 @@ def decode_clip_untrusted(
         DecoderDidNotStart: no child could be started.
     """
     clip_container_of(untrusted_data)
-    asked = (*command, str(limits.memory_bytes), str(limits.cpu_s))
-    child = start_child(asked, limits.wall_s)
+    full_command = (*command, str(limits.memory_bytes), str(limits.cpu_s))
+    child = start_child(full_command, limits.wall_s)
     try:
         clip = _ask(child, untrusted_data, cut, limits.wall_s)
         yield Clip(clip.shown, _with_deadlines(child, clip.frames, limits.wall_s))
@@ -175,7 +175,6 @@ def _with_deadlines(child: Child, frames: Iterator[Frame], wall_s: float) -> Ite
         yield frame
 
 
-_SOUND_CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.sound_child")
 _SOUND_LIMITS: Final = Limits(memory_bytes=3 << 30, cpu_s=60, wall_s=90.0)
 
 
@@ -184,7 +183,7 @@ def decode_sound_untrusted(
     mono_hz: int = 0,
     *,
     limits: Limits = _SOUND_LIMITS,
-    command: Sequence[str] = _SOUND_CHILD,
+    command: Sequence[str] = (*_TRACK_CHILD, "sound"),
 ) -> Sound:
     """As :func:`.sound_reader.read_sound`, in a child that exits after one answer.
 

@@ -103,39 +103,39 @@ class Detail:
 
 
 def account_of_picture(
-    seen: Investigation, untrusted_data: bytes, name: str, device: Device, choices: Choices
+    investigation: Investigation, untrusted_data: bytes, name: str, device: Device, choices: Choices
 ) -> Account:
     """Assemble the report of a traced picture.
 
     Args:
-        seen: the trace and its evidence.
+        investigation: the trace and its evidence.
         untrusted_data: the found file's bytes.
         name: the file's name as the person knows it.
         device: gives the original.
         choices: options of the report.
     """
-    if not seen.fits:
-        return account_of(seen.trace, name, choices)
-    fit = seen.fits[0]
-    original, laid = original_of(fit.picture, device), warp_onto_sent(seen.found, fit)
-    curve = tone_curve(np.asarray(original), *laid)
+    if not investigation.fits:
+        return account_of(investigation.trace, name, choices)
+    fit = investigation.fits[0]
+    original, warped = original_of(fit.picture, device), warp_onto_sent(investigation.found, fit)
+    curve = tone_curve(np.asarray(original), *warped)
     plotted = pictures(
         np.asarray(original),
-        np.asarray(seen.found),
-        laid,
+        np.asarray(investigation.found),
+        warped,
         fit.registration.homography,
         veiled=choices.veiled,
     )
     source = device.vault.kept(fit.picture.original)
     detail = Detail(
-        undone=(*_undone(fit, seen), ("Light and colour", in_words(curve))),
-        files=_files(untrusted_data, seen.found, source, original),
+        undone=(*_undone(fit, investigation), ("Light and colour", in_words(curve))),
+        files=_files(untrusted_data, investigation.found, source, original),
         tone=tone_plot(curve),
         plotted=plotted,
         chips=fit.evidence.per_chip.size,
         forecast=fit.evidence.forecast,
     )
-    return account_of(seen.trace, name, choices, detail)
+    return account_of(investigation.trace, name, choices, detail)
 
 
 def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None = None) -> Account:
@@ -208,7 +208,7 @@ def _signed(score: float) -> str:
     return f"{score:.1f}".replace("-", "\u2212")
 
 
-def _undone(fit: Fit, seen: Investigation) -> Facts:
+def _undone(fit: Fit, investigation: Investigation) -> Facts:
     warp, registration = fit.registration.warp, fit.registration
     placed = (
         f"{registration.inliers:,} points of both pictures agree"
@@ -216,8 +216,8 @@ def _undone(fit: Fit, seen: Investigation) -> Facts:
         else "placed as a whole, without matching points"
     )
     alike = 100.0 * (1.0 - registration.misfit)
-    tables = seen.found.encoding.tables
-    saved = seen.found.encoding.format.value.upper()
+    tables = investigation.found.encoding.tables
+    saved = investigation.found.encoding.format.value.upper()
     if tables and 0 in tables:
         saved += f", quality about {_jpeg_quality(tables[0])}"
     bent = (("Bent", f"by up to {warp.bent_px:.1f} pixels: a lens, a wave or curled paper"),)

@@ -286,8 +286,8 @@ def _same_corners(said: Examined, found: Examined, original: Picture) -> bool:
     corners = np.array([[0, right, right, 0], [0, 0, bottom, bottom], [1, 1, 1, 1]], np.float64)
     with np.errstate(all="ignore"):  # a report may hold any nine numbers; NaN is not close
         one, other = (np.reshape(figures.homography, (3, 3)) @ corners for figures in (said, found))
-        away = np.abs(one[:2] / one[2] - other[:2] / other[2])
-    return bool(np.all(away <= _CORNER_AWAY_PX))
+        distance = np.abs(one[:2] / one[2] - other[:2] / other[2])
+    return bool(np.all(distance <= _CORNER_AWAY_PX))
 
 
 def _same_figures(report: Report, recomputed: Sequence[DisclosedCopy], *, exact: bool) -> None:

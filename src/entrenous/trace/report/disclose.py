@@ -108,8 +108,8 @@ def _best_match(
     Raises:
         NothingToDisclose: none of them matches.
     """
-    seen = ((sent, examine(found, original_of(sent, device))) for sent in message.pictures)
-    fits = [(sent, evidence) for sent, evidence in seen if evidence is not None]
+    examined = ((sent, examine(found, original_of(sent, device))) for sent in message.pictures)
+    fits = [(sent, evidence) for sent, evidence in examined if evidence is not None]
     if not fits:
         raise NothingToDisclose(number=trace.number)
     return min(fits, key=lambda fit: fit[1].figures.misfit)

@@ -58,8 +58,10 @@ def ratio(s: float) -> float:
     """How many times likelier ``s`` is if the copy was used than if it was not."""
     strengths = range(1, 301)
     weights = math.fsum(1.0 / t for t in strengths)
-    heard = math.fsum(math.exp(min(t * s - 0.5 * t * t, 700.0)) / (t * weights) for t in strengths)
-    return min(0.5 + 0.5 * heard, 1.0 / SMALLEST)
+    survived = math.fsum(
+        math.exp(min(t * s - 0.5 * t * t, 700.0)) / (t * weights) for t in strengths
+    )
+    return min(0.5 + 0.5 * survived, 1.0 / SMALLEST)
 
 
 def remove_named(

@@ -65,11 +65,11 @@ def warp_to_thumbnail(
     thin = cv2.resize(found, size, interpolation=cv2.INTER_AREA)
     onto = resizing((found.shape[1], found.shape[0]), size) @ onto
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    laid = cv2.warpPerspective(thin.astype(np.float32), onto, (columns, rows), flags=flags)
+    warped = cv2.warpPerspective(thin.astype(np.float32), onto, (columns, rows), flags=flags)
     inside = cv2.warpPerspective(
         np.ones(thin.shape, np.float32), onto, (columns, rows), flags=flags
     )
-    return np.asarray(laid.ravel(), np.float32), inside.ravel() > 0.999
+    return np.asarray(warped.ravel(), np.float32), inside.ravel() > 0.999
 
 
 @dataclass(frozen=True, slots=True, eq=False)

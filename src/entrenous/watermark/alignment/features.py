@@ -47,20 +47,22 @@ def points_of(grey: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS) -> 
     """As :func:`features`, from luma (h, w)."""
     height, width = grey.shape
     found = stretched(resized(grey, looked_at_px(max(width, height), side_px)))
-    points, looks = _sift(found, limit, _CONTRAST, _EDGE)
+    points, descriptors = _sift(found, limit, _CONTRAST, _EDGE)
     if len(points) < _POINTS_POOR:
-        points, looks = _sift(found, limit, _CONTRAST_POOR, _EDGE_POOR)
+        points, descriptors = _sift(found, limit, _CONTRAST_POOR, _EDGE_POOR)
     to_full_size = resizing((found.shape[1], found.shape[0]), (width, height))
-    return Features((width, height), apply_homography(to_full_size, points), looks)
+    return Features((width, height), apply_homography(to_full_size, points), descriptors)
 
 
 def blurred_points_of(grey: Pixels, *, limit: int = _POINTS) -> Features:
     """Features of large shapes only, for flat graphics and very noisy pictures."""
     height, width = grey.shape
     small = stretched(resized(grey, _SIDE_PX_BLURRED))
-    points, looks = _sift(cv2.GaussianBlur(small, (0, 0), 1.0), limit, _CONTRAST_POOR, _EDGE_POOR)
+    points, descriptors = _sift(
+        cv2.GaussianBlur(small, (0, 0), 1.0), limit, _CONTRAST_POOR, _EDGE_POOR
+    )
     to_full_size = resizing((small.shape[1], small.shape[0]), (width, height))
-    return Features((width, height), apply_homography(to_full_size, points), looks)
+    return Features((width, height), apply_homography(to_full_size, points), descriptors)
 
 
 def flipped(found: Features, *, mirrored: bool, inverted: bool) -> Features:

@@ -69,17 +69,17 @@ def detail_of(grey: Grey) -> Grey:
     return np.asarray(fine - cv2.GaussianBlur(grey, (0, 0), _COARSE_SIGMA), np.float32)
 
 
-def equations(sent: Template, laid: Grey, inside: Grey) -> Equations:
+def equations(sent: Template, warped: Grey, inside: Grey) -> Equations:
     """Equations for the displacement of each block.
 
     Args:
         sent: the sent picture.
-        laid: the found picture's detail, warped onto it.
+        warped: the found picture's detail, warped onto it.
         inside: 1 where that shows something, else 0.
     """
-    gain = _mean(laid * sent.detail) / (sent.power + _CONTRAST_PRIOR)
+    gain = _mean(warped * sent.detail) / (sent.power + _CONTRAST_PRIOR)
     gain = np.clip(gain, -_GAIN_MAX, _GAIN_MAX).astype(np.float32)
-    residual = (laid - gain * sent.detail).astype(np.float32)
+    residual = (warped - gain * sent.detail).astype(np.float32)
     inside = _without_border(inside)
     spread = np.maximum(_mean(residual * residual * inside), 0.0)
     weight = (inside / (spread + _FLOOR)).astype(np.float32)
@@ -88,7 +88,7 @@ def equations(sent: Template, laid: Grey, inside: Grey) -> Equations:
     pulls = [-weight * across * residual, -weight * down * residual]
     blocks = [_block_sums(np.asarray(plane, np.float32)) for plane in (*sums, *pulls)]
     return Equations(
-        _centres(laid.shape, blocks[0].shape),
+        _centres(warped.shape, blocks[0].shape),
         np.stack(blocks[:3], axis=-1).reshape(-1, 3) / _NEIGHBOURS,
         np.stack(blocks[3:], axis=-1).reshape(-1, 2) / _NEIGHBOURS,
     )
@@ -275,14 +275,14 @@ def _projective(
 def _lens_displacement(homography: Homography, lens: Lens, at: Points) -> NDArray[np.float64]:
     """Displacement per unit of k1 and k2, mapped to the sent side: N x 2 (k) x 2 (x and y)."""
     seen = apply_homography(homography, at)
-    away = seen - np.array(lens.centre)
-    square = (away**2).sum(axis=1, keepdims=True) / lens.reach**2
+    from_centre = seen - np.array(lens.centre)
+    square = (from_centre**2).sum(axis=1, keepdims=True) / lens.reach**2
     back = inverse(homography)
     # the lens is nearly the identity, so its slope is neglected in the inverse
-    reach = np.maximum(1.0, np.abs(away * square).max(axis=1, keepdims=True))
+    reach = np.maximum(1.0, np.abs(from_centre * square).max(axis=1, keepdims=True))
     return np.stack(
         [
-            (apply_homography(back, seen + away * square**power / reach) - at) * reach
+            (apply_homography(back, seen + from_centre * square**power / reach) - at) * reach
             for power in (1, 2)
         ],
         axis=1,

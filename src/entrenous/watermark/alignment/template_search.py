@@ -151,7 +151,7 @@ def _distinct(places: list[_Place], sent: Pixels) -> list[_Place]:
     for place in places:
         changes = [inverse(one.homography) @ place.homography for one in kept]
         moved = [np.abs((frame @ way.T - frame)[:, :2]).max() for way in changes]
-        if all(off > _APART_PX for off in moved):
+        if all(distance > _APART_PX for distance in moved):
             kept.append(place)
         if len(kept) == _KEPT:
             break

@@ -232,9 +232,11 @@ class Lens:
     k2: float = 0.0
 
     def distort(self, points: Points) -> Points:
-        away = points - np.array(self.centre)
-        square = (away**2).sum(axis=1, keepdims=True) / self.reach**2
-        return np.asarray(points + away * (self.k1 * square + self.k2 * square**2), np.float64)
+        from_centre = points - np.array(self.centre)
+        square = (from_centre**2).sum(axis=1, keepdims=True) / self.reach**2
+        return np.asarray(
+            points + from_centre * (self.k1 * square + self.k2 * square**2), np.float64
+        )
 
     def undistorted(self, points: Points) -> Points:
         """Undistort N points (fixed-point iteration).
@@ -283,12 +285,12 @@ class Pose:
 
     def sent_to_found(self, points: Points) -> Points:
         bent = points if self.bend is None else points + self.bend.at(points)
-        seen = apply_homography(self.homography, bent)
-        return seen if self.lens is None else self.lens.distort(seen)
+        undistorted_points = apply_homography(self.homography, bent)
+        return undistorted_points if self.lens is None else self.lens.distort(undistorted_points)
 
     def found_to_sent(self, points: Points) -> Points:
-        seen = points if self.lens is None else self.lens.undistorted(points)
-        straight = apply_homography(inverse(self.homography), seen)
+        undistorted_points = points if self.lens is None else self.lens.undistorted(points)
+        straight = apply_homography(inverse(self.homography), undistorted_points)
         return straight if self.bend is None else self.bend.undistorted(straight)
 
     def resized(self, sent: Homography, found: Homography) -> "Pose":
