@@ -350,7 +350,7 @@ def test_what_could_not_be_read_back_is_not_written(
     told: Told, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = io.BytesIO()
-    monkeypatch.setattr(f"entrenous.archive.tar_format.{limit}", 100)
+    monkeypatch.setattr(f"entrenous.archive.archive_format.{limit}", 100)
     with pytest.raises(TooMuchForArchive):
         write_archive(out, told.ana, nobody_watches)
     assert out.getvalue() == b""

@@ -37,7 +37,7 @@ from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import lock_of
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
 from tests.carry.minute import expire
-from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, memory_relay, stream
+from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, memory_relay, run, stream
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import at_once
 
@@ -57,7 +57,7 @@ async def arrive(relay: Relay, post: Post, opens: int | None = None) -> None:
 
 
 def count(relay: Relay, *kinds: type) -> int:
-    return at_once(relay.mail.look(lambda view: sum(view.count(kind) for kind in kinds)))
+    return run(relay.mail.look(lambda view: sum(view.count(kind) for kind in kinds)))
 
 
 def blobs_in(relay: Relay) -> int:

@@ -41,7 +41,7 @@ from entrenous.send.formats.identity_formats import read_prekey
 from entrenous.wire.key_bundle import read_card
 from entrenous.wire.receipt import read_receipt_proof
 
-FOLDER = Path(__file__).parents[2] / "vectors" / "crypto"
+FOLDER = Path(__file__).parents[1] / "vectors" / "crypto"
 
 
 def facts(name: str) -> dict[str, bytes]:

@@ -16,7 +16,7 @@ from entrenous.fingerprint.pdq import distance, fingerprint
 
 pytestmark = pytest.mark.slow
 
-JUDGES = Path(__file__).parents[4] / "shared" / "judges" / "pdq"
+JUDGES = Path(__file__).parents[3] / "shared" / "judges" / "pdq"
 MakePicture = Callable[[Any], Picture]
 
 

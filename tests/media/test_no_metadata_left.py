@@ -22,7 +22,7 @@ pytestmark = pytest.mark.real
 Write = Callable[..., bytes]
 Tags = dict[str, Any]
 MARKER = b"SPYGLASS"
-JUDGES = Path(__file__).parents[4] / "shared" / "judges" / "metadata"
+JUDGES = Path(__file__).parents[3] / "shared" / "judges" / "metadata"
 
 # Groups that only describe how the file is built; no person and no camera speaks in them.
 STRUCTURE = {

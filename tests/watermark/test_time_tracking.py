@@ -82,6 +82,8 @@ def test_a_tape_is_read_between_samples_and_silent_beyond_its_ends() -> None:
 )
 def test_nothing_before_the_score_can_know_a_key(module: ModuleType) -> None:
     known = {"key", "keys", "stream", "streams", "seed", "seeds", "recipient", "score", "secret"}
-    for _, function in inspect.getmembers(module, inspect.isfunction):
+    for name, function in inspect.getmembers(module, inspect.isfunction):
+        if name in {"scores", "chips"}:  # the score itself
+            continue
         assert not known & set(inspect.signature(function).parameters)
     assert not known & set(inspect.signature(audio_detector.evidence).parameters)

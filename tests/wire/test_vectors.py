@@ -24,7 +24,7 @@ from entrenous.wire.key_bundle import (
     write_device_list,
 )
 
-FILES = sorted((Path(__file__).parents[2] / "vectors" / "wire").glob("*.txt"))
+FILES = sorted((Path(__file__).parents[1] / "vectors" / "wire").glob("*.txt"))
 FORMATS: dict[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
     "body": (read_body, write_body),
     "card": (read_card, write_card),

@@ -130,7 +130,7 @@ def test_of_many_shares_that_come_at_once_as_many_are_kept_as_may_be(
     mail: RowStore, bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever ends a group looks at all of it in one go, and whoever comes meanwhile waits."""
-    monkeypatch.setattr(f"entrenous.carry.mailboxes.room.{bound}", 25)
+    monkeypatch.setattr(f"entrenous.carry.send_tokens.{bound}", 25)
     relay, post = replace(memory_relay(), mail=mail), Post()
 
     async def story() -> None:

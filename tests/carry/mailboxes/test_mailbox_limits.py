@@ -50,7 +50,7 @@ def post(relay: Relay) -> Post:
 
 @pytest.fixture
 def limit(monkeypatch: pytest.MonkeyPatch) -> Limit:
-    return lambda name, value: monkeypatch.setattr(f"entrenous.carry.mailboxes.room.{name}", value)
+    return lambda name, value: monkeypatch.setattr(f"entrenous.carry.send_tokens.{name}", value)
 
 
 def another(post: Post) -> BlobDeposit:

@@ -1,4 +1,5 @@
 """The gate in HMA's words, mounted at /hma, on real SQLite files (tests/stop/http/conftest.py)."""
+# ruff: noqa: F811 - a fixture is asked for by its name
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,16 @@ from entrenous.stop.store.bank_store import SqlBankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.open_gate import exchange_of, listings_of
 from entrenous.stop.store.review_queue import SqlReviewQueue
-from tests.stop.http.conftest import Direct, WoundClock
+from tests.stop.http.conftest import (  # noqa: F401 - fixtures
+    Direct,
+    WoundClock,
+    access,
+    another,
+    clock,
+    hers,
+    platform,
+    web,
+)
 
 HMA = "http://127.0.0.1:7802/hma"
 OPERATOR = {"Authorization": "Bearer operator-token"}

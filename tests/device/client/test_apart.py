@@ -157,8 +157,9 @@ def test_a_device_pauses_as_its_settings_say(
     settings, words = Settings(tmp_path / "ana", 0.0, pause_s=7.0), Secret(b"four or five words")
     with create_device(settings, lambda: words) as ana:
         ana.vault.put("drawer", "key", b"")
-    with open_device(settings, lambda: words):
-        pass
+        assert callable(ana.courier.status)  # a courier is made when it is first needed
+    with open_device(settings, lambda: words) as ana:
+        assert callable(ana.courier.status)
     assert longest == [7.0, 7.0]
 
 

@@ -74,7 +74,7 @@ def relay() -> Holder:
 @pytest.fixture
 def home(tmp_path: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A device that was set up at a relay; a guess at its passphrase costs little."""
-    monkeypatch.setattr(vault_folder, "Cost", lambda: CHEAP)
+    monkeypatch.setattr(vault_folder, "Cost", lambda *given: Cost(*given) if given else CHEAP)
     made = create(tmp_path / "home", WORDS)
     made.vault.put("drawer", "key", b"value")
     locked(made, relay, WORDS).vault.close()
@@ -222,7 +222,7 @@ def test_a_change_that_is_cut_short_anywhere_leaves_a_vault_that_opens(  # noqa:
 def test_a_first_lock_that_was_cut_short_is_made_with_the_same_token(
     tmp_path: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vault_folder, "Cost", lambda: CHEAP)
+    monkeypatch.setattr(vault_folder, "Cost", lambda *given: Cost(*given) if given else CHEAP)
     made = create(tmp_path, WORDS)
     begun = Terms(made.terms.salt, CHEAP, LOCK)
     write_head(tmp_path, Head(made.terms, begun))

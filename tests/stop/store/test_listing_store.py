@@ -13,7 +13,6 @@ from entrenous.stop.registration import ClaimEvent, Registration
 from entrenous.stop.store.bank_store import SqlBankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.registration_changes import SqlListingStore
-from entrenous.stop.store.schema import LISTING
 from entrenous.stop.stores import BankStore, ListingStore
 from tests.stop.store.bank_stores import AT, KINDS, ONE, PEOPLE, TWO, WoundClock, claim, engine_of
 
@@ -76,15 +75,6 @@ def test_another_note_is_the_claim_s_reason_and_in_the_log(both: Both) -> None:
 def test_a_name_that_is_none(odd: str) -> None:
     with pytest.raises(ValueError, match="content_id"):
         Listing(odd)
-
-
-def test_sqlite_a_database_from_before_has_a_place_for_them(tmp_path: Path) -> None:
-    engine = open_engine(tmp_path / "gate.sqlite")
-    LISTING.drop(engine)
-    engine.dispose()
-    again = open_engine(tmp_path / "gate.sqlite")
-    assert SqlListingStore(again, WoundClock()).due(AT) == ()
-    again.dispose()
 
 
 def test_sqlite_a_name_is_not_left_in_the_file(tmp_path: Path) -> None:

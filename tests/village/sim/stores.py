@@ -1,7 +1,8 @@
 """The stores in memory, each on disks of its own: what they hold comes back after a crash, or not.
 
-They write and sync where the real ones do (device/store/sqlcipher_vault.py, carry/store/): every transaction is synced before it is answered; a file is synced, then
-named; that it was unlinked from a vault may be forgotten until the next sync.
+They write and sync where the real ones do (device/store/sqlcipher_vault.py, carry/store/): every
+transaction is synced before it is answered; a file is synced, then named; that it was unlinked from
+a vault may be forgotten until the next sync.
 """
 
 import contextlib
