@@ -35,7 +35,7 @@ _COMMANDS: Final = {
 _ARGON2ID: Final = f"""
 import time
 from entrenous.crypto.vault_key import stretch
-from entrenous.model.secret import Secret
+from entrenous.base.secret import Secret
 
 passphrase = Secret({_PASSPHRASE.encode()!r})
 began_s, began_cpu_s = time.perf_counter(), time.process_time()

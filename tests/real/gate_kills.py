@@ -38,13 +38,13 @@ import sys
 from datetime import timedelta
 from functools import partial
 from entrenous.__main__ import main
-from entrenous.adapters.index import file_index
-from entrenous.stop import look_back
-from entrenous.wiring import platform
+from entrenous.stop.index import file_index
+from entrenous.stop.judge import look_back
+from entrenous.stop.store import open_gate
 
 look_back.LEASE = timedelta(seconds=2)
 file_index._LATER_MAX = 10
-platform.open_index = partial(platform.open_index, round_s=0.05, withdrawn_s=0.3)
+open_gate.open_index = partial(open_gate.open_index, round_s=0.05, withdrawn_s=0.3)
 words = ["--data", sys.argv[1], "--listen", "127.0.0.1:0", "--json", sys.argv[2]]
 sys.argv = ["entrenous", "gate", "run", *words]
 main()

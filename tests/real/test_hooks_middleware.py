@@ -53,10 +53,10 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from entrenous.connectors import body
+from entrenous.connectors import asgi
 from entrenous.connectors.asgi import GateMiddleware
 
-body.ARRIVAL_S_MAX = 3  # seconds instead of 60
+asgi.ARRIVAL_S_MAX = 3  # seconds instead of 60
 seen = []
 
 async def behind(request):

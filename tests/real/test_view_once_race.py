@@ -34,7 +34,7 @@ from entrenous.base.environment import SystemClock, SystemDice
 from entrenous.carry.release import open_share
 from entrenous.base.errors import UsedUp
 from entrenous.base.secret import Secret
-from entrenous.ports import Relay
+from entrenous.carry.relay import Relay
 
 mail = open_postgres(sys.argv[1])
 relay = Relay(mail, MemoryBlobs(), SystemClock(), SystemDice())

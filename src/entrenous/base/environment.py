@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
-import platformdirs
-
 from entrenous.base.errors import Refused, Unreachable
 from entrenous.base.limits import PAUSE_S
 
@@ -108,7 +106,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     home = environment.get("ENTRENOUS_HOME")
     relay_ca = environment.get("ENTRENOUS_RELAY_CA")
     return Settings(
-        home=Path(home) if home else platformdirs.user_data_path("entrenous", appauthor=False),
+        home=Path(home) if home else _data_folder(),
         patience_s=_seconds("ENTRENOUS_PATIENCE", environment.get("ENTRENOUS_PATIENCE", "20")),
         receipts=_switch("ENTRENOUS_RECEIPTS", environment.get("ENTRENOUS_RECEIPTS", "on")),
         relay_ca=Path(relay_ca) if relay_ca else None,
@@ -141,6 +139,12 @@ def _proxy(name: str, written: str) -> Proxy | None:
     if not host or not port or written.lower() != f"socks5h://{Proxy(host, port)}":
         raise BadSetting(name=name, wanted="socks5h://HOST:PORT, as socks5h://127.0.0.1:9050")
     return Proxy(host, port)
+
+
+def _data_folder() -> Path:
+    import platformdirs  # noqa: PLC0415 - a homeserver that loads a connector need not have it
+
+    return platformdirs.user_data_path("entrenous", appauthor=False)
 
 
 def _switch(name: str, written: str) -> bool:

@@ -257,8 +257,8 @@ def test_behind_the_walls_nothing_else_can_be_done(
     (tmp_path / "victim").write_text("still here")
     code = (
         "import mmap, os, resource, socket, sys\n"
-        "from entrenous.media.sandbox.confinement import build_walls\n"
-        f"build_walls(memory_bytes=1 << 30, cpu_s=5, threads={threads})\n"
+        "from entrenous.media.sandbox.confinement import confine_process\n"
+        f"confine_process(memory_bytes=1 << 30, cpu_s=5, threads={threads})\n"
         f"try: {ESCAPES[escape]}\n"
         "except (OSError, ValueError): os._exit(7)\n"
         "os._exit(0)"

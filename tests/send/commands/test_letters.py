@@ -77,7 +77,7 @@ class Street:
         make_vaults_open_quickly(self.monkeypatch)
         self.monkeypatch.setattr(http_courier, "HttpCourier", self._no_network)
         self.monkeypatch.setattr(wiring, "decode_untrusted", read_picture)
-        self.monkeypatch.setattr(wiring, "CopyJail", SameProcess)
+        self.monkeypatch.setattr(wiring, "CopyChecker", SameProcess)
 
     def _no_network(self, *_: object, **__: object) -> Courier:
         return self.courier

@@ -32,7 +32,7 @@ def jail() -> Iterator[CopyChecker]:
 @pytest.fixture
 def street(street: Street, jail: CopyChecker, monkeypatch: pytest.MonkeyPatch) -> Street:
     """Whose devices share the processes that check, which a command else starts for itself."""
-    monkeypatch.setattr(wiring, "CopyJail", lambda: _kept_open(jail))
+    monkeypatch.setattr(wiring, "CopyChecker", lambda: _kept_open(jail))
     return street
 
 
@@ -88,7 +88,7 @@ def test_where_nothing_can_check_nothing_is_written(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.media.copies.copy_checker._SERVER", (os.devnull,))
-    monkeypatch.setattr(wiring, "CopyJail", CopyChecker)
+    monkeypatch.setattr(wiring, "CopyChecker", CopyChecker)
     name = seals(street, [("image/jpeg", honest()["image/jpeg"])])
     said = street.types("ben", "open", name, "--out", "got")
     assert (said.status, written(street)) == (6, [])

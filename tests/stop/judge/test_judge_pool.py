@@ -22,7 +22,7 @@ pytestmark = pytest.mark.real
 JUDGE = """
 import os, sys, time
 from functools import partial
-from entrenous.stop.judge.judge_pool import READY, read_question, write_answer
+from entrenous.stop.judge.judge_pool import READY, read_judge_request, write_answer
 from entrenous.stop.upload_record import Decision, Outcome
 from entrenous.base.picture import NotAPicture
 with open(sys.argv[1], "a") as told:
@@ -38,7 +38,7 @@ def decide(upload, reference, publishes):
 out = sys.stdout.buffer
 out.write(READY)
 out.flush()
-while (asked := read_question(sys.stdin.buffer.read)) is not None:
+while (asked := read_judge_request(sys.stdin.buffer.read)) is not None:
     out.write(write_answer(partial(decide, *asked)))
     out.flush()
 """
@@ -185,9 +185,9 @@ def test_one_that_does_not_start_is_not_tried_all_the_time(told: Path) -> None:
 def test_they_end_with_a_gate_that_is_killed(told: Path) -> None:
     gate = (
         "import asyncio, sys\n"
-        "from entrenous.stop.judge.judge_pool import Judges\n"
+        "from entrenous.stop.judge.judge_pool import JudgePool\n"
         "async def main():\n"
-        "    async with Judges(sys.argv[1:], 2) as judges:\n"
+        "    async with JudgePool(sys.argv[1:], 2) as judges:\n"
         "        judges.wanted()\n"
         "        await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
