@@ -19,8 +19,17 @@ PAGES = sorted(
 SPAN = re.compile(r"`([\w./-]+?)(?:::\w+)?`")
 KINDS = (".py", ".toml", ".j2", ".css")
 #: What a person has, or a program makes, elsewhere than in this repository.
-ELSEWHERE = {"gate.toml", "DIR/gate.toml", "bench-out/", "bench-out/quick/", "NAME/", "/v2/"}
-IN_AN_ARCHIVE_OR_A_RELAY = {"files/", "blobs/"}
+ELSEWHERE = {
+    "gate.toml",
+    "DIR/gate.toml",
+    "settings.py",  # Django's
+    "files/",  # in an archive
+    "blobs/",  # in a relay's folder
+    "NAME/",
+    "/v2/",
+    "bench-out/",
+    "bench-out/quick/",
+}
 #: Names that every verb may use for its own files: docs/architecture.md explains them.
 OF_EACH_VERB = {"http.py", "store.py"}
 GONE = re.compile(r"\b(?:model|ports|adapters|craft|wiring|faces)/")
@@ -35,7 +44,7 @@ def paths_in(text: str) -> Iterator[str]:
 
 def missing(named: str, page: Path) -> bool:
     """Whether nothing in the repository has this path, or this name if it has no folder."""
-    if named in ELSEWHERE | IN_AN_ARCHIVE_OR_A_RELAY | OF_EACH_VERB:
+    if named in ELSEWHERE | OF_EACH_VERB:
         return False
     places = (ROOT, SOURCE, ROOT / "docs", page.parent)
     if any((place / named).exists() for place in places):
