@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from configparser import ConfigParser
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +41,7 @@ def loaded_by_name() -> Counter[Arrow]:
     return _arrows(modules_named)
 
 
+@cache
 def _arrows(modules_in: Callable[[str], Iterator[str]]) -> Counter[Arrow]:
     found: Counter[Arrow] = Counter()
     for file in sorted(SOURCE.rglob("*.py")):

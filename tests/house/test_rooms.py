@@ -1,4 +1,6 @@
-"""The picture in docs/architecture.md shows the imports of the code."""
+"""The picture in docs/architecture.md shows the imports of the code, and its names are there."""
+
+import re
 
 import pytest
 
@@ -16,6 +18,8 @@ from tests.house.rooms import (
     steps,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_picture_is_current() -> None:
     text = PAGE.read_text()
@@ -28,6 +32,16 @@ def test_every_room_is_in_the_picture_and_in_the_tree() -> None:
     assert drawn == rooms | {"__main__", "cli"}
     text = PAGE.read_text()
     assert {room for room in rooms if f"{room}/" not in text} == set()
+
+
+def test_every_function_and_class_that_the_page_names_is_in_the_code() -> None:
+    code = "\n".join(file.read_text() for file in SOURCE.rglob("*.py"))
+    words = set(re.findall(r"\w+", code))
+    named = set(re.findall(r"`(_?[A-Za-z]\w*(?:\.\w+)?)`", PAGE.read_text()))
+    files = {name for name in named if name.endswith(".py")}
+    missing = {name for name in named - files if not words.issuperset(name.split("."))}
+    assert missing == set()
+    assert {"_drop_content", "wanted_by", "upper_tail", "tail_of_best"} <= named
 
 
 def test_imports_inside_of_functions_and_names_of_modules_are_found() -> None:
