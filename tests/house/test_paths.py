@@ -17,6 +17,7 @@ PAGES = sorted(
     if page.name != "CHANGELOG.md"
 )
 SPAN = re.compile(r"`([\w./-]+?)(?:::\w+)?`")
+NOUN = re.compile(r"`([A-Z]\w+)` \(`?([\w/]+\.py)`?\)")
 KINDS = (".py", ".toml", ".j2", ".css")
 #: What a person has, or a program makes, elsewhere than in this repository.
 ELSEWHERE = {
@@ -67,6 +68,16 @@ def test_paths_that_a_document_names_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_document_names_a_folder_of_the_old_layout(page: Path) -> None:
     assert GONE.findall(page.read_text()) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_noun_that_a_document_names_with_its_file_is_defined_there(page: Path) -> None:
+    wrong = [
+        f"{noun} ({file})"
+        for noun, file in NOUN.findall(page.read_text())
+        if not (SOURCE / file).is_file() or f"class {noun}" not in (SOURCE / file).read_text()
+    ]
+    assert wrong == []
 
 
 def test_a_path_that_leads_nowhere_is_found() -> None:
