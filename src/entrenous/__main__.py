@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from entrenous.base.environment import hide_memory
 from entrenous.cli import run
@@ -38,14 +38,7 @@ def main() -> None:
     hide_memory()  # before anything secret is read; docs/decisions/0040-no-dump-of-any-program.md
     # Before NumPy is loaded: matrices here are small, and threads cost them more than they gain.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    apps: Apps = {
-        "relay": _relay_app,
-        "metered relay": _metered_relay,
-        "gate": _gate_app,
-        "gate proxy": _gate_proxy,
-        "received files": _received_files,
-    }
-    sys.exit(run(sys.argv[1:], apps))
+    sys.exit(run(sys.argv[1:], APPS))
 
 
 def _relay_app(relay: Relay) -> ASGIApp:
@@ -129,6 +122,16 @@ def _received_files(message: str, device: Device) -> Iterator[bytes]:
         raise NotKeptHere(name=message)
     for file in open_message(message, device).files:
         yield file.data
+
+
+#: What commands are handed, by name: applications that they serve, and what another verb does.
+APPS: Final[Apps] = {
+    "relay": _relay_app,
+    "metered relay": _metered_relay,
+    "gate": _gate_app,
+    "gate proxy": _gate_proxy,
+    "received files": _received_files,
+}
 
 
 if __name__ == "__main__":

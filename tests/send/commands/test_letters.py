@@ -14,6 +14,7 @@ import pytest
 
 import entrenous.device.open_device as wiring
 import entrenous.send.send as send_verb
+from entrenous.__main__ import APPS
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import NotUnderstood, TooMany, UsedUp, WrongToken
 from entrenous.carry.http.relay_app import relay_app
@@ -84,7 +85,7 @@ class Street:
 
     def types(self, who: str, *words: str) -> Said:
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
-        status = run(list(words), {})
+        status = run(list(words), APPS)
         out, err = self.capsys.readouterr()
         return Said(status, out, err)
 

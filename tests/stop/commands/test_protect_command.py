@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from bench.sounds.material import voice
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
-from entrenous.respond import client as outside
+from entrenous.stop.client import registration_client as outside
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
