@@ -1,0 +1,187 @@
+"""The figures of the house, each beside what is wanted of it: ``make house`` prints them.
+
+    python -m tests.house.figures [--no-walks]
+
+Sizes are counted in src/entrenous. A walk counts the source files of which a function runs while a
+command does its work: ``send photo --to ben`` on the device and in the relay, and an upload in the
+gate; what only an import runs is not counted.
+"""
+
+import argparse
+import ast
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parents[2]
+SOURCE: Final = ROOT / "src" / "entrenous"
+COMMON_NAMES: Final = {"commands", "http", "store", "client", "nouns", "__init__"}
+
+#: Runs the program and writes which source files ran, beside those that importing it ran.
+_WALKED: Final = """
+import os, sys, threading
+ran = set()
+def seen(frame, event, _):
+    code = frame.f_code
+    if event == "call" and code.co_name != "<module>" and "entrenous" in code.co_filename:
+        if not (frame.f_back and frame.f_back.f_code.co_name == "<module>"):
+            ran.add(code.co_filename)
+threading.setprofile(seen)
+import atexit
+def written():
+    with open(os.environ["WALK"], "w") as out:
+        out.write("\\n".join(sorted(ran)))
+atexit.register(written)
+from entrenous.__main__ import main
+import signal
+signal.signal(signal.SIGUSR1, lambda *_: ran.clear())
+signal.signal(signal.SIGUSR2, lambda *_: written())
+sys.setprofile(seen)
+main()
+"""
+
+
+def sizes() -> Iterator[tuple[str, object, str]]:
+    """Figures of the source files: their name, what they are, what is wanted."""
+    files = sorted(SOURCE.rglob("*.py"))
+    lines = {file: len(file.read_text().splitlines()) for file in files}
+    yield "files in src/entrenous", len(files), "<= 450"
+    yield "lines in src/entrenous", sum(lines.values()), "<= 65,000"
+    tests = sum(len(file.read_text().splitlines()) for file in (ROOT / "tests").rglob("*.py"))
+    yield "lines in tests", tests, "whatever is needed"
+    names = Counter(file.stem for file in files)
+    often = sorted(name for name, count in names.items() if count > 2 and name not in COMMON_NAMES)
+    yield "file names of more than two files", len(often), "<= 10"
+    own = {file: count for file, count in lines.items() if file.name != "__init__.py"}
+    yield "files under 40 lines", sum(count < 40 for count in own.values()), "<= 30"
+    yield "files over 500 lines", sum(count > 500 for count in own.values()), "0"
+    classes = [
+        node
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
+    protocols = sum(any(ast.unparse(base) == "Protocol" for base in one.bases) for one in classes)
+    yield "protocols", protocols, "each with two implementations, or for the simulated world"
+
+
+def walks() -> Iterator[tuple[str, object, str]]:
+    """How many source files a message and an upload pass."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        photo = folder / "photo.png"
+        _run([sys.executable, "-c", _PHOTO, str(photo)], os.environ)
+        with _server(folder / "relay", "relay") as (url, relay):
+            ana, ben = _person(folder, "ana", url), _person(folder, "ben", url)
+            link = json.loads(_entrenous(ben, "invite", "--for", "ana", "--json"))["link"]
+            _entrenous(ana, "person", "add", "-", "--as", "ben", text=link)
+            _entrenous(ben, "inbox")
+            _entrenous(ana, "inbox")
+            os.kill(relay.pid, 10)
+            device = _walk(folder, ana, "send", str(photo), "--to", "ben", "--confirm", "ben")
+            at_relay = _written(folder / "relay.walk", relay)
+        yield "files that send photo --to ben passes on the device", device, "<= 20"
+        yield "files that it passes in the relay", at_relay, "<= 10"
+        with _server(folder / "gate", "gate") as (url, gate):
+            token = (folder / "gate" / "uploader.token").read_text().strip()
+            for _ in range(2):  # the first one starts what waits for a first upload
+                os.kill(gate.pid, 10)
+                request = urllib.request.Request(
+                    f"{url}/v1/uploads",
+                    photo.read_bytes(),
+                    {"Authorization": f"Bearer {token}", "Content-Type": "image/png"},
+                )
+                urllib.request.urlopen(request, timeout=60).read()
+            yield (
+                "files that an upload passes in the gate",
+                _written(folder / "gate.walk", gate),
+                "<= 18",
+            )
+
+
+_PHOTO: Final = """
+import sys, skimage.data
+from PIL import Image
+Image.fromarray(skimage.data.astronaut()).save(sys.argv[1])
+"""
+
+
+def _run(command: list[str], surroundings: Any, text: str | None = None) -> str:
+    done = subprocess.run(
+        command, env=surroundings, input=text, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{command}: {done.stderr}")
+    return done.stdout
+
+
+def _person(folder: Path, name: str, url: str) -> dict[str, str]:
+    own = {"ENTRENOUS_HOME": str(folder / name), "ENTRENOUS_PASSPHRASE": f"{name} has five words"}
+    surroundings = os.environ | own | {"ENTRENOUS_UNDO": "0", "ENTRENOUS_PAUSE": "0"}
+    _entrenous(surroundings, "setup", "--name", name, "--relay", url)
+    return surroundings
+
+
+def _entrenous(surroundings: dict[str, str], *words: str, text: str | None = None) -> str:
+    return _run([sys.executable, "-m", "entrenous", *words], surroundings, text)
+
+
+def _walk(folder: Path, surroundings: dict[str, str], *words: str) -> int:
+    walk = folder / "device.walk"
+    _run([sys.executable, "-c", _WALKED, *words], surroundings | {"WALK": str(walk)})
+    return _counted(walk)
+
+
+def _counted(walk: Path) -> int:
+    return len({line for line in walk.read_text().split() if line.startswith(str(SOURCE))})
+
+
+def _written(walk: Path, process: subprocess.Popen[str]) -> int:
+    walk.unlink(missing_ok=True)
+    os.kill(process.pid, 12)
+    while not walk.exists() or not walk.stat().st_size:
+        if process.poll() is not None:
+            raise SystemExit("a server ended")
+    return _counted(walk)
+
+
+@contextmanager
+def _server(data: Path, noun: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A relay or a gate on loopback, walked."""
+    words = [noun, "run", "--data", str(data), "--listen", "127.0.0.1:0", "--json"]
+    more = ["--judges", "0", "--no-slow-look"] if noun == "gate" else []
+    surroundings = os.environ | {"WALK": str(data.with_suffix(".walk"))}
+    with subprocess.Popen(
+        [sys.executable, "-c", _WALKED, *words, *more],
+        env=surroundings,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield json.loads(process.stdout.readline())["url"], process
+        finally:
+            process.terminate()
+
+
+def main() -> None:
+    """Print each figure beside what is wanted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--no-walks", action="store_true", help="Count files and lines only.")
+    figures = list(sizes())
+    if not parser.parse_args().no_walks:
+        figures += walks()
+    for name, value, wanted in figures:
+        sys.stdout.write(f"{name:60} {value:>8}   {wanted}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""The picture in docs/architecture.md: the rooms of the house, and an arrow for each import.
+
+``python -m tests.house.rooms --write`` draws it again from the code; without an option, the command
+prints how many imports lead from each room to each other one.
+"""
+
+import ast
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from configparser import ConfigParser
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+SOURCE: Final = ROOT / "src" / "entrenous"
+PAGE: Final = ROOT / "docs" / "architecture.md"
+BEGIN: Final = "<!-- rooms: made by python -m tests.house.rooms --write -->\n"
+END: Final = "<!-- end of rooms -->\n"
+PACKAGE: Final = "entrenous"
+Arrow = tuple[str, str]
+
+
+def layers() -> list[list[str]]:
+    """The rows of rooms in the import contract, from the top; without rooms that do not exist."""
+    contract = ConfigParser()
+    contract.read(ROOT / ".importlinter")
+    rows = contract["importlinter:contract:one-way"]["layers"].strip().split("\n")
+    rooms = [[name.strip() for name in row.split("|")] for row in rows]
+    return [[name for name in row if _exists(name)] for row in rooms]
+
+
+def imports() -> Counter[Arrow]:
+    """For every two rooms, how many imports lead from the first to the second."""
+    return _arrows(modules_imported)
+
+
+def loaded_by_name() -> Counter[Arrow]:
+    """The same for strings that name a module, such as the commands of the command line."""
+    return _arrows(modules_named)
+
+
+@cache
+def _arrows(modules_in: Callable[[str], Iterator[str]]) -> Counter[Arrow]:
+    found: Counter[Arrow] = Counter()
+    for file in sorted(SOURCE.rglob("*.py")):
+        room = file.relative_to(SOURCE).parts[0].removesuffix(".py")
+        for module in modules_in(file.read_text()):
+            package, _, rest = module.partition(".")
+            other = rest.partition(".")[0]
+            if package == PACKAGE and other != room and _exists(other):
+                found[room, other] += 1
+    return found
+
+
+def modules_imported(source: str) -> Iterator[str]:
+    """The modules that a file imports, also inside of functions; once for each import."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                yield from (name.name for name in names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield module
+
+
+def modules_named(source: str) -> Iterator[str]:
+    """The modules of this package that strings in a file name."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Constant(value=str(text)) if _names_a_module(text):
+                yield text
+
+
+def shortest(arrows: set[Arrow]) -> set[Arrow]:
+    """The arrows that no chain of other arrows replaces (a transitive reduction).
+
+    What can be reached along the arrows stays the same. There must be no circle.
+    """
+    onward = steps(arrows)
+    return {
+        (start, stop)
+        for start, stop in arrows
+        if not any(stop in reach(other, onward) for other in onward[start] - {stop})
+    }
+
+
+def steps(arrows: set[Arrow]) -> dict[str, set[str]]:
+    """The arrows by the room where they start."""
+    onward: dict[str, set[str]] = {}
+    for start, stop in arrows:
+        onward.setdefault(start, set()).add(stop)
+    return onward
+
+
+def reach(room: str, onward: Mapping[str, set[str]]) -> set[str]:
+    """Every room that can be reached from this one."""
+    found: set[str] = set()
+    ahead = [room]
+    while ahead:
+        new = onward.get(ahead.pop(), set()) - found
+        found |= new
+        ahead.extend(new)
+    return found
+
+
+def picture() -> str:
+    """The picture as a Mermaid diagram, with the comments around it that mark its place."""
+    rows = layers()
+    lines = ["```mermaid", "flowchart TD"]
+    for number, row in enumerate(rows):
+        lines.append(f'  subgraph layer{number}[" "]')
+        lines.extend(f'    {_node(room)}["{room}"]' for room in row)
+        lines.append("  end")
+    order = [room for row in rows for room in row]
+    solid = shortest(set(imports()))
+    dotted = set(loaded_by_name()) - set(imports())
+    for arrows, line in ((solid, "-->"), (dotted, "-.->")):
+        in_order = sorted(arrows, key=lambda arrow: (order.index(arrow[0]), order.index(arrow[1])))
+        lines.extend(f"  {_node(start)} {line} {_node(stop)}" for start, stop in in_order)
+    return BEGIN + "\n".join([*lines, "```"]) + "\n" + END
+
+
+def page(text: str) -> str:
+    """The page with the picture as the code is now.
+
+    Raises:
+        ValueError: the page has no comments that mark the picture's place.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError("the page has no place for the picture")
+    return before + picture() + after
+
+
+def _exists(room: str) -> bool:
+    return bool(room) and ((SOURCE / room).is_dir() or (SOURCE / f"{room}.py").is_file())
+
+
+def _names_a_module(text: str) -> bool:
+    if not text.startswith(f"{PACKAGE}.") or not text.replace(".", "_").isidentifier():
+        return False
+    place = SOURCE.joinpath(*text.split(".")[1:])
+    return place.is_dir() or place.with_suffix(".py").is_file()
+
+
+def _node(room: str) -> str:
+    return f"room_{room.strip('_')}"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the picture into its page, or print the number of imports."""
+    if arguments == ["--write"]:
+        PAGE.write_text(page(PAGE.read_text()))
+        return 0
+    for (start, stop), count in sorted(imports().items()):
+        sys.stdout.write(f"{start:12} -> {stop:12} {count:4}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
