@@ -42,7 +42,7 @@ def test_the_only_device_is_shut_by_its_sheet_alone(town: Town) -> None:
         *("ben", "send", "--text", "there?", "--to", "ana", "--confirm", "ana"),
         status=BY_FAMILY["refused"],
     )
-    assert "was not taken for ana" in refused
+    assert "for ana. " in refused
 
 
 def test_revoking_by_name_without_a_device_explains_what_to_type(town: Town) -> None:

@@ -138,7 +138,7 @@ def test_failed_tries_are_reported_once(
     assert run(["sent", "--json"], {}) == YES
     said = capsys.readouterr()
     assert json.loads(said.out)
-    assert said.err.startswith("2 tries at this device's passphrase opened nothing")
+    assert said.err.startswith("2 tries at this device's passphrase failed")
     assert "entrenous device revoke" in said.err
     assert "entrenous passphrase change" in said.err
     assert run(["sent", "--json"], {}) == YES

@@ -46,8 +46,8 @@ def test_guesses_that_locked_a_device_are_told_once_it_opens(town: Town) -> None
     assert "passphrase change" in said
     guess(town, "ana", 2)
     told = town.types("ana", "sent")
-    assert "its recovery sheet allowed ten more tries. Before, up to ten" in told
-    assert "2 tries at this device's passphrase opened nothing after that" in told
+    assert "its recovery sheet allowed ten more tries. Before that, up to ten" in told
+    assert "2 tries at this device's passphrase failed after that" in told
     assert "If that was not you" in told
     assert "tries" not in town.types("ana", "sent")
 
