@@ -68,10 +68,10 @@ def estimate_by_phase(
         residual = by_band(power(found - sent * _fine(gain)))
         weight = 1.0 / _level(residual, sent_power)
         gain = (cross * weight).sum(0) / ((sent_power * weight).sum(0) + _TINY)
-    covered = np.real(np.conj(gain) * (cross - gain * sent_power)) * weight
+    correlation = np.real(np.conj(gain) * (cross - gain * sent_power)) * weight
     loud = np.abs(gain) ** 2 * sent_power * weight
     information = by_tile(loud).astype(np.float64) * strength**2
-    change = by_tile(covered) * strength / (information + _TINY)
+    change = by_tile(correlation) * strength / (information + _TINY)
     return Estimates(change, information)
 
 
