@@ -253,11 +253,7 @@ def _span(at: NDArray[np.intp]) -> slice:
 
 
 def _evidence(
-    found: Plane,
-    sent_rgb: Pixels,
-    covered: NDArray[np.bool_],
-    table: Sequence[int],
-    trial: Plane,
+    found: Plane, sent_rgb: Pixels, covered: NDArray[np.bool_], table: Sequence[int], trial: Plane
 ) -> list[Plane]:
     """The evidence, and what the trial mark would add to it."""
     shape, steps = shape_of(found), np.asarray(table, np.float32)
