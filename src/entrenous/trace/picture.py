@@ -77,7 +77,8 @@ def investigate(
     of_pictures = sum(len(sent.copies) for _, sent in attempted)
     in_clips = count_clip_copies(device)
     compared = of_pictures + in_clips
-    fits = _named_first([fit for one in aligned for fit in weigh_copies(one, compared)])
+    weighed = (fit for one in aligned for fit in weigh_copies(one, compared))
+    fits = tuple(sorted(weighed, key=lambda fit: fit.verdict.finding is Finding.NOBODY))
     named = any(fit.verdict.named for fit in fits)
     frame = None if named or not in_clips else trace_frame(picture, untrusted_data, device, lost)
     if frame is not None and (frame.verdict.named or not fits):
@@ -144,10 +145,6 @@ def _sent(
 ) -> tuple[Sent, ...]:
     pairs = ((read(one.message), one.place) for one in candidates)
     return tuple((message, message.pictures[place]) for message, place in pairs)
-
-
-def _named_first(fits: list[Fit]) -> tuple[Fit, ...]:
-    return tuple(sorted(fits, key=lambda fit: fit.verdict.finding is Finding.NOBODY))
 
 
 def trace_picture(
